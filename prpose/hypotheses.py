@@ -1,0 +1,131 @@
+"""Keypoints and noise in, S poses out: the method's core, pure and in bounded memory."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from prpose.lifter import average_flipped, mirror_pose
+from prpose.noise import AdaptiveNoise, draw_eps
+from prpose.skeleton import H36M_17
+
+
+class HypothesisLifter(nn.Module):
+    """Many 3D poses for one 2D pose (arXiv 2405.02114, §3; both networks should be in eval mode).
+
+    For keypoints x and their mirror image x′, each with its own σ, hypothesis s is the average
+    of lift(x + σ∘ε_s) and of the un-mirrored lift(x′ + σ′∘ε′_s), with the pelvis at 0.
+    Averaging two independent draws narrows the spread by about √2.
+
+    Args:
+        lifter: (B, T, J, 2) → (B, T - F + 1, J, 3).
+        noise: width of the noise on each keypoint.
+        mirror: left/right permutation of the joints.
+        chunk: most clips lifted at once; bounds the memory whatever S × B is.
+
+    Example:
+        >>> from prpose import build_lifter, build_variance_net
+        >>> net = HypothesisLifter(
+        ...     build_lifter("mgcn_lw"), AdaptiveNoise(build_variance_net("mgcn_lw"))
+        ... ).eval()
+        >>> keypoints = torch.rand(4, 1, 17, 2) * 2 - 1
+        >>> with torch.no_grad():
+        ...     poses = net.sample(keypoints, S=10, generator=torch.Generator().manual_seed(0))
+        >>> poses.shape
+        torch.Size([10, 4, 1, 17, 3])
+    """
+
+    def __init__(
+        self,
+        lifter: nn.Module,
+        noise: AdaptiveNoise,
+        mirror: Sequence[int] = H36M_17.mirror,
+        chunk: int = 512,
+    ) -> None:
+        super().__init__()
+        if chunk < 1:
+            raise ValueError(f"expected chunk >= 1, got {chunk}")
+        self.lifter = lifter
+        self.noise = noise
+        self.mirror = tuple(mirror)
+        self.chunk = chunk
+
+    def forward(self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor) -> Tensor:
+        """The pure function: the same inputs give the same poses.
+
+        Args:
+            keypoints: (B, T, J, 2), normalised.
+            eps: (S, B, T, J, 2), standard normal, for the keypoints.
+            eps_mirrored: the same for their mirror image; its joints are the mirror image's.
+
+        Returns:
+            (S, B, T - F + 1, J, 3) poses: camera axes, metres, pelvis at 0.
+
+        Raises:
+            ValueError: for wrong shapes, or keypoints that are not finite.
+        """
+        self._check(keypoints)
+        for name, value in (("eps", eps), ("eps_mirrored", eps_mirrored)):
+            if value.shape[1:] != keypoints.shape:
+                raise ValueError(
+                    f"expected {name} of shape (S, {', '.join(map(str, keypoints.shape))}), "
+                    f"got {tuple(value.shape)}"
+                )
+        noise = self.noise(keypoints)
+        noise_mirrored = self.noise(mirror_pose(keypoints, self.mirror))
+        S, B = eps.shape[:2]
+        eps, eps_mirrored = eps.flatten(0, 1), eps_mirrored.flatten(0, 1)
+        chunks = []
+        for rows in torch.arange(S * B, device=keypoints.device).split(self.chunk):
+            b = rows % B
+            noisy = noise.mean[b] + noise.stddev[b] * eps[rows]
+            noisy_mirrored = noise_mirrored.mean[b] + noise_mirrored.stddev[b] * eps_mirrored[rows]
+            chunks.append(self._lift(noisy, noisy_mirrored))
+        return torch.cat(chunks).unflatten(0, (S, B))
+
+    def single(self, keypoints: Tensor) -> Tensor:
+        """The lifter's own answer, without noise, flip averaged: (B, T, J, 2) → (B, T', J, 3)."""
+        self._check(keypoints)
+        return torch.cat(
+            [self._lift(x, mirror_pose(x, self.mirror)) for x in keypoints.split(self.chunk)]
+        )
+
+    def sample(self, keypoints: Tensor, S: int, generator: torch.Generator) -> Tensor:
+        """S hypotheses with noise from ``generator``, which fixes them for given shapes.
+
+        Args:
+            keypoints: (B, T, J, 2), normalised.
+            S: number of hypotheses; the first of a larger S are those of a smaller one.
+            generator: source of the noise; its device draws it.
+
+        Returns:
+            (S, B, T - F + 1, J, 3) poses: camera axes, metres, pelvis at 0.
+
+        Raises:
+            ValueError: if S < 1, for wrong shapes, or keypoints that are not finite.
+        """
+        if S < 1:
+            raise ValueError(f"expected S >= 1 hypotheses, got {S}")
+        self._check(keypoints)
+        pair = (2, *keypoints.shape)  # keypoints, mirror image
+        at_once = max(1, self.chunk // len(keypoints))
+        poses = []
+        for start in range(0, S, at_once):
+            eps = draw_eps(min(at_once, S - start), pair, generator).to(keypoints)
+            poses.append(self(keypoints, eps[:, 0], eps[:, 1]))
+        return torch.cat(poses)
+
+    def _lift(self, keypoints: Tensor, mirrored: Tensor) -> Tensor:
+        """Both images through the lifter as one batch, averaged, (N, T, J, 2) → (N, T', J, 3)."""
+        poses, poses_mirrored = self.lifter(torch.cat([keypoints, mirrored])).chunk(2)
+        return average_flipped(poses, poses_mirrored, self.mirror)
+
+    def _check(self, keypoints: Tensor) -> None:
+        J = len(self.mirror)
+        if keypoints.ndim != 4 or keypoints.shape[2:] != (J, 2) or not len(keypoints):
+            raise ValueError(
+                f"expected keypoints of shape (B, T, {J}, 2) with B >= 1, "
+                f"got {tuple(keypoints.shape)}"
+            )
+        if not keypoints.isfinite().all():
+            raise ValueError("expected finite keypoints, got NaN or infinity")

@@ -1,0 +1,89 @@
+"""The lifter contract, the table of known lifters, and flip averaging.
+
+A lifter is any ``nn.Module`` that maps normalised keypoints (B, T, J, 2) to poses
+(B, T - F + 1, J, 3): camera axes, metres, relative to the pelvis. F is its receptive field;
+single-frame networks have F = 1.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from prpose.nets.graph import body_adjacency
+from prpose.nets.htnet import HTNet
+from prpose.nets.modulated_gcn import ModulatedGCN
+from prpose.skeleton import H36M_17
+
+
+def _htnet(**kw: Any) -> HTNet:
+    return HTNet(body_adjacency(H36M_17.parents), **kw)
+
+
+def _light_modulated_gcn(**kw: Any) -> ModulatedGCN:
+    settings = {"hidden": 128, "blocks": 4, "out_channels": 3, "split": False} | kw
+    return ModulatedGCN(body_adjacency(H36M_17.parents), **settings)
+
+
+LIFTERS: dict[str, Callable[..., nn.Module]] = {
+    "htnet": _htnet,
+    "mgcn_lw": _light_modulated_gcn,
+}
+"""Published lifters by name; keyword arguments go to the network's constructor."""
+
+
+def build_lifter(name: str, **kw: Any) -> nn.Module:
+    """A lifter with random weights, in training mode; the defaults are the published network.
+
+    Args:
+        name: a key of :data:`LIFTERS`.
+        kw: constructor arguments that differ from the published ones.
+
+    Raises:
+        ValueError: for an unknown name; the message names the nearest known one.
+
+    Example:
+        >>> import torch
+        >>> build_lifter("mgcn_lw").eval()(torch.zeros(4, 1, 17, 2)).shape
+        torch.Size([4, 1, 17, 3])
+    """
+    return look_up(name, LIFTERS, "lifter")(**kw)
+
+
+def look_up(name: str, table: dict[str, Any], kind: str) -> Any:
+    """``table[name]``, or a ``ValueError`` that lists the known names and the nearest."""
+    if name not in table:
+        raise ValueError(unknown(name, table, kind))
+    return table[name]
+
+
+def unknown(name: str, known: Iterable[str], kind: str) -> str:
+    """Message for a name that is not among the known ones."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"unknown {kind} {name!r}{hint} (known: {', '.join(known)})"
+
+
+def mirror_pose(pose: Tensor, mirror: Sequence[int]) -> Tensor:
+    """The mirror image of a 2D or 3D pose, (*, J, C) → the same: x negated, sides exchanged.
+
+    Args:
+        mirror: :attr:`Skeleton.mirror` of the pose's skeleton.
+    """
+    swapped = pose[..., list(mirror), :]
+    sign = swapped.new_ones(swapped.shape[-1])
+    sign[0] = -1
+    return swapped * sign
+
+
+def average_flipped(poses: Tensor, poses_mirrored: Tensor, mirror: Sequence[int]) -> Tensor:
+    """Mean of poses and the un-mirrored lift of the mirror image, pelvis at 0, (*, J, 3).
+
+    Test-time flip averaging of VideoPose3D (arXiv 1811.11742, §5). The pelvis is set to zero
+    afterwards, not subtracted: lifters are trained with it at the origin.
+    """
+    poses = (poses + mirror_pose(poses_mirrored, mirror)) / 2
+    poses[..., 0, :] = 0
+    return poses

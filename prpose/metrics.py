@@ -1,0 +1,113 @@
+"""Errors of poses. One value per pose, never an average over poses: that is evaluation.py's.
+
+Poses are (*, J, 3) in metres, relative to the pelvis; targets broadcast against them, so that
+S hypotheses (S, *, J, 3) are compared with one truth (*, J, 3). Joint 0, the pelvis, counts as
+any other joint. Definitions follow Human3.6M (Ionescu et al., 2014) and MPI-INF-3DHP (Mehta et
+al., 2017) unless said.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+PCK_THRESHOLD_M = 0.150
+AUC_THRESHOLDS_M = tuple(step * 0.005 for step in range(31))
+"""0, 5, …, 150 mm: the 31 thresholds of the official MPI-INF-3DHP evaluation."""
+
+
+def joint_errors(poses: Tensor, target: Tensor) -> Tensor:
+    """Euclidean distance of every joint, (*, J, 3) and (*, J, 3) → (*, J) in metres.
+
+    Raises:
+        ValueError: if the shapes do not broadcast or do not end in (J, 3).
+    """
+    if poses.shape[-1] != 3 or poses.shape[-2:] != target.shape[-2:]:
+        raise ValueError(
+            "expected poses and target that end in the same (J, 3), "
+            f"got {tuple(poses.shape)} and {tuple(target.shape)}"
+        )
+    return torch.linalg.vector_norm(poses - target, dim=-1)
+
+
+def mpjpe(poses: Tensor, target: Tensor) -> Tensor:
+    """P1: mean per-joint position error, (*, J, 3) → (*) in metres."""
+    return joint_errors(poses, target).mean(-1)
+
+
+def p_mpjpe(poses: Tensor, target: Tensor) -> Tensor:
+    """P2: MPJPE after the best similarity (scale, rotation, shift), (*, J, 3) → (*) in metres."""
+    return mpjpe(procrustes(poses, target), target)
+
+
+def procrustes(poses: Tensor, target: Tensor) -> Tensor:
+    r"""Poses moved onto the target by the least-squares similarity, (*, J, 3) → (*, J, 3).
+
+    The rotation is proper (det = +1): a mirrored pose is not a right pose. With centred poses X,
+    centred targets Y and the SVD :math:`X^T Y = U Σ V^T`: :math:`R = U D V^T`,
+    :math:`s = \operatorname{tr}(Σ D) / ‖X‖²`, D = diag(1, 1, det(U V^T)). Computed in float64,
+    since nearly flat poses make the SVD ill-conditioned. A pose whose joints all coincide is
+    put on the target's centroid (its best similarity; the release divides by zero here).
+
+    Reference:
+        Umeyama, Least-squares estimation of transformation parameters between two point
+        patterns, PAMI 1991.
+    """
+    mean = target.mean(-2, keepdim=True).double()
+    y = target.double() - mean
+    x = poses.double()
+    x = x - x.mean(-2, keepdim=True)
+    u, sigma, vt = torch.linalg.svd(x.mT @ y)
+    proper = torch.ones_like(sigma)
+    proper[..., 2] = torch.linalg.det(u @ vt).sign()
+    rotation = (u * proper[..., None, :]) @ vt
+    size = x.square().sum((-2, -1))
+    scale = (sigma * proper).sum(-1) / torch.where(size > 0, size, 1)
+    return (scale[..., None, None] * (x @ rotation) + mean).to(poses.dtype)
+
+
+def pck(
+    poses: Tensor,
+    target: Tensor,
+    joints: Sequence[int],
+    threshold_m: float = PCK_THRESHOLD_M,
+) -> Tensor:
+    """Share of the joints nearer than the threshold, (*, J, 3) → (*) in [0, 1].
+
+    Args:
+        joints: which joints count: ``skeleton.PCK_14`` (official MPI-INF-3DHP) or
+            ``skeleton.PCK_17`` (PRPose's release; it includes the always-correct pelvis).
+        threshold_m: strictly nearer than this counts, metres.
+    """
+    near = joint_errors(poses, target)[..., list(joints)] < threshold_m
+    return near.to(poses.dtype).mean(-1)
+
+
+def auc(
+    poses: Tensor,
+    target: Tensor,
+    joints: Sequence[int],
+    thresholds_m: Sequence[float] = AUC_THRESHOLDS_M,
+) -> Tensor:
+    """Mean PCK over the thresholds, (*, J, 3) → (*) in [0, 1]."""
+    errors = joint_errors(poses, target)[..., list(joints)]
+    total = torch.zeros_like(errors[..., 0])
+    for threshold in thresholds_m:
+        total += (errors < threshold).to(poses.dtype).mean(-1)
+    return total / len(thresholds_m)
+
+
+def best_of_s(values: Tensor, higher_is_better: bool = False) -> Tensor:
+    """The best value over the hypotheses of each pose, (S, *) → (*).
+
+    An oracle: it needs the truth to choose, and falls as S or the spread grows.
+    """
+    return values.amax(0) if higher_is_better else values.amin(0)
+
+
+def mean_of_s(values: Tensor) -> Tensor:
+    """What one hypothesis drawn at random is worth on average, (S, *) → (*).
+
+    Not the error of the mean pose, which is ``mpjpe(poses.mean(0), target)`` (P-Agg).
+    """
+    return values.mean(0)

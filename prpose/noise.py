@@ -1,0 +1,84 @@
+"""How large the noise on each keypoint is: the variance net and a global scale (PRPose's AVG)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from prpose.lifter import look_up
+from prpose.nets.graph import body_adjacency
+from prpose.nets.modulated_gcn import ModulatedGCN
+from prpose.nets.residual_mlp import ResidualMLP
+from prpose.skeleton import H36M_17
+
+
+def _modulated_gcn(**kw: Any) -> ModulatedGCN:
+    return ModulatedGCN(body_adjacency(H36M_17.parents), **kw)
+
+
+VARIANCE_NETS: dict[str, Callable[..., nn.Module]] = {
+    "htnet": _modulated_gcn,
+    "mgcn_lw": ResidualMLP,
+}
+"""The published variance net of each published lifter, by the lifter's name."""
+
+
+def build_variance_net(name: str, **kw: Any) -> nn.Module:
+    """A variance net with random weights; the defaults are the published network.
+
+    It maps normalised keypoints (*, 17, 2) to (*, 17, 1): how large the lifter's error on each
+    joint tends to be, relative to its average error.
+
+    Args:
+        name: the lifter's name, a key of :data:`VARIANCE_NETS`.
+        kw: constructor arguments that differ from the published ones.
+
+    Raises:
+        ValueError: for an unknown name; the message names the nearest known one.
+    """
+    return look_up(name, VARIANCE_NETS, "variance net")(**kw)
+
+
+class AdaptiveNoise(nn.Module):
+    r"""A normal distribution around the keypoints, as wide as the lifter is likely to be wrong.
+
+    .. math:: σ_j = α \max(g(x)_j, 1), \quad x̃ \sim N(x, σ²)
+
+    the same σ for both coordinates of a joint (arXiv 2405.02114, §3.2).
+
+    Args:
+        variance_net: g, (*, J, 2) → (*, J, 1).
+        alpha: global scale, in normalised units: half image widths. Published: 0.005 for
+            Human3.6M, 0.01 for MPI-INF-3DHP.
+        floor: lower bound of g; the published 1 never lets a joint move less than average.
+
+    Raises:
+        ValueError: if alpha or floor is negative or not a finite number.
+    """
+
+    def __init__(self, variance_net: nn.Module, alpha: float = 0.005, floor: float = 1.0) -> None:
+        super().__init__()
+        for name, value in (("alpha", alpha), ("floor", floor)):
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"expected {name} to be a finite number >= 0, got {value}")
+        self.variance_net = variance_net
+        self.alpha = alpha
+        self.floor = floor
+
+    def forward(self, keypoints: Tensor) -> Normal:
+        """Keypoints (*, J, 2), normalised → Normal over (*, J, 2)."""
+        sigma = self.alpha * self.variance_net(keypoints).clamp_min(self.floor)  # (*, J, 1)
+        return Normal(keypoints, sigma.expand_as(keypoints), validate_args=False)
+
+
+def draw_eps(S: int, shape: torch.Size | tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Standard-normal noise, (S, *shape), float32, on the generator's device.
+
+    Hypotheses are drawn one after the other, so that the first of a larger S are those of a
+    smaller one.
+    """
+    return torch.stack(
+        [torch.randn(shape, generator=generator, device=generator.device) for _ in range(S)]
+    )

@@ -1,0 +1,85 @@
+"""Skeletons: joint names, the tree that links them, and which joint is whose mirror image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A named, rooted joint tree with a left/right symmetry.
+
+    Args:
+        names: one name per joint; left and right joints start with ``left_`` and ``right_``.
+        parents: index of each joint's parent, -1 for the root.
+
+    Raises:
+        ValueError: if the lengths differ, a parent does not exist, or a side has no partner.
+
+    Example:
+        >>> H36M_17.index("right_knee"), H36M_17.names[H36M_17.mirror[2]]
+        (2, 'left_knee')
+    """
+
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.parents):
+            raise ValueError(f"expected as many parents as names, got {len(self.parents)}")
+        if any(not -1 <= parent < len(self.names) for parent in self.parents):
+            raise ValueError(f"expected parents in [-1, {len(self.names)}), got {self.parents}")
+        _ = self.mirror  # a side without its partner is found here, not at first use
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """Index of the joint called ``name``; ``ValueError`` if there is none."""
+        if name not in self.names:
+            raise ValueError(f"no joint {name!r}; the joints are {', '.join(self.names)}")
+        return self.names.index(name)
+
+    def subset(self, names: Sequence[str]) -> tuple[int, ...]:
+        """Indices of the named joints, in the order given."""
+        return tuple(self.index(name) for name in names)
+
+    @property
+    def mirror(self) -> tuple[int, ...]:
+        """The permutation that exchanges left and right: ``mirrored[..., j] = x[..., mirror[j]]``."""
+        return tuple(self.index(_other_side(name)) for name in self.names)
+
+
+def _other_side(name: str) -> str:
+    for side, other in (("left_", "right_"), ("right_", "left_")):
+        if name.startswith(side):
+            return other + name.removeprefix(side)
+    return name
+
+
+H36M_17 = Skeleton(
+    names=(
+        "pelvis",
+        *("right_hip", "right_knee", "right_ankle"),
+        *("left_hip", "left_knee", "left_ankle"),
+        *("spine", "thorax", "neck", "head"),
+        *("left_shoulder", "left_elbow", "left_wrist"),
+        *("right_shoulder", "right_elbow", "right_wrist"),
+    ),
+    parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
+)
+"""The 17 joints of Human3.6M that the field evaluates on; ``neck`` is its neck/nose point."""
+
+PCK_14 = H36M_17.subset(
+    (
+        *("head", "thorax"),
+        *("right_shoulder", "right_elbow", "right_wrist"),
+        *("left_shoulder", "left_elbow", "left_wrist"),
+        *("right_hip", "right_knee", "right_ankle"),
+        *("left_hip", "left_knee", "left_ankle"),
+    )
+)
+"""The 14 joints of MPI-INF-3DHP's official PCK. Its head top is our ``head`` and its neck, at the
+base of the neck, our ``thorax``; pelvis, spine and the face point (our ``neck``) are left out."""
+
+PCK_17 = tuple(range(len(H36M_17)))
+"""All 17 joints, the always-correct pelvis included, as PRPose's release counts PCK."""

@@ -1,0 +1,100 @@
+"""Weights in and out: published .pth state dicts and safetensors, read without running code."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from prpose.lifter import LIFTERS, build_lifter, unknown
+from prpose.nets import htnet
+from prpose.noise import VARIANCE_NETS, build_variance_net
+
+VARIANCE_PREFIX = "avg_"
+"""``avg_htnet`` names the variance net of ``htnet``, after the published ``avg_model_htnet.pth``."""
+
+RENAMINGS = {"htnet": htnet.rename_published}
+"""Networks whose parameters are not called as in their published checkpoints."""
+
+
+def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: Any) -> nn.Module:
+    """A network with weights of a published checkpoint, in eval mode, on the CPU.
+
+    Args:
+        name: a lifter's name for the lifter (``"htnet"``), with ``avg_`` before it for its
+            variance net (``"avg_htnet"``).
+        source: the release's ``.pth``, a ``.safetensors`` file, or a state dict. Parameters may
+            have the published names or prpose's own.
+        kw: constructor arguments that differ from the published ones.
+
+    Raises:
+        ValueError: for an unknown name, a file that is missing, truncated or holds anything but
+            tensors (nothing of it is run), and for keys or shapes of another network.
+    """
+    if name in LIFTERS:
+        net = build_lifter(name, **kw)
+    elif name.removeprefix(VARIANCE_PREFIX) in VARIANCE_NETS:
+        net = build_variance_net(name.removeprefix(VARIANCE_PREFIX), **kw)
+    else:
+        known = [*LIFTERS, *(VARIANCE_PREFIX + variance for variance in VARIANCE_NETS)]
+        raise ValueError(unknown(name, known, "network"))
+    where = "the state dict" if isinstance(source, Mapping) else str(source)
+    state = source if isinstance(source, Mapping) else read_state_dict(source)
+    if name in RENAMINGS:
+        state = {RENAMINGS[name](key): value for key, value in state.items()}
+    problem = mismatch(net, state)
+    if problem:
+        raise ValueError(f"{where} is not a checkpoint of {name}: {problem}")
+    net.load_state_dict(state, strict=True)
+    return net.eval()
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Tensors of a ``.safetensors`` or ``.pth`` file, on the CPU; no code in the file is run.
+
+    Raises:
+        ValueError: naming the file, if it is missing, damaged, or holds anything but tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).partition("WeightsUnpickler error: ")[2].split("\n")[0]
+        raise ValueError(
+            f"{path}: holds more than tensors; nothing of it was run "
+            f"({reason or 'damaged, or not a PyTorch file'})"
+        ) from None
+    except (SafetensorError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        first_line = str(error).split("\n")[0]
+        raise ValueError(f"{path}: truncated or not a weights file ({first_line})") from None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{path}: expected a state dict of tensors, got {type(state).__name__}")
+    return state
+
+
+def mismatch(net: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """What keeps ``state`` from being this network's state dict; empty if nothing does."""
+    own = net.state_dict()
+    problems = []
+    for kind, keys in (
+        ("missing", [key for key in own if key not in state]),
+        ("unexpected", [key for key in state if key not in own]),
+    ):
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            problems.append(f"{kind} {', '.join(keys[:3])}{more}")
+    for key, value in own.items():
+        if key in state and state[key].shape != value.shape:
+            expected, got = tuple(value.shape), tuple(state[key].shape)
+            problems.append(f"{key} has shape {got}, expected {expected}")
+            break
+    return "; ".join(problems)
