@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from prpose.lifter import average_flipped, mirror_pose
+from prpose.lifter import average_flipped
 from prpose.noise import AdaptiveNoise, draw_eps
-from prpose.skeleton import H36M_17
+from prpose.skeleton import H36M_17, mirror_pose
 
 
 class HypothesisLifter(nn.Module):

@@ -5,8 +5,7 @@ A lifter is any ``nn.Module`` that maps normalised keypoints (B, T, J, 2) to pos
 single-frame networks have F = 1.
 """
 
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,7 +13,8 @@ from torch import Tensor, nn
 from prpose.nets.graph import body_adjacency
 from prpose.nets.htnet import HTNet
 from prpose.nets.modulated_gcn import ModulatedGCN
-from prpose.skeleton import H36M_17
+from prpose.skeleton import H36M_17, mirror_pose
+from prpose.tables import look_up
 
 
 def _htnet(**kw: Any) -> HTNet:
@@ -49,33 +49,6 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
         torch.Size([4, 1, 17, 3])
     """
     return look_up(name, LIFTERS, "lifter")(**kw)
-
-
-def look_up(name: str, table: dict[str, Any], kind: str) -> Any:
-    """``table[name]``, or a ``ValueError`` that lists the known names and the nearest."""
-    if name not in table:
-        raise ValueError(unknown(name, table, kind))
-    return table[name]
-
-
-def unknown(name: str, known: Iterable[str], kind: str) -> str:
-    """Message for a name that is not among the known ones."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"unknown {kind} {name!r}{hint} (known: {', '.join(known)})"
-
-
-def mirror_pose(pose: Tensor, mirror: Sequence[int]) -> Tensor:
-    """The mirror image of a 2D or 3D pose, (*, J, C) → the same: x negated, sides exchanged.
-
-    Args:
-        mirror: :attr:`Skeleton.mirror` of the pose's skeleton.
-    """
-    swapped = pose[..., list(mirror), :]
-    sign = swapped.new_ones(swapped.shape[-1])
-    sign[0] = -1
-    return swapped * sign
 
 
 def average_flipped(poses: Tensor, poses_mirrored: Tensor, mirror: Sequence[int]) -> Tensor:

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from prpose.lifter import look_up
 from prpose.nets.graph import body_adjacency
 from prpose.nets.modulated_gcn import ModulatedGCN
 from prpose.nets.residual_mlp import ResidualMLP
 from prpose.skeleton import H36M_17
+from prpose.tables import look_up
 
 
 def _modulated_gcn(**kw: Any) -> ModulatedGCN:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -54,6 +56,18 @@ def _other_side(name: str) -> str:
         if name.startswith(side):
             return other + name.removeprefix(side)
     return name
+
+
+def mirror_pose(pose: Tensor, mirror: Sequence[int]) -> Tensor:
+    """The mirror image of a 2D or 3D pose, (*, J, C) → the same: x negated, sides exchanged.
+
+    Args:
+        mirror: :attr:`Skeleton.mirror` of the pose's skeleton.
+    """
+    swapped = pose[..., list(mirror), :]
+    sign = swapped.new_ones(swapped.shape[-1])
+    sign[0] = -1
+    return swapped * sign
 
 
 H36M_17 = Skeleton(

@@ -11,9 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from prpose.lifter import LIFTERS, build_lifter, unknown
+from prpose.lifter import LIFTERS, build_lifter
 from prpose.nets import htnet
 from prpose.noise import VARIANCE_NETS, build_variance_net
+from prpose.tables import unknown
 
 VARIANCE_PREFIX = "avg_"
 """``avg_htnet`` names the variance net of ``htnet``, after the published ``avg_model_htnet.pth``."""

@@ -1,0 +1,94 @@
+"""Human3.6M (Ionescu et al., PAMI 2014) from the field's npz files.
+
+World axes: z up, metres. Images 1000 x 1002 (cameras 0 and 3) and 1000 x 1000 (1 and 2).
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prpose.camera import Camera
+from prpose.data.clip import Clip
+from prpose.data.release_files import Selection, check_track, read_entries
+from prpose.skeleton import H36M_17
+
+SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
+DEFAULT_KEYPOINTS = "cpn_ft_h36m_dbb"
+ACTIONS = (
+    *("Directions", "Discussion", "Eating", "Greeting", "Phoning"),
+    *("Photo", "Posing", "Purchases", "Sitting", "SittingDown"),
+    *("Smoking", "Waiting", "WalkDog", "Walking", "WalkTogether"),
+)
+CAMERAS = 4
+RAW_JOINTS = 32
+KEPT_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
+"""Of the original 32 joints those of ``H36M_17``, in its order."""
+
+
+def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -> list[Clip]:
+    """Clips of ``data_3d_h36m.npz`` and ``data_2d_h36m_{keypoints}.npz`` in ``root``.
+
+    Raises:
+        ValueError: naming file, subject, action and camera, for anything missing or misshapen.
+    """
+    J = len(H36M_17)
+    path_3d, path_2d = root / "data_3d_h36m.npz", root / f"data_2d_h36m_{keypoints}.npz"
+    clips = []
+    for entry in read_entries(path_3d, path_2d, selection, J):
+        world = np.asarray(entry.poses)
+        if world.ndim != 3 or world.shape[1:] != (RAW_JOINTS, 3):
+            raise ValueError(
+                f"{path_3d}: subject {entry.subject}, action {entry.action!r}: "
+                f"expected 3D of shape (T, {RAW_JOINTS}, 3), got {world.shape}"
+            )
+        if len(entry.tracks_px) != CAMERAS:
+            raise entry.error(f": expected {CAMERAS} cameras, got {len(entry.tracks_px)}")
+        frames = selection.frames(len(world))
+        for index, camera in enumerate(cameras(entry.subject)):
+            track = check_track(entry, index, len(world), J)
+            poses = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))
+            try:
+                clip = Clip(
+                    track[frames],
+                    poses[frames].astype(np.float32),
+                    camera,
+                    entry.subject,
+                    entry.action,
+                    index,
+                )
+            except ValueError as error:
+                raise ValueError(f"{path_2d}: {error}") from None
+            clips.append(clip)
+    return clips
+
+
+def cameras(subject: str) -> tuple[Camera, ...]:
+    """The four calibrated cameras that filmed a subject; ``ValueError`` for an unknown subject."""
+    calibration = _calibration()
+    if subject not in calibration["extrinsics"]:
+        known = ", ".join(calibration["extrinsics"])
+        raise ValueError(f"no Human3.6M cameras for subject {subject}; there are {known}")
+    return tuple(
+        Camera(
+            width=inner["res_w"],
+            height=inner["res_h"],
+            focal_px=tuple(inner["focal_length"]),
+            center_px=tuple(inner["center"]),
+            radial=tuple(inner["radial_distortion"]),
+            tangential=tuple(inner["tangential_distortion"]),
+            orientation=tuple(outer["orientation"]),
+            position_m=tuple(value / 1000 for value in outer["translation"]),
+        )
+        for inner, outer in zip(
+            calibration["intrinsics"], calibration["extrinsics"][subject], strict=True
+        )
+    )
+
+
+@cache
+def _calibration() -> dict[str, Any]:
+    text = Path(__file__).with_name("human36m_cameras.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))

@@ -1,0 +1,70 @@
+"""MPI-INF-3DHP (Mehta et al., 3DV 2017) from the field's npz files.
+
+3D is in camera axes already, absolute, metres; the files hold no calibration.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from prpose.camera import Camera
+from prpose.data.clip import Clip
+from prpose.data.release_files import Selection, check_track, read_entries
+from prpose.skeleton import H36M_17
+
+SPLITS = {
+    "train": tuple(f"S{i}" for i in range(1, 9)),
+    "test": tuple(f"TS{i}" for i in range(1, 7)),
+}
+DEFAULT_KEYPOINTS = "hrnet_coco"
+SETTINGS = {
+    **dict.fromkeys(("TS1", "TS2"), "studio, green screen"),
+    **dict.fromkeys(("TS3", "TS4"), "studio, no green screen"),
+    **dict.fromkeys(("TS5", "TS6"), "outdoor"),
+}
+"""Where each test sequence was filmed."""
+
+
+def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -> list[Clip]:
+    """Clips of ``data_3d_3dhp.npz`` and ``data_2d_3dhp_{keypoints}.npz`` in ``root``.
+
+    Raises:
+        ValueError: naming file, subject, action and camera, for anything missing or misshapen.
+    """
+    J = len(H36M_17)
+    path_3d, path_2d = root / "data_3d_3dhp.npz", root / f"data_2d_3dhp_{keypoints}.npz"
+    clips = []
+    for entry in read_entries(path_3d, path_2d, selection, J):
+        if len(entry.tracks_px) != len(entry.poses):
+            raise entry.error(
+                f": expected {len(entry.poses)} cameras as in {path_3d.name}, "
+                f"got {len(entry.tracks_px)}"
+            )
+        for index, poses in enumerate(entry.poses):
+            poses = np.asarray(poses)
+            if poses.ndim != 3 or poses.shape[1:] != (J, 3):
+                raise ValueError(
+                    f"{path_3d}: subject {entry.subject}, action {entry.action!r}, "
+                    f"camera {index}: expected 3D of shape (T, {J}, 3), got {poses.shape}"
+                )
+            frames = selection.frames(len(poses))
+            try:
+                clip = Clip(
+                    check_track(entry, index, len(poses), J)[frames],
+                    poses[frames].astype(np.float32),
+                    camera(entry.subject),
+                    entry.subject,
+                    entry.action,
+                    index,
+                )
+            except ValueError as error:
+                raise ValueError(f"{path_2d}: {error}") from None
+            clips.append(clip)
+    return clips
+
+
+def camera(subject: str) -> Camera:
+    """Image size of a subject's videos; the outdoor test sequences are wider."""
+    if subject in ("TS5", "TS6"):
+        return Camera(1920, 1080)
+    return Camera(2048, 2048)

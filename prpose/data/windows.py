@@ -1,0 +1,103 @@
+"""Clips as a torch data set: F-frame windows of normalised keypoints, and mirrored copies."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from prpose.camera import normalise
+from prpose.data.clip import Clip
+from prpose.skeleton import H36M_17, Skeleton, mirror_pose
+
+
+class Batch(NamedTuple):
+    """Windows with the pose of their middle frame."""
+
+    keypoints: Tensor
+    """(B, F, J, 2) normalised."""
+    target: Tensor
+    """(B, 1, J, 3) metres, camera axes, relative to the pelvis."""
+    root: Tensor
+    """(B, 3) metres, camera axes: where the pelvis is."""
+    clip: Tensor
+    """(B,) index into the clips."""
+    frame: Tensor
+    """(B,) index into the clip."""
+    mirrored: Tensor
+    """(B,) bool: whether the item is the mirror image."""
+
+
+class Windows(Dataset[Batch]):
+    """All F-frame windows of some clips, one centred on each frame; clips' ends are repeated.
+
+    Items are in the order of the clips and their frames; with ``mirrored``, each clip is followed
+    by its mirror image. Indexing with a tensor gives a batch.
+
+    Args:
+        clips: at least one.
+        F: odd window length.
+        mirrored: whether mirror images are items, too (for training).
+        skeleton: of the clips.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        F: int = 1,
+        mirrored: bool = False,
+        skeleton: Skeleton = H36M_17,
+    ) -> None:
+        if not clips:
+            raise ValueError("expected at least one clip, got none")
+        if F < 1 or F % 2 == 0:
+            raise ValueError(f"expected an odd window length, got {F}")
+        self.clips = tuple(clips)
+        self.mirror = skeleton.mirror
+        poses = torch.from_numpy(np.concatenate([clip.poses_cam for clip in clips]))
+        self.roots = poses[:, 0]
+        self.targets = poses - poses[:, :1]
+        self.keypoints = torch.from_numpy(
+            np.concatenate(
+                [normalise(c.keypoints_px, c.camera.width, c.camera.height) for c in clips]
+            )
+        ).to(self.targets)
+        lengths = torch.tensor([len(clip) for clip in clips])
+        self.starts = lengths.cumsum(0) - lengths
+        self.ends = self.starts + lengths
+        self.offsets = torch.arange(F) - F // 2
+        # Which clip and row each item is, clip by clip, mirror images behind their originals.
+        copies = 2 if mirrored else 1
+        self.clip_of = torch.arange(len(clips)).repeat_interleave(lengths * copies)
+        within = torch.arange(len(self.clip_of)) - (self.starts * copies)[self.clip_of]
+        self.is_mirrored = within >= lengths[self.clip_of]
+        self.frame_of = within % lengths[self.clip_of]
+
+    def __len__(self) -> int:
+        return len(self.clip_of)
+
+    def __getitem__(self, index: int | Tensor) -> Batch:
+        index = torch.atleast_1d(torch.as_tensor(index))
+        clip, frame, mirrored = self.clip_of[index], self.frame_of[index], self.is_mirrored[index]
+        row = self.starts[clip] + frame
+        window = (row[:, None] + self.offsets).clamp(
+            self.starts[clip][:, None], self.ends[clip][:, None] - 1
+        )
+        keypoints, target, root = self.keypoints[window], self.targets[row][:, None], self.roots[row]
+        flip = mirrored[:, None, None, None]
+        keypoints = torch.where(flip, mirror_pose(keypoints, self.mirror), keypoints)
+        target = torch.where(flip, mirror_pose(target, self.mirror), target)
+        root = torch.where(mirrored[:, None], root * root.new_tensor([-1, 1, 1]), root)
+        return Batch(keypoints, target, root, clip, frame, mirrored)
+
+    def batches(
+        self, batch_size: int, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[Tensor, Batch]]:
+        """All items once, as (indices, batch): in order, or shuffled by ``generator``."""
+        order = torch.arange(len(self))
+        if generator is not None:
+            order = torch.randperm(len(self), generator=generator)
+        for indices in order.split(batch_size):
+            yield indices, self[indices]
