@@ -1,1 +1,60 @@
-"""cli"""
+"""The command line. Only here are device and seed chosen, and only here is printed and exited."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tyro
+
+from prpose.cli.data import prepare_3dhp, prepare_h36m
+from prpose.cli.evaluate import evaluate
+
+Tree = dict[str, Any]
+
+COMMANDS: Tree = {
+    "evaluate": evaluate,
+    "data": {"prepare": {"h36m": prepare_h36m, "3dhp": prepare_3dhp}},
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the ``prpose`` command."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    sys.exit(guarded(lambda: run(args)))
+
+
+def run(args: list[str]) -> None:
+    """Walks down the tree of commands and runs the one that is named."""
+    tree, words = COMMANDS, ["prpose"]
+    while args and isinstance(tree.get(args[0]), dict):
+        words.append(args[0])
+        tree, args = tree[args[0]], args[1:]
+    commands = {name: _listed(name, node) for name, node in tree.items()}
+    tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=args)
+
+
+def _listed(name: str, node: Any) -> Callable[..., Any]:
+    """A command, or a stand-in that lists a subtree in the help text."""
+    if not isinstance(node, dict):
+        return node  # type: ignore[no-any-return]
+
+    def group() -> None:
+        raise AssertionError("a subtree is walked into before tyro sees it")
+
+    group.__doc__ = "More commands: " + ", ".join(node) + "."
+    return group
+
+
+def guarded(command: Callable[[], None]) -> int:
+    """Runs a command; what a user can do wrong becomes a line on stderr and an exit code."""
+    try:
+        command()
+    except SystemExit as stop:  # tyro and argparse have said what was wrong with the arguments
+        return 0 if stop.code in (0, None) else 1
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,194 @@
+"""The command line of PRPose's release, flag for flag, on prpose.
+
+    python main.py --shhpe_model htnet --sample_nums 200 --mutilhyp_test
+    python main.py --shhpe_model htnet --sample_nums 200 --mutilhyp_test --dataset 3dhp -k hrnet_coco
+    python main.py --shhpe_model htnet --train
+
+Faithful to the printed digits, averaging faults included; docs/reproduce.md lists them.
+For right averages use ``prpose evaluate``.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from prpose.atomic import replacing
+from prpose.cli.device import first_device
+from prpose.cli.progress import progress
+from prpose.data import load_clips
+from prpose.data.windows import Windows
+from prpose.evaluation import (
+    METRICS,
+    PROTOCOLS,
+    RELEASED_ACTIONS,
+    Draw,
+    average_as_released,
+    score,
+)
+from prpose.hypotheses import HypothesisLifter
+from prpose.lifter import LIFTERS
+from prpose.noise import AdaptiveNoise, build_variance_net
+from prpose.tables import look_up
+from prpose.training import fit, published_rates
+from prpose.training.variance import error_targets
+from prpose.weights import load_published
+
+UNUSED_BY_THE_RELEASE = (
+    *("--out_all", "--drop", "--stride", "--lr_min", "--min_lr", "--crop_uv"),
+    *("--data_augmentation", "--test_augmentation", "--reverse_augmentation"),
+)
+"""Parsed there, too, without effect: --data_augmentation False, say, still mirrors."""
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--shhpe_model", default="htnet", help=f"lifter: {', '.join(LIFTERS)}")
+    add("--dataset", default="h36m", help=f"data set: {', '.join(RELEASED_ACTIONS)}")
+    add("--mutilhyp_test", action="store_true", help="test the best of --sample_nums hypotheses")
+    add("--sample_nums", type=int, default=10, help="hypotheses")
+    add("--alpha", type=float, help="scale of the noise (h36m 0.005, 3dhp 0.01)")
+    add("--train", action="store_true", help="train the variance net")
+    add("--nepoch", type=int, default=30, help="epochs, plus one: 30 runs 29, as published")
+    add("--batch_size", type=int, default=512)
+    add("--lr", type=float, default=5e-4)
+    add("--large_decay_epoch", type=int, default=5)
+    add("-lrd", "--lr_decay", type=float, default=0.95)
+    add("--lr_decay_large", type=float, default=0.5)
+    add("--gpu", default="0", help="index of the CUDA device, where there is one")
+    add("--workers", type=int, default=4, help="accepted; nothing is left for workers to do")
+    add("--seed", type=int, default=1)
+    add("-k", "--keypoints", default="cpn_ft_h36m_dbb", help="2D, as in the file's name")
+    add("--root_path", default="./dataset/", help="folder of the npz files")
+    add("-a", "--actions", default="*", help="one action, or * for all")
+    add("--downsample", type=int, default=1)
+    add("--subset", type=float, default=1)
+    add("--save_ckpt_path", default="./ckpt/your_model", help="where --train writes")
+    add("--reload_sigma", action="store_true", help=argparse.SUPPRESS)
+    for flag in UNUSED_BY_THE_RELEASE:
+        add(flag, help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None, draw: Draw | None = None) -> None:
+    """Runs the command; ``draw`` replaces the seeded noise (the tests give the golden one)."""
+    args = parse(argv)
+    look_up(args.dataset, RELEASED_ACTIONS, "data set")
+    look_up(args.shhpe_model, LIFTERS, "lifter")
+    for name in ("sample_nums", "batch_size", "nepoch", "large_decay_epoch"):
+        if getattr(args, name) < 1:
+            raise ValueError(f"expected --{name} >= 1, got {getattr(args, name)}")
+    device = first_device(int(args.gpu) if args.gpu.isdigit() else 0)
+    torch.manual_seed(args.seed)
+    if args.train:
+        train(args, device)
+    else:
+        test(args, device, draw or released_draw(args.seed, args.sample_nums, device))
+
+
+def released_draw(seed: int, S: int, device: torch.device) -> Draw:
+    """One stream on the test's device, hypothesis by hypothesis within each batch.
+
+    On CUDA these are the release's own numbers, since nothing else there draws on that device.
+    The release has no CPU path.
+    """
+    generator = torch.Generator(device).manual_seed(seed)
+
+    def draw(items: range, shape: torch.Size) -> tuple[Tensor, Tensor]:
+        B, *rest = shape
+        eps = torch.randn(S * B, 2, *rest, generator=generator, device=device)
+        eps = eps.unflatten(0, (S, B))
+        return eps[:, :, 0], eps[:, :, 1]
+
+    return draw
+
+
+def test(args: argparse.Namespace, device: torch.device, draw: Draw) -> None:
+    net = HypothesisLifter(
+        load_published(args.shhpe_model, f"ckpt/shhpe_model_{args.shhpe_model}.pth"),
+        AdaptiveNoise(
+            load_published(f"avg_{args.shhpe_model}", f"ckpt/avg_model_{args.shhpe_model}.pth"),
+            PROTOCOLS[args.dataset].alpha if args.alpha is None else args.alpha,
+        ),
+    ).to(device)
+    windows = load_windows(args, "test")
+    names = ("P1", "P2") if args.dataset == "h36m" else ("PCK17",)
+    if args.mutilhyp_test:
+        print(f"INFO: Generate multiple hypotheses with a number of {args.sample_nums}")
+    else:
+        print("INFO: Generate without multiple hypotheses ")
+    with progress("test", len(windows)) as advance:
+        noise = draw if args.mutilhyp_test else None
+        scores = score(net, windows, names, noise, args.batch_size, device, advance)
+    values = scores["best" if args.mutilhyp_test else "single"]
+    listed = RELEASED_ACTIONS[args.dataset] if args.actions == "*" else (args.actions,)
+    printed = [
+        average_as_released(values[name], windows, args.batch_size, listed, name == "P2")
+        * METRICS[name].scale
+        for name in names
+    ]
+    if args.dataset == "h36m":
+        print("Human3.6M  [  p1: {:.2f}, p2: {:.2f} ]".format(*printed))
+    else:
+        print("MPI-INF-3DHP [  pck: {:.2f}  ]".format(*printed))
+
+
+def train(args: argparse.Namespace, device: torch.device) -> None:
+    if args.dataset != "h36m":
+        raise ValueError("expected --dataset h36m with --train: MPI-INF-3DHP is tested on only")
+    lifter = load_published(args.shhpe_model, f"ckpt/shhpe_model_{args.shhpe_model}.pth")
+    windows = load_windows(args, "train")
+    folder = Path(args.save_ckpt_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    with progress("targets", len(windows)) as advance:
+        targets = error_targets(lifter.to(device), windows, args.batch_size, device, advance)
+    net = build_variance_net(args.shhpe_model).to(device)
+    epochs = args.nepoch - 1  # the release's loop ends one early
+    rates = published_rates(
+        epochs, args.lr, args.lr_decay, args.lr_decay_large, args.large_decay_epoch
+    )
+
+    def save(epoch: int, losses: list[float]) -> None:
+        # The release divides the sum of batch means by the number of items.
+        logged = sum(losses) / len(windows)
+        mean = sum(losses) / len(losses)
+        print(f"e: {epoch}, lr: {rates[epoch - 1]:.7f}, loss: {logged:.4f}  (mse {mean:.4f})")
+        with replacing(folder / f"avg_model_{args.shhpe_model}.pth") as path:
+            torch.save({k: v.cpu() for k, v in net.state_dict().items()}, path)
+
+    generator = torch.Generator().manual_seed(args.seed)
+    with progress("train", epochs * len(windows)) as advance:
+        fit(
+            net,
+            windows,
+            targets,
+            rates,
+            args.batch_size,
+            generator,
+            device,
+            on_batch=lambda items, loss: advance(items),
+            on_epoch=save,
+        )
+
+
+def load_windows(args: argparse.Namespace, split: str) -> Windows:
+    clips = load_clips(
+        args.dataset,
+        args.root_path,
+        split,
+        args.keypoints,
+        (args.actions,),
+        args.downsample,
+        args.subset,
+    )
+    return Windows(clips, mirrored=split == "train")
+
+
+if __name__ == "__main__":
+    from prpose.cli import guarded
+
+    sys.exit(guarded(main))

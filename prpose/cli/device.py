@@ -1,0 +1,23 @@
+"""Which device a command runs on."""
+
+import torch
+
+
+def first_device(index: int = 0) -> torch.device:
+    """The CUDA device of that index where there is one, else the CPU."""
+    if torch.cuda.is_available() and index < torch.cuda.device_count():
+        return torch.device("cuda", index)
+    return torch.device("cpu")
+
+
+def named_device(name: str) -> torch.device:
+    """``auto`` for the first available one, or a name that PyTorch knows."""
+    if name == "auto":
+        return first_device()
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"expected a device such as cpu, cuda or cuda:1, got {name!r}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"expected an available device, got {name!r}, but there is no CUDA device")
+    return device

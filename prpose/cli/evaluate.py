@@ -1,0 +1,144 @@
+"""prpose evaluate: a lifter and its variance net on a data set."""
+
+import hashlib
+import json as json_format
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+import prpose
+from prpose.atomic import check_output, replacing
+from prpose.cli.device import named_device
+from prpose.cli.progress import progress
+from prpose.data import DATASETS, load_clips
+from prpose.data.windows import Windows
+from prpose.evaluation import (
+    CHOICES,
+    METRICS,
+    PROTOCOLS,
+    Protocol,
+    Row,
+    score,
+    seeded_draw,
+    tabulate,
+)
+from prpose.hypotheses import HypothesisLifter
+from prpose.noise import AdaptiveNoise
+from prpose.tables import look_up
+from prpose.weights import load_published
+
+
+def evaluate(
+    dataset: tyro.conf.Positional[str],
+    lifter: str,
+    lifter_weights: Path,
+    noise_weights: Path,
+    hypotheses: Annotated[int, tyro.conf.arg(aliases=["-n"])],
+    root: Path = Path("dataset"),
+    keypoints: str | None = None,
+    actions: str = "*",
+    alpha: float | None = None,
+    seed: int = 0,
+    stride: int = 1,
+    batch_size: int = 64,
+    device: str = "auto",
+    json: Path | None = None,
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
+    """Errors of the single hypothesis, the mean of S and the best of S, side by side.
+
+    Args:
+        dataset: h36m or 3dhp.
+        lifter: htnet or mgcn_lw.
+        lifter_weights: the lifter's checkpoint (.pth or .safetensors).
+        noise_weights: its variance net's checkpoint.
+        hypotheses: S, the number of hypotheses.
+        root: folder with the npz files.
+        keypoints: which 2D, as in the file's name (cpn_ft_h36m_dbb, hrnet_coco, gt).
+        actions: first words of the actions wanted, with commas between; * for all.
+        alpha: scale of the noise; the published one of the data set if not given.
+        seed: of the noise.
+        stride: every stride-th frame.
+        batch_size: frames at once; noise is drawn per batch, so it is part of the seed.
+        device: auto, cpu, cuda, cuda:1 ...
+        json: file for every number and setting.
+        overwrite: replace the json file if it exists.
+    """
+    settings = {k: str(v) if isinstance(v, Path) else v for k, v in locals().items()}
+    protocol = look_up(dataset, PROTOCOLS, "data set")
+    if batch_size < 1:
+        raise ValueError(f"expected --batch-size >= 1, got {batch_size}")
+    if json is not None:
+        check_output(json, overwrite)
+    settings["alpha"] = alpha = protocol.alpha if alpha is None else alpha
+    settings["keypoints"] = keypoints or DATASETS[dataset].DEFAULT_KEYPOINTS
+    draw = seeded_draw(seed, hypotheses)
+    on = named_device(device)
+    settings["device"] = str(on)
+    net = HypothesisLifter(
+        load_published(lifter, lifter_weights),
+        AdaptiveNoise(load_published(f"avg_{lifter}", noise_weights), alpha),
+    ).to(on)
+    clips = load_clips(dataset, root, "test", keypoints, tuple(actions.split(",")), stride)
+    windows = Windows(clips)
+    with progress("evaluate", len(windows)) as advance:
+        scores = score(net, windows, protocol.metrics, draw, batch_size, on, advance)
+    rows, average = tabulate(scores, windows, protocol)
+    show(rows, average, protocol, hypotheses)
+    if json is not None:
+        files = {"lifter": lifter_weights, "noise": noise_weights}
+        with replacing(json) as path:
+            path.write_text(
+                json_format.dumps(report(rows, average, settings, files), indent=1) + "\n",
+                encoding="utf-8",
+            )
+        print(f"written: {json}")
+
+
+def show(rows: list[Row], average: Row, protocol: Protocol, S: int) -> None:
+    """Prints the table: a line per group, single, mean and best of S side by side."""
+    table = Table(title=f"S = {S}; errors in mm, PCK and AUC in %", title_justify="left")
+    table.add_column("")
+    table.add_column("frames", justify="right")
+    for metric in protocol.metrics:
+        for choice in ("single", "mean", "best"):
+            table.add_column(f"{metric}\n{choice}", justify="right")
+    for row in [*rows, average]:
+        if row is average:
+            table.add_section()
+        cells = [
+            f"{row.values[choice][metric]:.1f}"
+            for metric in protocol.metrics
+            for choice in ("single", "mean", "best")
+        ]
+        table.add_row(row.name, f"{row.frames:,}", *cells)
+    console = Console()
+    needed = console.measure(table).maximum
+    Console(width=max(needed, console.width)).print(table)
+
+
+def report(
+    rows: list[Row], average: Row, settings: dict[str, Any], weights: dict[str, Path]
+) -> dict[str, Any]:
+    """Every number with what it takes to repeat it."""
+    return {
+        "settings": settings,
+        "versions": {
+            "prpose": prpose.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "sha256": {k: hashlib.sha256(p.read_bytes()).hexdigest() for k, p in weights.items()},
+        "units": {name: metric.unit for name, metric in METRICS.items()},
+        "choices": CHOICES,
+        "rows": [asdict(row) for row in rows],
+        "average": asdict(average),
+    }

@@ -1,0 +1,222 @@
+"""Models on data sets: scores per frame, and the tables made of them. Only this file averages."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from prpose import metrics
+from prpose.data import Clip, human36m, mpi_inf_3dhp
+from prpose.data.windows import Windows
+from prpose.hypotheses import HypothesisLifter
+from prpose.noise import draw_eps
+from prpose.skeleton import PCK_14, PCK_17
+
+Draw = Callable[[range, torch.Size], tuple[Tensor, Tensor]]
+"""(positions in the data set, keypoints' shape) → eps and mirrored eps, each (S, *shape)."""
+
+METRIC_CHUNK = 4096
+"""Most poses whose metrics are computed at once; bounds the memory of the Procrustes step."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A per-pose value, (*, J, 3) and (*, J, 3) → (*), and how it is reported."""
+
+    of: Callable[[Tensor, Tensor], Tensor]
+    unit: Literal["mm", "%"]
+    higher_is_better: bool = False
+
+    @property
+    def scale(self) -> float:
+        """From metres to mm, from a share to percent."""
+        return {"mm": 1000.0, "%": 100.0}[self.unit]
+
+
+METRICS = {
+    "P1": Metric(metrics.mpjpe, "mm"),
+    "P2": Metric(metrics.p_mpjpe, "mm"),
+    "PCK14": Metric(partial(metrics.pck, joints=PCK_14), "%", higher_is_better=True),
+    "PCK17": Metric(partial(metrics.pck, joints=PCK_17), "%", higher_is_better=True),
+    "AUC14": Metric(partial(metrics.auc, joints=PCK_14), "%", higher_is_better=True),
+}
+
+CHOICES = {
+    "single": "the lifter's own answer, without noise",
+    "mean": "the mean of the S hypotheses, joint by joint (P-Agg)",
+    "best": "the best of the S hypotheses by this very metric: an oracle",
+    "any": "one of the S hypotheses at random, on average",
+}
+"""Which pose of a frame is scored."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a data set is reported.
+
+    Args:
+        metrics: keys of :data:`METRICS`.
+        group: table row of a clip.
+        average: mean over the ``groups``' means (Human3.6M), or over all ``frames``.
+        alpha: published scale of the noise.
+    """
+
+    metrics: tuple[str, ...]
+    group: Callable[[Clip], str]
+    average: Literal["groups", "frames"]
+    alpha: float
+
+
+def action_of(clip: Clip) -> str:
+    """'Walking 1' counts as 'Walking'."""
+    return clip.action.split(" ")[0]
+
+
+def _setting_of(clip: Clip) -> str:
+    return mpi_inf_3dhp.SETTINGS.get(clip.subject, clip.subject)
+
+
+PROTOCOLS = {
+    "h36m": Protocol(("P1", "P2"), action_of, "groups", alpha=0.005),
+    "3dhp": Protocol(
+        ("PCK14", "AUC14", "PCK17", "P1", "P2"), _setting_of, "frames", alpha=0.01
+    ),
+}
+
+
+def seeded_draw(seed: int, S: int) -> Draw:
+    """Noise that depends on the seed and on a batch's place alone, not on device or batch order.
+
+    Drawn on the CPU, so that every device gets the same numbers.
+    """
+    if S < 1:
+        raise ValueError(f"expected S >= 1 hypotheses, got {S}")
+
+    def draw(items: range, shape: torch.Size) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(seed * 2**32 + items.start)
+        eps = draw_eps(S, (2, *shape), generator)
+        return eps[:, 0], eps[:, 1]
+
+    return draw
+
+
+@torch.no_grad()
+def score(
+    net: HypothesisLifter,
+    windows: Windows,
+    names: Sequence[str],
+    draw: Draw | None,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+    on_batch: Callable[[int], None] = lambda frames: None,
+) -> dict[str, dict[str, Tensor]]:
+    """Per-frame values, ``{choice: {metric: (N,)}}``, in metres or shares, on the CPU.
+
+    Args:
+        net: on ``device``, in eval mode.
+        windows: of the test clips, without mirror images.
+        names: keys of :data:`METRICS`.
+        draw: the noise of each batch; without it only the ``single`` choice is scored.
+        batch_size: frames at once.
+        on_batch: told the number of frames after each batch.
+    """
+    parts: list[dict[str, dict[str, Tensor]]] = []
+    for indices, batch in windows.batches(batch_size):
+        keypoints, target = batch.keypoints.to(device), batch.target.to(device)
+        scores = {"single": _values(net.single(keypoints)[None], target, names)}
+        if draw is not None:
+            items = range(int(indices[0]), int(indices[-1]) + 1)
+            eps, eps_mirrored = draw(items, keypoints.shape)
+            poses = net(keypoints, eps.to(keypoints), eps_mirrored.to(keypoints))
+            each = _values(poses, target, names)
+            scores["mean"] = _values(poses.mean(0, keepdim=True), target, names)
+            scores["best"] = {
+                name: metrics.best_of_s(value, METRICS[name].higher_is_better)[None]
+                for name, value in each.items()
+            }
+            scores["any"] = {name: metrics.mean_of_s(v)[None] for name, v in each.items()}
+        parts.append({c: {n: v[0].cpu() for n, v in by.items()} for c, by in scores.items()})
+        on_batch(len(indices))
+    return {
+        choice: {name: torch.cat([part[choice][name] for part in parts]) for name in names}
+        for choice in parts[0]
+    }
+
+
+def _values(poses: Tensor, target: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    """Metrics of (S, B, 1, J, 3) against (B, 1, J, 3), each (S, B)."""
+    at_once = max(1, METRIC_CHUNK // len(target))
+    return {
+        name: torch.cat([METRICS[name].of(some, target)[..., 0] for some in poses.split(at_once)])
+        for name in names
+    }
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: ``values[choice][metric]`` in mm or percent."""
+
+    name: str
+    frames: int
+    values: dict[str, dict[str, float]]
+
+
+def tabulate(
+    scores: dict[str, dict[str, Tensor]], windows: Windows, protocol: Protocol
+) -> tuple[list[Row], Row]:
+    """Per-frame scores → one row per group, in alphabetical order, and their average."""
+    groups = _groups(windows, protocol.group)
+    rows = []
+    for name in sorted(set(groups)):
+        inside = torch.tensor([group == name for group in groups])
+        rows.append(Row(name, int(inside.sum()), _means(scores, inside)))
+    if protocol.average == "frames":
+        return rows, Row("all frames", len(groups), _means(scores, torch.ones(len(groups)).bool()))
+    average = {
+        choice: {n: sum(r.values[choice][n] for r in rows) / len(rows) for n in by}
+        for choice, by in scores.items()
+    }
+    return rows, Row("average", len(groups), average)
+
+
+def _means(scores: dict[str, dict[str, Tensor]], inside: Tensor) -> dict[str, dict[str, float]]:
+    return {
+        choice: {n: float(v[inside].double().mean()) * METRICS[n].scale for n, v in by.items()}
+        for choice, by in scores.items()
+    }
+
+
+def average_as_released(
+    values: Tensor, windows: Windows, batch_size: int, listed: Sequence[str], batch_mean: bool
+) -> float:
+    """The average that PRPose's release prints, two of its faults included.
+
+    Kept so that ``main.py`` repeats published numbers; :func:`tabulate` is right.
+
+    Args:
+        values: (N,) per-frame values in the order of the data set.
+        batch_size: of the run that is repeated.
+        listed: the actions that the release averages over; one without data counts as zero.
+        batch_mean: give every frame its batch's mean first. The release does so with P2, which
+            so mixes the actions of a batch.
+    """
+    if batch_mean:
+        values = torch.cat([b.mean().expand(len(b)) for b in values.split(batch_size)])
+    groups = _groups(windows, action_of)
+    total = 0.0
+    for action in listed:
+        inside = torch.tensor([group == action for group in groups])
+        total += float(values[inside].double().mean()) if inside.any() else 0.0
+    return total / len(listed)
+
+
+def _groups(windows: Windows, group: Callable[[Clip], str]) -> list[str]:
+    names = [group(clip) for clip in windows.clips]
+    return [names[clip] for clip in windows.clip_of.tolist()]
+
+
+RELEASED_ACTIONS = {"h36m": human36m.ACTIONS, "3dhp": ("Seq1",)}
+"""The actions that the release's averages run over."""

@@ -1,0 +1,62 @@
+"""Training: the loop, and the published schedule."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from prpose.data.windows import Windows
+
+__all__ = ["fit", "published_rates"]
+
+
+def published_rates(
+    epochs: int, lr: float = 5e-4, decay: float = 0.95, large_decay: float = 0.5, every: int = 5
+) -> list[float]:
+    """Learning rate of each epoch: times ``decay`` after each, ``large_decay`` after every fifth."""
+    rates = []
+    for epoch in range(1, epochs + 1):
+        rates.append(lr)
+        lr *= decay if epoch % every else large_decay
+    return rates
+
+
+def fit(
+    net: nn.Module,
+    windows: Windows,
+    targets: Tensor,
+    rates: list[float],
+    batch_size: int = 512,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+    on_batch: Callable[[int, float], None] = lambda items, loss: None,
+    on_epoch: Callable[[int, list[float]], None] = lambda epoch, losses: None,
+) -> None:
+    """Minimises the mean squared error of ``net(keypoints)`` with Adam (amsgrad), in place.
+
+    Args:
+        net: (B, 1, J, 2) → (B, 1, J, 1), on ``device``.
+        windows: the inputs.
+        targets: (N, 1, J, 1), one for each item of ``windows``.
+        rates: learning rate of each epoch.
+        generator: shuffles the items of each epoch; without it they come in order.
+        on_batch: told items and loss of each step.
+        on_epoch: told the epoch, from 1, and the losses of its batches; the place to save.
+    """
+    optimiser = torch.optim.Adam(net.parameters(), lr=rates[0] if rates else 0.0, amsgrad=True)
+    for epoch, rate in enumerate(rates, start=1):
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        net.train()
+        losses = []
+        for indices, batch in windows.batches(batch_size, generator):
+            if len(indices) == 1 < len(windows):
+                continue  # one item has no batch statistics
+            loss = F.mse_loss(net(batch.keypoints.to(device)), targets[indices].to(device))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+            on_batch(len(indices), losses[-1])
+        on_epoch(epoch, losses)

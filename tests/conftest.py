@@ -1,0 +1,27 @@
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads
+
+import pytest
+import torch
+
+from tests.golden_numbers import GOLDEN, VARIANCE_OF, rule_state
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device: parity on the GPU is not checked here")
+    return torch.device(request.param)
+
+
+@pytest.fixture
+def release(tmp_path, monkeypatch):
+    """A folder as the release's users have it: dataset/ and ckpt/; the working directory."""
+    (tmp_path / "dataset").symlink_to(GOLDEN / "data")
+    (tmp_path / "ckpt").mkdir()
+    for lifter, variance in VARIANCE_OF.items():
+        torch.save(rule_state(lifter, fitted=True), tmp_path / f"ckpt/shhpe_model_{lifter}.pth")
+        torch.save(rule_state(variance), tmp_path / f"ckpt/avg_model_{lifter}.pth")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,189 @@
+"""The data pipeline against golden/digest, and what it says of broken files."""
+
+import numpy as np
+import pytest
+import torch
+
+from prpose.data import load_clips
+from prpose.data.release_files import _fraction
+from prpose.data.windows import Windows
+from tests.golden_numbers import GOLDEN, arrays, table
+
+DIGESTS = [name for name in table("digest/digest.json") if name != "deterministic_random"]
+MIRRORED_CAMERA = np.array([1, 1, -1, 1, 1, 1, 1, -1, 1])
+"""How the release mirrors a camera: centre x, and the coefficient its projection pairs with x."""
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_digest(name):
+    golden, case = arrays(f"digest/{name}.npz"), table("digest/digest.json")[name]
+    options = case["options"]
+    clips = load_clips(
+        name.split("_")[0],
+        GOLDEN / "data",
+        case["split"],
+        keypoints=options.get("k") or ("gt" if name.endswith("gt") else "hrnet_coco"),
+        actions=(options.get("a", "*"),),
+        stride=int(options.get("downsample", 1)),
+        subset=float(options.get("subset", 1)),
+    )
+    assert len(clips) == case["sequences"]
+    windows = Windows(clips, mirrored=case["split"] == "train")
+    assert len(windows) == case["items"]
+    items = windows[torch.arange(len(windows))]
+    of_item = [clips[i] for i in items.clip]
+    assert [clip.subject for clip in of_item] == golden["item_subject"].tolist()
+    assert [clip.action for clip in of_item] == golden["item_action"].tolist()
+    assert [clip.camera_index for clip in of_item] == golden["item_camera"].tolist()
+    assert items.frame.tolist() == golden["item_frame"].tolist()
+    assert items.mirrored.tolist() == golden["item_flip"].tolist()
+
+    some = windows[torch.from_numpy(golden["index"])]
+    poses = some.target.clone()
+    poses[:, :, 0] = some.root[:, None]
+    assert np.abs(poses.numpy() - golden["gt_3D"]).max() < 3e-6
+    expected = golden["input_2D"]
+    expected = expected[:, 0] if expected.ndim == 5 else expected
+    assert np.abs(some.keypoints.numpy() - expected).max() < 3e-6
+    cameras = np.stack([clips[i].camera.intrinsics() for i in some.clip])
+    cameras[some.mirrored.numpy()] *= MIRRORED_CAMERA
+    assert np.abs(cameras - golden["camera"]).max() < 3e-6
+
+
+def test_mirrored_test_inputs_are_the_golden_ones():
+    from prpose.skeleton import H36M_17, mirror_pose
+
+    golden = arrays("digest/h36m_test_cpn.npz")["input_2D"]
+    mirrored = mirror_pose(torch.from_numpy(golden[:, 0]), H36M_17.mirror)
+    assert np.abs(mirrored.numpy() - golden[:, 1]).max() < 1e-7
+
+
+def test_subset_starts_where_the_release_starts():
+    for most, value, length in table("digest/digest.json")["deterministic_random"]["rows"]:
+        assert int(_fraction(str(length)) * (most + 1)) == value
+
+
+def test_longer_windows_repeat_the_ends():
+    clips = load_clips("h36m", GOLDEN / "data", "test", keypoints="gt", actions=("Walking",))
+    one, five = Windows(clips), Windows(clips, F=5)
+    T = len(clips[0])
+    for t in (0, 1, T - 1, T):  # T is the next clip's first frame
+        first, last = (0, T - 1) if t < T else (T, T + len(clips[1]) - 1)
+        rows = [min(max(t + offset, first), last) for offset in range(-2, 3)]
+        expected = one[torch.tensor(rows)].keypoints[:, 0]
+        assert torch.equal(five[t].keypoints[0], expected)
+        assert torch.equal(five[t].target, one[t].target)
+
+
+def test_batches_visit_every_item_once():
+    clips = load_clips("3dhp", GOLDEN / "data", "test")
+    windows = Windows(clips, mirrored=True)
+    in_order = torch.cat([indices for indices, _ in windows.batches(50)])
+    assert in_order.tolist() == list(range(len(windows)))
+    generator = torch.Generator().manual_seed(0)
+    shuffled = torch.cat([indices for indices, _ in windows.batches(50, generator)])
+    assert shuffled.tolist() != in_order.tolist()
+    assert sorted(shuffled.tolist()) == in_order.tolist()
+
+
+def plain(name):
+    with np.load(GOLDEN / "data" / f"{name}.npz", allow_pickle=True) as file:  # our own file
+        return {key: file[key].item() for key in file.files}
+
+
+NAMES = {
+    "h36m": ("data_3d_h36m", "data_2d_h36m_cpn_ft_h36m_dbb"),
+    "3dhp": ("data_3d_3dhp", "data_2d_3dhp_hrnet_coco"),
+}
+
+
+def no_subject(p3, p2):
+    del p3["S9" if "S9" in p3 else "TS3"]
+
+
+def no_action(p3, p2):
+    subject = "S9" if "S9" in p2 else "TS3"
+    del p2[subject][next(iter(p2[subject]))]
+
+
+def no_camera(p3, p2):
+    subject = "S9" if "S9" in p2 else "TS3"
+    next(iter(p2[subject].values())).pop()
+
+
+def wrong_joints_2d(p3, p2):
+    subject = "S9" if "S9" in p2 else "TS3"
+    tracks = next(iter(p2[subject].values()))
+    tracks[0] = tracks[0][:, :16]
+
+
+def wrong_joints_3d(p3, p2):
+    subject = "S9" if "S9" in p3 else "TS3"
+    for action, poses in p3[subject].items():
+        p3[subject][action] = (
+            poses[:, :5] if isinstance(poses, np.ndarray) else [x[:, :5] for x in poses]
+        )
+
+
+def nan_2d(p3, p2):
+    next(iter(p2["S9" if "S9" in p2 else "TS3"].values()))[0][7, 3] = np.nan
+
+
+def nan_3d(p3, p2):
+    poses = next(iter(p3["S9" if "S9" in p3 else "TS3"].values()))
+    (poses if isinstance(poses, np.ndarray) else poses[0])[7, 0] = np.inf
+
+
+def short_track(p3, p2):
+    tracks = next(iter(p2["S9" if "S9" in p2 else "TS3"].values()))
+    tracks[0] = tracks[0][:20]
+
+
+def not_a_dict(p3, p2):
+    p3["S9" if "S9" in p3 else "TS3"] = [1, 2]
+
+
+@pytest.mark.parametrize("dataset", NAMES)
+@pytest.mark.parametrize(
+    ("damage", "parts"),
+    [
+        (no_subject, ("data_3d_", "no subject", "the file has")),
+        (no_action, ("data_2d_", "no action", "subject")),
+        (no_camera, ("data_2d_", "subject", "action", "expected", "cameras", "got")),
+        (wrong_joints_2d, ("data_2d_", "action", "camera 0", "(T, 17, 2), got (")),
+        (wrong_joints_3d, ("data_3d_", "action", "expected 3D of shape (T, ", "5, 3)")),
+        (nan_2d, ("data_2d_", "action", "camera 0", "NaN or infinity in frame 7")),
+        (nan_3d, ("action", "camera 0", "3D poses", "NaN or infinity in frame 7")),
+        (short_track, ("data_2d_", "action", "camera 0", "expected at least", "got 20")),
+        (not_a_dict, ("data_3d_", "expected positions_3d = {subject: {action: ...}}")),
+    ],
+)
+def test_broken_files_are_named(dataset, damage, parts, tmp_path):
+    name_3d, name_2d = NAMES[dataset]
+    content_3d, content_2d = plain(name_3d), plain(name_2d)
+    damage(content_3d["positions_3d"], content_2d["positions_2d"])
+    np.savez(tmp_path / f"{name_3d}.npz", **content_3d)
+    np.savez(tmp_path / f"{name_2d}.npz", **content_2d)
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the message is checked below
+        load_clips(dataset, tmp_path, "test")
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_bad_requests_are_named():
+    root = GOLDEN / "data"
+    for kw, message in [
+        ({"name": "h36n"}, r"unknown data set 'h36n'; did you mean h36m\?"),
+        ({"split": "tests"}, r"unknown split of h36m 'tests'; did you mean test\?"),
+        ({"keypoints": "sh"}, r"data_2d_h36m_sh.npz: no such file"),
+        ({"actions": ("Flying",)}, r"no action Flying; the file has Directions"),
+        ({"stride": 0}, "expected stride >= 1, got 0"),
+        ({"subset": 1.5}, r"expected subset in \(0, 1\], got 1.5"),
+    ]:
+        arguments = {"name": "h36m", "root": root, "split": "test"} | kw
+        with pytest.raises(ValueError, match=message):
+            load_clips(**arguments)
+    with pytest.raises(ValueError, match="at least one clip"):
+        Windows([])
+    with pytest.raises(ValueError, match="odd window length, got 4"):
+        Windows(load_clips("3dhp", root, "test"), F=4)

@@ -1,0 +1,135 @@
+"""Right averages, and the release's, against golden/runs."""
+
+import numpy as np
+import pytest
+import torch
+
+from prpose.data import load_clips
+from prpose.data.windows import Windows
+from prpose.evaluation import (
+    METRICS,
+    PROTOCOLS,
+    RELEASED_ACTIONS,
+    Protocol,
+    action_of,
+    average_as_released,
+    score,
+    seeded_draw,
+    tabulate,
+)
+from tests.golden_numbers import GOLDEN, arrays, golden_draw, hypothesis_lifter, table
+
+RUNS = table("runs/runs.json")["runs"]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_golden_run(run):
+    golden, case = arrays(f"runs/{run}.npz"), RUNS[run]
+    options = case["options"]
+    net = hypothesis_lifter(options["lifter"], float(options["alpha"]))
+    clips = load_clips(
+        options["dataset"],
+        GOLDEN / "data",
+        "test",
+        options.get("keypoints", "cpn_ft_h36m_dbb"),
+        (options.get("action", "*"),),
+        int(options.get("downsample", 1)),
+    )
+    windows = Windows(clips)
+    assert len(windows) == case["items"]
+    draw = golden_draw(int(options["hypotheses"])) if options["multi_hypothesis"] else None
+    batch_size = int(options["batch_size"])
+    scores = score(net, windows, ("P1", "P2", "PCK17"), draw, batch_size)
+    best = scores["best" if draw else "single"]
+    assert np.abs(best["P1"].numpy() - golden["p1"]).max() < 1e-5
+    assert np.abs(best["P2"].numpy() - golden["p2"]).max() < 1e-5
+    off = np.abs(best["PCK17"].numpy() - golden["pck"])
+    assert off.max() < 1 / 17 + 1e-6
+    assert (off > 1e-6).mean() <= 0.01
+
+    rows, _ = tabulate(scores, windows, Protocol(("P1", "P2"), action_of, "groups", alpha=0))
+    for row in rows:
+        for name, key in (("P1", "p1"), ("P2", "p2")):
+            expected = case["per_item_mean_by_action"][row.name][key] * 1000
+            ours = row.values["best" if draw else "single"][name]
+            assert ours == pytest.approx(expected, abs=0.01)
+    listed = RELEASED_ACTIONS[options["dataset"]] if "action" not in options else ("Walking",)
+    for key, expected in case["average_as_published"].items():
+        name = {"p1": "P1", "p2": "P2", "pck": "PCK17"}[key]
+        ours = average_as_released(best[name], windows, batch_size, listed, name == "P2")
+        assert ours * METRICS[name].scale == pytest.approx(expected, abs=0.01)
+
+
+def test_release_averaging_against_the_golden_accumulation():
+    """Its P2 of a frame is its batch's mean; ours is the frame's own."""
+    values = torch.from_numpy(arrays("metrics/metrics.npz")["mixed_quality/p2_best"])
+    cases = table("metrics/accumulation.json")["accumulation"]
+    for case in cases.values():
+        windows = fake_windows(case["actions"])
+        for action, published in case["published"].items():
+            ours = average_as_released(values, windows, 8, (action,), batch_mean=True)
+            assert ours == pytest.approx(published["p2"]["avg"], abs=1e-6)
+        rows, _ = tabulate(
+            {"best": {"P2": values}}, windows, Protocol(("P2",), action_of, "groups", alpha=0)
+        )
+        for row in rows:
+            expected = case["per_sample_p2_by_action"][row.name] * 1000
+            assert row.values["best"]["P2"] == pytest.approx(expected, abs=1e-3)
+
+
+def fake_windows(actions):
+    from prpose.camera import Camera
+    from prpose.data import Clip
+
+    return Windows(
+        [
+            Clip(np.zeros((1, 17, 2), np.float32), np.zeros((1, 17, 3), np.float32),
+                 Camera(10, 10), "S9", action, 0)
+            for action in actions
+        ]
+    )  # fmt: skip
+
+
+def test_groups_and_averages_by_hand():
+    windows = fake_windows(["Walking 1", "Walking", "Sitting", "Walking"])
+    scores = {"single": {"P1": torch.tensor([0.010, 0.020, 0.050, 0.030])}}
+    rows, average = tabulate(scores, windows, PROTOCOLS["h36m"])
+    assert [(r.name, r.frames) for r in rows] == [("Sitting", 1), ("Walking", 3)]
+    assert [r.values["single"]["P1"] for r in rows] == pytest.approx([50, 20])
+    assert average.values["single"]["P1"] == pytest.approx(35)
+    _, frames = tabulate(scores, windows, PROTOCOLS["3dhp"])
+    assert frames.values["single"]["P1"] == pytest.approx(27.5)
+
+
+def test_scores_nest_and_choose_as_their_names_say():
+    net = hypothesis_lifter("mgcn_lw", alpha=0.02)
+    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=10))
+    names = PROTOCOLS["3dhp"].metrics
+    few = score(net, windows, names, seeded_draw(0, 3), batch_size=8)
+    many = score(net, windows, names, seeded_draw(0, 12), batch_size=8)
+    assert torch.equal(few["single"]["P1"], many["single"]["P1"])
+    for name in names:
+        sign = 1 if METRICS[name].higher_is_better else -1
+        assert (sign * (many["best"][name] - few["best"][name]) >= -1e-6).all()
+        assert (sign * (many["best"][name] - many["any"][name]) >= -1e-6).all()
+    again = score(net, windows, names, seeded_draw(0, 12), batch_size=8)
+    assert torch.equal(many["best"]["P2"], again["best"]["P2"])
+    other = score(net, windows, names, seeded_draw(1, 12), batch_size=8)
+    assert not torch.equal(many["best"]["P2"], other["best"]["P2"])
+
+
+def test_scores_agree_with_sampling_by_hand():
+    from prpose import metrics
+
+    net = hypothesis_lifter("mgcn_lw", alpha=0.02)
+    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
+    draw = seeded_draw(3, 4)
+    scores = score(net, windows, ("P1",), draw, batch_size=100)
+    batch = windows[torch.arange(len(windows))]
+    with torch.no_grad():
+        poses = net(batch.keypoints, *draw(range(len(windows)), batch.keypoints.shape))
+    p1 = metrics.mpjpe(poses, batch.target)[..., 0]
+    assert torch.allclose(scores["best"]["P1"], p1.amin(0))
+    assert torch.allclose(scores["any"]["P1"], p1.mean(0))
+    mean = metrics.mpjpe(poses.mean(0), batch.target)[:, 0]
+    assert torch.allclose(scores["mean"]["P1"], mean)

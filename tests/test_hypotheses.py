@@ -1,0 +1,142 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from prpose.skeleton import H36M_17, mirror_pose
+from tests.golden_numbers import VARIANCE_OF, arrays, hypothesis_lifter
+
+
+def golden_case():
+    golden = arrays("pipeline/pipeline.npz")
+    keypoints = torch.from_numpy(golden["input_2D"][:, 0])[:, None]
+    noise = torch.from_numpy(golden["noise"]).transpose(0, 1)[:, :, :, None]  # S B 2 T J 2
+    return golden, keypoints, noise[:, :, 0], noise[:, :, 1]
+
+
+@pytest.mark.parametrize("lifter", VARIANCE_OF)
+@pytest.mark.parametrize("alpha", [0.005, 0.01])
+@pytest.mark.parametrize("chunk", [1, 7, 512])
+@torch.no_grad()
+def test_pipeline_parity(lifter, alpha, chunk, device):
+    golden, *inputs = golden_case()
+    net = hypothesis_lifter(lifter, alpha, chunk).to(device)
+    poses = net(*(x.to(device) for x in inputs)).cpu()
+    expected = torch.from_numpy(golden[f"{lifter}/alpha{alpha}/output_3D"]).transpose(0, 1)
+    assert (poses[:, :, 0] - expected).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("lifter", VARIANCE_OF)
+@torch.no_grad()
+def test_single_parity(lifter):
+    golden, keypoints, *_ = golden_case()
+    poses = hypothesis_lifter(lifter).single(keypoints)
+    expected = torch.from_numpy(golden[f"{lifter}/single/output_3D"])
+    assert (poses - expected).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("lifter", VARIANCE_OF)
+@torch.no_grad()
+def test_axioms(lifter):
+    net = hypothesis_lifter(lifter, chunk=11)
+    _, keypoints, eps, eps_mirrored = golden_case()
+    poses = net(keypoints, eps, eps_mirrored)
+    still = net(keypoints, torch.zeros_like(eps), torch.zeros_like(eps))
+    assert (still - net.single(keypoints)).abs().max() < 1e-6
+    order = torch.tensor([3, 0, 4, 1, 2])
+    assert (net(keypoints, eps[order], eps_mirrored[order]) - poses[order]).abs().max() < 1e-5
+    for b in range(len(keypoints)):
+        alone = net(keypoints[b : b + 1], eps[:, b : b + 1], eps_mirrored[:, b : b + 1])
+        assert (alone - poses[:, b : b + 1]).abs().max() < 1e-5
+    # The mirror image with the two noises exchanged is the mirrored answer.
+    flipped = net(mirror_pose(keypoints, H36M_17.mirror), eps_mirrored, eps)
+    assert (flipped - mirror_pose(poses, H36M_17.mirror)).abs().max() < 1e-5
+    assert not poses[..., 0, :].any()
+
+
+@torch.no_grad()
+def test_sampling_repeats_nests_and_ignores_the_chunk():
+    _, keypoints, *_ = golden_case()
+    whole = hypothesis_lifter("mgcn_lw")
+    pieces = hypothesis_lifter("mgcn_lw", chunk=3)
+    poses = whole.sample(keypoints, 6, torch.Generator().manual_seed(1))
+    assert torch.equal(poses, whole.sample(keypoints, 6, torch.Generator().manual_seed(1)))
+    assert not torch.equal(poses, whole.sample(keypoints, 6, torch.Generator().manual_seed(2)))
+    assert (poses - pieces.sample(keypoints, 6, torch.Generator().manual_seed(1))).abs().max() < 1e-5
+    few = whole.sample(keypoints, 2, torch.Generator().manual_seed(1))
+    assert (poses[:2] - few).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_two_independent_draws_narrow_the_spread_by_root_two():
+    """With a linear lifter, exactly what averaging promises."""
+    from prpose import AdaptiveNoise, HypothesisLifter
+
+    class Flat(torch.nn.Module):
+        def forward(self, keypoints):
+            return torch.nn.functional.pad(keypoints, (0, 1))
+
+    class Two(torch.nn.Module):
+        def forward(self, keypoints):
+            return torch.full_like(keypoints[..., :1], 2.0)
+
+    net = HypothesisLifter(Flat(), AdaptiveNoise(Two(), alpha=0.01), chunk=4096)
+    poses = net.sample(torch.zeros(1, 1, 17, 2), 50_000, torch.Generator().manual_seed(0))
+    spread = poses.std(0)[0, 0, 1:, :2]
+    assert (spread / (0.02 / 2**0.5) - 1).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("S", [0, -3])
+def test_bad_s_is_refused_by_name(S):
+    with pytest.raises(ValueError, match=f"expected S >= 1 hypotheses, got {S}"):
+        hypothesis_lifter("mgcn_lw").sample(torch.zeros(1, 1, 17, 2), S, torch.Generator())
+
+
+def test_bad_inputs_are_refused_by_name():
+    net, generator = hypothesis_lifter("mgcn_lw"), torch.Generator()
+    broken = torch.zeros(2, 1, 17, 2)
+    broken[1, 0, 3, 1] = float("nan")
+    with pytest.raises(ValueError, match="finite keypoints, got NaN"):
+        net.single(broken)
+    with pytest.raises(ValueError, match="finite keypoints, got NaN"):
+        net.sample(broken, 2, generator)
+    for shape in [(2, 17, 2), (2, 1, 16, 2), (2, 1, 17, 3), (0, 1, 17, 2)]:
+        with pytest.raises(ValueError, match=r"expected keypoints of shape \(B, T, 17, 2\)"):
+            net.sample(torch.zeros(shape), 2, generator)
+    with pytest.raises(ValueError, match=r"expected eps_mirrored of shape \(S, 2, 1, 17, 2\)"):
+        net(torch.zeros(2, 1, 17, 2), torch.zeros(3, 2, 1, 17, 2), torch.zeros(3, 1, 17, 2))
+
+
+PEAK = """
+import resource, torch
+from prpose import AdaptiveNoise, HypothesisLifter, build_lifter, build_variance_net
+net = HypothesisLifter(build_lifter("htnet"), AdaptiveNoise(build_variance_net("htnet"))).eval()
+with torch.no_grad():
+    poses = net.sample(torch.zeros({B}, 1, 17, 2), {S}, torch.Generator().manual_seed(0))
+assert poses.shape == ({S}, {B}, 1, 17, 3)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+def peak_gib(B, S):
+    run = subprocess.run(
+        [sys.executable, "-c", PEAK.format(B=B, S=S)],
+        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(run.stdout)
+
+
+def test_peak_memory_hardly_grows_with_s():
+    small, large = peak_gib(64, 8), peak_gib(64, 64)
+    assert large < 2
+    assert large - small < 0.25
+
+
+@pytest.mark.slow
+def test_peak_memory_of_512_x_200_is_under_2_gib():
+    assert peak_gib(512, 200) < 2

@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from prpose import metrics
+from prpose.skeleton import PCK_14, PCK_17
+from tests.golden_numbers import arrays
+
+GOLDEN = arrays("metrics/metrics.npz")
+CASES = sorted({key.split("/")[0] for key in GOLDEN})
+ALIGNABLE = [case for case in CASES if f"{case}/p2_hyp" in GOLDEN]
+
+
+def case_of(name):
+    """pred (S, N, 17, 3) and target (N, 17, 3)."""
+    pred = torch.from_numpy(GOLDEN[f"{name}/pred"]).transpose(0, 1)
+    return pred, torch.from_numpy(GOLDEN[f"{name}/target"][:, 0])
+
+
+def golden(name):
+    return torch.from_numpy(np.asarray(GOLDEN[name]))
+
+
+def test_there_are_as_many_cases_as_the_readme_names():
+    assert len(CASES) == 14
+    assert set(CASES) - set(ALIGNABLE) == {"pck_threshold"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_p1_parity(case):
+    p1 = metrics.mpjpe(*case_of(case))
+    assert (p1.T - golden(f"{case}/p1_hyp")).abs().max() < 2e-6
+    assert (metrics.best_of_s(p1) - golden(f"{case}/p1_best")).abs().max() < 2e-6
+
+
+@pytest.mark.parametrize("case", ALIGNABLE)
+def test_p2_parity(case):
+    pred, target = case_of(case)
+    p2 = metrics.p_mpjpe(pred, target)
+    assert (p2.T - golden(f"{case}/p2_hyp_float64")).abs().max() < 2e-6
+    assert (metrics.best_of_s(p2) - golden(f"{case}/p2_best_float64")).abs().max() < 2e-6
+    exact = metrics.p_mpjpe(pred.double(), target.double())
+    assert (exact.T - golden(f"{case}/p2_hyp_float64")).abs().max() < 1e-8
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "pck_threshold"])
+def test_pck_and_auc_parity(case):
+    pred, target = case_of(case)
+    pck = metrics.pck(pred, target, PCK_17)
+    assert (pck.T - golden(f"{case}/pck_hyp")).abs().max() < 1e-6
+    best = metrics.best_of_s(pck, higher_is_better=True)
+    assert (best - golden(f"{case}/pck_best")).abs().max() < 1e-6
+    millimetres = [step / 1000 for step in range(150)]  # the reference's thresholds
+    auc = metrics.auc(pred, target, PCK_17, millimetres)
+    assert (auc.T - golden(f"{case}/auc_hyp")).abs().max() < 1e-3
+
+
+def test_pck_is_strict_at_the_threshold():
+    target = torch.zeros(17, 3)
+    for distance, expected in [(0.1499, 1.0), (0.150, 0.0), (0.1501, 0.0)]:
+        pose = torch.zeros(17, 3)
+        pose[:, 2] = distance
+        assert float(metrics.pck(pose, target, PCK_17)) == expected
+    pck = metrics.pck(*case_of("pck_threshold"), PCK_17)
+    assert (pck.T - golden("pck_threshold/pck_hyp")).abs().max() < 1 / 17 + 1e-6
+
+
+def test_pck_joint_sets_differ_by_the_joints_left_out():
+    pose, target = torch.zeros(17, 3), torch.zeros(17, 3)
+    pose[[7, 9]] = 1.0  # spine and neck wrong: seen by 17 joints, not by 14
+    assert float(metrics.pck(pose, target, PCK_14)) == 1
+    assert float(metrics.pck(pose, target, PCK_17)) == pytest.approx(15 / 17)
+
+
+def test_auc_uses_the_official_31_thresholds():
+    assert metrics.AUC_THRESHOLDS_M == pytest.approx(np.arange(0, 0.1501, 0.005))
+    pose, target = torch.zeros(17, 3), torch.zeros(17, 3)
+    pose[:, 0] = 0.0725  # right for 75 … 150 mm: 16 of 31
+    assert float(metrics.auc(pose, target, PCK_14)) == pytest.approx(16 / 31)
+    assert float(metrics.auc(target, target, PCK_14)) == pytest.approx(30 / 31)  # 0 < 0 is false
+
+
+def scipy_p2(pose, target):
+    """Procrustes by SciPy's Kabsch, one pose at a time."""
+    x, y = pose - pose.mean(0), target - target.mean(0)
+    rotation, _ = Rotation.align_vectors(y, x)
+    turned = rotation.apply(x)
+    scale = (turned * y).sum() / (x * x).sum()
+    return np.linalg.norm(scale * turned - y, axis=-1).mean()
+
+
+@pytest.mark.parametrize("case", ["random", "near_target", "medium_error", "mirrored",
+                                  "point_reflected", "coplanar_target", "coplanar_both"])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Optimal rotation is not uniquely:UserWarning")
+def test_p2_against_scipy(case):
+    pred, target = (x.double() for x in case_of(case))
+    ours = metrics.p_mpjpe(pred, target)
+    for s in range(len(pred)):
+        for n in range(len(target)):
+            expected = scipy_p2(pred[s, n].numpy(), target[n].numpy())
+            assert abs(float(ours[s, n]) - expected) < 1e-6
+
+
+def random_pose(seed, *shape):
+    return torch.randn(*shape, 17, 3, generator=torch.Generator().manual_seed(seed)).double()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_p2_ignores_similarities_and_minds_reflections(seed):
+    pose, target = random_pose(seed), random_pose(seed + 10)
+    turn = torch.from_numpy(Rotation.random(random_state=seed).as_matrix())
+    moved = 3.7 * pose @ turn.T + torch.tensor([1.0, -2.0, 5.0])
+    p2 = metrics.p_mpjpe(pose, target)
+    assert abs(float(metrics.p_mpjpe(moved, target) - p2)) < 1e-9
+    assert float(metrics.p_mpjpe(moved, pose)) < 1e-9
+    assert float(metrics.p_mpjpe(pose * torch.tensor([-1, 1, 1]), pose)) > 0.1
+
+
+def test_degenerate_poses_have_the_limit_values():
+    target = random_pose(0)
+    centroid = (target - target.mean(0)).norm(dim=-1).mean()
+    assert float(metrics.p_mpjpe(torch.ones(17, 3).double(), target)) == pytest.approx(
+        float(centroid)
+    )
+    assert float(metrics.p_mpjpe(random_pose(1), torch.ones(17, 3).double())) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("metric", [metrics.mpjpe, metrics.p_mpjpe])
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
+def test_values_do_not_depend_on_the_batch(metric, shape):
+    poses, target = random_pose(1, *shape), random_pose(2, *shape)
+    values = metric(poses, target)
+    assert values.shape == shape
+    flat = [metric(p, t) for p, t in zip(poses.view(-1, 17, 3), target.view(-1, 17, 3), strict=True)]
+    assert torch.allclose(values.flatten(), torch.stack(flat))
+
+
+def test_best_of_s_never_grows_with_s():
+    values = torch.rand(50, 7, generator=torch.Generator().manual_seed(0))
+    best = torch.stack([metrics.best_of_s(values[: s + 1]) for s in range(50)])
+    assert (best.diff(dim=0) <= 0).all()
+    assert torch.equal(metrics.best_of_s(values, higher_is_better=True), values.amax(0))
+    assert torch.allclose(metrics.mean_of_s(values), values.mean(0))
+
+
+def test_shapes_that_do_not_match_are_refused():
+    with pytest.raises(ValueError, match=r"same \(J, 3\), got \(2, 17, 3\) and \(2, 16, 3\)"):
+        metrics.mpjpe(torch.zeros(2, 17, 3), torch.zeros(2, 16, 3))

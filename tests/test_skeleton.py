@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from prpose.skeleton import H36M_17, PCK_14, PCK_17, Skeleton, mirror_pose
+from tests.golden_numbers import arrays
+
+
+def test_mirror_is_an_involution_and_matches_the_published_pairs():
+    mirror = H36M_17.mirror
+    assert [mirror[mirror[j]] for j in range(17)] == list(range(17))
+    assert [mirror[j] for j in (4, 5, 6, 11, 12, 13)] == [1, 2, 3, 14, 15, 16]
+    assert [mirror[j] for j in (0, 7, 8, 9, 10)] == [0, 7, 8, 9, 10]
+
+
+def test_parents_match_the_golden_tree():
+    assert list(H36M_17.parents) == arrays("models/adjacency.npz")["parents17"].tolist()
+
+
+@pytest.mark.parametrize("shape", [(17, 2), (3, 17, 3), (2, 3, 4, 17, 3)])
+def test_mirroring_twice_changes_nothing(shape):
+    pose = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    once = mirror_pose(pose, H36M_17.mirror)
+    assert torch.equal(mirror_pose(once, H36M_17.mirror), pose)
+    assert torch.equal(once[..., 1, 0], -pose[..., 4, 0])
+    assert torch.equal(once[..., 1, 1:], pose[..., 4, 1:])
+
+
+def test_pck_joint_sets():
+    assert len(PCK_14) == len(set(PCK_14)) == 14
+    assert set(range(17)) - set(PCK_14) == {0, 7, 9}
+    assert PCK_17 == tuple(range(17))
+
+
+@pytest.mark.parametrize(
+    ("names", "parents", "message"),
+    [
+        (("a", "b"), (-1,), "as many parents"),
+        (("a", "b"), (-1, 2), "parents in"),
+        (("a", "left_b"), (-1, 0), "no joint 'right_b'"),
+    ],
+)
+def test_broken_skeletons_are_refused(names, parents, message):
+    with pytest.raises(ValueError, match=message):
+        Skeleton(names, parents)
