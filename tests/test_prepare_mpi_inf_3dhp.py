@@ -1,0 +1,334 @@
+"""Original MPI-INF-3DHP annotations, made small with SciPy and h5py in both MATLAB formats."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from prpose.data import load_clips
+from prpose.data.prepare_mpi_inf_3dhp import TEST_JOINTS, TRAIN_JOINTS, from_original
+from prpose.skeleton import H36M_17
+from prpose.unpickle import read_npz
+
+OUTPUTS = ("data_3d_3dhp.npz", "data_2d_3dhp_gt.npz")
+TRAIN = [f"S{i}" for i in range(1, 9)]
+TEST = [f"TS{i}" for i in range(1, 7)]
+T = 3
+VALID = np.array([1, 0, 1, 1, 0])
+
+# H36M_17's joints among the original's, written out by hand.
+TRAIN_INDICES = [4, 23, 24, 25, 18, 19, 20, 3, 5, 6, 7, 9, 10, 11, 14, 15, 16]
+TEST_INDICES = [14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4]
+
+
+def train_arrays(subject, sequence):
+    """{name: 14 x (T, 28 * channels)}, MATLAB's axis order."""
+    generator = np.random.default_rng([*map(ord, subject + sequence)])
+    return {
+        "annot2": [generator.uniform(0, 2048, (T, 56)) for _ in range(14)],
+        "annot3": [generator.uniform(-900, 4000, (T, 84)) for _ in range(14)],
+        "univ_annot3": [generator.uniform(-900, 4000, (T, 84)) for _ in range(14)],
+    }
+
+
+def test_arrays(subject):
+    """{name: (T, 1, 17, channels)}, with rubbish in frames that are not valid."""
+    generator = np.random.default_rng([*map(ord, subject)])
+    arrays = {
+        name: generator.uniform(0, 2000, (len(VALID), 1, 17, channels))
+        for name, channels in (("annot2", 2), ("annot3", 3), ("univ_annot3", 3))
+    }
+    for array in arrays.values():
+        array[VALID == 0] = np.nan
+    return arrays
+
+
+test_arrays.__test__ = False  # a helper
+
+
+def write_train5(path, arrays):
+    cells = {}
+    for name, values in arrays.items():
+        cells[name] = np.empty((len(values), 1), dtype=object)
+        cells[name][:, 0] = values
+    content = {**cells, "frames": np.arange(1.0, T + 1)[:, None], "cameras": np.arange(14.0)}
+    scipy.io.savemat(path, content, do_compression=True)
+
+
+def write_train73(path, arrays):
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, values in arrays.items():
+            references = file.create_dataset(name, (1, len(values)), dtype=h5py.ref_dtype)
+            for index, value in enumerate(values):
+                cell = file.create_dataset(f"#refs#/{name}{index}", data=value.T)
+                references[0, index] = cell.ref
+
+
+def write_test5(path, arrays, valid=VALID):
+    reverse = {name: array.T for name, array in arrays.items()}
+    scipy.io.savemat(path, {**reverse, "valid_frame": valid[None, :]})
+
+
+def write_test73(path, arrays, valid=VALID):
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array, compression="gzip")
+        file.create_dataset("valid_frame", data=valid[:, None].astype(np.float64))
+
+
+def write_original(source, train_writer=write_train5, test_writer=write_test73):
+    for subject in TRAIN:
+        for sequence in ("Seq1", "Seq2"):
+            folder = source / subject / sequence
+            folder.mkdir(parents=True)
+            train_writer(folder / "annot.mat", train_arrays(subject, sequence))
+    for subject in TEST:
+        folder = source / "mpi_inf_3dhp_test_set" / subject
+        folder.mkdir(parents=True)
+        test_writer(folder / "annot_data.mat", test_arrays(subject))
+    return source
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    return write_original(tmp_path_factory.mktemp("original"))
+
+
+@pytest.fixture(scope="module")
+def original_other_formats(tmp_path_factory):
+    return write_original(tmp_path_factory.mktemp("other"), write_train73, write_test5)
+
+
+@pytest.fixture
+def copy(original, tmp_path):
+    """A source to damage, and an empty root."""
+    root = tmp_path / "root"
+    root.mkdir()
+    return Path(shutil.copytree(original, tmp_path / "source")), root
+
+
+def expected(clip, annotation):
+    """Pixels and metres of a clip, from the arrays that were written."""
+    if clip.subject in TRAIN:
+        arrays = train_arrays(clip.subject, clip.action)
+        pixels, poses = (
+            arrays[name][clip.camera_index].reshape(T, 28, -1)[:, TRAIN_INDICES]
+            for name in ("annot2", annotation)
+        )
+    else:
+        arrays = test_arrays(clip.subject)
+        pixels, poses = (
+            arrays[name][[0, 2, 3], 0][:, TEST_INDICES] for name in ("annot2", annotation)
+        )
+    return pixels.astype(np.float32), (poses / 1000).astype(np.float32)
+
+
+@pytest.mark.parametrize("annotation", ["univ_annot3", "annot3"])
+@pytest.mark.parametrize("formats", ["original", "original_other_formats"])
+def test_clips_are_the_original_annotations(request, tmp_path, formats, annotation):
+    source = request.getfixturevalue(formats)
+    counts = from_original(source, tmp_path, annotation=annotation)
+    clips = 16 * 14 + 6
+    assert counts == {"subjects": 14, "recordings": 22, "clips": clips, "frames": clips * 3}
+    train = load_clips("3dhp", tmp_path, "train", keypoints="gt")
+    test = load_clips("3dhp", tmp_path, "test", keypoints="gt")
+    assert (len(train), len(test)) == (16 * 14, 6)
+    assert [clip.subject for clip in test] == TEST
+    for clip in train + test:
+        pixels, poses = expected(clip, annotation)
+        np.testing.assert_array_equal(clip.keypoints_px, pixels)
+        np.testing.assert_array_equal(clip.poses_cam, poses)
+
+
+def test_joints_are_matched_by_name():
+    ours = dict(zip(H36M_17.names, range(17), strict=True))
+    for names, indices in ((TRAIN_JOINTS, TRAIN_INDICES), (TEST_JOINTS, TEST_INDICES)):
+        found = {name: names[indices[place]] for name, place in ours.items()}
+        assert found.pop("thorax") == "neck"
+        assert found.pop("neck") == "head"
+        assert found.pop("head") == "head_top"
+        assert all(name == theirs for name, theirs in found.items())
+    assert (len(TRAIN_JOINTS), len(TEST_JOINTS)) == (28, 17)
+
+
+def test_univ_annot3_is_the_default(original, tmp_path):
+    from_original(original, tmp_path)
+    clip = load_clips("3dhp", tmp_path, "test", keypoints="gt")[0]
+    np.testing.assert_array_equal(clip.poses_cam, expected(clip, "univ_annot3")[1])
+
+
+def test_the_2d_file_describes_its_joints(original, tmp_path):
+    from_original(original, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(OUTPUTS)
+    assert read_npz(tmp_path / OUTPUTS[1], "metadata") == {
+        "layout_name": "h36m",
+        "num_joints": 17,
+        "keypoints_symmetry": [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]],
+    }
+
+
+def test_either_part_may_be_absent(copy):
+    source, root = copy
+    shutil.move(source / "mpi_inf_3dhp_test_set", source.parent / "test")
+    assert from_original(source, root)["subjects"] == 8
+    assert len(load_clips("3dhp", root, "train", keypoints="gt")) == 16 * 14
+    # The test set's folder given directly.
+    assert from_original(source.parent / "test", root, overwrite=True)["subjects"] == 6
+    assert len(load_clips("3dhp", root, "test", keypoints="gt")) == 6
+    with pytest.raises(ValueError, match="no subject S1"):
+        load_clips("3dhp", root, "train", keypoints="gt")
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "S3/Seq2/annot.mat",
+        "S3/Seq2",
+        "S1",
+        "mpi_inf_3dhp_test_set/TS4/annot_data.mat",
+        "mpi_inf_3dhp_test_set/TS6",
+    ],
+)
+def test_a_part_must_be_complete(copy, missing):
+    source, root = copy
+    shutil.move(source / missing, source.parent / "away")
+    with pytest.raises(ValueError, match=rf"source/{missing}.*: no such file; .* complete"):
+        from_original(source, root)
+    assert not list(root.iterdir())
+
+
+def test_an_empty_source_says_what_was_expected(tmp_path):
+    for source in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ValueError, match=rf"{source}: expected .*annot\.mat.*annot_data\.mat"):
+            from_original(source, tmp_path)
+
+
+@pytest.mark.parametrize("existing", OUTPUTS)
+def test_nothing_is_replaced_unless_asked_for(original, tmp_path, existing):
+    (tmp_path / existing).write_bytes(b"precious")
+    with pytest.raises(ValueError, match=f"{existing}: exists already"):
+        from_original(original, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [existing]
+    assert (tmp_path / existing).read_bytes() == b"precious"
+    from_original(original, tmp_path, overwrite=True)
+    assert load_clips("3dhp", tmp_path, "test", keypoints="gt")
+
+
+def test_outputs_are_checked_before_anything_is_read(tmp_path):
+    with pytest.raises(ValueError, match=r"root/data_3d_3dhp\.npz: expected a file name in an exi"):
+        from_original(tmp_path / "nowhere", tmp_path / "root")
+
+
+def test_an_unknown_annotation_is_refused(original, tmp_path):
+    with pytest.raises(ValueError, match="expected annotation univ_annot3 or annot3, got 'annot2'"):
+        from_original(original, tmp_path, annotation="annot2")
+
+
+def check_refused(copy, path, message):
+    source, root = copy
+    with pytest.raises(ValueError, match=rf"{path}.*({message})"):
+        from_original(source, root)
+    assert not list(root.iterdir())
+
+
+WRITERS = {
+    "S2/Seq1/annot.mat": (write_train5, write_train73, train_arrays("S2", "Seq1")),
+    "mpi_inf_3dhp_test_set/TS3/annot_data.mat": (write_test5, write_test73, test_arrays("TS3")),
+}
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("path", WRITERS)
+def test_truncated_files_are_named(copy, path, version, share):
+    target = copy[0] / path
+    *writers, arrays = WRITERS[path]
+    writers[version](target, arrays)
+    data = target.read_bytes()
+    target.write_bytes(data[: int(len(data) * share)])
+    check_refused(copy, path, "truncated or not a MATLAB file|no variable|numbers|cells|shape")
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("path", WRITERS)
+@pytest.mark.parametrize("name", ["annot2", "univ_annot3"])
+def test_missing_variables_are_named(copy, path, version, name):
+    *writers, arrays = WRITERS[path]
+    writers[version](copy[0] / path, {key: arrays[key] for key in arrays if key != name})
+    check_refused(copy, path, f"no variable {name}; the file holds .*annot3")
+
+
+def test_a_file_of_another_kind_is_named(copy):
+    path = "S2/Seq1/annot.mat"
+    (copy[0] / path).write_bytes(b"<html>please log in</html>" * 20)
+    check_refused(copy, path, "truncated or not a MATLAB file")
+
+
+def change(name, index, value):
+    def damage(arrays):
+        arrays[name][index] = value(arrays[name][index])
+
+    return damage
+
+
+def with_nan(array):
+    array = array.copy()
+    array[2, 20] = np.nan
+    return array
+
+
+@pytest.mark.parametrize("writer", [write_train5, write_train73])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (change("annot2", 5, lambda a: a[:, :34]), r"annot2, camera 5: .*\(T, 56\), got \(3, 34\)"),
+        (change("univ_annot3", 0, lambda a: a[:2]), "camera 0: expected as many frames"),
+        (change("univ_annot3", 13, with_nan), "univ_annot3, camera 13: .*NaN.*frame 2"),
+        (change("annot2", 1, with_nan), "annot2, camera 1: .*NaN.*frame 2"),
+        (lambda arrays: arrays["annot2"].pop(), "annot2 of 14 cells, got 13"),
+    ],
+)
+def test_bad_training_annotations_are_named(copy, writer, damage, message):
+    path = "S2/Seq1/annot.mat"
+    arrays = train_arrays("S2", "Seq1")
+    damage(arrays)
+    writer(copy[0] / path, arrays)
+    check_refused(copy, path, message)
+
+
+def test_training_annotations_must_be_cells(copy):
+    path = "S2/Seq1/annot.mat"
+    arrays = {name: np.stack(cells) for name, cells in train_arrays("S2", "Seq1").items()}
+    scipy.io.savemat(copy[0] / path, arrays)
+    check_refused(copy, path, "annot2 of 14 cells, got no cell array")
+
+
+@pytest.mark.parametrize("writer", [write_test5, write_test73])
+@pytest.mark.parametrize(
+    ("damage", "valid", "message"),
+    [
+        (lambda a: a.update(annot2=a["annot2"][:, :, :16]), VALID, r"annot2 .*\(5, 1, 17, 2\)"),
+        (lambda a: None, VALID[:4], "univ_annot3|annot2 .* 4 entries of valid_frame"),
+        (lambda a: None, VALID * 0, "expected valid frames, got none"),
+        (lambda a: None, np.ones(5), "annot2, valid frames: .*NaN.*frame 1"),
+    ],
+)
+def test_bad_test_annotations_are_named(copy, writer, damage, valid, message):
+    path = "mpi_inf_3dhp_test_set/TS3/annot_data.mat"
+    arrays = test_arrays("TS3")
+    damage(arrays)
+    writer(copy[0] / path, arrays, valid)
+    check_refused(copy, path, message)
+
+
+@pytest.mark.parametrize("module", ["h5py", "scipy.io"])
+def test_without_its_readers_the_extra_is_named(original, tmp_path, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    package = module.partition(".")[0]
+    with pytest.raises(ValueError, match=rf'{package} .* pip install "prpose\[mocap\]"'):
+        from_original(original, tmp_path)
+    assert not list(tmp_path.iterdir())
