@@ -1,8 +1,9 @@
 """The command line of PRPose's release, flag for flag, on prpose.
 
-    python main.py --shhpe_model htnet --sample_nums 200 --mutilhyp_test
-    python main.py --shhpe_model htnet --sample_nums 200 --mutilhyp_test --dataset 3dhp -k hrnet_coco
-    python main.py --shhpe_model htnet --train
+    python main.py --shhpe_model "htnet" --sample_nums 200 --mutilhyp_test
+    python main.py --shhpe_model "htnet" --sample_nums 200 --mutilhyp_test \\
+        --dataset '3dhp' -k 'hrnet_coco'
+    python main.py --shhpe_model "htnet" --train
 
 Faithful to the printed digits, averaging faults included; docs/reproduce.md lists them.
 For right averages use ``prpose evaluate``.
@@ -152,10 +153,10 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         epochs, args.lr, args.lr_decay, args.lr_decay_large, args.large_decay_epoch
     )
 
-    def save(epoch: int, losses: list[float]) -> None:
+    def save(epoch: int, steps: list[tuple[int, float]]) -> None:
         # The release divides the sum of batch means by the number of items.
-        logged = sum(losses) / len(windows)
-        mean = sum(losses) / len(losses)
+        logged = sum(loss for _, loss in steps) / len(windows)
+        mean = sum(items * loss for items, loss in steps) / sum(items for items, _ in steps)
         print(f"e: {epoch}, lr: {rates[epoch - 1]:.7f}, loss: {logged:.4f}  (mse {mean:.4f})")
         with replacing(folder / f"avg_model_{args.shhpe_model}.pth") as path:
             torch.save({k: v.cpu() for k, v in net.state_dict().items()}, path)

@@ -101,7 +101,7 @@ def normalise(keypoints_px: Array, width: int, height: int) -> Array:
 def denormalise(keypoints: Array, width: int, height: int) -> Array:
     """Normalised (*, 2) → pixels (*, 2); the inverse of :func:`normalise`."""
     _check_size(width, height)
-    return np.asarray((keypoints + [1, height / width]) * width / 2)
+    return np.asarray((keypoints + np.array([1, height / width])) * width / 2)
 
 
 def _check_size(width: int, height: int) -> None:

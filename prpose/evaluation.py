@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -81,9 +82,7 @@ def _setting_of(clip: Clip) -> str:
 
 PROTOCOLS = {
     "h36m": Protocol(("P1", "P2"), action_of, "groups", alpha=0.005),
-    "3dhp": Protocol(
-        ("PCK14", "AUC14", "PCK17", "P1", "P2"), _setting_of, "frames", alpha=0.01
-    ),
+    "3dhp": Protocol(("PCK14", "AUC14", "P1", "P2", "PCK17"), _setting_of, "frames", alpha=0.01),
 }
 
 
@@ -94,9 +93,13 @@ def seeded_draw(seed: int, S: int) -> Draw:
     """
     if S < 1:
         raise ValueError(f"expected S >= 1 hypotheses, got {S}")
+    if seed < 0:
+        raise ValueError(f"expected seed >= 0, got {seed}")
 
     def draw(items: range, shape: torch.Size) -> tuple[Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(seed * 2**32 + items.start)
+        # PyTorch's CPU generator keeps 32 bits of its seed, so both numbers are mixed into those.
+        mixed = int(np.random.SeedSequence([seed, items.start]).generate_state(1)[0])
+        generator = torch.Generator().manual_seed(mixed)
         eps = draw_eps(S, (2, *shape), generator)
         return eps[:, 0], eps[:, 1]
 

@@ -47,7 +47,7 @@ class Skeleton:
 
     @property
     def mirror(self) -> tuple[int, ...]:
-        """The permutation that exchanges left and right: ``mirrored[..., j] = x[..., mirror[j]]``."""
+        """Exchanges left and right: ``swapped[..., j, :] = x[..., mirror[j], :]``."""
         return tuple(self.index(_other_side(name)) for name in self.names)
 
 

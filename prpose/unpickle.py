@@ -51,6 +51,8 @@ def _read_npy(data: bytes) -> Any:
         raise
     except Exception as error:  # a damaged pickle can fail in any way at all
         raise pickle.UnpicklingError(f"damaged pickle ({type(error).__name__})") from None
+    if not isinstance(array, np.ndarray):
+        raise pickle.UnpicklingError(f"expected a pickled array, got {type(array).__name__}")
     return array.item() if shape == () else array
 
 
@@ -77,7 +79,7 @@ class _PlainDataUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.ADMITTED:
             raise pickle.UnpicklingError(
-                f"refused {module}.{name}: expected dict, list, str, numbers and NumPy arrays only; "
+                f"refused {module}.{name}: expected dict, list, str, numbers and arrays only; "
                 "nothing of it was run"
             )
         return self.ADMITTED[module, name]

@@ -1,6 +1,7 @@
 """Weights in and out: published .pth state dicts and safetensors, read without running code."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from prpose.noise import VARIANCE_NETS, build_variance_net
 from prpose.tables import unknown
 
 VARIANCE_PREFIX = "avg_"
-"""``avg_htnet`` names the variance net of ``htnet``, after the published ``avg_model_htnet.pth``."""
+"""``avg_htnet`` is the variance net of ``htnet``, as in the published ``avg_model_htnet.pth``."""
 
 RENAMINGS = {"htnet": htnet.rename_published}
 """Networks whose parameters are not called as in their published checkpoints."""
@@ -67,7 +68,9 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of a pickle protocol that it then reads or refuses
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).partition("WeightsUnpickler error: ")[2].split("\n")[0]
         raise ValueError(

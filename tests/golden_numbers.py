@@ -60,7 +60,7 @@ def hypothesis_lifter(name: str, alpha: float = 0.005, chunk: int = 512) -> Hypo
     return HypothesisLifter(network(name, fitted=True), noise, chunk=chunk).eval()
 
 
-def golden_draw(S: int):  # noqa: ANN201
+def golden_draw(S: int):
     """The noise of golden/runs: by item, both images."""
 
     def draw(items: range, shape: torch.Size) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ RNG = np.random.default_rng(0)
 
 
 def body(shape=(5, 17)):
-    return RNG.uniform(-1, 1, (*shape, 3)) + [0.2, -0.1, 5.0]
+    return RNG.uniform(-1, 1, (*shape, 3)) + np.array([0.2, -0.1, 5.0])
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -75,6 +75,6 @@ def test_bad_cameras_are_refused():
         normalise(np.zeros((1, 2)), 0, 5)
     with pytest.raises(ValueError, match="calibrated"):
         Camera(10, 10).project(np.ones((1, 3)))
-    with pytest.raises(ValueError, match="no Human3.6M cameras for subject S2"):
+    with pytest.raises(ValueError, match=r"no Human3\.6M cameras for subject S2"):
         cameras("S2")
     assert not Camera(10, 10).intrinsics().any()

@@ -46,7 +46,7 @@ def test_every_import_goes_down_or_stays_in_its_room():
             for name in imported(node):
                 if name.split(".")[0] != "prpose":
                     continue
-                target = (name.split(".") + ["__init__"])[1]
+                target = [*name.split("."), "__init__"][1]
                 fine = target == room or FLOOR[target] < FLOOR[room]
                 assert fine, f"{path} (floor {FLOOR[room]}) imports {name} (floor {FLOOR[target]})"
 

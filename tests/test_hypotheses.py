@@ -64,7 +64,9 @@ def test_sampling_repeats_nests_and_ignores_the_chunk():
     poses = whole.sample(keypoints, 6, torch.Generator().manual_seed(1))
     assert torch.equal(poses, whole.sample(keypoints, 6, torch.Generator().manual_seed(1)))
     assert not torch.equal(poses, whole.sample(keypoints, 6, torch.Generator().manual_seed(2)))
-    assert (poses - pieces.sample(keypoints, 6, torch.Generator().manual_seed(1))).abs().max() < 1e-5
+    assert (
+        poses - pieces.sample(keypoints, 6, torch.Generator().manual_seed(1))
+    ).abs().max() < 1e-5
     few = whole.sample(keypoints, 2, torch.Generator().manual_seed(1))
     assert (poses[:2] - few).abs().max() < 1e-5
 

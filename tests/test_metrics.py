@@ -74,7 +74,7 @@ def test_pck_joint_sets_differ_by_the_joints_left_out():
 
 
 def test_auc_uses_the_official_31_thresholds():
-    assert metrics.AUC_THRESHOLDS_M == pytest.approx(np.arange(0, 0.1501, 0.005))
+    assert pytest.approx(np.arange(0, 0.1501, 0.005)) == metrics.AUC_THRESHOLDS_M
     pose, target = torch.zeros(17, 3), torch.zeros(17, 3)
     pose[:, 0] = 0.0725  # right for 75 … 150 mm: 16 of 31
     assert float(metrics.auc(pose, target, PCK_14)) == pytest.approx(16 / 31)
@@ -90,8 +90,13 @@ def scipy_p2(pose, target):
     return np.linalg.norm(scale * turned - y, axis=-1).mean()
 
 
-@pytest.mark.parametrize("case", ["random", "near_target", "medium_error", "mirrored",
-                                  "point_reflected", "coplanar_target", "coplanar_both"])  # fmt: skip
+@pytest.mark.parametrize(
+    "case",
+    [
+        *("random", "near_target", "medium_error", "mirrored", "point_reflected"),
+        *("coplanar_target", "coplanar_both"),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:Optimal rotation is not uniquely:UserWarning")
 def test_p2_against_scipy(case):
     pred, target = (x.double() for x in case_of(case))
@@ -132,7 +137,9 @@ def test_values_do_not_depend_on_the_batch(metric, shape):
     poses, target = random_pose(1, *shape), random_pose(2, *shape)
     values = metric(poses, target)
     assert values.shape == shape
-    flat = [metric(p, t) for p, t in zip(poses.view(-1, 17, 3), target.view(-1, 17, 3), strict=True)]
+    flat = [
+        metric(p, t) for p, t in zip(poses.view(-1, 17, 3), target.view(-1, 17, 3), strict=True)
+    ]
     assert torch.allclose(values.flatten(), torch.stack(flat))
 
 

@@ -28,7 +28,7 @@ def test_mirroring_twice_changes_nothing(shape):
 def test_pck_joint_sets():
     assert len(PCK_14) == len(set(PCK_14)) == 14
     assert set(range(17)) - set(PCK_14) == {0, 7, 9}
-    assert PCK_17 == tuple(range(17))
+    assert tuple(range(17)) == PCK_17
 
 
 @pytest.mark.parametrize(

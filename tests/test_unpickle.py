@@ -28,7 +28,8 @@ def test_plain_data_of_all_kinds_survives(tmp_path):
 def test_every_pickle_protocol(protocol, tmp_path):
     if protocol == 5:
         pytest.skip("NumPy pickles arrays out of band there; no npz writer uses protocol 5")
-    write_pickle(tmp_path / "a.npz", pickle.dumps({"x": np.arange(3), "b": b"\xff"}, protocol))
+    content = np.array({"x": np.arange(3), "b": b"\xff"}, dtype=object)
+    write_pickle(tmp_path / "a.npz", pickle.dumps(content, protocol))
     read = read_npz(tmp_path / "a.npz", "key")
     assert read["x"].tolist() == [0, 1, 2]
     assert read["b"] == b"\xff"
@@ -87,7 +88,10 @@ def test_truncated_files_are_named(keep, tmp_path):
 def test_damaged_pickles_and_missing_entries_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"none\.npz: no such file"):
         read_npz(tmp_path / "none.npz", "key")
-    write_pickle(tmp_path / "a.npz", pickle.dumps({"x": 1})[:-4])
+    write_pickle(tmp_path / "a.npz", pickle.dumps({"x": 1}))
+    with pytest.raises(ValueError, match="expected a pickled array, got dict"):
+        read_npz(tmp_path / "a.npz", "key")
+    write_pickle(tmp_path / "a.npz", pickle.dumps(np.array({"x": 1}, dtype=object))[:-4])
     with pytest.raises(ValueError, match=r"a\.npz: key: "):
         read_npz(tmp_path / "a.npz", "key")
     with pytest.raises(ValueError, match=r"no entry 'other'; the file holds key\.npy"):

@@ -36,7 +36,7 @@ def run(args: list[str]) -> None:
 def _listed(name: str, node: Any) -> Callable[..., Any]:
     """A command, or a stand-in that lists a subtree in the help text."""
     if not isinstance(node, dict):
-        return node  # type: ignore[no-any-return]
+        return node
 
     def group() -> None:
         raise AssertionError("a subtree is walked into before tyro sees it")

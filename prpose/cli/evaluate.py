@@ -71,7 +71,7 @@ def evaluate(
         json: file for every number and setting.
         overwrite: replace the json file if it exists.
     """
-    settings = {k: str(v) if isinstance(v, Path) else v for k, v in locals().items()}
+    settings: dict[str, Any] = dict(locals())
     protocol = look_up(dataset, PROTOCOLS, "data set")
     if batch_size < 1:
         raise ValueError(f"expected --batch-size >= 1, got {batch_size}")
@@ -79,13 +79,11 @@ def evaluate(
         check_output(json, overwrite)
     settings["alpha"] = alpha = protocol.alpha if alpha is None else alpha
     settings["keypoints"] = keypoints or DATASETS[dataset].DEFAULT_KEYPOINTS
+    settings["device"] = on = named_device(device)
     draw = seeded_draw(seed, hypotheses)
-    on = named_device(device)
-    settings["device"] = str(on)
-    net = HypothesisLifter(
-        load_published(lifter, lifter_weights),
-        AdaptiveNoise(load_published(f"avg_{lifter}", noise_weights), alpha),
-    ).to(on)
+    weights = load_published(lifter, lifter_weights)
+    noise = AdaptiveNoise(load_published(f"avg_{lifter}", noise_weights), alpha)
+    net = HypothesisLifter(weights, noise).to(on)
     clips = load_clips(dataset, root, "test", keypoints, tuple(actions.split(",")), stride)
     windows = Windows(clips)
     with progress("evaluate", len(windows)) as advance:
@@ -94,34 +92,28 @@ def evaluate(
     show(rows, average, protocol, hypotheses)
     if json is not None:
         files = {"lifter": lifter_weights, "noise": noise_weights}
-        with replacing(json) as path:
-            path.write_text(
-                json_format.dumps(report(rows, average, settings, files), indent=1) + "\n",
-                encoding="utf-8",
-            )
+        write(json, report(rows, average, settings, files))
         print(f"written: {json}")
 
 
 def show(rows: list[Row], average: Row, protocol: Protocol, S: int) -> None:
-    """Prints the table: a line per group, single, mean and best of S side by side."""
-    table = Table(title=f"S = {S}; errors in mm, PCK and AUC in %", title_justify="left")
-    table.add_column("")
-    table.add_column("frames", justify="right")
-    for metric in protocol.metrics:
-        for choice in ("single", "mean", "best"):
-            table.add_column(f"{metric}\n{choice}", justify="right")
-    for row in [*rows, average]:
-        if row is average:
-            table.add_section()
-        cells = [
-            f"{row.values[choice][metric]:.1f}"
-            for metric in protocol.metrics
-            for choice in ("single", "mean", "best")
-        ]
-        table.add_row(row.name, f"{row.frames:,}", *cells)
+    """Prints a line per group, single, mean and best of S side by side, two metrics a table."""
     console = Console()
-    needed = console.measure(table).maximum
-    Console(width=max(needed, console.width)).print(table)
+    for start in range(0, len(protocol.metrics), 2):
+        names = protocol.metrics[start : start + 2]
+        columns = [(choice, name) for name in names for choice in ("single", "mean", "best")]
+        units = ", ".join(f"{name} in {METRICS[name].unit}" for name in names)
+        table = Table(title=f"S = {S}; {units}", title_justify="left", padding=(0, 1, 0, 0))
+        table.add_column("", no_wrap=True)
+        table.add_column("frames", justify="right", no_wrap=True)
+        for choice, name in columns:
+            table.add_column(f"{name}\n{choice}", justify="right", no_wrap=True)
+        for row in [*rows, average]:
+            if row is average:
+                table.add_section()
+            cells = [f"{row.values[choice][name]:.1f}" for choice, name in columns]
+            table.add_row(row.name, f"{row.frames:,}", *cells)
+        console.print(table)
 
 
 def report(
@@ -129,7 +121,10 @@ def report(
 ) -> dict[str, Any]:
     """Every number with what it takes to repeat it."""
     return {
-        "settings": settings,
+        "settings": {
+            key: value if isinstance(value, str | int | float | None) else str(value)
+            for key, value in settings.items()
+        },
         "versions": {
             "prpose": prpose.__version__,
             "python": platform.python_version(),
@@ -142,3 +137,10 @@ def report(
         "rows": [asdict(row) for row in rows],
         "average": asdict(average),
     }
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Writes JSON, whole or not at all."""
+    with replacing(path) as temporary:
+        text = json_format.dumps(content, indent=1, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")

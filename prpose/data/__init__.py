@@ -41,7 +41,5 @@ def load_clips(
     dataset = look_up(name, DATASETS, "data set")
     subjects = look_up(split, dataset.SPLITS, f"split of {name}")
     selection = Selection(subjects, tuple(actions), stride, subset)
-    clips: list[Clip] = dataset.load(
-        Path(root), selection, keypoints or dataset.DEFAULT_KEYPOINTS
-    )
+    clips: list[Clip] = dataset.load(Path(root), selection, keypoints or dataset.DEFAULT_KEYPOINTS)
     return clips

@@ -37,7 +37,8 @@ class Clip:
         ):
             if array.shape != (T, J, channels):
                 raise ValueError(
-                    f"{self.where()}: expected {name} of shape {(T, J, channels)}, got {array.shape}"
+                    f"{self.where()}: expected {name} of shape {(T, J, channels)}, "
+                    f"got {array.shape}"
                 )
             if not np.isfinite(array).all():
                 frame = int(np.argwhere(~np.isfinite(array))[0][0])

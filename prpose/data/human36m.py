@@ -12,7 +12,7 @@ import numpy as np
 
 from prpose.camera import Camera
 from prpose.data.clip import Clip
-from prpose.data.release_files import Selection, check_track, read_entries
+from prpose.data.release_files import Selection, check_poses, check_track, read_entries
 from prpose.skeleton import H36M_17
 
 SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
@@ -38,12 +38,7 @@ def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -
     path_3d, path_2d = root / "data_3d_h36m.npz", root / f"data_2d_h36m_{keypoints}.npz"
     clips = []
     for entry in read_entries(path_3d, path_2d, selection, J):
-        world = np.asarray(entry.poses)
-        if world.ndim != 3 or world.shape[1:] != (RAW_JOINTS, 3):
-            raise ValueError(
-                f"{path_3d}: subject {entry.subject}, action {entry.action!r}: "
-                f"expected 3D of shape (T, {RAW_JOINTS}, 3), got {world.shape}"
-            )
+        world = check_poses(entry, entry.poses, path_3d, RAW_JOINTS)
         if len(entry.tracks_px) != CAMERAS:
             raise entry.error(f": expected {CAMERAS} cameras, got {len(entry.tracks_px)}")
         frames = selection.frames(len(world))

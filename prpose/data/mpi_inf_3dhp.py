@@ -9,7 +9,7 @@ import numpy as np
 
 from prpose.camera import Camera
 from prpose.data.clip import Clip
-from prpose.data.release_files import Selection, check_track, read_entries
+from prpose.data.release_files import Selection, check_poses, check_track, read_entries
 from prpose.skeleton import H36M_17
 
 SPLITS = {
@@ -41,12 +41,7 @@ def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -
                 f"got {len(entry.tracks_px)}"
             )
         for index, poses in enumerate(entry.poses):
-            poses = np.asarray(poses)
-            if poses.ndim != 3 or poses.shape[1:] != (J, 3):
-                raise ValueError(
-                    f"{path_3d}: subject {entry.subject}, action {entry.action!r}, "
-                    f"camera {index}: expected 3D of shape (T, {J}, 3), got {poses.shape}"
-                )
+            poses = check_poses(entry, poses, path_3d, J, index)
             frames = selection.frames(len(poses))
             try:
                 clip = Clip(

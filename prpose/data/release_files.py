@@ -119,6 +119,23 @@ def read_entries(path_3d: Path, path_2d: Path, selection: Selection, J: int) -> 
     return entries
 
 
+def check_poses(entry: Entry, poses: Any, path: Path, J: int, camera: int | None = None) -> Array:
+    """3D of an entry as an array (T, J, 3) of finite numbers.
+
+    Raises:
+        ValueError: naming file, subject, action and camera, if it is anything else.
+    """
+    where = f"{path}: subject {entry.subject}, action {entry.action!r}"
+    where += f", camera {camera}" if camera is not None else ""
+    array = np.asarray(poses)
+    if array.ndim != 3 or array.shape[1:] != (J, 3):
+        raise ValueError(f"{where}: expected 3D of shape (T, {J}, 3), got {array.shape}")
+    if not np.isfinite(array).all():
+        frame = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise ValueError(f"{where}: expected finite 3D, got NaN or infinity in frame {frame}")
+    return array
+
+
 def check_track(entry: Entry, camera: int, T: int, J: int) -> Array:
     """Camera's 2D track of an entry, (T, J, 2) float32 pixels, cut to the length of its 3D.
 

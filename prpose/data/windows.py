@@ -85,7 +85,11 @@ class Windows(Dataset[Batch]):
         window = (row[:, None] + self.offsets).clamp(
             self.starts[clip][:, None], self.ends[clip][:, None] - 1
         )
-        keypoints, target, root = self.keypoints[window], self.targets[row][:, None], self.roots[row]
+        keypoints, target, root = (
+            self.keypoints[window],
+            self.targets[row][:, None],
+            self.roots[row],
+        )
         flip = mirrored[:, None, None, None]
         keypoints = torch.where(flip, mirror_pose(keypoints, self.mirror), keypoints)
         target = torch.where(flip, mirror_pose(target, self.mirror), target)

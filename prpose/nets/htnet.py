@@ -120,7 +120,7 @@ class InterPart(nn.Module):
 
 
 class PartPool(nn.Module):
-    """Pools each part's joints into a token, which then stands for all but the part's first joint."""
+    """Pools each part's joints into a token, which stands for all but the part's first."""
 
     def __init__(
         self,

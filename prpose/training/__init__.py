@@ -14,7 +14,7 @@ __all__ = ["fit", "published_rates"]
 def published_rates(
     epochs: int, lr: float = 5e-4, decay: float = 0.95, large_decay: float = 0.5, every: int = 5
 ) -> list[float]:
-    """Learning rate of each epoch: times ``decay`` after each, ``large_decay`` after every fifth."""
+    """Rate of each epoch: times ``decay`` after each, but ``large_decay`` after every fifth."""
     rates = []
     for epoch in range(1, epochs + 1):
         rates.append(lr)
@@ -31,7 +31,7 @@ def fit(
     generator: torch.Generator | None = None,
     device: torch.device | str = "cpu",
     on_batch: Callable[[int, float], None] = lambda items, loss: None,
-    on_epoch: Callable[[int, list[float]], None] = lambda epoch, losses: None,
+    on_epoch: Callable[[int, list[tuple[int, float]]], None] = lambda epoch, steps: None,
 ) -> None:
     """Minimises the mean squared error of ``net(keypoints)`` with Adam (amsgrad), in place.
 
@@ -42,14 +42,14 @@ def fit(
         rates: learning rate of each epoch.
         generator: shuffles the items of each epoch; without it they come in order.
         on_batch: told items and loss of each step.
-        on_epoch: told the epoch, from 1, and the losses of its batches; the place to save.
+        on_epoch: told the epoch, from 1, and (items, loss) of its steps; the place to save.
     """
     optimiser = torch.optim.Adam(net.parameters(), lr=rates[0] if rates else 0.0, amsgrad=True)
     for epoch, rate in enumerate(rates, start=1):
         for group in optimiser.param_groups:
             group["lr"] = rate
         net.train()
-        losses = []
+        steps = []
         for indices, batch in windows.batches(batch_size, generator):
             if len(indices) == 1 < len(windows):
                 continue  # one item has no batch statistics
@@ -57,6 +57,6 @@ def fit(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            losses.append(loss.item())
-            on_batch(len(indices), losses[-1])
-        on_epoch(epoch, losses)
+            steps.append((len(indices), loss.item()))
+            on_batch(*steps[-1])
+        on_epoch(epoch, steps)

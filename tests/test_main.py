@@ -1,0 +1,143 @@
+"""The published commands, typed as published, against golden/runs and golden/train."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import main
+from prpose import load_published
+from prpose.cli import guarded
+from tests.golden_numbers import VARIANCE_OF, golden_draw, table
+
+ROOT = Path(__file__).parent.parent
+RUNS = table("runs/runs.json")["runs"]
+
+
+def argv_of(options):
+    argv = ["--shhpe_model", options["lifter"], "--batch_size", options["batch_size"]]
+    for flag, option in [
+        ("--dataset", "dataset"), ("-k", "keypoints"), ("-a", "action"),
+        ("--downsample", "downsample"), ("--alpha", "alpha"), ("--sample_nums", "hypotheses"),
+    ]:  # fmt: skip
+        if option in options:
+            argv += [flag, options[option]]
+    return argv + ["--mutilhyp_test"] * options["multi_hypothesis"]
+
+
+def last_line(capsys):
+    return capsys.readouterr().out.strip().split("\n")[-1]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_printed_digits(run, release, capsys):
+    case = RUNS[run]
+    S = int(case["options"].get("hypotheses", 1))
+    main.main(argv_of(case["options"]), draw=golden_draw(S))
+    expected = case["average_as_published"]
+    if "p1" in expected:
+        form = "Human3.6M  [  p1: {p1:.2f}, p2: {p2:.2f} ]"
+    else:
+        form = "MPI-INF-3DHP [  pck: {pck:.2f}  ]"
+    assert last_line(capsys) == form.format(**expected)
+
+
+@pytest.mark.parametrize(
+    ("command", "form"),
+    [
+        (
+            '--shhpe_model "htnet" --sample_nums 3 --mutilhyp_test',
+            r"Human3\.6M  \[  p1: \d+\.\d\d, p2: \d+\.\d\d \]",
+        ),
+        (
+            "--shhpe_model \"htnet\" --sample_nums 3 --mutilhyp_test --dataset '3dhp' "
+            "-k 'hrnet_coco'",
+            r"MPI-INF-3DHP \[  pck: \d+\.\d\d  \]",
+        ),
+    ],
+)
+def test_the_commands_run_as_written_from_a_clone(command, form, release):
+    """In a shell, from a folder with main.py in it; fewer hypotheses than published, for time."""
+    run = subprocess.run(
+        f"{sys.executable} {ROOT / 'main.py'} {command} --downsample 4",
+        shell=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert re.fullmatch(form, run.stdout.strip().split("\n")[-1])
+
+
+def test_seeded_noise_agrees_in_distribution_with_the_golden_run(release, capsys):
+    """Twelve seeds of our own stream scatter around the value under the reference's noise."""
+    case = RUNS["h36m_mgcn_lw_s40_alpha0.03"]
+    values = []
+    for seed in range(12):
+        main.main([*argv_of(case["options"]), "--seed", str(seed)])
+        values.append([float(x) for x in re.findall(r"\d+\.\d\d", last_line(capsys))])
+    mean, spread = np.mean(values, axis=0), np.std(values, axis=0, ddof=1)
+    expected = np.array(list(case["average_as_published"].values()))
+    assert (spread > 0).all()  # seeds matter
+    assert (np.abs(mean - expected) < 4 * spread).all()
+
+
+def test_training_writes_the_published_file(release, capsys):
+    main.main(["--shhpe_model", "mgcn_lw", "--train", "--nepoch", "4", "--downsample", "3"])
+    lines = [line for line in capsys.readouterr().out.split("\n") if line.startswith("e: ")]
+    assert len(lines) == 3  # one less than asked for, as published
+    assert re.match(r"e: 1, lr: 0\.0005000, loss: \d\.\d{4}", lines[0])
+    assert re.match(r"e: 3, lr: 0\.0004512, loss: ", lines[2])
+    losses = [float(re.search(r"mse ([\d.]+)", line)[1]) for line in lines]
+    assert losses[-1] < losses[0]
+    path = release / "ckpt/your_model/avg_model_mgcn_lw.pth"
+    assert list(path.parent.iterdir()) == [path]
+    published = table("models/avg_linear.json")["state_dict_order"]
+    assert list(torch.load(path, weights_only=True)) == published
+    assert load_published("avg_mgcn_lw", path)
+
+
+@pytest.mark.parametrize("lifter", VARIANCE_OF)
+def test_training_logs_the_released_loss(lifter, release, monkeypatch, capsys):
+    """Golden weights, no dropout, no shuffling: the reference's log lines, digit for digit."""
+    from tests.golden_numbers import network
+
+    def start(name):
+        net = network(VARIANCE_OF[name])
+        for module in net.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        return net
+
+    fit = main.fit
+    monkeypatch.setattr(main, "build_variance_net", start)
+    monkeypatch.setattr(main, "fit", lambda *a, **kw: fit(*a[:5], None, *a[6:], **kw))
+    main.main(["--shhpe_model", lifter, "--train", "--nepoch", "3", "--batch_size", "64"])
+    lines = [line for line in capsys.readouterr().out.split("\n") if line.startswith("e: ")]
+    golden = table("train/train.json")["models"][lifter]["two_epoch_published_log"]
+    assert [line.partition("  (mse")[0] for line in lines] == golden
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--shhpe_model", "htnt"], "unknown lifter 'htnt'; did you mean htnet?"),
+        (["--dataset", "h36"], "unknown data set 'h36'; did you mean h36m?"),
+        (["--sample_nums", "0"], "expected --sample_nums >= 1, got 0"),
+        (["--mutilhyp_test", "--alpha", "-1"], "expected alpha to be a finite number >= 0"),
+        (["--root_path", "nowhere"], "data_3d_h36m.npz: no such file"),
+        (["--train", "--dataset", "3dhp"], "expected --dataset h36m with --train"),
+        (["-a", "Flying"], "no action Flying"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_1(argv, message, release, capsys):
+    assert guarded(lambda: main.main(argv)) == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
