@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from prpose.atomic import replacing
-from prpose.cli.device import first_device
+from prpose.cli.device import chunk_for, first_device
 from prpose.cli.progress import progress
 from prpose.data import load_clips
 from prpose.data.windows import Windows
@@ -115,6 +115,7 @@ def test(args: argparse.Namespace, device: torch.device, draw: Draw) -> None:
             load_published(f"avg_{args.shhpe_model}", f"ckpt/avg_model_{args.shhpe_model}.pth"),
             PROTOCOLS[args.dataset].alpha if args.alpha is None else args.alpha,
         ),
+        chunk=chunk_for(device),
     ).to(device)
     windows = load_windows(args, "test")
     names = ("P1", "P2") if args.dataset == "h36m" else ("PCK17",)

@@ -74,7 +74,7 @@ def runs() -> Iterator[tuple[str, float, str]]:
             options["dataset"],
             GOLDEN / "data",
             "test",
-            options["keypoints"] if "keypoints" in options else None,
+            options.get("keypoints"),
             (options.get("action", "*"),),
             int(options.get("downsample", 1)),
         )

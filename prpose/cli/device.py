@@ -10,6 +10,11 @@ def first_device(index: int = 0) -> torch.device:
     return torch.device("cpu")
 
 
+def chunk_for(device: torch.device) -> int:
+    """How many clips to lift at once: HTNet needs some 0.6 MB each, a GPU wants many."""
+    return 4096 if device.type == "cuda" else 512
+
+
 def named_device(name: str) -> torch.device:
     """``auto`` for the first available one, or a name that PyTorch knows."""
     if name == "auto":

@@ -15,7 +15,7 @@ from rich.table import Table
 
 import prpose
 from prpose.atomic import check_output, replacing
-from prpose.cli.device import named_device
+from prpose.cli.device import chunk_for, named_device
 from prpose.cli.progress import progress
 from prpose.data import DATASETS, load_clips
 from prpose.data.windows import Windows
@@ -83,7 +83,7 @@ def evaluate(
     draw = seeded_draw(seed, hypotheses)
     weights = load_published(lifter, lifter_weights)
     noise = AdaptiveNoise(load_published(f"avg_{lifter}", noise_weights), alpha)
-    net = HypothesisLifter(weights, noise).to(on)
+    net = HypothesisLifter(weights, noise, chunk=chunk_for(on)).to(on)
     clips = load_clips(dataset, root, "test", keypoints, tuple(actions.split(",")), stride)
     windows = Windows(clips)
     with progress("evaluate", len(windows)) as advance:
