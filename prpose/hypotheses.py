@@ -75,13 +75,13 @@ class HypothesisLifter(nn.Module):
         noise_mirrored = self.noise(mirror_pose(keypoints, self.mirror))
         S, B = eps.shape[:2]
         eps, eps_mirrored = eps.flatten(0, 1), eps_mirrored.flatten(0, 1)
-        chunks = []
+        poses = Parts(S * B)
         for rows in torch.arange(S * B, device=keypoints.device).split(self.chunk):
             b = rows % B
             noisy = noise.mean[b] + noise.stddev[b] * eps[rows]
             noisy_mirrored = noise_mirrored.mean[b] + noise_mirrored.stddev[b] * eps_mirrored[rows]
-            chunks.append(self._lift(noisy, noisy_mirrored))
-        return torch.cat(chunks).unflatten(0, (S, B))
+            poses.add(self._lift(noisy, noisy_mirrored))
+        return poses.whole.unflatten(0, (S, B))
 
     def single(self, keypoints: Tensor) -> Tensor:
         """The lifter's own answer, without noise, flip averaged: (B, T, J, 2) → (B, T', J, 3)."""
@@ -109,11 +109,11 @@ class HypothesisLifter(nn.Module):
         self._check(keypoints)
         pair = (2, *keypoints.shape)  # keypoints, mirror image
         at_once = max(1, self.chunk // len(keypoints))
-        poses = []
+        poses = Parts(S)
         for start in range(0, S, at_once):
             eps = draw_eps(min(at_once, S - start), pair, generator).to(keypoints)
-            poses.append(self(keypoints, eps[:, 0], eps[:, 1]))
-        return torch.cat(poses)
+            poses.add(self(keypoints, eps[:, 0], eps[:, 1]))
+        return poses.whole
 
     def _lift(self, keypoints: Tensor, mirrored: Tensor) -> Tensor:
         """Both images through the lifter as one batch, averaged, (N, T, J, 2) → (N, T', J, 3)."""
@@ -129,3 +129,22 @@ class HypothesisLifter(nn.Module):
             )
         if not keypoints.isfinite().all():
             raise ValueError("expected finite keypoints, got NaN or infinity")
+
+
+class Parts:
+    """Collects the rows of one tensor into memory that is taken once, with the first part.
+
+    A list of parts, joined at the end, would lie scattered between the networks' large temporary
+    tensors and keep the allocator from using their memory again.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.filled = 0
+        self.whole = torch.empty(0)
+
+    def add(self, part: Tensor) -> None:
+        if not self.filled:
+            self.whole = part.new_empty(self.rows, *part.shape[1:])
+        self.whole[self.filled : self.filled + len(part)] = part
+        self.filled += len(part)
