@@ -145,5 +145,5 @@ def test_ctrl_c_leaves_nothing_behind(release):
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in error
-    assert "interrupted; nothing was written" in error
+    assert "interrupted; no file is left half-written" in error
     assert set(release.rglob("*")) == before

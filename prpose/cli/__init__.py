@@ -52,7 +52,7 @@ def guarded(command: Callable[[], None]) -> int:
     except SystemExit as stop:  # tyro and argparse have said what was wrong with the arguments
         return 0 if stop.code in (0, None) else 1
     except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
+        print("interrupted; no file is left half-written", file=sys.stderr)
         return 130
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
