@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from prpose.cli import guarded, run
+from prpose.cli import guarded, main, run
 
 MGCN = [
     *("--lifter", "mgcn_lw", "--lifter-weights", "ckpt/shhpe_model_mgcn_lw.pth"),
@@ -111,6 +111,11 @@ def test_swapped_weights_are_named(release, capsys):
     assert "ckpt/avg_model_htnet.pth is not a checkpoint of htnet" in capsys.readouterr().err
     assert prpose(*argv[:2], "--lifter", "htnett", *argv[4:]) == 1
     assert "did you mean htnet?" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    main(["--version"])
+    assert capsys.readouterr().out.startswith("prpose 0.")
 
 
 @pytest.mark.parametrize("argv", [[], ["nonsense"], ["evaluate", "h36m"], ["data", "prepare", "x"]])

@@ -72,6 +72,17 @@ def test_code_in_a_checkpoint_is_not_run(dump, tmp_path):
     assert not trace.exists()
 
 
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize(
+    "content", [b"root:x:0:0\n" * 50, b"\x80\x02}q\x00.", b"\x00" * 999, b"PK"]
+)
+def test_other_files_are_named(suffix, content, tmp_path):
+    path = tmp_path / f"other.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"other\.{suffix}"):
+        load_published("mgcn_lw", path)
+
+
 def test_missing_files_and_other_contents_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"none\.pth: no such file"):
         read_state_dict(tmp_path / "none.pth")

@@ -6,6 +6,7 @@ from typing import Any
 
 import tyro
 
+import prpose
 from prpose.cli.data import prepare_3dhp, prepare_h36m
 from prpose.cli.evaluate import evaluate
 
@@ -20,6 +21,9 @@ COMMANDS: Tree = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the ``prpose`` command."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if args == ["--version"]:
+        print(f"prpose {prpose.__version__}")
+        return
     sys.exit(guarded(lambda: run(args)))
 
 
