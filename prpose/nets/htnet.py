@@ -147,8 +147,12 @@ class PartPool(nn.Module):
 
     def forward(self, p: Tensor) -> Tensor:
         u = self.norm(p)  # (N, J, C)
-        tokens = F.gelu(self.conv(u[:, self.members].transpose(1, 2)))  # (N, C, parts)
-        tokens = self.drop_path(tokens.transpose(1, 2))
+        # With its stride as long as its kernel, the convolution is a linear map of each part; as
+        # such it stays in full float32 on CUDA, where cuDNN would round to TF32 by default.
+        parts = u[:, self.members].unflatten(1, (-1, self.copies + 1))  # (N, parts, size, C)
+        parts = parts.transpose(2, 3).flatten(2)
+        tokens = F.gelu(F.linear(parts, self.conv.weight.flatten(1), self.conv.bias))
+        tokens = self.drop_path(tokens)  # (N, parts, C)
         tokens = tokens + self.drop_path(self.mlp(self.norm_mlp(tokens)))
         return u.index_copy(1, self.followers, tokens.repeat_interleave(self.copies, dim=1))
 
