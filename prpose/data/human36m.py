@@ -45,8 +45,8 @@ def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -
         for index, camera in enumerate(cameras(entry.subject)):
             track = check_track(entry, index, len(world), J)
             poses = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))
-            try:
-                clip = Clip(
+            clips.append(
+                Clip(
                     track[frames],
                     poses[frames].astype(np.float32),
                     camera,
@@ -54,9 +54,7 @@ def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -
                     entry.action,
                     index,
                 )
-            except ValueError as error:
-                raise ValueError(f"{path_2d}: {error}") from None
-            clips.append(clip)
+            )
     return clips
 
 

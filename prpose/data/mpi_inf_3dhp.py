@@ -43,8 +43,8 @@ def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -
         for index, poses in enumerate(entry.poses):
             poses = check_poses(entry, poses, path_3d, J, index)
             frames = selection.frames(len(poses))
-            try:
-                clip = Clip(
+            clips.append(
+                Clip(
                     check_track(entry, index, len(poses), J)[frames],
                     poses[frames].astype(np.float32),
                     camera(entry.subject),
@@ -52,9 +52,7 @@ def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -
                     entry.action,
                     index,
                 )
-            except ValueError as error:
-                raise ValueError(f"{path_2d}: {error}") from None
-            clips.append(clip)
+            )
     return clips
 
 

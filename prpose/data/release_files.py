@@ -140,14 +140,18 @@ def check_track(entry: Entry, camera: int, T: int, J: int) -> Array:
     """Camera's 2D track of an entry, (T, J, 2) float32 pixels, cut to the length of its 3D.
 
     Raises:
-        ValueError: naming file, subject, action and camera, if it is too short or misshapen.
+        ValueError: naming file, subject, action and camera, if it is too short, misshapen or not finite.
     """
     track = np.asarray(entry.tracks_px[camera])
     if track.ndim != 3 or track.shape[1:] not in ((J, 2), (J, 3)):
         raise entry.error(f": expected 2D of shape (T, {J}, 2), got {track.shape}", camera)
     if len(track) < T:
         raise entry.error(f": expected at least {T} frames of 2D, got {len(track)}", camera)
-    return track[:T, :, :2].astype(np.float32)  # a third column is a detector's score
+    track = track[:T, :, :2].astype(np.float32)  # a third column is a detector's score
+    if not np.isfinite(track).all():
+        frame = int(np.argwhere(~np.isfinite(track))[0][0])
+        raise entry.error(f": expected finite 2D, got NaN or infinity in frame {frame}", camera)
+    return track
 
 
 def _positions(path: Path, key: str) -> dict[str, dict[str, Any]]:
