@@ -140,7 +140,8 @@ def check_track(entry: Entry, camera: int, T: int, J: int) -> Array:
     """Camera's 2D track of an entry, (T, J, 2) float32 pixels, cut to the length of its 3D.
 
     Raises:
-        ValueError: naming file, subject, action and camera, if it is too short, misshapen or not finite.
+        ValueError: naming file, subject, action and camera, if it is too short, misshapen
+            or not finite.
     """
     track = np.asarray(entry.tracks_px[camera])
     if track.ndim != 3 or track.shape[1:] not in ((J, 2), (J, 3)):
