@@ -24,6 +24,7 @@ def main() -> None:
         torch.save(build_lifter("mgcn_lw").state_dict(), weights)
         torch.save(build_variance_net("mgcn_lw").state_dict(), noise)
         command = ["evaluate", "h36m", "--root", str(DATA), "--lifter", "mgcn_lw", "-n", "20"]
+        command += ["--alpha", "0.1"]  # wide, so that untrained hypotheses differ at all
         command += ["--lifter-weights", str(weights), "--noise-weights", str(noise)]
         print("$ prpose", *command, "\n", flush=True)
         run(command)

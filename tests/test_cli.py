@@ -138,13 +138,20 @@ def test_help_is_printed(argv, capsys):
 def test_ctrl_c_leaves_nothing_behind(release):
     """A real process, interrupted in the middle of its work."""
     before = set(release.rglob("*"))
+    command = ["evaluate", "h36m", *MGCN, "-n", "200", "--json", "out.json"]
+    code = (
+        "import sys; from prpose.cli import guarded, run; print('ready', flush=True); "
+        f"sys.exit(guarded(lambda: run({command})))"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "prpose.cli", "evaluate", "h36m", *MGCN, "-n", "200",
-         "--json", "out.json"],
+        [sys.executable, "-c", code],
         env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    time.sleep(6)
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(3)
     assert process.poll() is None, process.stderr.read()
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=30)
