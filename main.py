@@ -86,6 +86,8 @@ def main(argv: Sequence[str] | None = None, draw: Draw | None = None) -> None:
     device = first_device(int(args.gpu) if args.gpu.isdigit() else 0)
     torch.manual_seed(args.seed)
     if args.train:
+        if args.nepoch < 2:
+            raise ValueError(f"expected --nepoch >= 2 (n runs n - 1 epochs), got {args.nepoch}")
         train(args, device)
     else:
         test(args, device, draw or released_draw(args.seed, args.sample_nums, device))

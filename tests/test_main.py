@@ -133,6 +133,7 @@ def test_training_logs_the_released_loss(lifter, release, monkeypatch, capsys):
         (["--mutilhyp_test", "--alpha", "-1"], "expected alpha to be a finite number >= 0"),
         (["--root_path", "nowhere"], "data_3d_h36m.npz: no such file"),
         (["--train", "--dataset", "3dhp"], "expected --dataset h36m with --train"),
+        (["--train", "--nepoch", "1"], "expected --nepoch >= 2 (n runs n - 1 epochs), got 1"),
         (["-a", "Flying"], "no action Flying"),
     ],
 )

@@ -16,13 +16,12 @@ def chunk_for(device: torch.device) -> int:
 
 
 def named_device(name: str) -> torch.device:
-    """``auto`` for the first available one, or a name that PyTorch knows."""
+    """``auto`` for the first available one, or ``cpu``, ``cuda``, ``cuda:1`` ..."""
+    available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if name == "auto":
         return first_device()
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"expected a device such as cpu, cuda or cuda:1, got {name!r}") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"expected an available device, got {name!r}, but there is no CUDA device")
-    return device
+    if name not in available and not (name == "cuda" and len(available) > 1):
+        raise ValueError(
+            f"expected an available device, got {name!r} (here: {', '.join(available)})"
+        )
+    return torch.device(name)
