@@ -6,10 +6,13 @@ tuple, str, numbers and NumPy arrays, and refuses everything else before any of 
 
 import io
 import pickle
+import re
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,22 +41,62 @@ def read_npz(path: str | Path, key: str) -> Any:
 
 def _read_npy(data: bytes) -> Any:
     stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-    if not dtype.hasobject:
-        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     try:
-        array = _PlainDataUnpickler(stream).load()
+        if np.lib.format.read_magic(stream) == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        else:
+            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+        if not dtype.hasobject:
+            return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        array = _plain(_PlainDataUnpickler(stream).load())
     except pickle.UnpicklingError:
         raise
-    except Exception as error:  # a damaged pickle can fail in any way at all
-        raise pickle.UnpicklingError(f"damaged pickle ({type(error).__name__})") from None
-    if not isinstance(array, np.ndarray):
-        raise pickle.UnpicklingError(f"expected a pickled array, got {type(array).__name__}")
+    except Exception as error:  # a damaged entry can fail in any way at all
+        raise pickle.UnpicklingError(f"damaged entry ({type(error).__name__})") from None
+    if not isinstance(array, np.ndarray) or array.shape != shape:
+        raise pickle.UnpicklingError(
+            f"expected a pickled array of shape {shape}, got {type(array).__name__} "
+            f"of shape {getattr(array, 'shape', None)}"
+        )
     return array.item() if shape == () else array
+
+
+class _Dtype:
+    """Stands for a pickled NumPy dtype; NumPy's own can be told to mistake bytes for pointers."""
+
+    def __init__(self, spec: str, align: bool = False, copy: bool = True) -> None:
+        if not isinstance(spec, str) or not re.fullmatch(r"[<>|=]?[?biufcSUO]\d{0,6}", spec):
+            raise pickle.UnpicklingError(
+                f"refused dtype {spec!r}: expected numbers, text or objects"
+            )
+        self.numpy = np.dtype(spec)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if state[1] in ("<", ">"):
+            self.numpy = self.numpy.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands for a pickled NumPy array, and makes one only of data that fits its dtype."""
+
+    def __init__(self, subtype: None, shape: tuple[int, ...], typecode: bytes) -> None:
+        self.numpy = np.empty(0)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, column_major, data = state
+        order: Literal["F", "C"] = "F" if column_major else "C"
+        if dtype.numpy.hasobject:
+            flat = np.empty(len(data), dtype=object)
+            for i, item in enumerate(data):
+                flat[i] = item
+        else:
+            flat = np.frombuffer(data, dtype.numpy).copy()
+        self.numpy = flat.reshape(shape, order=order)
+
+
+def _scalar(dtype: _Dtype, data: Any) -> Any:
+    """A pickled NumPy number."""
+    return data if dtype.numpy.hasobject else np.frombuffer(data, dtype.numpy)[0]
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -63,18 +106,35 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _plain(value: Any) -> Any:
+    """The content with real arrays where stand-ins are."""
+    if isinstance(value, _Array):
+        array = value.numpy
+        if array.dtype == object:
+            for i, item in enumerate(array.flat):
+                array.flat[i] = _plain(item)
+        return array
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return tuple(_plain(item) for item in value) if isinstance(value, tuple) else value
+
+
 class _PlainDataUnpickler(pickle.Unpickler):
     """Knows the four names that NumPy arrays and numbers are pickled with."""
 
-    ADMITTED = {  # noqa: RUF012 - a constant
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("numpy.core.multiarray", "_reconstruct"): np.zeros(1).__reduce__()[0],
-        ("numpy._core.multiarray", "_reconstruct"): np.zeros(1).__reduce__()[0],
-        ("numpy.core.multiarray", "scalar"): np.float64(0).__reduce__()[0],
-        ("numpy._core.multiarray", "scalar"): np.float64(0).__reduce__()[0],
-        ("_codecs", "encode"): _encode,
-    }
+    ADMITTED: Mapping[tuple[str, str], Any] = MappingProxyType(
+        {
+            ("numpy", "ndarray"): None,  # only ever the first argument of _reconstruct
+            ("numpy", "dtype"): _Dtype,
+            ("numpy.core.multiarray", "_reconstruct"): _Array,
+            ("numpy._core.multiarray", "_reconstruct"): _Array,
+            ("numpy.core.multiarray", "scalar"): _scalar,
+            ("numpy._core.multiarray", "scalar"): _scalar,
+            ("_codecs", "encode"): _encode,
+        }
+    )
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.ADMITTED:

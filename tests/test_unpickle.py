@@ -89,10 +89,70 @@ def test_damaged_pickles_and_missing_entries_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"none\.npz: no such file"):
         read_npz(tmp_path / "none.npz", "key")
     write_pickle(tmp_path / "a.npz", pickle.dumps({"x": 1}))
-    with pytest.raises(ValueError, match="expected a pickled array, got dict"):
+    with pytest.raises(ValueError, match=r"expected a pickled array of shape \(\), got dict"):
         read_npz(tmp_path / "a.npz", "key")
     write_pickle(tmp_path / "a.npz", pickle.dumps(np.array({"x": 1}, dtype=object))[:-4])
     with pytest.raises(ValueError, match=r"a\.npz: key: "):
         read_npz(tmp_path / "a.npz", "key")
     with pytest.raises(ValueError, match=r"no entry 'other'; the file holds key\.npy"):
         read_npz(tmp_path / "a.npz", "other")
+
+
+class Forged:
+    """An array whose dtype claims pointers where the data are bytes of the attacker's."""
+
+    def __init__(self, dtype, state):
+        self.dtype, self.state = dtype, state
+
+    def __reduce__(self):
+        function, arguments, _ = np.zeros(1).__reduce__()
+        return function, arguments, self.state
+
+
+class Dtype:
+    def __init__(self, spec, *state):
+        self.spec, self.state = spec, state
+
+    def __reduce__(self):
+        return np.dtype, (self.spec, False, True), self.state
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        np.dtype(object),
+        Dtype("O8", 3, "|", None, None, None, -1, -1, 0),
+        Dtype("V8", 3, "|", None, ("f",), {"f": (np.dtype(object), 0)}, 8, 1, 0),
+        Dtype("f8", 3, "<", None, ("f",), {"f": (np.dtype(object), 0)}, 8, 1, 63),
+    ],
+)
+def test_forged_pointers_are_never_followed(dtype, tmp_path):
+    forged = Forged(dtype, (1, (2,), dtype, False, b"A" * 16))
+    write_pickle(tmp_path / "a.npz", pickle.dumps(forged))
+    with pytest.raises(ValueError, match=r"a\.npz: key: "):
+        read_npz(tmp_path / "a.npz", "key")
+
+
+def test_byte_orders_and_memory_orders(tmp_path):
+    content = {
+        "big": np.arange(5, dtype=">f4"),
+        "columns": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "text": np.array(["left", "right"]),
+        "flags": np.array([True, False]),
+        "empty": np.zeros((0, 17, 2), np.float32),
+        "scalar": np.float32(0.5),
+    }
+    np.savez(tmp_path / "a.npz", key=np.array(content, dtype=object))
+    read = read_npz(tmp_path / "a.npz", "key")
+    for name, value in content.items():
+        assert np.array_equal(read[name], value)
+        assert np.asarray(read[name]).dtype == np.asarray(value).dtype
+        assert np.shape(read[name]) == np.shape(value)
+
+
+def test_a_pickle_that_contains_itself_is_refused(tmp_path):
+    content = {}
+    content["self"] = content
+    write_pickle(tmp_path / "a.npz", pickle.dumps(np.array(content, dtype=object)))
+    with pytest.raises(ValueError, match="RecursionError"):
+        read_npz(tmp_path / "a.npz", "key")
