@@ -71,6 +71,11 @@ class HypothesisLifter(nn.Module):
                     f"expected {name} of shape (S, {', '.join(map(str, keypoints.shape))}), "
                     f"got {tuple(value.shape)}"
                 )
+        if len(eps) != len(eps_mirrored) or not len(eps):
+            raise ValueError(
+                "expected as many hypotheses in eps_mirrored as in eps, and S >= 1, "
+                f"got {len(eps_mirrored)} and {len(eps)}"
+            )
         noise = self.noise(keypoints)
         noise_mirrored = self.noise(mirror_pose(keypoints, self.mirror))
         S, B = eps.shape[:2]

@@ -110,6 +110,11 @@ def test_bad_inputs_are_refused_by_name():
     with pytest.raises(ValueError, match=r"expected eps_mirrored of shape \(S, 2, 1, 17, 2\)"):
         net(torch.zeros(2, 1, 17, 2), torch.zeros(3, 2, 1, 17, 2), torch.zeros(3, 1, 17, 2))
 
+    for S, other in [(3, 5), (5, 3), (0, 0)]:
+        shape = (2, 1, 17, 2)
+        with pytest.raises(ValueError, match=f"S >= 1, got {other} and {S}"):
+            net(torch.zeros(shape), torch.zeros(S, *shape), torch.zeros(other, *shape))
+
 
 PEAK = """
 import resource, torch
