@@ -11,20 +11,34 @@ def check_output(path: str | Path, overwrite: bool) -> Path:
     """The path, if something may be written there; ask this before the work, not after it.
 
     Raises:
-        ValueError: if the file exists and ``overwrite`` is false, or its folder does not exist.
+        ValueError: if the file exists and ``overwrite`` is false, if it is something else than a
+            file (a device, say), or if its folder does not exist or cannot be written to.
     """
     path = Path(path)
-    if path.is_dir() or not path.parent.is_dir():
+    folder = path.resolve().parent
+    if path.is_dir() or not folder.is_dir():
         raise ValueError(f"{path}: expected a file name in an existing folder")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: expected a file, got a device, pipe or socket")
     if path.exists() and not overwrite:
         raise ValueError(f"{path}: exists already; name another file or pass --overwrite")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"{path}: expected a folder that may be written to")
     return path
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place if, and only if, the block succeeds."""
-    path = Path(path)
+    """A temporary file beside ``path`` that takes its place if, and only if, the block succeeds.
+
+    Where ``path`` is a symbolic link, the file that it leads to is replaced, and the link stays.
+
+    Raises:
+        ValueError: if ``path`` is neither a file nor free.
+    """
+    path = Path(path).resolve()
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: expected a file, got a folder, device, pipe or socket")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)

@@ -62,15 +62,19 @@ class HypothesisLifter(nn.Module):
             (S, B, T - F + 1, J, 3) poses: camera axes, metres, pelvis at 0.
 
         Raises:
-            ValueError: for wrong shapes, or keypoints that are not finite.
+            ValueError: for wrong shapes, types or devices, or values that are not finite.
         """
         self._check(keypoints)
         for name, value in (("eps", eps), ("eps_mirrored", eps_mirrored)):
+            _check_type(name, value)
             if value.shape[1:] != keypoints.shape:
                 raise ValueError(
                     f"expected {name} of shape (S, {', '.join(map(str, keypoints.shape))}), "
                     f"got {tuple(value.shape)}"
                 )
+            if value.device != keypoints.device:
+                raise ValueError(f"expected {name} on {keypoints.device}, got {value.device}")
+            _check_finite(name, value)
         if len(eps) != len(eps_mirrored) or not len(eps):
             raise ValueError(
                 "expected as many hypotheses in eps_mirrored as in eps, and S >= 1, "
@@ -80,7 +84,7 @@ class HypothesisLifter(nn.Module):
         noise_mirrored = self.noise(mirror_pose(keypoints, self.mirror))
         S, B = eps.shape[:2]
         eps, eps_mirrored = eps.flatten(0, 1), eps_mirrored.flatten(0, 1)
-        poses = Parts(S * B)
+        poses = Rows(S * B)
         for rows in torch.arange(S * B, device=keypoints.device).split(self.chunk):
             b = rows % B
             noisy = noise.mean[b] + noise.stddev[b] * eps[rows]
@@ -89,7 +93,17 @@ class HypothesisLifter(nn.Module):
         return poses.whole.unflatten(0, (S, B))
 
     def single(self, keypoints: Tensor) -> Tensor:
-        """The lifter's own answer, without noise, flip averaged: (B, T, J, 2) → (B, T', J, 3)."""
+        """The lifter's own answer, without noise, flip averaged.
+
+        Args:
+            keypoints: (B, T, J, 2), normalised.
+
+        Returns:
+            (B, T - F + 1, J, 3) poses: camera axes, metres, pelvis at 0.
+
+        Raises:
+            ValueError: for keypoints of a wrong shape or type, or not finite.
+        """
         self._check(keypoints)
         return torch.cat(
             [self._lift(x, mirror_pose(x, self.mirror)) for x in keypoints.split(self.chunk)]
@@ -114,7 +128,7 @@ class HypothesisLifter(nn.Module):
         self._check(keypoints)
         pair = (2, *keypoints.shape)  # keypoints, mirror image
         at_once = max(1, self.chunk // len(keypoints))
-        poses = Parts(S)
+        poses = Rows(S)
         for start in range(0, S, at_once):
             eps = draw_eps(min(at_once, S - start), pair, generator).to(keypoints)
             poses.add(self(keypoints, eps[:, 0], eps[:, 1]))
@@ -127,16 +141,27 @@ class HypothesisLifter(nn.Module):
 
     def _check(self, keypoints: Tensor) -> None:
         J = len(self.mirror)
-        if keypoints.ndim != 4 or keypoints.shape[2:] != (J, 2) or not len(keypoints):
+        _check_type("keypoints", keypoints)
+        if keypoints.ndim != 4 or keypoints.shape[2:] != (J, 2) or not keypoints.numel():
             raise ValueError(
-                f"expected keypoints of shape (B, T, {J}, 2) with B >= 1, "
+                f"expected keypoints of shape (B, T, {J}, 2) with B, T >= 1, "
                 f"got {tuple(keypoints.shape)}"
             )
-        if not keypoints.isfinite().all():
-            raise ValueError("expected finite keypoints, got NaN or infinity")
+        _check_finite("keypoints", keypoints)
 
 
-class Parts:
+def _check_type(name: str, value: Tensor) -> None:
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"expected {name} as a tensor of floating-point numbers, got {got}")
+
+
+def _check_finite(name: str, value: Tensor) -> None:
+    if not value.isfinite().all():
+        raise ValueError(f"expected finite {name}, got NaN or infinity")
+
+
+class Rows:
     """Collects the rows of one tensor into memory that is taken once, with the first part.
 
     A list of parts, joined at the end, would lie scattered between the networks' large temporary

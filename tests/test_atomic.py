@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from prpose.atomic import check_output, replacing
@@ -35,3 +37,32 @@ def test_existing_files_and_folders_are_not_overwritten_unasked(tmp_path):
     for bad in (tmp_path, tmp_path / "none" / "out.json"):
         with pytest.raises(ValueError, match="file name in an existing folder"):
             check_output(bad, overwrite=True)
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path):
+    target, link = tmp_path / "far" / "out.json", tmp_path / "out.json"
+    target.parent.mkdir()
+    target.write_text("old")
+    link.symlink_to(target)
+    with replacing(check_output(link, overwrite=True)) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_what_is_no_file_is_never_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match="pipe: expected a file, got a device, pipe or socket"):
+        check_output(pipe, overwrite=True)
+    with pytest.raises(ValueError, match="pipe: expected a file"), replacing(pipe):
+        pass
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_folder_that_may_not_be_written_to_is_named_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(ValueError, match=r"out\.json: expected a folder that may be written to"):
+        check_output(tmp_path / "out.json", overwrite=False)

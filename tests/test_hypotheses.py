@@ -104,11 +104,23 @@ def test_bad_inputs_are_refused_by_name():
         net.single(broken)
     with pytest.raises(ValueError, match="finite keypoints, got NaN"):
         net.sample(broken, 2, generator)
-    for shape in [(2, 17, 2), (2, 1, 16, 2), (2, 1, 17, 3), (0, 1, 17, 2)]:
+    for shape in [(2, 17, 2), (2, 1, 16, 2), (2, 1, 17, 3), (0, 1, 17, 2), (2, 0, 17, 2)]:
         with pytest.raises(ValueError, match=r"expected keypoints of shape \(B, T, 17, 2\)"):
             net.sample(torch.zeros(shape), 2, generator)
     with pytest.raises(ValueError, match=r"expected eps_mirrored of shape \(S, 2, 1, 17, 2\)"):
         net(torch.zeros(2, 1, 17, 2), torch.zeros(3, 2, 1, 17, 2), torch.zeros(3, 1, 17, 2))
+
+    x, eps = torch.zeros(2, 1, 17, 2), torch.zeros(3, 2, 1, 17, 2)
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="expected finite eps, got NaN"):
+            net(x, torch.full_like(eps, bad), eps)
+        with pytest.raises(ValueError, match="expected finite eps_mirrored, got NaN"):
+            net(x, eps, torch.full_like(eps, bad))
+    with pytest.raises(ValueError, match="expected eps on cpu, got meta"):
+        net(x, torch.empty_like(eps, device="meta"), eps)
+    for wrong, got in [(x.numpy(), "ndarray"), (x.long(), "torch.int64"), ([[0, 0]], "list")]:
+        with pytest.raises(ValueError, match=f"keypoints as a tensor of floating.*got {got}"):
+            net.sample(wrong, 2, generator)
 
     for S, other in [(3, 5), (5, 3), (0, 0)]:
         shape = (2, 1, 17, 2)
