@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from prpose.data import load_clips
+from prpose.camera import Camera
+from prpose.data import Clip, load_clips
 from prpose.data.release_files import _fraction
 from prpose.data.windows import Windows
 from tests.golden_numbers import GOLDEN, arrays, table
@@ -139,6 +140,48 @@ def short_track(p3, p2):
     tracks[0] = tracks[0][:20]
 
 
+def setter(which, place, value):
+    """Damage that puts a value at a place of the first action: itself, or of its camera 0."""
+
+    def damage(p3, p2):
+        content = (p3, p2)[which]
+        actions = content["S9" if "S9" in content else "TS3"]
+        action = next(iter(actions))
+        old = actions[action]
+        new = value(old[0] if isinstance(old, list) else old) if callable(value) else value
+        if place == "camera" and isinstance(old, list):
+            actions[action] = [new, *old[1:]]
+        else:
+            actions[action] = new
+
+    damage.__name__ = f"set_{which}_{place}"
+    return damage
+
+
+def no_actions(p3, p2):
+    for content in (p3, p2):
+        content["S9" if "S9" in content else "TS3"].clear()
+
+
+def number_as_action(p3, p2):
+    for content in (p3, p2):
+        actions = content["S9" if "S9" in content else "TS3"]
+        actions[7] = actions.pop(next(iter(actions)))
+
+
+ODD_TRACKS = [
+    (["left"], "expected 2D as an array of numbers, got list"),
+    (None, "got NoneType"),
+    (lambda x: x.tolist(), "got list"),
+    (lambda x: x.astype(complex), "got complex"),
+    (lambda x: x > 0, "got bool"),
+    (lambda x: x.astype(str), "got <U"),
+    (lambda x: x[:0], "expected at least one frame of 2D, got none"),
+    (lambda x: np.asarray(3.0), "of shape (T, 17, 2), got ()"),
+    (lambda x: np.full(x.shape, 1e39), "NaN or infinity in frame 0"),
+]
+
+
 def not_a_dict(p3, p2):
     p3["S9" if "S9" in p3 else "TS3"] = [1, 2]
 
@@ -156,6 +199,12 @@ def not_a_dict(p3, p2):
         (nan_3d, ("data_3d_", "action", "expected finite 3D", "NaN or infinity in frame 7")),
         (short_track, ("data_2d_", "action", "camera 0", "expected at least", "got 20")),
         (not_a_dict, ("data_3d_", "expected positions_3d = {subject: {action: ...}}")),
+        *((setter(1, "camera", v), ("data_2d_", "action", "camera 0", m)) for v, m in ODD_TRACKS),
+        *((setter(0, "camera", v), ("data_3d_", "action")) for v, _ in ODD_TRACKS),
+        (setter(1, "whole", {"camera": 1}), ("data_2d_", "an array per camera, got dict")),
+        (setter(1, "whole", 3), ("data_2d_", "an array per camera, got int")),
+        (no_actions, ("data_3d_", "no action '*'", "the file has none")),
+        (number_as_action, ("data_3d_", "names as text")),
     ],
 )
 def test_broken_files_are_named(dataset, damage, parts, tmp_path):
@@ -176,7 +225,9 @@ def test_bad_requests_are_named():
         ({"name": "h36n"}, r"unknown data set 'h36n'; did you mean h36m\?"),
         ({"split": "tests"}, r"unknown split of h36m 'tests'; did you mean test\?"),
         ({"keypoints": "sh"}, r"data_2d_h36m_sh.npz: no such file"),
-        ({"actions": ("Flying",)}, r"no action Flying; the file has Directions"),
+        ({"actions": ("Flying",)}, r"no action 'Flying' of subject S9; the file has Walking 1"),
+        ({"actions": ("Walking", "Flying")}, "no action 'Flying' of subject S9"),
+        ({"subset": 1e-6}, "leave a frame of each clip, got 1e-06 and 1, which leave none of"),
         ({"stride": 0}, "expected stride >= 1, got 0"),
         ({"subset": 1.5}, r"expected subset in \(0, 1\], got 1.5"),
     ]:
@@ -187,3 +238,28 @@ def test_bad_requests_are_named():
         Windows([])
     with pytest.raises(ValueError, match="odd window length, got 4"):
         Windows(load_clips("3dhp", root, "test"), F=4)
+
+
+@pytest.mark.parametrize(
+    ("joints", "message"),
+    [(16, "expected 17 joints, got 16"), (np.arange(3), "whole num_joints, got ndarray")],
+)
+def test_declared_joints_are_checked(joints, message, tmp_path):
+    content = plain("data_2d_h36m_gt")
+    content["metadata"]["num_joints"] = joints
+    np.savez(tmp_path / "data_2d_h36m_gt.npz", **content)
+    (tmp_path / "data_3d_h36m.npz").symlink_to(GOLDEN / "data/data_3d_h36m.npz")
+    with pytest.raises(ValueError, match=rf"data_2d_h36m_gt\.npz: .*{message}"):
+        load_clips("h36m", tmp_path, "test", "gt")
+
+
+def test_a_clip_checks_itself():
+    keypoints, poses = np.zeros((4, 17, 2), np.float32), np.zeros((4, 17, 3), np.float32)
+    for bad, message in [
+        ((keypoints[:3], poses), "as many frames of 2D as of 3D, got 3 and 4"),
+        ((keypoints[:, :5], poses), r"3D poses of shape \(T, 5, 3\), got \(4, 17, 3\)"),
+        ((keypoints, poses + np.nan), "finite 3D poses, got NaN or infinity in frame 0"),
+        ((keypoints[0], poses), r"2D keypoints of shape"),
+    ]:
+        with pytest.raises(ValueError, match=rf"subject S, action 'a', camera 2: .*{message}"):
+            Clip(*bad, Camera(10, 10), "S", "a", 2)

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from prpose.camera import Array, Camera
+from prpose.data.arrays import coordinates
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,21 +29,14 @@ class Clip:
     camera_index: int
 
     def __post_init__(self) -> None:
-        T, J = self.keypoints_px.shape[:2]
-        for name, array, channels in (
-            ("2D keypoints", self.keypoints_px, 2),
-            ("3D poses", self.poses_cam, 3),
-        ):
-            if array.shape != (T, J, channels):
-                raise ValueError(
-                    f"{self.where()}: expected {name} of shape {(T, J, channels)}, "
-                    f"got {array.shape}"
-                )
-            if not np.isfinite(array).all():
-                frame = int(np.argwhere(~np.isfinite(array))[0][0])
-                raise ValueError(
-                    f"{self.where()}: expected finite {name}, got NaN or infinity in frame {frame}"
-                )
+        J = self.keypoints_px.shape[1] if self.keypoints_px.ndim == 3 else 0
+        coordinates(self.keypoints_px, J, 2, self.where(), "2D keypoints")
+        coordinates(self.poses_cam, J, 3, self.where(), "3D poses")
+        if len(self.keypoints_px) != len(self.poses_cam):
+            raise ValueError(
+                f"{self.where()}: expected as many frames of 2D as of 3D, "
+                f"got {len(self.keypoints_px)} and {len(self.poses_cam)}"
+            )
 
     def __len__(self) -> int:
         return len(self.keypoints_px)

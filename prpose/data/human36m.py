@@ -12,7 +12,7 @@ import numpy as np
 
 from prpose.camera import Camera
 from prpose.data.clip import Clip
-from prpose.data.release_files import Selection, check_poses, check_track, read_entries
+from prpose.data.release_files import Selection, read_entries
 from prpose.skeleton import H36M_17
 
 SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
@@ -38,12 +38,11 @@ def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -
     path_3d, path_2d = root / "data_3d_h36m.npz", root / f"data_2d_h36m_{keypoints}.npz"
     clips = []
     for entry in read_entries(path_3d, path_2d, selection, J):
-        world = check_poses(entry, entry.poses, path_3d, RAW_JOINTS)
-        if len(entry.tracks_px) != CAMERAS:
-            raise entry.error(f": expected {CAMERAS} cameras, got {len(entry.tracks_px)}")
+        world = entry.check_poses(entry.poses, RAW_JOINTS)
         frames = selection.frames(len(world))
+        tracks = entry.tracks(CAMERAS)
         for index, camera in enumerate(cameras(entry.subject)):
-            track = check_track(entry, index, len(world), J)
+            track = entry.check_track(tracks[index], J, len(world), index)
             poses = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))
             clips.append(
                 Clip(

@@ -5,11 +5,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from prpose.camera import Camera
 from prpose.data.clip import Clip
-from prpose.data.release_files import Selection, check_poses, check_track, read_entries
+from prpose.data.release_files import Selection, read_entries
 from prpose.skeleton import H36M_17
 
 SPLITS = {
@@ -35,18 +33,14 @@ def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -
     path_3d, path_2d = root / "data_3d_3dhp.npz", root / f"data_2d_3dhp_{keypoints}.npz"
     clips = []
     for entry in read_entries(path_3d, path_2d, selection, J):
-        if len(entry.tracks_px) != len(entry.poses):
-            raise entry.error(
-                f": expected {len(entry.poses)} cameras as in {path_3d.name}, "
-                f"got {len(entry.tracks_px)}"
-            )
-        for index, poses in enumerate(entry.poses):
-            poses = check_poses(entry, poses, path_3d, J, index)
+        all_poses = entry.poses_per_camera()
+        for index, track in enumerate(entry.tracks(cameras=len(all_poses))):
+            poses = entry.check_poses(all_poses[index], J, index)
             frames = selection.frames(len(poses))
             clips.append(
                 Clip(
-                    check_track(entry, index, len(poses), J)[frames],
-                    poses[frames].astype(np.float32),
+                    entry.check_track(track, J, len(poses), index)[frames],
+                    poses[frames],
                     camera(entry.subject),
                     entry.subject,
                     entry.action,

@@ -11,7 +11,8 @@ import numpy as np
 
 from prpose.camera import Array, Tangential
 from prpose.data import human36m
-from prpose.data.release_files_write import check_pair, finite_float32, import_mocap, write_pair
+from prpose.data.arrays import finite_float32
+from prpose.data.release_files_write import check_pair, import_mocap, write_pair
 
 SUBJECTS = (*human36m.SPLITS["train"], *human36m.SPLITS["test"])
 POSES_FOLDER = Path("MyPoseFeatures") / "D3_Positions"

@@ -12,7 +12,8 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.data import mpi_inf_3dhp
-from prpose.data.release_files_write import check_pair, finite_float32, import_mocap, write_pair
+from prpose.data.arrays import finite_float32
+from prpose.data.release_files_write import check_pair, import_mocap, write_pair
 from prpose.skeleton import H36M_17
 
 Annotation = Literal["univ_annot3", "annot3"]

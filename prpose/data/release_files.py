@@ -6,7 +6,7 @@ file, subject, action and camera.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from prpose.camera import Array
-from prpose.unpickle import read_npz
+from prpose.data.arrays import coordinates
+from prpose.unpickle import entry_names, read_npz
 
 ALL_ACTIONS = ("*",)
 
@@ -46,15 +47,24 @@ class Selection:
             raise ValueError(f"expected subset in (0, 1], got {self.subset}")
 
     def wants(self, action: str) -> bool:
-        return self.actions == ALL_ACTIONS or action.split(" ")[0] in self.actions
+        return any(_matches(action, word) for word in self.actions)
 
     def frames(self, T: int) -> slice:
-        """The frames to take of a clip of T."""
+        """The frames to take of a clip of T; ``ValueError`` if none is left."""
         if self.subset == 1:
             return slice(0, T, self.stride)
         length = round(T // self.stride * self.subset) * self.stride
+        if not length:
+            raise ValueError(
+                "expected a subset and stride that leave a frame of each clip, "
+                f"got {self.subset} and {self.stride}, which leave none of {T}"
+            )
         start = int(_fraction(str(T)) * (T - length + 1))
         return slice(start, start + length, self.stride)
+
+
+def _matches(action: str, word: str) -> bool:
+    return word in (*ALL_ACTIONS, action.split(" ")[0])
 
 
 def _fraction(text: str) -> float:
@@ -65,24 +75,68 @@ def _fraction(text: str) -> float:
 
 @dataclass(frozen=True)
 class Entry:
-    """3D and 2D of one subject and action, by camera, as the files hold them."""
+    """3D and 2D of one subject and action, by camera, as the files hold them: not yet checked."""
 
     subject: str
     action: str
     poses: Any
-    tracks_px: Sequence[Array]
-    source: str
+    tracks_px: Any
+    path_3d: Path
+    path_2d: Path
 
-    def error(self, message: str, camera: int | None = None) -> ValueError:
-        where = f"{self.source}: subject {self.subject}, action {self.action!r}"
-        return ValueError(where + (f", camera {camera}" if camera is not None else "") + message)
+    def tracks(self, cameras: int) -> list[Any]:
+        """A 2D track per camera; ``ValueError`` if there are not that many."""
+        tracks = per_camera(self.tracks_px, self._where(self.path_2d))
+        if len(tracks) != cameras:
+            raise ValueError(
+                f"{self._where(self.path_2d)}: expected {cameras} cameras, got {len(tracks)}"
+            )
+        return tracks
+
+    def poses_per_camera(self) -> list[Any]:
+        """3D per camera, for data sets that hold it so; ``ValueError`` if it is no list."""
+        return per_camera(self.poses, self._where(self.path_3d))
+
+    def check_poses(self, poses: Any, J: int, camera: int | None = None) -> Array:
+        """3D as (T, J, 3) float32; ``ValueError`` as of :func:`coordinates`."""
+        return coordinates(poses, J, 3, self._where(self.path_3d, camera), "3D")
+
+    def check_track(self, track: Any, J: int, T: int, camera: int) -> Array:
+        """2D as (T, J, 2) float32 pixels, cut to the length of its 3D.
+
+        Raises:
+            ValueError: as of :func:`coordinates`, or if it is too short.
+        """
+        where = self._where(self.path_2d, camera)
+        if isinstance(track, np.ndarray) and track.ndim == 3:
+            track = track[:T, :, :2] if track.shape[2] == 3 else track[:T]  # the third is a score
+        pixels = coordinates(track, J, 2, where, "2D")
+        if len(pixels) < T:
+            raise ValueError(f"{where}: expected at least {T} frames of 2D, got {len(pixels)}")
+        return pixels
+
+    def _where(self, path: Path, camera: int | None = None) -> str:
+        place = f"{path}: subject {self.subject}, action {self.action!r}"
+        return place if camera is None else f"{place}, camera {camera}"
+
+
+def per_camera(values: Any, where: str) -> list[Any]:
+    """A list with something for each camera; ``ValueError`` if it is none."""
+    if not isinstance(values, list | tuple) and not (
+        isinstance(values, np.ndarray) and values.ndim > 0
+    ):
+        raise ValueError(
+            f"{where}: expected a list with an array per camera, got {type(values).__name__}"
+        )
+    return list(values)
 
 
 def read_entries(path_3d: Path, path_2d: Path, selection: Selection, J: int) -> list[Entry]:
     """Selected entries, by subject as asked for, then by action in the order of the 2D file.
 
     Raises:
-        ValueError: naming the file and what it lacks, if a subject or action is in one file only.
+        ValueError: naming the file and what it lacks, if a subject or action is in one file only,
+            or an action that is asked for is in neither.
     """
     poses = _positions(path_3d, "positions_3d")
     tracks = _positions(path_2d, "positions_2d")
@@ -93,81 +147,50 @@ def read_entries(path_3d: Path, path_2d: Path, selection: Selection, J: int) -> 
     for subject in selection.subjects:
         for path, content in ((path_3d, poses), (path_2d, tracks)):
             if subject not in content:
-                raise ValueError(
-                    f"{path}: no subject {subject}; the file has {', '.join(map(str, content))}"
-                )
+                raise ValueError(f"{path}: no subject {subject}; the file has {_listed(content)}")
         actions_3d, actions_2d = poses[subject], tracks[subject]
         for path, have, other in (
             (path_3d, actions_3d, actions_2d),
             (path_2d, actions_2d, actions_3d),
         ):
-            for action in other:
-                if action not in have and selection.wants(action):
-                    raise ValueError(
-                        f"{path}: no action {action!r} of subject {subject}; "
-                        f"the file has {', '.join(map(str, have))}"
-                    )
+            missing = [action for action in other if action not in have and selection.wants(action)]
+            missing += [w for w in selection.actions if not any(_matches(a, w) for a in have)]
+            if missing:
+                raise ValueError(
+                    f"{path}: no action {missing[0]!r} of subject {subject}; "
+                    f"the file has {_listed(have)}"
+                )
         entries += [
-            Entry(subject, action, actions_3d[action], actions_2d[action], str(path_2d))
+            Entry(subject, action, actions_3d[action], actions_2d[action], path_3d, path_2d)
             for action in actions_2d
             if selection.wants(action)
         ]
-    if not entries:
-        wanted = ", ".join(selection.actions)
-        known = sorted({str(a) for subject in selection.subjects for a in tracks[subject]})
-        raise ValueError(f"{path_2d}: no action {wanted}; the file has {', '.join(known)}")
     return entries
 
 
-def check_poses(entry: Entry, poses: Any, path: Path, J: int, camera: int | None = None) -> Array:
-    """3D of an entry as an array (T, J, 3) of finite numbers.
-
-    Raises:
-        ValueError: naming file, subject, action and camera, if it is anything else.
-    """
-    where = f"{path}: subject {entry.subject}, action {entry.action!r}"
-    where += f", camera {camera}" if camera is not None else ""
-    array = np.asarray(poses)
-    if array.ndim != 3 or array.shape[1:] != (J, 3):
-        raise ValueError(f"{where}: expected 3D of shape (T, {J}, 3), got {array.shape}")
-    if not np.isfinite(array).all():
-        frame = int(np.argwhere(~np.isfinite(array))[0][0])
-        raise ValueError(f"{where}: expected finite 3D, got NaN or infinity in frame {frame}")
-    return array
-
-
-def check_track(entry: Entry, camera: int, T: int, J: int) -> Array:
-    """Camera's 2D track of an entry, (T, J, 2) float32 pixels, cut to the length of its 3D.
-
-    Raises:
-        ValueError: naming file, subject, action and camera, if it is too short, misshapen
-            or not finite.
-    """
-    track = np.asarray(entry.tracks_px[camera])
-    if track.ndim != 3 or track.shape[1:] not in ((J, 2), (J, 3)):
-        raise entry.error(f": expected 2D of shape (T, {J}, 2), got {track.shape}", camera)
-    if len(track) < T:
-        raise entry.error(f": expected at least {T} frames of 2D, got {len(track)}", camera)
-    track = track[:T, :, :2].astype(np.float32)  # a third column is a detector's score
-    if not np.isfinite(track).all():
-        frame = int(np.argwhere(~np.isfinite(track))[0][0])
-        raise entry.error(f": expected finite 2D, got NaN or infinity in frame {frame}", camera)
-    return track
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def _positions(path: Path, key: str) -> dict[str, dict[str, Any]]:
     content = read_npz(path, key)
-    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
-        raise ValueError(f"{path}: expected {key} = {{subject: {{action: ...}}}}")
+    if not (
+        isinstance(content, dict)
+        and all(isinstance(actions, dict) for actions in content.values())
+        and all(
+            isinstance(name, str) for name in [*content, *(a for d in content.values() for a in d)]
+        )
+    ):
+        raise ValueError(f"{path}: expected {key} = {{subject: {{action: ...}}}}, names as text")
     return content
 
 
 def _joints_of(path: Path) -> int | None:
     """Number of joints that a 2D file's metadata declares, if it has any."""
-    try:
-        metadata = read_npz(path, "metadata")
-    except ValueError as error:
-        if "no entry" in str(error):
-            return None
-        raise
-    return metadata.get("num_joints") if isinstance(metadata, dict) else None
+    if "metadata" not in entry_names(path):
+        return None
+    metadata = read_npz(path, "metadata")
+    joints = metadata.get("num_joints") if isinstance(metadata, dict) else None
+    if joints is not None and not isinstance(joints, int | np.integer):
+        raise ValueError(f"{path}: expected a whole num_joints, got {type(joints).__name__}")
+    return None if joints is None else int(joints)

@@ -69,20 +69,6 @@ def _boxed(content: Mapping[str, Any]) -> Array:
     return np.array(content, dtype=object)
 
 
-def finite_float32(values: Array, where: str) -> Array:
-    """(T, *) numbers as float32.
-
-    Raises:
-        ValueError: starting with ``where``, if any is NaN, infinite or beyond float32.
-    """
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and said so below
-        narrow = np.asarray(values).astype(np.float32)
-    if not np.isfinite(narrow).all():
-        frame = int(np.argwhere(~np.isfinite(narrow))[0][0])
-        raise ValueError(f"{where}: expected finite numbers, got NaN or infinity in frame {frame}")
-    return narrow
-
-
 def import_mocap(module: str) -> Any:
     """A module of the extra ``mocap``; ``ValueError`` that says how to install it, if missing."""
     try:
