@@ -11,7 +11,7 @@ For right averages use ``prpose evaluate``.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import (
     METRICS,
+    POSES_AT_ONCE,
     PROTOCOLS,
     RELEASED_ACTIONS,
     Draw,
@@ -101,11 +102,16 @@ def released_draw(seed: int, S: int, device: torch.device) -> Draw:
     """
     generator = torch.Generator(device).manual_seed(seed)
 
-    def draw(items: range, shape: torch.Size) -> tuple[Tensor, Tensor]:
+    def draw(items: range, shape: torch.Size) -> Iterator[tuple[Tensor, Tensor]]:
         B, *rest = shape
-        eps = torch.randn(S * B, 2, *rest, generator=generator, device=device)
+        try:  # all at once, since CUDA's numbers depend on how many are asked for
+            eps = torch.randn(S * B, 2, *rest, generator=generator, device=device)
+        except (RuntimeError, TypeError) as error:
+            reason = str(error).split("\n")[0]
+            raise ValueError(f"no memory for the noise of --sample_nums {S} ({reason})") from None
         eps = eps.unflatten(0, (S, B))
-        return eps[:, :, 0], eps[:, :, 1]
+        at_once = max(1, POSES_AT_ONCE // B)
+        yield from zip(eps[:, :, 0].split(at_once), eps[:, :, 1].split(at_once), strict=True)
 
     return draw
 

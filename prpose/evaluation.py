@@ -1,6 +1,6 @@
 """Models on data sets: scores per frame, and the tables made of them. Only this file averages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -16,11 +16,11 @@ from prpose.hypotheses import HypothesisLifter
 from prpose.noise import draw_eps
 from prpose.skeleton import PCK_14, PCK_17
 
-Draw = Callable[[range, torch.Size], tuple[Tensor, Tensor]]
-"""(positions in the data set, keypoints' shape) → eps and mirrored eps, each (S, *shape)."""
+Draw = Callable[[range, torch.Size], Iterable[tuple[Tensor, Tensor]]]
+"""(positions in the data set, keypoints' shape) → eps and mirrored eps, in parts of (s, *shape)."""
 
-METRIC_CHUNK = 4096
-"""Most poses whose metrics are computed at once; bounds the memory of the Procrustes step."""
+POSES_AT_ONCE = 4096
+"""Most poses that are held and scored at once, whatever S is; Procrustes needs some kB for each."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +87,27 @@ PROTOCOLS = {
 
 
 def seeded_draw(seed: int, S: int) -> Draw:
-    """Noise that depends on the seed and on a batch's place alone, not on device or batch order.
+    """Noise of S hypotheses that depends on the seed and on a batch's place alone.
 
-    Drawn on the CPU, so that every device gets the same numbers.
+    Drawn on the CPU, so that every device gets the same numbers; the first of a larger S are those
+    of a smaller one.
+
+    Raises:
+        ValueError: if S < 1 or seed < 0.
     """
     if S < 1:
         raise ValueError(f"expected S >= 1 hypotheses, got {S}")
     if seed < 0:
         raise ValueError(f"expected seed >= 0, got {seed}")
 
-    def draw(items: range, shape: torch.Size) -> tuple[Tensor, Tensor]:
+    def draw(items: range, shape: torch.Size) -> Iterator[tuple[Tensor, Tensor]]:
         # PyTorch's CPU generator keeps 32 bits of its seed, so both numbers are mixed into those.
         mixed = int(np.random.SeedSequence([seed, items.start]).generate_state(1)[0])
         generator = torch.Generator().manual_seed(mixed)
-        eps = draw_eps(S, (2, *shape), generator)
-        return eps[:, 0], eps[:, 1]
+        at_once = max(1, POSES_AT_ONCE // shape[0])
+        for start in range(0, S, at_once):
+            eps = draw_eps(min(at_once, S - start), (2, *shape), generator)
+            yield eps[:, 0], eps[:, 1]
 
     return draw
 
@@ -116,7 +122,7 @@ def score(
     device: torch.device | str = "cpu",
     on_batch: Callable[[int], None] = lambda frames: None,
 ) -> dict[str, dict[str, Tensor]]:
-    """Per-frame values, ``{choice: {metric: (N,)}}``, in metres or shares, on the CPU.
+    """Scores of every frame, in bounded memory.
 
     Args:
         net: on ``device``, in eval mode.
@@ -125,22 +131,21 @@ def score(
         draw: the noise of each batch; without it only the ``single`` choice is scored.
         batch_size: frames at once.
         on_batch: told the number of frames after each batch.
+
+    Returns:
+        ``{choice: {metric: (N,)}}`` for each of :data:`CHOICES`, in metres or shares, on the CPU.
+
+    Raises:
+        ValueError: if poses are not finite, naming the frames.
     """
     parts: list[dict[str, dict[str, Tensor]]] = []
     for indices, batch in windows.batches(batch_size):
         keypoints, target = batch.keypoints.to(device), batch.target.to(device)
-        scores = {"single": _values(net.single(keypoints)[None], target, names)}
+        items = range(int(indices[0]), int(indices[-1]) + 1)
+        scores = {"single": _values(net.single(keypoints)[None], target, names, items)}
         if draw is not None:
-            items = range(int(indices[0]), int(indices[-1]) + 1)
-            eps, eps_mirrored = draw(items, keypoints.shape)
-            poses = net(keypoints, eps.to(keypoints), eps_mirrored.to(keypoints))
-            each = _values(poses, target, names)
-            scores["mean"] = _values(poses.mean(0, keepdim=True), target, names)
-            scores["best"] = {
-                name: metrics.best_of_s(value, METRICS[name].higher_is_better)[None]
-                for name, value in each.items()
-            }
-            scores["any"] = {name: metrics.mean_of_s(v)[None] for name, v in each.items()}
+            noise = draw(items, keypoints.shape)
+            scores |= _score_many(net, keypoints, target, names, noise, items)
         parts.append({c: {n: v[0].cpu() for n, v in by.items()} for c, by in scores.items()})
         on_batch(len(indices))
     return {
@@ -149,13 +154,44 @@ def score(
     }
 
 
-def _values(poses: Tensor, target: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-    """Metrics of (S, B, 1, J, 3) against (B, 1, J, 3), each (S, B)."""
-    at_once = max(1, METRIC_CHUNK // len(target))
+def _score_many(
+    net: HypothesisLifter,
+    keypoints: Tensor,
+    target: Tensor,
+    names: Sequence[str],
+    noise: Iterable[tuple[Tensor, Tensor]],
+    items: range,
+) -> dict[str, dict[str, Tensor]]:
+    """Mean, best and average hypothesis of a batch, ``{choice: {metric: (1, B)}}``.
+
+    Of each part of the noise only sums and the best values are kept, so that S may be any number.
+    """
+    S, total = 0, torch.zeros_like(target, dtype=torch.float64)
+    best: dict[str, Tensor] = {}
+    sums = {name: torch.zeros(len(target), dtype=torch.float64) for name in names}
+    for eps, eps_mirrored in noise:
+        poses = net(keypoints, eps.to(keypoints), eps_mirrored.to(keypoints))
+        S, total = S + len(poses), total + poses.sum(0, dtype=torch.float64)
+        for name, values in _values(poses, target, names, items).items():
+            so_far = torch.cat([best[name], values]) if name in best else values
+            best[name] = metrics.best_of_s(so_far, METRICS[name].higher_is_better)[None]
+            sums[name] += values.sum(0, dtype=torch.float64).cpu()
+    mean = (total / S).to(target)[None]
     return {
-        name: torch.cat([METRICS[name].of(some, target)[..., 0] for some in poses.split(at_once)])
-        for name in names
+        "mean": _values(mean, target, names, items),
+        "best": best,
+        "any": {name: (value / S).float()[None] for name, value in sums.items()},
     }
+
+
+def _values(poses: Tensor, target: Tensor, names: Sequence[str], items: range) -> dict[str, Tensor]:
+    """Metrics of (S, B, 1, J, 3) against (B, 1, J, 3), each (S, B)."""
+    if not poses.isfinite().all():
+        raise ValueError(
+            f"expected finite poses, got NaN or infinity in frames {items.start} to "
+            f"{items.stop - 1} of the data set: are weights and alpha what they should be?"
+        )
+    return {name: METRICS[name].of(poses, target)[..., 0] for name in names}
 
 
 @dataclass(frozen=True)
@@ -170,7 +206,16 @@ class Row:
 def tabulate(
     scores: dict[str, dict[str, Tensor]], windows: Windows, protocol: Protocol
 ) -> tuple[list[Row], Row]:
-    """Per-frame scores → one row per group, in alphabetical order, and their average."""
+    """Per-frame scores → table.
+
+    Args:
+        scores: ``{choice: {metric: (N,)}}``, as :func:`score` gives them.
+        windows: that were scored.
+        protocol: how the data set is reported.
+
+    Returns:
+        One row per group, in alphabetical order, and their average.
+    """
     groups = _groups(windows, protocol.group)
     rows = []
     for name in sorted(set(groups)):

@@ -20,13 +20,9 @@ def joint_errors(poses: Tensor, target: Tensor) -> Tensor:
     """Euclidean distance of every joint, (*, J, 3) and (*, J, 3) → (*, J) in metres.
 
     Raises:
-        ValueError: if the shapes do not broadcast or do not end in (J, 3).
+        ValueError: if the shapes do not broadcast or do not end in the same (J, 3).
     """
-    if poses.shape[-1] != 3 or poses.shape[-2:] != target.shape[-2:]:
-        raise ValueError(
-            "expected poses and target that end in the same (J, 3), "
-            f"got {tuple(poses.shape)} and {tuple(target.shape)}"
-        )
+    _check_shapes(poses, target)
     return torch.linalg.vector_norm(poses - target, dim=-1)
 
 
@@ -36,7 +32,11 @@ def mpjpe(poses: Tensor, target: Tensor) -> Tensor:
 
 
 def p_mpjpe(poses: Tensor, target: Tensor) -> Tensor:
-    """P2: MPJPE after the best similarity (scale, rotation, shift), (*, J, 3) → (*) in metres."""
+    """P2: MPJPE after the best similarity (scale, rotation, shift), (*, J, 3) → (*) in metres.
+
+    Raises:
+        ValueError: for shapes as in :func:`joint_errors`, or values that are not finite.
+    """
     return mpjpe(procrustes(poses, target), target)
 
 
@@ -49,10 +49,16 @@ def procrustes(poses: Tensor, target: Tensor) -> Tensor:
     since nearly flat poses make the SVD ill-conditioned. A pose whose joints all coincide is
     put on the target's centroid (its best similarity; the release divides by zero here).
 
+    Raises:
+        ValueError: for shapes as in :func:`joint_errors`, or values that are not finite.
+
     Reference:
         Umeyama, Least-squares estimation of transformation parameters between two point
         patterns, PAMI 1991.
     """
+    _check_shapes(poses, target)
+    if not (poses.isfinite().all() and target.isfinite().all()):
+        raise ValueError("expected finite poses and target, got NaN or infinity")
     mean = target.mean(-2, keepdim=True).double()
     y = target.double() - mean
     x = poses.double()
@@ -78,9 +84,11 @@ def pck(
         joints: which joints count: ``skeleton.PCK_14`` (official MPI-INF-3DHP) or
             ``skeleton.PCK_17`` (PRPose's release; it includes the always-correct pelvis).
         threshold_m: strictly nearer than this counts, metres.
+
+    Raises:
+        ValueError: for shapes as in :func:`joint_errors`, or no joints or ones that are not there.
     """
-    near = joint_errors(poses, target)[..., list(joints)] < threshold_m
-    return near.to(poses.dtype).mean(-1)
+    return auc(poses, target, joints, (threshold_m,))
 
 
 def auc(
@@ -89,8 +97,14 @@ def auc(
     joints: Sequence[int],
     thresholds_m: Sequence[float] = AUC_THRESHOLDS_M,
 ) -> Tensor:
-    """Mean PCK over the thresholds, (*, J, 3) → (*) in [0, 1]."""
-    errors = joint_errors(poses, target)[..., list(joints)]
+    """Mean PCK over the thresholds, (*, J, 3) → (*) in [0, 1]; raises as :func:`pck`."""
+    errors = joint_errors(poses, target)
+    if not joints or not thresholds_m or not 0 <= min(joints) <= max(joints) < errors.shape[-1]:
+        raise ValueError(
+            f"expected at least one of {errors.shape[-1]} joints and a threshold, "
+            f"got joints {tuple(joints)} and {len(thresholds_m)} thresholds"
+        )
+    errors = errors[..., list(joints)]
     total = torch.zeros_like(errors[..., 0])
     for threshold in thresholds_m:
         total += (errors < threshold).to(poses.dtype).mean(-1)
@@ -101,7 +115,12 @@ def best_of_s(values: Tensor, higher_is_better: bool = False) -> Tensor:
     """The best value over the hypotheses of each pose, (S, *) → (*).
 
     An oracle: it needs the truth to choose, and falls as S or the spread grows.
+
+    Raises:
+        ValueError: if there are no hypotheses.
     """
+    if not values.ndim or not len(values):
+        raise ValueError(f"expected values of S >= 1 hypotheses, got {tuple(values.shape)}")
     return values.amax(0) if higher_is_better else values.amin(0)
 
 
@@ -111,3 +130,16 @@ def mean_of_s(values: Tensor) -> Tensor:
     Not the error of the mean pose, which is ``mpjpe(poses.mean(0), target)`` (P-Agg).
     """
     return values.mean(0)
+
+
+def _check_shapes(poses: Tensor, target: Tensor) -> None:
+    try:
+        fit = poses.shape[-1] == 3 and poses.shape[-2:] == target.shape[-2:] and poses.ndim > 1
+        torch.broadcast_shapes(poses.shape, target.shape)
+    except (RuntimeError, IndexError):  # they do not broadcast; no axes at all
+        fit = False
+    if not fit:
+        raise ValueError(
+            "expected poses and target that broadcast and end in the same (J, 3), "
+            f"got {tuple(poses.shape)} and {tuple(target.shape)}"
+        )

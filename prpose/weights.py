@@ -2,7 +2,7 @@
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
 
     Raises:
         ValueError: for an unknown name, a file that is missing, truncated or holds anything but
-            tensors (nothing of it is run), and for keys or shapes of another network.
+            tensors (nothing of it is run), and for keys, shapes or types of another network, or
+            weights that are not finite.
     """
     if name in LIFTERS:
         net = build_lifter(name, **kw)
@@ -43,11 +44,14 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
     else:
         known = [*LIFTERS, *(VARIANCE_PREFIX + variance for variance in VARIANCE_NETS)]
         raise ValueError(unknown(name, known, "network"))
+    if not isinstance(source, Mapping | str | Path):
+        raise ValueError(f"expected a path or a state dict, got {type(source).__name__}")
     where = "the state dict" if isinstance(source, Mapping) else str(source)
-    state = source if isinstance(source, Mapping) else read_state_dict(source)
-    if name in RENAMINGS:
-        state = {RENAMINGS[name](key): value for key, value in state.items()}
-    problem = mismatch(net, state)
+    state = dict(source) if isinstance(source, Mapping) else read_state_dict(source)
+    problem = _not_tensors(state)
+    if not problem and name in RENAMINGS:
+        state, problem = _renamed(state, RENAMINGS[name])
+    problem = problem or mismatch(net, state)
     if problem:
         raise ValueError(f"{where} is not a checkpoint of {name}: {problem}")
     net.load_state_dict(state, strict=True)
@@ -78,9 +82,34 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     except Exception as error:  # a damaged file can fail in any way at all
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise ValueError(f"{path}: truncated or not a weights file ({reason})") from None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path}: expected a state dict of tensors, got {type(state).__name__}")
-    return state
+    problem = _not_tensors(state)
+    if problem:
+        raise ValueError(f"{path}: {problem}")
+    return dict(state)
+
+
+def _not_tensors(state: Any) -> str:
+    """What keeps ``state`` from being a state dict of plain tensors; empty if nothing does."""
+    if not isinstance(state, Mapping):
+        return f"expected a state dict of tensors, got {type(state).__name__}"
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            return f"expected a state dict of tensors, got {type(value).__name__} under {key!r:.80}"
+        if value.layout != torch.strided:
+            return f"expected dense tensors, got {key} as {value.layout}"
+    return ""
+
+
+def _renamed(
+    state: Mapping[str, Tensor], rename: Callable[[str], str]
+) -> tuple[dict[str, Tensor], str]:
+    """The state dict with our names, and what is wrong: two parameters with one name."""
+    renamed: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if rename(key) in renamed:
+            return renamed, f"two parameters are called {rename(key)}, one of them {key}"
+        renamed[rename(key)] = value
+    return renamed, ""
 
 
 def mismatch(net: nn.Module, state: Mapping[str, Tensor]) -> str:
@@ -98,5 +127,11 @@ def mismatch(net: nn.Module, state: Mapping[str, Tensor]) -> str:
         if key in state and state[key].shape != value.shape:
             expected, got = tuple(value.shape), tuple(state[key].shape)
             problems.append(f"{key} has shape {got}, expected {expected}")
+            break
+        if key in state and state[key].is_floating_point() != value.is_floating_point():
+            problems.append(f"{key} is of {state[key].dtype}, expected {value.dtype}")
+            break
+        if key in state and not state[key].isfinite().all():
+            problems.append(f"{key} has NaN or infinity")
             break
     return "; ".join(problems)

@@ -63,12 +63,12 @@ def hypothesis_lifter(name: str, alpha: float = 0.005, chunk: int = 512) -> Hypo
 def golden_draw(S: int, seed: int = SEED):
     """The noise of golden/runs: by item, both images; another seed gives more of its kind."""
 
-    def draw(items: range, shape: torch.Size) -> tuple[Tensor, Tensor]:
+    def draw(items: range, shape: torch.Size) -> list[tuple[Tensor, Tensor]]:
         eps = np.stack(
             [np.random.default_rng([seed, 777, g]).standard_normal((S, 2, 17, 2)) for g in items],
             axis=1,
         ).astype(np.float32)
         both = torch.from_numpy(eps)[:, :, :, None]
-        return both[:, :, 0], both[:, :, 1]
+        return [(both[:, :, 0], both[:, :, 1])]
 
     return draw

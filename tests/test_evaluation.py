@@ -18,6 +18,7 @@ from prpose.evaluation import (
     tabulate,
 )
 from tests.golden_numbers import GOLDEN, arrays, golden_draw, hypothesis_lifter, table
+from tests.measure import peak_gib
 
 RUNS = table("runs/runs.json")["runs"]
 
@@ -127,9 +128,64 @@ def test_scores_agree_with_sampling_by_hand():
     scores = score(net, windows, ("P1",), draw, batch_size=100)
     batch = windows[torch.arange(len(windows))]
     with torch.no_grad():
-        poses = net(batch.keypoints, *draw(range(len(windows)), batch.keypoints.shape))
+        (noise,) = draw(range(len(windows)), batch.keypoints.shape)
+        poses = net(batch.keypoints, *noise)
     p1 = metrics.mpjpe(poses, batch.target)[..., 0]
     assert torch.allclose(scores["best"]["P1"], p1.amin(0))
     assert torch.allclose(scores["any"]["P1"], p1.mean(0))
     mean = metrics.mpjpe(poses.mean(0), batch.target)[:, 0]
     assert torch.allclose(scores["mean"]["P1"], mean)
+
+
+def test_poses_that_are_not_finite_are_named_by_frame():
+    net = hypothesis_lifter("mgcn_lw", alpha=1e38)
+    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
+    with pytest.raises(
+        ValueError, match=r"expected finite poses.*in frames 0 to 3 of the data set"
+    ):
+        score(net, windows, ("P2",), seeded_draw(0, 2), batch_size=4)
+
+
+def test_noise_comes_in_parts_that_do_not_change_it(monkeypatch):
+    from prpose import evaluation
+
+    shape = torch.Size((10, 1, 17, 2))
+    whole = next(iter(seeded_draw(0, 7)(range(10, 20), shape)))
+    monkeypatch.setattr(evaluation, "POSES_AT_ONCE", 25)
+    parts = list(seeded_draw(0, 7)(range(10, 20), shape))
+    assert [len(eps) for eps, _ in parts] == [2, 2, 2, 1]
+    for i in range(2):
+        assert torch.equal(torch.cat([part[i] for part in parts]), whole[i])
+
+
+PEAK = """
+import resource, numpy as np, torch
+from prpose import AdaptiveNoise, HypothesisLifter, build_lifter, build_variance_net
+from prpose.camera import Camera
+from prpose.data import Clip
+from prpose.data.windows import Windows
+from prpose.evaluation import score, seeded_draw
+noise = AdaptiveNoise(build_variance_net("mgcn_lw"))
+net = HypothesisLifter(build_lifter("mgcn_lw"), noise).eval()
+x = np.random.default_rng(0).random((512, 17, 3), dtype=np.float32)
+windows = Windows([Clip(x[..., :2], x, Camera(10, 10), "S", "a", 0)])
+score(net, windows, ("P1", "P2", "AUC14"), seeded_draw(0, {S}), batch_size=512)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+def test_peak_memory_of_a_score_does_not_grow_with_s():
+    small, large = (peak_gib(PEAK.format(S=S)) for S in (16, 128))
+    assert large < 1
+    assert large - small < 0.1
+
+
+def test_scores_on_a_device_are_the_cpus(device):
+    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
+    names = ("P1", "P2")
+    expected = score(hypothesis_lifter("mgcn_lw", 0.02), windows, names, seeded_draw(0, 3), 8)
+    net = hypothesis_lifter("mgcn_lw", 0.02).to(device)
+    ours = score(net, windows, names, seeded_draw(0, 3), 8, device)
+    for choice, by in expected.items():
+        for name, values in by.items():
+            assert (ours[choice][name] - values).abs().max() < 1e-5

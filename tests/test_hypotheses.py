@@ -1,12 +1,9 @@
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from prpose.skeleton import H36M_17, mirror_pose
 from tests.golden_numbers import VARIANCE_OF, arrays, hypothesis_lifter
+from tests.measure import peak_gib
 
 
 def golden_case():
@@ -30,9 +27,9 @@ def test_pipeline_parity(lifter, alpha, chunk, device):
 
 @pytest.mark.parametrize("lifter", VARIANCE_OF)
 @torch.no_grad()
-def test_single_parity(lifter):
+def test_single_parity(lifter, device):
     golden, keypoints, *_ = golden_case()
-    poses = hypothesis_lifter(lifter).single(keypoints)
+    poses = hypothesis_lifter(lifter).to(device).single(keypoints.to(device)).cpu()
     expected = torch.from_numpy(golden[f"{lifter}/single/output_3D"])
     assert (poses - expected).abs().max() < 1e-5
 
@@ -139,26 +136,15 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
 
 
-def peak_gib(B, S):
-    run = subprocess.run(
-        [sys.executable, "-c", PEAK.format(B=B, S=S)],
-        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return float(run.stdout)
-
-
 def test_peak_memory_hardly_grows_with_s():
-    small, large = peak_gib(64, 8), peak_gib(64, 64)
+    small, large = (peak_gib(PEAK.format(B=64, S=S)) for S in (8, 64))
     assert large < 2
     assert large - small < 0.15
 
 
 @pytest.mark.slow
 def test_peak_memory_of_512_x_200_is_under_2_gib():
-    assert peak_gib(512, 200) < 2
+    assert peak_gib(PEAK.format(B=512, S=200)) < 2
 
 
 @pytest.mark.parametrize("lifter", VARIANCE_OF)

@@ -90,13 +90,7 @@ def scipy_p2(pose, target):
     return np.linalg.norm(scale * turned - y, axis=-1).mean()
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        *("random", "near_target", "medium_error", "mirrored", "point_reflected"),
-        *("coplanar_target", "coplanar_both"),
-    ],
-)
+@pytest.mark.parametrize("case", ALIGNABLE)
 @pytest.mark.filterwarnings("ignore:Optimal rotation is not uniquely:UserWarning")
 def test_p2_against_scipy(case):
     pred, target = (x.double() for x in case_of(case))
@@ -143,14 +137,55 @@ def test_values_do_not_depend_on_the_batch(metric, shape):
     assert torch.allclose(values.flatten(), torch.stack(flat))
 
 
-def test_best_of_s_never_grows_with_s():
+@pytest.mark.parametrize("higher", [False, True])
+def test_best_and_mean_of_s(higher):
+    """A loop over the hypotheses that only compares; and more of them never make it worse."""
     values = torch.rand(50, 7, generator=torch.Generator().manual_seed(0))
-    best = torch.stack([metrics.best_of_s(values[: s + 1]) for s in range(50)])
-    assert (best.diff(dim=0) <= 0).all()
-    assert torch.equal(metrics.best_of_s(values, higher_is_better=True), values.amax(0))
-    assert torch.allclose(metrics.mean_of_s(values), values.mean(0))
+    sign = 1 if higher else -1
+    best = values[0].tolist()
+    for s in range(50):
+        for n in range(7):
+            if sign * float(values[s, n]) > sign * best[n]:
+                best[n] = float(values[s, n])
+        assert metrics.best_of_s(values[: s + 1], higher).tolist() == best
+    expected = [sum(column) / 50 for column in values.T.tolist()]
+    assert metrics.mean_of_s(values).tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("case", ALIGNABLE)
+def test_means_over_a_batch_are_the_references(case):
+    pred, target = case_of(case)
+    for name, of, higher in [
+        ("p1", metrics.mpjpe, False),
+        ("p2", metrics.p_mpjpe, False),
+        ("pck", lambda p, t: metrics.pck(p, t, PCK_17), True),
+    ]:
+        best = metrics.best_of_s(of(pred.double(), target.double()), higher)
+        assert abs(float(best.mean()) - float(golden(f"{case}/{name}_mean"))) < 2e-6
 
 
 def test_shapes_that_do_not_match_are_refused():
     with pytest.raises(ValueError, match=r"same \(J, 3\), got \(2, 17, 3\) and \(2, 16, 3\)"):
         metrics.mpjpe(torch.zeros(2, 17, 3), torch.zeros(2, 16, 3))
+    for poses, target in [((3, 17, 3), (2, 17, 3)), ((3,), (3,)), ((), ()), ((17, 2), (17, 2))]:
+        for metric in (metrics.mpjpe, metrics.p_mpjpe, metrics.procrustes):
+            with pytest.raises(ValueError, match="broadcast and end in the same"):
+                metric(torch.zeros(poses), torch.zeros(target))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_cannot_be_aligned_is_refused(bad):
+    pose = random_pose(0)
+    with pytest.raises(ValueError, match="finite poses and target"):
+        metrics.p_mpjpe(pose * bad, pose)
+    with pytest.raises(ValueError, match="finite poses and target"):
+        metrics.p_mpjpe(pose, pose + bad)
+
+
+def test_no_joints_no_thresholds_and_no_hypotheses_are_refused():
+    pose = random_pose(0)
+    for joints, thresholds in [((), (0.1,)), ((17,), (0.1,)), ((-1,), (0.1,)), ((0,), ())]:
+        with pytest.raises(ValueError, match="at least one of 17 joints and a threshold"):
+            metrics.auc(pose, pose, joints, thresholds)
+    with pytest.raises(ValueError, match="S >= 1 hypotheses"):
+        metrics.best_of_s(torch.zeros(0, 4))

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from prpose import load_published
+from prpose.nets.htnet import rename_published
 from prpose.weights import read_state_dict
 from tests.golden_numbers import OURS, rule_state
 
@@ -18,10 +19,11 @@ def test_published_files_load(name, suffix, tmp_path):
     torch.save(state, path) if suffix == "pth" else save_file(state, path)
     net = load_published(OURS[name], path)
     assert not net.training
-    loaded = list(net.state_dict().values())
-    assert sum(float(v.double().sum()) for v in loaded) == pytest.approx(
-        sum(float(v.double().sum()) for v in state.values())
-    )
+    loaded = net.state_dict()
+    assert len(loaded) == len(state)
+    for key, value in state.items():
+        ours = rename_published(key) if name == "htnet" else key
+        assert torch.equal(loaded[ours], value), key
 
 
 def test_another_networks_checkpoint_is_named(tmp_path):
@@ -42,6 +44,42 @@ def test_missing_extra_and_misshapen_keys_are_named():
         load_published("mgcn_lw", state | {"surplus": torch.zeros(1)})
     with pytest.raises(ValueError, match=r"gconv_output.bias has shape \(4,\), expected \(3,\)"):
         load_published("mgcn_lw", state | {"gconv_output.bias": torch.zeros(4)})
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.zeros(3, dtype=torch.int64), "gconv_output.bias is of torch.int64, expected"),
+        (torch.zeros(3, dtype=torch.complex64), "is of torch.complex64, expected torch.float32"),
+        (torch.tensor([0, 1, float("nan")]), "gconv_output.bias has NaN or infinity"),
+        (torch.zeros(3).to_sparse(), "expected dense tensors, got gconv_output.bias as"),
+        (torch.zeros(3).numpy(), "got ndarray under 'gconv_output.bias'"),
+        (None, "got NoneType under 'gconv_output.bias'"),
+    ],
+)
+def test_values_that_are_no_weights_are_named(value, message):
+    with pytest.raises(ValueError, match=message):
+        load_published("mgcn_lw", rule_state("mgcn_lw") | {"gconv_output.bias": value})
+
+
+def test_half_precision_loads():
+    state = {k: v.half() if v.is_floating_point() else v for k, v in rule_state("mgcn_lw").items()}
+    net = load_published("mgcn_lw", state)
+    assert all(parameter.dtype == torch.float32 for parameter in net.parameters())
+
+
+def test_two_parameters_with_one_name_are_refused():
+    """Published and own names side by side: which one counts?"""
+    state = rule_state("htnet")
+    both = state | {rename_published(key): value + 1 for key, value in state.items()}
+    with pytest.raises(ValueError, match="two parameters are called"):
+        load_published("htnet", both)
+
+
+@pytest.mark.parametrize("source", [None, 3, [torch.zeros(1)], {3: torch.zeros(1)}])
+def test_what_is_neither_path_nor_state_dict_is_refused(source):
+    with pytest.raises(ValueError, match=r"expected a (path or a )?state dict"):
+        load_published("mgcn_lw", source)
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
