@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from prpose.atomic import replacing
-from prpose.cli.device import chunk_for, first_device
+from prpose.cli.device import chunk_for, named_device
 from prpose.cli.progress import progress
 from prpose.data import load_clips
 from prpose.data.windows import Windows
@@ -37,7 +37,7 @@ from prpose.noise import AdaptiveNoise, build_variance_net
 from prpose.tables import look_up
 from prpose.training import fit, published_rates
 from prpose.training.variance import error_targets
-from prpose.weights import load_published
+from prpose.weights import VARIANCE_PREFIX, load_published
 
 UNUSED_BY_THE_RELEASE = (
     *("--out_all", "--drop", "--stride", "--lr_min", "--min_lr", "--crop_uv"),
@@ -84,7 +84,12 @@ def main(argv: Sequence[str] | None = None, draw: Draw | None = None) -> None:
     for name in ("sample_nums", "batch_size", "nepoch", "large_decay_epoch"):
         if getattr(args, name) < 1:
             raise ValueError(f"expected --{name} >= 1, got {getattr(args, name)}")
-    device = first_device(int(args.gpu) if args.gpu.isdigit() else 0)
+    for name in ("lr", "lr_decay", "lr_decay_large"):
+        if not 0 < getattr(args, name) < float("inf"):
+            raise ValueError(f"expected --{name} > 0, got {getattr(args, name)}")
+    if not 0 <= args.seed < 2**63:
+        raise ValueError(f"expected --seed from 0 to 2^63 - 1, got {args.seed}")
+    device = released_device(args.gpu)
     torch.manual_seed(args.seed)
     if args.train:
         if args.nepoch < 2:
@@ -92,6 +97,15 @@ def main(argv: Sequence[str] | None = None, draw: Draw | None = None) -> None:
         train(args, device)
     else:
         test(args, device, draw or released_draw(args.seed, args.sample_nums, device))
+
+
+def released_device(gpu: str) -> torch.device:
+    """The CUDA device of that index; where there is no CUDA at all, the CPU."""
+    if not gpu.isdecimal():
+        raise ValueError(f"expected --gpu to be the index of a CUDA device, got {gpu!r}")
+    if torch.cuda.is_available():
+        return named_device(f"cuda:{int(gpu)}")
+    return torch.device("cpu")
 
 
 def released_draw(seed: int, S: int, device: torch.device) -> Draw:
@@ -120,7 +134,9 @@ def test(args: argparse.Namespace, device: torch.device, draw: Draw) -> None:
     net = HypothesisLifter(
         load_published(args.shhpe_model, f"ckpt/shhpe_model_{args.shhpe_model}.pth"),
         AdaptiveNoise(
-            load_published(f"avg_{args.shhpe_model}", f"ckpt/avg_model_{args.shhpe_model}.pth"),
+            load_published(
+                VARIANCE_PREFIX + args.shhpe_model, f"ckpt/avg_model_{args.shhpe_model}.pth"
+            ),
             PROTOCOLS[args.dataset].alpha if args.alpha is None else args.alpha,
         ),
         chunk=chunk_for(device),

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from prpose.cli import guarded, main, run
+from tests.golden_numbers import table
 
 MGCN = [
     *("--lifter", "mgcn_lw", "--lifter-weights", "ckpt/shhpe_model_mgcn_lw.pth"),
@@ -44,15 +45,15 @@ def test_evaluate_h36m_prints_a_table_and_writes_everything(release, capsys):
 
 def test_evaluate_h36m_single_is_the_golden_per_frame_average(release, capsys):
     """Right averages where main.py prints the release's."""
-    from tests.golden_numbers import table
-
-    argv = ["evaluate", "h36m", *MGCN, "-n", "1", "--json", "out.json"]
-    assert prpose(*argv) == 0
+    argv = [arg.replace("mgcn_lw", "htnet") for arg in MGCN]
+    assert prpose("evaluate", "h36m", *argv, "-n", "1", "--json", "out.json") == 0
     report = json.loads((release / "out.json").read_text())
-    golden = table("runs/runs.json")["runs"]["h36m_mgcn_lw_s5_b64"]["per_item_mean_by_action"]
+    golden = table("runs/runs.json")["runs"]["h36m_htnet_single_b64"]["per_item_mean_by_action"]
     assert [row["name"] for row in report["rows"]] == sorted(golden)
-    for row in report["rows"]:  # best of 5 is below the single hypothesis, and not by much
-        assert golden[row["name"]]["p1"] * 1000 < row["values"]["single"]["P1"]
+    for row in report["rows"]:
+        for name in ("P1", "P2"):
+            expected = golden[row["name"]][name.lower()] * 1000
+            assert row["values"]["single"][name] == pytest.approx(expected, abs=1e-3)
 
 
 def test_evaluate_3dhp_reports_by_setting(release, capsys):
@@ -95,6 +96,9 @@ def test_an_existing_file_is_kept_unless_asked(release, capsys):
         (["evaluate", "h36m", *MGCN, "-n", "1", "--device", "meta"], "here: cpu"),
         (["evaluate", "h36m", *MGCN, "-n", "1", "--json", "no/x.json"], "existing folder"),
         (["evaluate", "h36m", *MGCN, "-n", "1", "--batch-size", "0"], "expected --batch-size"),
+        (["evaluate", "h36m", *MGCN, "-n", "1", "--actions", "Walking,Flying"], "'Flying'"),
+        (["evaluate", "h36m", *MGCN, "-n", "1", "--alpha", "1e38"], "expected finite poses"),
+        (["evaluate", "h36m", *MGCN, "-n", "1", "--json", "/dev/null", "--overwrite"], "a device"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_1(argv, message, release, capsys):
@@ -112,6 +116,11 @@ def test_swapped_weights_are_named(release, capsys):
     assert "ckpt/avg_model_htnet.pth is not a checkpoint of htnet" in capsys.readouterr().err
     assert prpose(*argv[:2], "--lifter", "htnett", *argv[4:]) == 1
     assert "did you mean htnet?" in capsys.readouterr().err
+
+
+def test_a_reason_to_exit_is_said(capsys):
+    assert guarded(lambda: sys.exit("no more paper")) == 1
+    assert capsys.readouterr().err == "no more paper\n"
 
 
 def test_version(capsys):

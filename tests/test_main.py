@@ -137,7 +137,15 @@ def test_training_logs_the_released_loss(lifter, release, monkeypatch, capsys):
         (["--root_path", "nowhere"], "data_3d_h36m.npz: no such file"),
         (["--train", "--dataset", "3dhp"], "expected --dataset h36m with --train"),
         (["--train", "--nepoch", "1"], "expected --nepoch >= 2 (n runs n - 1 epochs), got 1"),
-        (["-a", "Flying"], "no action Flying"),
+        (["-a", "Flying"], "no action 'Flying'"),
+        (["--train", "--lr", "nan"], "expected --lr > 0, got nan"),
+        (["--train", "--lr_decay", "-1"], "expected --lr_decay > 0, got -1.0"),
+        (["--seed", "-1"], "expected --seed from 0 to 2^63 - 1, got -1"),
+        (["--seed", "9" * 30], "expected --seed from 0 to 2^63 - 1"),
+        (["--gpu", "one"], "expected --gpu to be the index of a CUDA device, got 'one'"),
+        (["--mutilhyp_test", "--sample_nums", "9" * 18], "no memory for the noise of"),
+        (["--subset", "1e-6"], "expected a subset and stride that leave a frame"),
+        (["--mutilhyp_test", "--alpha", "1e38"], "expected finite poses, got NaN or infinity"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_1(argv, message, release, capsys):

@@ -71,6 +71,8 @@ def test_leading_axes_and_batch_independence(build, name, shape):
         for b in range(shape[0]):
             assert (net(x[b : b + 1]) - y[b : b + 1]).abs().max() < 1e-5
         folded = net(x.flatten(0, 1)[:, None]).view_as(y)
+        assert (net(x[0, 0]) - y[0, 0]).abs().max() < 1e-5
+        assert net(x[:0]).shape == (0, *y.shape[1:])
     assert (folded - y).abs().max() < 1e-5
 
 

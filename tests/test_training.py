@@ -96,3 +96,16 @@ def test_it_learns_64_poses_by_heart(windows):
     constant = float(targets.var(dim=0, unbiased=False).mean())
     assert epochs[-1] < 0.3 * constant
     assert math.isfinite(epochs[-1])
+
+
+def test_targets_that_make_no_sense_are_refused(windows):
+    few = Windows(windows.clips[:1])
+
+    class Perfect(nn.Module):
+        def forward(self, keypoints):
+            return few.targets[:, None]
+
+    with pytest.raises(ValueError, match=r"finite mean error > 0, got 0\.0 m"):
+        error_targets(Perfect(), few)
+    with pytest.raises(ValueError, match=f"expected {len(few)} targets, one per item, got 2"):
+        fit(nn.Identity(), few, torch.ones(2, 1, 17, 1), [1e-3])

@@ -54,6 +54,8 @@ def guarded(command: Callable[[], None]) -> int:
     try:
         command()
     except SystemExit as stop:  # tyro and argparse have said what was wrong with the arguments
+        if isinstance(stop.code, str):
+            print(stop.code, file=sys.stderr)
         return 0 if stop.code in (0, None) else 1
     except KeyboardInterrupt:
         print("interrupted; no file is left half-written", file=sys.stderr)

@@ -3,13 +3,6 @@
 import torch
 
 
-def first_device(index: int = 0) -> torch.device:
-    """The CUDA device of that index where there is one, else the CPU."""
-    if torch.cuda.is_available() and index < torch.cuda.device_count():
-        return torch.device("cuda", index)
-    return torch.device("cpu")
-
-
 def chunk_for(device: torch.device) -> int:
     """How many clips to lift at once: HTNet needs some 0.6 MB each, a GPU wants many."""
     return 4096 if device.type == "cuda" else 512
@@ -19,7 +12,7 @@ def named_device(name: str) -> torch.device:
     """``auto`` for the first available one, or ``cpu``, ``cuda``, ``cuda:1`` ..."""
     available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if name == "auto":
-        return first_device()
+        return torch.device(available[1] if len(available) > 1 else "cpu")
     if name not in available and not (name == "cuda" and len(available) > 1):
         raise ValueError(
             f"expected an available device, got {name!r} (here: {', '.join(available)})"

@@ -32,7 +32,10 @@ from prpose.evaluation import (
 from prpose.hypotheses import HypothesisLifter
 from prpose.noise import AdaptiveNoise
 from prpose.tables import look_up
-from prpose.weights import load_published
+from prpose.weights import VARIANCE_PREFIX, load_published
+
+SHOWN = ("single", "mean", "best")
+"""Columns of the printed tables; the JSON has all of CHOICES."""
 
 
 def evaluate(
@@ -82,7 +85,8 @@ def evaluate(
     settings["device"] = on = named_device(device)
     draw = seeded_draw(seed, hypotheses)
     weights = load_published(lifter, lifter_weights)
-    noise = AdaptiveNoise(load_published(f"avg_{lifter}", noise_weights), alpha)
+    noise = AdaptiveNoise(load_published(VARIANCE_PREFIX + lifter, noise_weights), alpha)
+    sha256 = {"lifter": checksum(lifter_weights), "noise": checksum(noise_weights)}
     net = HypothesisLifter(weights, noise, chunk=chunk_for(on)).to(on)
     clips = load_clips(dataset, root, "test", keypoints, tuple(actions.split(",")), stride)
     windows = Windows(clips)
@@ -91,8 +95,7 @@ def evaluate(
     rows, average = tabulate(scores, windows, protocol)
     show(rows, average, protocol, hypotheses)
     if json is not None:
-        files = {"lifter": lifter_weights, "noise": noise_weights}
-        write(json, report(rows, average, settings, files))
+        write(json, report(rows, average, settings, sha256))
         print(f"written: {json}")
 
 
@@ -101,7 +104,7 @@ def show(rows: list[Row], average: Row, protocol: Protocol, S: int) -> None:
     console = Console()
     for start in range(0, len(protocol.metrics), 2):
         names = protocol.metrics[start : start + 2]
-        columns = [(choice, name) for name in names for choice in ("single", "mean", "best")]
+        columns = [(choice, name) for name in names for choice in SHOWN]
         units = ", ".join(f"{name} in {METRICS[name].unit}" for name in names)
         table = Table(title=f"S = {S}; {units}", title_justify="left", padding=(0, 1, 0, 0))
         table.add_column("", no_wrap=True)
@@ -114,10 +117,11 @@ def show(rows: list[Row], average: Row, protocol: Protocol, S: int) -> None:
             cells = [f"{row.values[choice][name]:.1f}" for choice, name in columns]
             table.add_row(row.name, f"{row.frames:,}", *cells)
         console.print(table)
+    console.print(*(f"{choice}: {CHOICES[choice]}" for choice in SHOWN), sep="\n", highlight=False)
 
 
 def report(
-    rows: list[Row], average: Row, settings: dict[str, Any], weights: dict[str, Path]
+    rows: list[Row], average: Row, settings: dict[str, Any], sha256: dict[str, str]
 ) -> dict[str, Any]:
     """Every number with what it takes to repeat it."""
     return {
@@ -131,12 +135,17 @@ def report(
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
-        "sha256": {k: hashlib.sha256(p.read_bytes()).hexdigest() for k, p in weights.items()},
+        "sha256": sha256,
         "units": {name: metric.unit for name, metric in METRICS.items()},
         "choices": CHOICES,
         "rows": [asdict(row) for row in rows],
         "average": asdict(average),
     }
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

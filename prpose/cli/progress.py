@@ -27,7 +27,10 @@ class RateColumn(ProgressColumn):
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar over ``total`` steps; calling the value yielded advances it."""
+    """A bar over ``total`` steps; calling the value yielded advances it.
+
+    Where stderr is no terminal there is none: it could only be drawn once, at the end.
+    """
     columns = (
         TextColumn(what),
         BarColumn(),
@@ -37,6 +40,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda steps: bar.advance(task, steps)

@@ -53,10 +53,10 @@ class HTNet(nn.Module):
         self.head = nn.Linear(channels, 3)
 
     def forward(self, keypoints: Tensor) -> Tensor:
-        x = self.embed(keypoints.flatten(0, -3)) + self.position  # (N, J, C)
+        x = self.embed(keypoints[None].flatten(0, -3)) + self.position  # (N, J, C)
         for block in self.blocks:
             x = block(x)
-        return self.head(self.norm(x)).unflatten(0, keypoints.shape[:-2])
+        return self.head(self.norm(x)).reshape(*keypoints.shape[:-1], 3)
 
 
 class Block(nn.Module):

@@ -29,6 +29,7 @@ class ResidualMLP(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
+        self.out_channels = out_channels
         self.w1 = nn.Linear(joints * 2, hidden)
         self.batch_norm1 = nn.BatchNorm1d(hidden)
         self.linear_stages = nn.ModuleList(ResidualStage(hidden, dropout) for _ in range(stages))
@@ -36,11 +37,11 @@ class ResidualMLP(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, keypoints: Tensor) -> Tensor:
-        x = keypoints.flatten(-2).flatten(0, -2)  # (N, J·2)
+        x = keypoints[None].flatten(-2).flatten(0, -2)  # (N, J·2)
         x = self.dropout(self.batch_norm1(self.w1(x)).relu())
         for stage in self.linear_stages:
             x = stage(x)
-        return self.w2(x).reshape(*keypoints.shape[:-1], -1)
+        return self.w2(x).reshape(*keypoints.shape[:-1], self.out_channels)
 
 
 class ResidualStage(nn.Module):

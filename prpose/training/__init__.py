@@ -35,6 +35,8 @@ def fit(
 ) -> None:
     """Minimises the mean squared error of ``net(keypoints)`` with Adam (amsgrad), in place.
 
+    A last batch of one item is left out: it has no batch statistics.
+
     Args:
         net: (B, 1, J, 2) → (B, 1, J, 1), on ``device``.
         windows: the inputs.
@@ -43,7 +45,12 @@ def fit(
         generator: shuffles the items of each epoch; without it they come in order.
         on_batch: told items and loss of each step.
         on_epoch: told the epoch, from 1, and (items, loss) of its steps; the place to save.
+
+    Raises:
+        ValueError: if there are not as many targets as items.
     """
+    if len(targets) != len(windows):
+        raise ValueError(f"expected {len(windows)} targets, one per item, got {len(targets)}")
     optimiser = torch.optim.Adam(net.parameters(), lr=rates[0] if rates else 0.0, amsgrad=True)
     for epoch, rate in enumerate(rates, start=1):
         for group in optimiser.param_groups:
@@ -52,7 +59,7 @@ def fit(
         steps = []
         for indices, batch in windows.batches(batch_size, generator):
             if len(indices) == 1 < len(windows):
-                continue  # one item has no batch statistics
+                continue
             loss = F.mse_loss(net(batch.keypoints.to(device)), targets[indices].to(device))
             optimiser.zero_grad()
             loss.backward()

@@ -26,6 +26,9 @@ def error_targets(
         lifter: frozen, in eval mode, on ``device``.
         windows: with mirror images, as published.
         on_batch: told the number of items after each batch.
+
+    Raises:
+        ValueError: if the lifter's poses are not finite, or it never errs.
     """
     distances = []
     for _, batch in windows.batches(batch_size):
@@ -33,4 +36,7 @@ def error_targets(
         distances.append(joint_errors(poses, batch.target.to(device)).cpu())
         on_batch(len(batch.clip))
     distance = torch.cat(distances)[..., None]
-    return distance / distance.double().mean().float()
+    mean = float(distance.double().mean())
+    if not 0 < mean < float("inf"):
+        raise ValueError(f"expected a lifter with a finite mean error > 0, got {mean} m")
+    return distance / mean
