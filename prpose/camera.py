@@ -58,6 +58,9 @@ class Camera:
                 field's ``data_2d_h36m_gt.npz``: it pairs the two coefficients with the wrong
                 axes and drops a factor of two (up to 0.7 px on Human3.6M), and is kept to
                 reproduce that file.
+
+        Raises:
+            ValueError: if the camera has no focal length or centre.
         """
         if self.focal_px is None or self.center_px is None:
             raise ValueError("expected a calibrated camera, got one without focal length or centre")

@@ -52,7 +52,7 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
 
 
 def average_flipped(poses: Tensor, poses_mirrored: Tensor, mirror: Sequence[int]) -> Tensor:
-    """Mean of poses and the un-mirrored lift of the mirror image, pelvis at 0, (*, J, 3).
+    """Mean of poses and the un-mirrored lift of the mirror image, (*, J, 3), pelvis at 0.
 
     Test-time flip averaging of VideoPose3D (arXiv 1811.11742, §5). The pelvis is set to zero
     afterwards, not subtracted: lifters are trained with it at the origin.

@@ -68,7 +68,14 @@ class AdaptiveNoise(nn.Module):
         self.floor = floor
 
     def forward(self, keypoints: Tensor) -> Normal:
-        """Keypoints (*, J, 2), normalised → Normal over (*, J, 2)."""
+        """The distribution of noisy keypoints.
+
+        Args:
+            keypoints: (*, J, 2), normalised.
+
+        Returns:
+            Normal of batch shape (*, J, 2): mean the keypoints, stddev the same for x and y.
+        """
         sigma = self.alpha * self.variance_net(keypoints).clamp_min(self.floor)  # (*, J, 1)
         return Normal(keypoints, sigma.expand_as(keypoints), validate_args=False)
 
@@ -76,8 +83,8 @@ class AdaptiveNoise(nn.Module):
 def draw_eps(S: int, shape: torch.Size | tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Standard-normal noise, (S, *shape), float32, on the generator's device.
 
-    Hypotheses are drawn one after the other, so that the first of a larger S are those of a
-    smaller one.
+    All S are held in memory; ask for a few at a time to bound it. Hypotheses are drawn one after
+    the other, so that the first of a larger S are those of a smaller one.
     """
     return torch.stack(
         [torch.randn(shape, generator=generator, device=generator.device) for _ in range(S)]

@@ -41,6 +41,9 @@ class Windows(Dataset[Batch]):
         F: odd window length.
         mirrored: whether mirror images are items, too (for training).
         skeleton: of the clips.
+
+    Raises:
+        ValueError: if there is no clip, or F is even or < 1.
     """
 
     def __init__(
@@ -99,7 +102,13 @@ class Windows(Dataset[Batch]):
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
     ) -> Iterator[tuple[Tensor, Batch]]:
-        """All items once, as (indices, batch): in order, or shuffled by ``generator``."""
+        """All items once, as (indices, batch): in order, or shuffled by ``generator``.
+
+        Raises:
+            ValueError: if batch_size < 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"expected batch_size >= 1, got {batch_size}")
         order = torch.arange(len(self))
         if generator is not None:
             order = torch.randperm(len(self), generator=generator)

@@ -22,6 +22,8 @@ def error_targets(
     The distance of each joint from the truth, divided by the mean distance over all items and
     joints (arXiv 2405.02114, §3.2). The truth's pelvis is at 0, the prediction's is kept.
 
+    All N targets are held in memory, 68 bytes each.
+
     Args:
         lifter: frozen, in eval mode, on ``device``.
         windows: with mirror images, as published.
