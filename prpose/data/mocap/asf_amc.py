@@ -1,0 +1,201 @@
+"""Acclaim ASF/AMC files: a skeleton of bones with local axes, and joint angles per frame."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from prpose.camera import Array
+from prpose.data.mocap.recording import Recording, euler_rotation, line_error, numbers, recording_of
+
+FPS = 120.0
+"""Of the CMU database; AMC files do not say."""
+
+
+@dataclass
+class Bone:
+    """A bone; the root is one of no length."""
+
+    name: str
+    parent: str = ""
+    direction: Array = field(default_factory=lambda: np.zeros(3))
+    length: float = 0.0
+    axis: Array = field(default_factory=lambda: np.zeros(3))
+    axis_order: str = "xyz"
+    dof: tuple[str, ...] = ()
+
+
+def read_amc(path: Path, asf: Path | None = None) -> Recording:
+    """Positions of the root and of the *end* of each bone, in the file's unit, 120 fps.
+
+    With C the rotation of a bone's axes and R that of its angles (x first, then y, z), a bone turns
+    by C·R·C⁻¹ against its parent; its end lies at length · direction, turned, from its parent's.
+
+    Args:
+        path: the motion (.amc).
+        asf: its skeleton; if not given, the only .asf in the folder, or the one whose name the
+            motion's begins with (``02.asf`` for ``02_01.amc``).
+
+    Raises:
+        ValueError: naming file and line, for anything that is no ASF/AMC, does not fit together or
+            is truncated.
+    """
+    path = Path(path)
+    bones = read_asf(asf or _skeleton_beside(path))
+    positions = forward_kinematics(bones, _read_angles(path, bones))
+    return recording_of(path, tuple(bones), positions, FPS)
+
+
+def forward_kinematics(bones: dict[str, Bone], values: dict[str, Array]) -> Array:
+    """Positions (T, P, 3) of root and bone ends from values (T, len(dof)), all frames at once."""
+    T = len(values["root"])
+    ends: dict[str, Array] = {}
+    rotations: dict[str, Array] = {}
+    for name, bone in bones.items():
+        own = values.get(name, np.zeros((T, 0)))
+        angles = np.zeros((T, 3))
+        place = np.zeros((T, 3))
+        for i, dof in enumerate(bone.dof):
+            (angles if dof[0] == "r" else place)[:, "xyz".index(dof[1])] = own[:, i]
+        # "XYZ": about x first, so that on columns the product is Rz·Ry·Rx.
+        backwards = ["xyz".index(a) for a in bone.axis_order[::-1]]
+        names = bone.axis_order[::-1]
+        local = euler_rotation(angles[:, backwards], names)
+        axes = euler_rotation(bone.axis[backwards], names)
+        if not bone.parent:
+            rotations[name], ends[name] = local, place
+            continue
+        rotations[name] = rotations[bone.parent] @ axes @ local @ axes.T
+        ends[name] = ends[bone.parent] + rotations[name] @ (bone.direction * bone.length)
+    return np.stack(list(ends.values()), axis=1)
+
+
+def read_asf(path: Path) -> dict[str, Bone]:
+    """Bones by name, parents first; sections that say nothing of the skeleton are passed over.
+
+    Raises:
+        ValueError: naming file and line, for missing or misshapen bones or a broken hierarchy.
+    """
+    path = Path(path)
+    bones = {"root": Bone("root")}
+    section, bone, order, degrees = "", None, ["root"], True
+    for number, line in _lines(path):
+        words = line.split()
+        if words[0].startswith(":"):
+            if bone is not None:
+                raise line_error(path, number, f"bone {bone.name or '?'} has no end")
+            section = words[0]
+        elif section == ":units" and words[0] == "angle":
+            degrees = words[1:] != ["rad"]
+        elif section == ":root":
+            _set(path, number, bones["root"], words)
+        elif section in (":bonedata", ":hierarchy") and words == ["begin"]:
+            bone = Bone("") if section == ":bonedata" else None
+        elif section == ":bonedata" and words == ["end"] and bone is not None:
+            if not bone.name or bone.name in bones:
+                raise line_error(path, number, f"expected a new bone name, got {bone.name!r}")
+            bones[bone.name], bone = bone, None
+        elif section == ":bonedata" and bone is not None:
+            _set(path, number, bone, words)
+        elif section == ":hierarchy" and words != ["end"]:
+            order += _children(path, number, bones, order, words)
+    if len(bones) == 1 or set(order) != set(bones):
+        lost = ", ".join(sorted(set(bones) - set(order))) or "all bones"
+        raise ValueError(f"{path}: expected a hierarchy with every bone; {lost} missing")
+    if not degrees:
+        for each in bones.values():
+            each.axis = np.rad2deg(each.axis)
+    return {name: bones[name] for name in order}
+
+
+def _children(
+    path: Path, number: int, bones: dict[str, Bone], order: list[str], words: list[str]
+) -> list[str]:
+    parent, children = words[0], words[1:]
+    for name in words:
+        if name not in bones:
+            raise line_error(path, number, f"unknown bone {name!r}")
+    if parent not in order or set(children) & set(order):
+        raise line_error(path, number, f"expected new children of a known bone, got {words}")
+    for child in children:
+        bones[child].parent = parent
+    return children
+
+
+def _set(path: Path, number: int, bone: Bone, words: list[str]) -> None:
+    """One line of a bone's or the root's description."""
+    key, values = words[0], words[1:]
+    if key == "name":
+        bone.name = " ".join(values)
+    elif key == "direction":
+        bone.direction = np.array(numbers(path, number, values, 3))
+    elif key == "length":
+        bone.length = numbers(path, number, values, 1)[0]
+    elif key in ("position", "orientation") and any(numbers(path, number, values, 3)):
+        raise line_error(path, number, f"expected a root without {key} of its own, got {values}")
+    elif key == "axis":
+        bone.axis_order = values[-1].lower() if values else ""
+        if sorted(bone.axis_order) != ["x", "y", "z"]:
+            raise line_error(path, number, f"expected an order of axes such as XYZ, got {values}")
+        if len(values) > 1:
+            bone.axis = np.array(numbers(path, number, values[:-1], 3))
+    elif key in ("dof", "order"):
+        bone.dof = tuple(value.lower() for value in values)
+        admitted = {"rx", "ry", "rz"} | ({"tx", "ty", "tz"} if key == "order" else set())
+        if not set(bone.dof) <= admitted or len(set(bone.dof)) != len(bone.dof):
+            raise line_error(path, number, f"expected {key} of {sorted(admitted)}, got {values}")
+
+
+def _read_angles(path: Path, bones: dict[str, Bone]) -> dict[str, Array]:
+    """Values of every bone that has degrees of freedom, (T, len(dof)), angles in degrees."""
+    rows: dict[str, list[list[float]]] = {name: [] for name, bone in bones.items() if bone.dof}
+    scale, frames, number = 1.0, 0, 0
+    for number, line in _lines(path):
+        words = line.split()
+        if words[0].startswith(":"):
+            scale = float(np.rad2deg(1)) if words[0].upper() == ":RADIANS" else scale
+        elif len(words) == 1 and words[0].isdigit():
+            _check_frame(path, number, rows, frames)
+            frames += 1
+        elif words[0] not in rows:
+            raise line_error(path, number, f"unknown bone {words[0]!r}, or one that cannot move")
+        elif len(rows[words[0]]) != frames - 1:
+            raise line_error(path, number, f"{words[0]} twice in a frame, or outside of one")
+        else:
+            rows[words[0]].append(numbers(path, number, words[1:], len(bones[words[0]].dof)))
+    _check_frame(path, number, rows, frames)
+    if not frames:
+        raise ValueError(f"{path}: expected at least one frame, got none")
+    values = {name: np.array(row) for name, row in rows.items()}
+    for name, each in values.items():
+        each[:, [i for i, dof in enumerate(bones[name].dof) if dof[0] == "r"]] *= scale
+    return values
+
+
+def _check_frame(path: Path, number: int, rows: dict[str, list[list[float]]], frames: int) -> None:
+    missing = [name for name, row in rows.items() if len(row) != frames]
+    if missing:
+        raise line_error(path, number, f"frame {frames} ends without {', '.join(missing)}")
+
+
+def _skeleton_beside(path: Path) -> Path:
+    found = sorted(path.parent.glob("*.asf"))
+    named = [asf for asf in found if path.stem.startswith(asf.stem)]
+    if len(named) != 1 and len(found) != 1:
+        raise ValueError(f"{path}: expected its .asf in the same folder, got {len(found)} of them")
+    return named[0] if len(named) == 1 else found[0]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines without comments, empty ones left out."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        text = path.read_text(encoding="latin1")
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        line = line.split("#")[0].strip() if "#" in line else line.strip()
+        if line:
+            yield number, line

@@ -1,0 +1,125 @@
+"""Small motion capture files made up for the tests, and where the real ones are, if anywhere."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+CMU = Path(__file__).parent.parent.parent / "shared" / "cmu"
+needs_cmu = pytest.mark.skipif(
+    not CMU.is_dir(), reason="no CMU motion capture here: real files are not checked"
+)
+
+BVH_TREE = """HIERARCHY
+ROOT Hips
+{
+  OFFSET 0 0 0
+  CHANNELS 6 Xposition Yposition Zposition %(a)s
+  JOINT Leg
+  {
+    OFFSET 1.5 -2 0.25
+    CHANNELS 3 %(b)s
+    JOINT Foot
+    {
+      OFFSET 0 -4 0.5
+      CHANNELS 3 %(c)s
+      End Site
+      {
+        OFFSET 0 0 1
+      }
+    }
+  }
+  JOINT Spine
+  {
+    OFFSET 0 2 0
+    CHANNELS 3 %(b)s
+    End Site
+    {
+      OFFSET 0 3 0
+    }
+  }
+}
+MOTION
+Frames: %(frames)d
+Frame Time: 0.02
+"""
+ORDERS = {"a": "ZYX", "b": "XZY", "c": "YXZ"}
+
+
+def bvh_text(frames=3, orders=ORDERS, seed=0):
+    channels = {k: " ".join(f"{axis}rotation" for axis in order) for k, order in orders.items()}
+    values = np.random.default_rng(seed).uniform(-170, 170, (frames, 15))
+    rows = "\n".join(" ".join(f"{value:.5f}" for value in row) for row in values)
+    return BVH_TREE % (channels | {"frames": frames}) + rows + "\n"
+
+
+ASF = """# made up
+:version 1.10
+:name nobody
+:units
+  mass 1.0
+  length 0.45
+  angle deg
+:documentation
+   free text, begin and end are no words of the file here
+:root
+   order TX TY TZ RX RY RZ
+   axis XYZ
+   position 0 0 0
+   orientation 0 0 0
+:bonedata
+  begin
+     id 1
+     name hip
+     direction 1 0 0
+     length 2
+     axis 0 0 0 XYZ
+  end
+  begin
+     id 2
+     name thigh
+     direction 0.34202 -0.939693 0
+     length 7.5
+     axis 10 -40 20 XYZ
+     dof rx ry rz
+     limits (-160.0 20.0)
+            (-70.0 70.0)
+            (-60.0 70.0)
+  end
+  begin
+     id 3
+     name shin
+     direction 0 -1 0
+     length 7
+     axis 30 15 20 ZXY
+     dof rz rx
+     limits (-10.0 170.0)
+            (-10.0 170.0)
+  end
+:hierarchy
+  begin
+    root hip
+    hip thigh
+    thigh shin
+  end
+:future-section
+   something nobody knows
+"""
+
+AMC_HEAD = "#!OML:ASF made up\n:FULLY-SPECIFIED\n:DEGREES\n"
+
+
+def amc_text(frames=3, seed=0):
+    rng, text = np.random.default_rng(seed), AMC_HEAD
+    for frame in range(1, frames + 1):
+        text += f"{frame}\n"
+        for bone, count in (("root", 6), ("thigh", 3), ("shin", 2)):
+            values = " ".join(f"{value:.5f}" for value in rng.uniform(-170, 170, count))
+            text += f"{bone} {values}\n"
+    return text
+
+
+def write_amc(folder, asf=ASF, amc=None):
+    (folder / "07.asf").write_text(asf)
+    (folder / "07_01.amc").write_text(amc_text() if amc is None else amc)
+    return folder / "07_01.amc"

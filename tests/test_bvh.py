@@ -1,0 +1,124 @@
+"""BVH against a scalar recursive walk and against bvhio; and what is said of broken files."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from prpose.data.mocap.bvh import read_bvh
+from tests.mocap_files import CMU, ORDERS, bvh_text, needs_cmu
+
+
+@pytest.fixture
+def bvhio():
+    import warnings
+
+    with warnings.catch_warnings():  # of its own dependency, about an import
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("bvhio")
+
+
+def walk(frame):
+    """The joints of the made-up tree, one after the other, with SciPy's rotations."""
+    turn = {k: Rotation.from_euler(ORDERS[k], [0, 0, 0]) for k in "abc"}
+    at = iter(frame)
+    take = lambda n: [next(at) for _ in range(n)]  # noqa: E731
+    hips = np.array(take(3))
+    turn = Rotation.from_euler(ORDERS["a"], take(3), degrees=True)
+    leg = hips + turn.apply([1.5, -2, 0.25])
+    leg_turn = turn * Rotation.from_euler(ORDERS["b"], take(3), degrees=True)
+    foot = leg + leg_turn.apply([0, -4, 0.5])
+    foot_turn = leg_turn * Rotation.from_euler(ORDERS["c"], take(3), degrees=True)
+    toe = foot + foot_turn.apply([0, 0, 1])
+    spine = hips + turn.apply([0, 2, 0])
+    spine_turn = turn * Rotation.from_euler(ORDERS["b"], take(3), degrees=True)
+    return [hips, leg, foot, toe, spine, spine + spine_turn.apply([0, 3, 0])]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_against_a_scalar_walk(end, tmp_path):
+    path = tmp_path / "a.bvh"
+    path.write_bytes(bvh_text(5).replace("\n", end).encode())
+    recording = read_bvh(path)
+    assert recording.names == ("Hips", "Leg", "Foot", "Foot_end", "Spine", "Spine_end")
+    assert recording.fps == pytest.approx(50)
+    rows = [line.split() for line in bvh_text(5).splitlines()[-5:]]
+    expected = [walk([float(value) for value in row]) for row in rows]
+    assert np.abs(recording.positions - np.array(expected)).max() < 1e-9
+
+
+def positions_of_bvhio(bvhio, path, frames):
+    root = bvhio.readAsHierarchy(str(path))
+    for t in frames:
+        root.loadPose(t)
+        yield t, {joint.Name: np.array(joint.PositionWorld) for joint, _, _ in root.layout()}
+
+
+def test_against_bvhio(bvhio, tmp_path):
+    path = tmp_path / "a.bvh"
+    path.write_text(bvh_text(4))
+    recording = read_bvh(path)
+    for t, expected in positions_of_bvhio(bvhio, path, range(4)):
+        assert set(expected) == {"Hips", "Leg", "Foot", "Spine"}
+        for name, position in expected.items():
+            ours = recording.positions[t, recording.names.index(name)]
+            assert np.abs(ours - position).max() < 1e-3  # of 170: it computes in float32
+
+
+@needs_cmu
+@pytest.mark.parametrize("name", ["running_2", "washwindow_6"])
+def test_real_files_against_bvhio(name, bvhio):
+    path = CMU / "bvh" / f"{name}.bvh"
+    recording = read_bvh(path)
+    assert recording.fps == pytest.approx(120, abs=0.01)
+    for t, expected in positions_of_bvhio(bvhio, path, (0, 50, len(recording) - 1)):
+        for joint, position in expected.items():
+            ours = recording.positions[t, recording.names.index(joint)]
+            assert np.abs(ours - position).max() < 1e-4
+
+
+def change(old, new):
+    def damage(text):
+        assert old in text
+        return text.replace(old, new, 1)
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda t: "", "ends before its MOTION section"),
+        (lambda t: t[:200], "line "),
+        (lambda t: t[: t.index("MOTION")], "ends before its MOTION section"),
+        (lambda t: t[: t.index("Frames")], r"expected frames \(Frames: \.\.\.\)"),
+        (lambda t: t[: t.index("Frame Time")], r"expected frame time"),
+        (lambda t: t[:-200], r"line \d+: expected"),
+        (lambda t: "\n".join(t.split("\n")[:-2]), "expected 3 rows of motion, got 2"),
+        (lambda t: t + "1 2 3\n", "expected 3 rows of motion, got 4"),
+        (lambda t: t.rstrip() + " 7\n", "expected 15 finite numbers"),
+        (change("OFFSET 0 2 0", "OFFSET 0 2"), "line 22: expected 3 finite numbers, got 0 2"),
+        (change("OFFSET 0 2 0", "OFFSET 0 two 0"), "line 22: expected numbers, got '0 two 0'"),
+        (change("CHANNELS 6", "CHANNELS 5"), "line 5: expected 5 channels"),
+        (change("Zrotation", "Wrotation"), "line 5: expected 6 channels such as Xrotation"),
+        (change("JOINT Spine\n  {", "JOINT Spine\n"), "line 22: 'OFFSET 0 2 0' is not exp"),
+        (change("JOINT Spine", "MESH Spine"), "line 20: 'MESH Spine' is not expected here"),
+        (change("JOINT Spine", "ROOT Spine"), "line 20: ROOT is not expected here"),
+        (change("JOINT Spine", "JOINT Leg"), "expected each name once, got Leg"),
+        (change("HIERARCHY", "<html>"), "line 1: '<html>' is not expected here"),
+        (change("0.02", "0"), "frame time > 0, got 3.0, 0.0"),
+        (change("Frames: 3", "Frames: 2.5"), "expected frames"),
+    ],
+)  # fmt: skip
+def test_broken_files_are_named_with_their_line(damage, message, tmp_path):
+    path = tmp_path / "broken.bvh"
+    path.write_text(damage(bvh_text()))
+    with pytest.raises(ValueError, match=rf"broken\.bvh.*{message}"):
+        read_bvh(path)
+
+
+def test_binary_and_missing_files_are_named(tmp_path):
+    (tmp_path / "a.bvh").write_bytes(b"\xff\xfe\x00\x01" * 50)
+    with pytest.raises(ValueError, match=r"a\.bvh: expected a text file"):
+        read_bvh(tmp_path / "a.bvh")
+    with pytest.raises(ValueError, match=r"no\.bvh: no such file"):
+        read_bvh(tmp_path / "no.bvh")
