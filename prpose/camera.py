@@ -64,20 +64,13 @@ class Camera:
         """
         if self.focal_px is None or self.center_px is None:
             raise ValueError("expected a calibrated camera, got one without focal length or centre")
-        xy = points_cam[..., :2] / points_cam[..., 2:]
-        x, y = xy[..., 0], xy[..., 1]
-        r2 = x**2 + y**2
-        k1, k2, k3 = self.radial
-        p1, p2 = self.tangential
-        radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
-        if tangential == "opencv":
-            dx = 2 * p1 * x * y + p2 * (r2 + 2 * x**2)
-            dy = p1 * (r2 + 2 * y**2) + 2 * p2 * x * y
-        else:
-            dx = x * (p1 * x + p2 * y) + p1 * r2
-            dy = y * (p1 * x + p2 * y) + p2 * r2
-        distorted = np.stack([x * radial + dx, y * radial + dy], axis=-1)
-        return np.asarray(distorted * self.focal_px + self.center_px)
+        xy = distort(
+            points_cam[..., :2] / points_cam[..., 2:],
+            np.asarray(self.radial),
+            np.asarray(self.tangential),
+            tangential,
+        )
+        return np.asarray(xy * self.focal_px + self.center_px)
 
     def world_to_camera(self, points_world: Array) -> Array:
         """World points (*, 3), metres → camera axes (*, 3), metres."""
@@ -93,6 +86,46 @@ class Camera:
         x, y, z = v
         cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
         return np.asarray(np.eye(3) + 2 * w * cross + 2 * cross @ cross)
+
+
+def distort(
+    xy: Array, radial: Array, coefficients: Array, tangential: Tangential = "opencv"
+) -> Array:
+    """Lens distortion of points on the image plane at depth 1, (*, 2) → (*, 2).
+
+    Args:
+        xy: x/z and y/z.
+        radial: (*, 3), of r², r⁴, r⁶; broadcasts against the points.
+        coefficients: (*, 2) tangential ones, p1 and p2.
+        tangential: as in :meth:`Camera.project`.
+    """
+    x, y = xy[..., 0], xy[..., 1]
+    p1, p2 = coefficients[..., 0], coefficients[..., 1]
+    r2 = x**2 + y**2
+    scale = 1 + radial[..., 0] * r2 + radial[..., 1] * r2**2 + radial[..., 2] * r2**3
+    if tangential == "opencv":
+        dx = 2 * p1 * x * y + p2 * (r2 + 2 * x**2)
+        dy = p1 * (r2 + 2 * y**2) + 2 * p2 * x * y
+    else:
+        dx = x * (p1 * x + p2 * y) + p1 * r2
+        dy = y * (p1 * x + p2 * y) + p2 * r2
+    return np.stack([x * scale + dx, y * scale + dy], axis=-1)
+
+
+def look_at(position: Array, target: Array, roll: Array | float = 0.0) -> Array:
+    """Rotation whose columns are a camera's axes in a z-up world, (*, 3) and (*, 3) → (*, 3, 3).
+
+    Args:
+        position, target: of the camera, and a point on its optical axis, not straight above it.
+        roll: radians, about the optical axis.
+    """
+    forward = target - position
+    forward = forward / np.linalg.norm(forward, axis=-1, keepdims=True)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right = right / np.linalg.norm(right, axis=-1, keepdims=True)
+    down = np.cross(forward, right)
+    c, s = np.cos(np.asarray(roll))[..., None], np.sin(np.asarray(roll))[..., None]
+    return np.stack([c * right + s * down, c * down - s * right, forward], axis=-1)
 
 
 def normalise(keypoints_px: Array, width: int, height: int) -> Array:

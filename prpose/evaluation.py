@@ -63,12 +63,14 @@ class Protocol:
         group: table row of a clip.
         average: mean over the ``groups``' means (Human3.6M), or over all ``frames``.
         alpha: published scale of the noise.
+        every: of the clips' frames, every how many-th is scored.
     """
 
     metrics: tuple[str, ...]
     group: Callable[[Clip], str]
     average: Literal["groups", "frames"]
     alpha: float
+    every: int = 1
 
 
 def action_of(clip: Clip) -> str:
@@ -80,9 +82,14 @@ def _setting_of(clip: Clip) -> str:
     return mpi_inf_3dhp.SETTINGS.get(clip.subject, clip.subject)
 
 
+MOCAP = Protocol(("P1", "P2", "PCK14", "AUC14"), action_of, "frames", alpha=0.005, every=6)
+"""Benchmarks made of motion capture, ours and users': 10 of 60 frames a second."""
+
 PROTOCOLS = {
     "h36m": Protocol(("P1", "P2"), action_of, "groups", alpha=0.005),
     "3dhp": Protocol(("PCK14", "AUC14", "P1", "P2", "PCK17"), _setting_of, "frames", alpha=0.01),
+    "cmu17": MOCAP,
+    "walkers": MOCAP,
 }
 
 

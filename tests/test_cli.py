@@ -90,7 +90,7 @@ def test_an_existing_file_is_kept_unless_asked(release, capsys):
         (["evaluate", "h36m", *MGCN, "-n", "1", "--alpha", "-1"], "expected alpha"),
         (["evaluate", "h36m", *MGCN, "-n", "1", "--alpha", "nan"], "expected alpha"),
         (["evaluate", "h36m", *MGCN, "-n", "1", "--seed", "-1"], "expected seed >= 0"),
-        (["evaluate", "h36m", *MGCN, "-n", "1", "--stride", "0"], "expected stride >= 1"),
+        (["evaluate", "h36m", *MGCN, "-n", "1", "--stride", "0"], "expected --stride >= 1"),
         (["evaluate", "h36m", *MGCN, "-n", "1", "--root", "no"], "data_3d_h36m.npz: no such file"),
         (["evaluate", "h36m", *MGCN, "-n", "1", "--device", "abacus"], "available device"),
         (["evaluate", "h36m", *MGCN, "-n", "1", "--device", "meta"], "here: cpu"),

@@ -17,11 +17,12 @@ import prpose
 from prpose.atomic import check_output, replacing
 from prpose.cli.device import chunk_for, named_device
 from prpose.cli.progress import progress
-from prpose.data import DATASETS, load_clips
+from prpose.data import data_set, load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import (
     CHOICES,
     METRICS,
+    MOCAP,
     PROTOCOLS,
     Protocol,
     Row,
@@ -31,7 +32,6 @@ from prpose.evaluation import (
 )
 from prpose.hypotheses import HypothesisLifter
 from prpose.noise import AdaptiveNoise
-from prpose.tables import look_up
 from prpose.weights import VARIANCE_PREFIX, load_published
 
 SHOWN = ("single", "mean", "best")
@@ -45,6 +45,7 @@ def evaluate(
     noise_weights: Path,
     hypotheses: Annotated[int, tyro.conf.arg(aliases=["-n"])],
     root: Path = Path("dataset"),
+    split: str = "test",
     keypoints: str | None = None,
     actions: str = "*",
     alpha: float | None = None,
@@ -58,38 +59,42 @@ def evaluate(
     """Errors of the single hypothesis, the mean of S and the best of S, side by side.
 
     Args:
-        dataset: h36m or 3dhp.
+        dataset: h36m, 3dhp, cmu17, walkers, or the name of a benchmark of your own.
         lifter: htnet or mgcn_lw.
         lifter_weights: the lifter's checkpoint (.pth or .safetensors).
         noise_weights: its variance net's checkpoint.
         hypotheses: S, the number of hypotheses.
-        root: folder with the npz files.
-        keypoints: which 2D, as in the file's name (cpn_ft_h36m_dbb, hrnet_coco, gt).
+        root: folder with the npz files; walkers need none.
+        split: test, val or train.
+        keypoints: which 2D: as in the file's name (cpn_ft_h36m_dbb, hrnet_coco, gt), or det, gt.
         actions: first words of the actions wanted, with commas between; * for all.
         alpha: scale of the noise; the published one of the data set if not given.
         seed: of the noise.
-        stride: every stride-th frame.
+        stride: every stride-th of the frames that are usually scored.
         batch_size: frames at once; noise is drawn per batch, so it is part of the seed.
         device: auto, cpu, cuda, cuda:1 ...
         json: file for every number and setting.
         overwrite: replace the json file if it exists.
     """
     settings: dict[str, Any] = dict(locals())
-    protocol = look_up(dataset, PROTOCOLS, "data set")
+    protocol = PROTOCOLS.get(dataset, MOCAP)
+    data_set(dataset, root)
+    if stride < 1:
+        raise ValueError(f"expected --stride >= 1, got {stride}")
     if batch_size < 1:
         raise ValueError(f"expected --batch-size >= 1, got {batch_size}")
     if json is not None:
         check_output(json, overwrite)
     settings["alpha"] = alpha = protocol.alpha if alpha is None else alpha
-    settings["keypoints"] = keypoints or DATASETS[dataset].DEFAULT_KEYPOINTS
+    settings["keypoints"] = keypoints or data_set(dataset, root).default_keypoints
     settings["device"] = on = named_device(device)
     draw = seeded_draw(seed, hypotheses)
     weights = load_published(lifter, lifter_weights)
     noise = AdaptiveNoise(load_published(VARIANCE_PREFIX + lifter, noise_weights), alpha)
     sha256 = {"lifter": checksum(lifter_weights), "noise": checksum(noise_weights)}
     net = HypothesisLifter(weights, noise, chunk=chunk_for(on)).to(on)
-    clips = load_clips(dataset, root, "test", keypoints, tuple(actions.split(",")), stride)
-    windows = Windows(clips)
+    clips = load_clips(dataset, root, split, keypoints, tuple(actions.split(",")))
+    windows = Windows(clips, every=stride * protocol.every)
     with progress("evaluate", len(windows)) as advance:
         scores = score(net, windows, protocol.metrics, draw, batch_size, on, advance)
     rows, average = tabulate(scores, windows, protocol)

@@ -1,17 +1,61 @@
 """Data sets as clips: paired 2D and 3D of one person seen by one camera."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from prpose.data import human36m, mpi_inf_3dhp
+from prpose.data import benchmark_file, human36m, mpi_inf_3dhp, walkers
 from prpose.data.clip import Clip
+from prpose.data.motion import Motion
 from prpose.data.release_files import ALL_ACTIONS, Selection
 from prpose.tables import look_up
 
-__all__ = ["DATASETS", "Clip", "load_clips"]
+__all__ = ["DATASETS", "Clip", "data_set", "load_clips", "load_motions"]
 
-DATASETS = {"h36m": human36m, "3dhp": mpi_inf_3dhp}
-"""Modules with SPLITS, DEFAULT_KEYPOINTS and load(), by the data set's short name."""
+
+class DataSet(NamedTuple):
+    """How a data set is loaded."""
+
+    splits: tuple[str, ...]
+    default_keypoints: str
+    load: Callable[[Path, str, Selection, str], list[Clip]]
+    """(root, split, selection, keypoints) → clips."""
+    motions: Callable[[Path, str], list[Motion]] | None = None
+    """(root, split) → what was filmed, where that is known."""
+
+
+def _benchmark(name: str) -> DataSet:
+    """A benchmark that ``prpose data prepare`` makes of motion capture."""
+
+    def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
+        path = benchmark_file.path_of(root, name)
+        return benchmark_file.load_benchmark(path, split, selection, keypoints)
+
+    def motions(root: Path, split: str) -> list[Motion]:
+        footage = benchmark_file.read_footage(benchmark_file.path_of(root, name), split)
+        return [film.motion for film in footage]
+
+    return DataSet(benchmark_file.SPLITS, "det", load, motions)
+
+
+DATASETS = {
+    "h36m": DataSet(tuple(human36m.SPLITS), human36m.DEFAULT_KEYPOINTS, human36m.load),
+    "3dhp": DataSet(tuple(mpi_inf_3dhp.SPLITS), mpi_inf_3dhp.DEFAULT_KEYPOINTS, mpi_inf_3dhp.load),
+    "cmu17": _benchmark("cmu17"),
+    "walkers": DataSet(tuple(walkers.SPLITS), "det", walkers.load, walkers.motions),
+}
+"""By short name. Benchmarks of a user's own motion capture go by the name of their file."""
+
+
+def data_set(name: str, root: str | Path) -> DataSet:
+    """A known data set, or a benchmark ``data_{name}.npz`` in ``root``.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if name not in DATASETS and benchmark_file.path_of(root, name).is_file():
+        return _benchmark(name)
+    return look_up(name, DATASETS, "data set")
 
 
 def load_clips(
@@ -23,13 +67,14 @@ def load_clips(
     stride: int = 1,
     subset: float = 1.0,
 ) -> list[Clip]:
-    """Clips of a data set, in the published order.
+    """Clips of a data set, in its published order.
 
     Args:
-        name: ``"h36m"`` or ``"3dhp"``.
-        root: folder with the npz files.
-        split: ``"train"`` or ``"test"``.
-        keypoints: which 2D, as in the file's name; the data set's usual detector if not given.
+        name: ``"h36m"``, ``"3dhp"``, ``"cmu17"``, ``"walkers"``, or a prepared benchmark's.
+        root: folder with the npz files; walkers need none.
+        split: ``"train"``, ``"test"``, and ``"val"`` where there is one.
+        keypoints: which 2D: as in the file's name, or ``"det"`` and ``"gt"``; the data set's
+            usual detector if not given.
         actions: first words of action names, or ``("*",)`` for all.
         stride: every stride-th frame.
         subset: share of each clip, in (0, 1].
@@ -38,8 +83,23 @@ def load_clips(
         ValueError: for an unknown name or split, and for files that lack or break something,
             naming file, subject, action and camera.
     """
-    dataset = look_up(name, DATASETS, "data set")
-    subjects = look_up(split, dataset.SPLITS, f"split of {name}")
-    selection = Selection(subjects, tuple(actions), stride, subset)
-    clips: list[Clip] = dataset.load(Path(root), selection, keypoints or dataset.DEFAULT_KEYPOINTS)
-    return clips
+    dataset = data_set(name, root)
+    look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
+    selection = Selection(tuple(actions), stride, subset)
+    return dataset.load(Path(root), split, selection, keypoints or dataset.default_keypoints)
+
+
+def load_motions(name: str, root: str | Path, split: str) -> list[Motion]:
+    """Joints in the world, to be filmed anew by random cameras while training.
+
+    Args:
+        name, root, split: as of :func:`load_clips`.
+
+    Raises:
+        ValueError: as of :func:`load_clips`, and for a data set that has none.
+    """
+    dataset = data_set(name, root)
+    look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
+    if dataset.motions is None:
+        raise ValueError(f"expected a data set made of motion capture, got {name}")
+    return dataset.motions(Path(root), split)

@@ -16,6 +16,9 @@ class Clip:
         camera: image size and calibration.
         subject, action: names in the data set.
         camera_index: which of the data set's cameras.
+        fps: frames per second, where known.
+        score: (T, J) confidence of the 2D, where the detector gives one.
+        hidden: (T, J) bool, joints behind the person's own body, where known.
 
     Raises:
         ValueError: for wrong shapes, different lengths, or values that are not finite.
@@ -27,6 +30,9 @@ class Clip:
     subject: str
     action: str
     camera_index: int
+    fps: float | None = None
+    score: Array | None = None
+    hidden: Array | None = None
 
     def __post_init__(self) -> None:
         J = self.keypoints_px.shape[1] if self.keypoints_px.ndim == 3 else 0
@@ -37,6 +43,12 @@ class Clip:
                 f"{self.where()}: expected as many frames of 2D as of 3D, "
                 f"got {len(self.keypoints_px)} and {len(self.poses_cam)}"
             )
+        for name, value in (("score", self.score), ("hidden", self.hidden)):
+            if value is not None and value.shape != self.keypoints_px.shape[:2]:
+                raise ValueError(
+                    f"{self.where()}: expected {name} of shape {self.keypoints_px.shape[:2]}, "
+                    f"got {value.shape}"
+                )
 
     def __len__(self) -> int:
         return len(self.keypoints_px)

@@ -28,7 +28,7 @@ KEPT_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 """Of the original 32 joints those of ``H36M_17``, in its order."""
 
 
-def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -> list[Clip]:
+def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
     """Clips of ``data_3d_h36m.npz`` and ``data_2d_h36m_{keypoints}.npz`` in ``root``.
 
     Raises:
@@ -37,7 +37,7 @@ def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -
     J = len(H36M_17)
     path_3d, path_2d = root / "data_3d_h36m.npz", root / f"data_2d_h36m_{keypoints}.npz"
     clips = []
-    for entry in read_entries(path_3d, path_2d, selection, J):
+    for entry in read_entries(path_3d, path_2d, SPLITS[split], selection, J):
         world = entry.check_poses(entry.poses, RAW_JOINTS)
         frames = selection.frames(len(world))
         tracks = entry.tracks(CAMERAS)

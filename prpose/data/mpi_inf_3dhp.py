@@ -23,7 +23,7 @@ SETTINGS = {
 """Where each test sequence was filmed."""
 
 
-def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -> list[Clip]:
+def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
     """Clips of ``data_3d_3dhp.npz`` and ``data_2d_3dhp_{keypoints}.npz`` in ``root``.
 
     Raises:
@@ -32,7 +32,7 @@ def load(root: Path, selection: Selection, keypoints: str = DEFAULT_KEYPOINTS) -
     J = len(H36M_17)
     path_3d, path_2d = root / "data_3d_3dhp.npz", root / f"data_2d_3dhp_{keypoints}.npz"
     clips = []
-    for entry in read_entries(path_3d, path_2d, selection, J):
+    for entry in read_entries(path_3d, path_2d, SPLITS[split], selection, J):
         all_poses = entry.poses_per_camera()
         for index, track in enumerate(entry.tracks(cameras=len(all_poses))):
             poses = entry.check_poses(all_poses[index], J, index)

@@ -6,7 +6,7 @@ file, subject, action and camera.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ class Selection:
     """Which clips and frames to take.
 
     Args:
-        subjects: names, in the order wanted.
         actions: first words of action names ("Walking" takes "Walking 1"), or ``("*",)``.
         stride: every stride-th frame.
         subset: share of each clip, one run of frames at a start that depends on its length alone
@@ -35,7 +34,6 @@ class Selection:
         ValueError: if stride < 1 or subset lies outside (0, 1].
     """
 
-    subjects: tuple[str, ...]
     actions: tuple[str, ...] = ALL_ACTIONS
     stride: int = 1
     subset: float = 1.0
@@ -48,6 +46,13 @@ class Selection:
 
     def wants(self, action: str) -> bool:
         return any(_matches(action, word) for word in self.actions)
+
+    def check(self, actions: Iterable[str], where: str) -> None:
+        """``ValueError``, starting with ``where``, if something wanted is not among the actions."""
+        known = dict.fromkeys(actions)
+        for word in self.actions:
+            if not any(_matches(action, word) for action in known):
+                raise ValueError(f"{where}: no action {word!r}; there are {_listed(known)}")
 
     def frames(self, T: int) -> slice:
         """The frames to take of a clip of T; ``ValueError`` if none is left."""
@@ -131,7 +136,9 @@ def per_camera(values: Any, where: str) -> list[Any]:
     return list(values)
 
 
-def read_entries(path_3d: Path, path_2d: Path, selection: Selection, J: int) -> list[Entry]:
+def read_entries(
+    path_3d: Path, path_2d: Path, subjects: Sequence[str], selection: Selection, J: int
+) -> list[Entry]:
     """Selected entries, by subject as asked for, then by action in the order of the 2D file.
 
     Raises:
@@ -144,7 +151,7 @@ def read_entries(path_3d: Path, path_2d: Path, selection: Selection, J: int) -> 
     if layout not in (None, J):
         raise ValueError(f"{path_2d}: expected {J} joints, got {layout} in its metadata")
     entries = []
-    for subject in selection.subjects:
+    for subject in subjects:
         for path, content in ((path_3d, poses), (path_2d, tracks)):
             if subject not in content:
                 raise ValueError(f"{path}: no subject {subject}; the file has {_listed(content)}")
@@ -153,13 +160,13 @@ def read_entries(path_3d: Path, path_2d: Path, selection: Selection, J: int) -> 
             (path_3d, actions_3d, actions_2d),
             (path_2d, actions_2d, actions_3d),
         ):
-            missing = [action for action in other if action not in have and selection.wants(action)]
-            missing += [w for w in selection.actions if not any(_matches(a, w) for a in have)]
-            if missing:
-                raise ValueError(
-                    f"{path}: no action {missing[0]!r} of subject {subject}; "
-                    f"the file has {_listed(have)}"
-                )
+            selection.check(have, f"{path}: subject {subject}")
+            for action in other:
+                if action not in have and selection.wants(action):
+                    raise ValueError(
+                        f"{path}: subject {subject}: no action {action!r}; "
+                        f"there are {_listed(have)}"
+                    )
         entries += [
             Entry(subject, action, actions_3d[action], actions_2d[action], path_3d, path_2d)
             for action in actions_2d

@@ -40,6 +40,8 @@ class Windows(Dataset[Batch]):
         clips: at least one.
         F: odd window length.
         mirrored: whether mirror images are items, too (for training).
+        every: windows are centred on every so many-th frame of each clip; their frames stay
+            neighbours.
         skeleton: of the clips.
 
     Raises:
@@ -51,12 +53,15 @@ class Windows(Dataset[Batch]):
         clips: Sequence[Clip],
         F: int = 1,
         mirrored: bool = False,
+        every: int = 1,
         skeleton: Skeleton = H36M_17,
     ) -> None:
         if not clips:
             raise ValueError("expected at least one clip, got none")
         if F < 1 or F % 2 == 0:
             raise ValueError(f"expected an odd window length, got {F}")
+        if every < 1:
+            raise ValueError(f"expected every >= 1, got {every}")
         self.clips = tuple(clips)
         self.mirror = skeleton.mirror
         poses = torch.from_numpy(np.concatenate([clip.poses_cam for clip in clips]))
@@ -73,10 +78,12 @@ class Windows(Dataset[Batch]):
         self.offsets = torch.arange(F) - F // 2
         # Which clip and row each item is, clip by clip, mirror images behind their originals.
         copies = 2 if mirrored else 1
-        self.clip_of = torch.arange(len(clips)).repeat_interleave(lengths * copies)
-        within = torch.arange(len(self.clip_of)) - (self.starts * copies)[self.clip_of]
-        self.is_mirrored = within >= lengths[self.clip_of]
-        self.frame_of = within % lengths[self.clip_of]
+        items = (lengths + every - 1) // every
+        firsts = (items.cumsum(0) - items) * copies
+        self.clip_of = torch.arange(len(clips)).repeat_interleave(items * copies)
+        within = torch.arange(len(self.clip_of)) - firsts[self.clip_of]
+        self.is_mirrored = within >= items[self.clip_of]
+        self.frame_of = within % items[self.clip_of] * every
 
     def __len__(self) -> int:
         return len(self.clip_of)

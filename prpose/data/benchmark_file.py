@@ -1,0 +1,178 @@
+"""The one file of a benchmark made of motion capture: plain arrays, no pickle.
+
+Arrays of N clips (``clip_*``), of their frames one clip after the other (``poses_world``), and of
+frames by camera (``detected_px``, ``score``, ``hidden``); ``card`` is a JSON text that says what
+the file was made of. Writing the same content gives the same bytes.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prpose.atomic import replacing
+from prpose.camera import Array, Camera
+from prpose.data.clip import Clip
+from prpose.data.filming import KEYPOINTS, Footage
+from prpose.data.motion import Motion
+from prpose.data.release_files import Selection
+from prpose.tables import look_up
+from prpose.unpickle import read_npz
+
+FORMAT = 1
+SPLITS = ("train", "val", "test")
+
+
+def path_of(root: str | Path, name: str) -> Path:
+    """Where the benchmark called ``name`` lies."""
+    return Path(root) / f"data_{name}.npz"
+
+
+def write_benchmark(
+    path: Path, footage: Mapping[str, Sequence[Footage]], card: Mapping[str, Any]
+) -> None:
+    """Writes a benchmark, whole or not at all.
+
+    Args:
+        path: as of :func:`path_of`.
+        footage: clips of each split.
+        card: what it was made of, as JSON.
+    """
+    clips = [(split, film) for split in SPLITS for film in footage.get(split, ())]
+    motions = [film.motion for _, film in clips]
+    content = {
+        "format": np.array(FORMAT),
+        "card": np.array(json.dumps(card, indent=1, sort_keys=True, allow_nan=False)),
+        "clip_name": np.array([motion.name for motion in motions]),
+        "clip_subject": np.array([motion.subject for motion in motions]),
+        "clip_action": np.array([motion.action for motion in motions]),
+        "clip_split": np.array([split for split, _ in clips]),
+        "clip_length": np.array([len(motion) for motion in motions]),
+        "clip_fps": np.array([motion.fps for motion in motions]),
+        "clip_cameras": np.array([[_numbers(c) for c in film.cameras] for _, film in clips]),
+        "poses_world": np.concatenate([motion.poses_world for motion in motions]),
+        "detected_px": np.concatenate([film.detected_px for _, film in clips], axis=1),
+        "score": np.concatenate([film.score for _, film in clips], axis=1),
+        "hidden": np.concatenate([film.hidden for _, film in clips], axis=1),
+    }
+    with replacing(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **content)
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """What the file was made of.
+
+    Raises:
+        ValueError: naming the file, if it is missing or no benchmark.
+    """
+    try:
+        return dict(json.loads(str(read_npz(path, "card"))))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: card: expected JSON ({error})") from None
+
+
+def read_footage(path: Path, split: str) -> list[Footage]:
+    """Clips of a split.
+
+    Raises:
+        ValueError: naming the file, if it is missing, of another format, or damaged, and for an
+            unknown split.
+    """
+    look_up(split, dict.fromkeys(SPLITS), f"split of {path.name}")
+    version = np.asarray(read_npz(path, "format"))
+    if version.shape != () or version != FORMAT:
+        raise ValueError(f"{path}: expected format {FORMAT}, got {version}: prepare it again")
+    content = {key: np.asarray(read_npz(path, key)) for key in ARRAYS}
+    lengths = content["clip_length"]
+    stops = np.cumsum(lengths)
+    _check(path, content, int(lengths.sum()))
+    return [
+        _footage(content, clip, slice(int(stops[clip] - lengths[clip]), int(stops[clip])))
+        for clip in np.flatnonzero(content["clip_split"] == split).tolist()
+    ]
+
+
+def load_benchmark(
+    path: Path, split: str, selection: Selection, keypoints: str = "det"
+) -> list[Clip]:
+    """Clips of a split, four cameras of each motion one after the other.
+
+    Raises:
+        ValueError: as of :func:`read_footage`; for unknown 2D; for an action that is not there.
+    """
+    look_up(keypoints, dict.fromkeys(KEYPOINTS), f"2D of {path.name}")
+    footage = read_footage(path, split)
+    selection.check([film.motion.action for film in footage], f"{path}: {split}")
+    return [
+        clip
+        for film in footage
+        if selection.wants(film.motion.action)
+        for clip in film.clips(keypoints, selection.frames(len(film.motion)))
+    ]
+
+
+ARRAYS: dict[str, tuple[str, tuple[int | str, ...]]] = {
+    "clip_name": ("U", ("N",)),
+    "clip_subject": ("U", ("N",)),
+    "clip_action": ("U", ("N",)),
+    "clip_split": ("U", ("N",)),
+    "clip_length": ("i", ("N",)),
+    "clip_fps": ("f", ("N",)),
+    "clip_cameras": ("f", ("N", "C", 18)),
+    "poses_world": ("f", ("T", 17, 3)),
+    "detected_px": ("f", ("C", "T", 17, 2)),
+    "score": ("f", ("C", "T", 17)),
+    "hidden": ("b", ("C", "T", 17)),
+}
+"""Kind and shape of each array: N clips, C cameras, T frames of all clips."""
+
+
+def _check(path: Path, content: Mapping[str, Array], T: int) -> None:
+    sizes: dict[str, int] = {"T": T}
+    for key, (kind, shape) in ARRAYS.items():
+        array = content[key]
+        expected = tuple(sizes.get(n, n) if isinstance(n, str) else n for n in shape)
+        if array.dtype.kind != kind or len(array.shape) != len(shape) or any(
+            isinstance(n, int) and n != have for n, have in zip(expected, array.shape, strict=True)
+        ):  # fmt: skip
+            raise ValueError(
+                f"{path}: expected {key} of kind {kind} and shape {expected}, "
+                f"got {array.dtype} {array.shape}"
+            )
+        sizes |= {n: have for n, have in zip(shape, array.shape, strict=True) if isinstance(n, str)}
+
+
+def _footage(content: Mapping[str, Array], clip: int, frames: slice) -> Footage:
+    motion = Motion(
+        str(content["clip_name"][clip]),
+        str(content["clip_subject"][clip]),
+        str(content["clip_action"][clip]),
+        content["poses_world"][frames],
+        float(content["clip_fps"][clip]),
+    )
+    return Footage(
+        motion,
+        tuple(_camera(numbers) for numbers in content["clip_cameras"][clip]),
+        content["detected_px"][:, frames],
+        content["score"][:, frames],
+        content["hidden"][:, frames],
+    )
+
+
+def _numbers(camera: Camera) -> list[float]:
+    """All 18 numbers of a calibrated camera, field by field."""
+    values = [getattr(camera, field.name) for field in fields(Camera)]
+    return [float(x) for value in values for x in (value if isinstance(value, tuple) else (value,))]
+
+
+def _camera(numbers: Array) -> Camera:
+    width, height, *rest = numbers.tolist()
+    at = iter(rest)
+
+    def take(count: int) -> tuple[Any, ...]:
+        return tuple(next(at) for _ in range(count))
+
+    return Camera(int(width), int(height), take(2), take(2), take(3), take(2), take(4), take(3))

@@ -1,0 +1,89 @@
+"""Motions before virtual cameras: from a motion to the clips of a data set."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from prpose.camera import Array, Camera
+from prpose.data.clip import Clip
+from prpose.data.detector_model import DetectorModel
+from prpose.data.motion import Motion
+from prpose.data.occlusion import Body
+from prpose.data.virtual_cameras import fixed_cameras
+
+KEYPOINTS = ("det", "gt")
+"""Kinds of 2D: of the simulated detector, and the truth."""
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """A motion as four cameras and a detector saw it.
+
+    Args:
+        motion: that was filmed.
+        cameras: C of them.
+        detected_px: (C, T, 17, 2) float32 pixels.
+        score: (C, T, 17) float32 confidence in (0, 1).
+        hidden: (C, T, 17) bool, joints behind the person's own body.
+    """
+
+    motion: Motion
+    cameras: tuple[Camera, ...]
+    detected_px: Array
+    score: Array
+    hidden: Array
+
+    def clips(self, keypoints: str, frames: slice) -> list[Clip]:
+        """One clip per camera, with the detector's 2D (``det``) or the truth (``gt``)."""
+        return [self._clip(index, keypoints, frames) for index in range(len(self.cameras))]
+
+    def _clip(self, index: int, keypoints: str, frames: slice) -> Clip:
+        camera, motion = self.cameras[index], self.motion
+        poses = camera.world_to_camera(motion.poses_world.astype(np.float64))
+        true_px = camera.project(poses)
+        detected = keypoints == "det"
+        found = self.detected_px[index] if detected else true_px
+        return Clip(
+            found[frames].astype(np.float32),
+            poses[frames].astype(np.float32),
+            camera,
+            motion.subject,
+            motion.action,
+            index,
+            motion.fps,
+            self.score[index, frames] if detected else None,
+            self.hidden[index, frames],
+        )
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Where motions are filmed: cameras, the body that hides joints, and the detector."""
+
+    body: Body = field(default_factory=Body)
+    detector: DetectorModel = field(default_factory=DetectorModel)
+
+    def film(self, motion: Motion, seed: str) -> Footage:
+        """The motion from four fixed cameras; the same motion and seed give the same footage.
+
+        Raises:
+            ValueError: naming the clip, if it needs too much space for one person.
+        """
+        rng = generator(seed, motion.name)
+        poses = motion.poses_world.astype(np.float64)
+        try:
+            cameras = fixed_cameras(poses, yaw=rng.uniform(0, 2 * np.pi))
+        except ValueError as error:
+            raise ValueError(f"clip {motion.name}: {error}") from None
+        seen = np.stack([camera.world_to_camera(poses) for camera in cameras])
+        true_px = np.stack([c.project(p) for c, p in zip(cameras, seen, strict=True)])
+        hidden = self.body.hidden(seen)
+        found, score = self.detector.detect(true_px, hidden, motion.fps, rng)
+        return Footage(motion, cameras, found.astype(np.float32), score.astype(np.float32), hidden)
+
+
+def generator(*words: str) -> np.random.Generator:
+    """A random generator that depends on the words alone."""
+    digest = hashlib.sha256("\0".join(words).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))

@@ -1,0 +1,160 @@
+"""A motion: one person's Human3.6M-17 joints in the world, over time; and its cleaning."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from prpose.camera import Array
+from prpose.data.arrays import coordinates
+from prpose.skeleton import H36M_17
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """World positions of the joints.
+
+    Args:
+        name: of the clip.
+        subject, action: names in the data set.
+        poses_world: (T, 17, 3) float32 metres, right-handed, z up, ground at 0.
+        fps: frames per second.
+
+    Raises:
+        ValueError: naming the clip, for wrong shapes or values that are not finite.
+    """
+
+    name: str
+    subject: str
+    action: str
+    poses_world: Array
+    fps: float
+
+    def __post_init__(self) -> None:
+        coordinates(self.poses_world, len(H36M_17), 3, f"clip {self.name}", "3D")
+        if not 0 < self.fps < float("inf"):
+            raise ValueError(f"clip {self.name}: expected a frame rate > 0, got {self.fps}")
+
+    def __len__(self) -> int:
+        return len(self.poses_world)
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """What counts as an artefact of motion capture.
+
+    Args:
+        frozen_m: no joint moves further than this between two frames ...
+        frozen_s: ... for at least so long: the recording hangs.
+        jump_m_s: a joint faster than this: a marker was lost or exchanged. The fastest human
+            movements, a kick or a pitch, stay below; 24 m/s is 0.2 m a frame at 120 fps.
+        margin_s: dropped on both sides of a jump.
+        shortest_s: pieces shorter than this are dropped.
+    """
+
+    frozen_m: float = 1e-6
+    frozen_s: float = 0.025
+    jump_m_s: float = 24.0
+    margin_s: float = 0.05
+    shortest_s: float = 0.5
+
+    def keep(self, poses: Array, fps: float) -> Array:
+        """Which frames of (T, J, 3) are good, (T,) bool; frames with NaN are not."""
+        seen = np.isfinite(poses).all(axis=(1, 2))
+        step = np.linalg.norm(np.diff(poses, axis=0), axis=-1).max(axis=1, initial=0)  # (T - 1,)
+        bad: Array = np.logical_not(seen)
+        # Of a run of repeated poses the first is good, unless the whole run is to go.
+        for start, stop in runs(step <= self.frozen_m):
+            if stop - start >= self.frozen_s * fps:
+                bad[start : stop + 1] = True
+        margin = round(self.margin_s * fps)
+        for frame in np.flatnonzero(step > self.jump_m_s / fps):
+            bad[max(0, frame + 1 - margin) : frame + 1 + margin] = True
+        return np.asarray(~bad)
+
+    def pieces(self, poses: Array, fps: float) -> list[slice]:
+        """Runs of good frames that are long enough."""
+        shortest = self.shortest_s * fps
+        return [slice(a, b) for a, b in runs(self.keep(poses, fps)) if b - a >= shortest]
+
+
+def runs(mask: Array) -> list[tuple[int, int]]:
+    """Start and stop of each run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(int)))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def resample(poses: Array, fps: float, to_fps: float) -> Array:
+    """Poses (T, J, 3) at another frame rate: every n-th frame where that fits, else linear."""
+    ratio = fps / to_fps
+    if abs(ratio - round(ratio)) < 1e-3 and ratio > 0.5:
+        return poses[:: round(ratio)]
+    times = np.arange(0, len(poses) - 1 + 1e-9, ratio)
+    before = np.minimum(times.astype(int), len(poses) - 2) if len(poses) > 1 else [0]
+    share = (times - before)[:, None, None]
+    after = np.minimum(np.asarray(before) + 1, len(poses) - 1)
+    return np.asarray(poses[before] * (1 - share) + poses[after] * share)
+
+
+def clean(
+    motion_name: str,
+    subject: str,
+    action: str,
+    poses_world: Array,
+    fps: float,
+    to_fps: float,
+    cleaning: Cleaning,
+) -> list[Motion]:
+    """Good pieces of a recording as motions at ``to_fps``; the second is called ``name#2``.
+
+    Args:
+        poses_world: (T, 17, 3), as of :class:`Motion`, NaN where a point was not seen.
+
+    Raises:
+        ValueError: naming the clip, if its knees bend backwards: left and right, or the axes, are
+            not what the mapping says.
+    """
+    pieces = cleaning.pieces(poses_world, fps)
+    motions = [
+        Motion(
+            motion_name if number == 1 else f"{motion_name}#{number}",
+            subject,
+            action,
+            resample(poses_world[piece], fps, to_fps).astype(np.float32),
+            to_fps,
+        )
+        for number, piece in enumerate(pieces, start=1)
+    ]
+    for motion in motions:
+        check_sides(motion)
+    return motions
+
+
+def check_sides(motion: Motion) -> None:
+    """Whether the person stands on its feet and its knees bend forward, on the whole.
+
+    Raises:
+        ValueError: naming the clip, if not: the mapping is upside down, or left is right in it.
+    """
+
+    def joint(name: str) -> Array:
+        return motion.poses_world[:, H36M_17.index(name)]
+
+    height = float(
+        (joint("thorax") - (joint("left_ankle") + joint("right_ankle")) / 2)[:, 2].mean()
+    )
+    if height < 0:
+        raise ValueError(
+            f"clip {motion.name}: head down on the whole; is up what the mapping says?"
+        )
+    across = joint("left_hip") - joint("right_hip")
+    ahead = 0.0  # metres by which the knees lie before the line from hip to ankle
+    for side in ("left", "right"):
+        hip, knee, ankle = (joint(f"{side}_{name}") for name in ("hip", "knee", "ankle"))
+        forward = np.cross(across, hip - ankle)
+        forward = forward / np.maximum(np.linalg.norm(forward, axis=-1, keepdims=True), 1e-9)
+        ahead += float(((knee - (hip + ankle) / 2) * forward).sum(-1).mean())
+    if ahead < -0.01:  # straight legs are near 0
+        raise ValueError(
+            f"clip {motion.name}: the knees bend backwards; are left and right, or the axes, "
+            "exchanged in the joint mapping?"
+        )

@@ -1,0 +1,140 @@
+"""Cameras that film a motion as Human3.6M's filmed theirs: four fixed ones, or random ones."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from prpose.camera import Array, Camera, distort, look_at
+from prpose.data.human36m import SPLITS, cameras
+
+FRAME = 0.95
+"""Joints stay within this share of the half width and height of a fixed camera's image."""
+
+FARTHEST = 8.0
+"""Times Human3.6M's distance: a clip that needs more is not one person's."""
+
+
+def fixed_cameras(poses_world: Array, yaw: float) -> tuple[Camera, ...]:
+    """Four cameras around a clip, with the person in every frame of each.
+
+    Intrinsics and lens distortion are those of Human3.6M's four cameras; they stand where those
+    do on average over subjects, turned by ``yaw`` as a whole, and look at the middle of the space
+    that the person moves in. Where that space is too large they stand further away.
+
+    Args:
+        poses_world: (T, 17, 3) metres, z up.
+        yaw: radians.
+
+    Raises:
+        ValueError: if no distance is far enough.
+    """
+    low, high = poses_world.min(axis=(0, 1)), poses_world.max(axis=(0, 1))
+    middle = (low + high) / 2
+    turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
+    found = []
+    for index, intrinsic in enumerate(cameras("S1")):
+        place = np.mean([cameras(subject)[index].position_m for subject in SUBJECTS], axis=0)
+        for scale in np.arange(1, FARTHEST, 0.05):
+            position = np.array([*(middle[:2] + turn @ place[:2] * scale), place[2]])
+            camera = _placed(intrinsic, position, middle)
+            if in_frame(camera, poses_world):
+                found.append(camera)
+                break
+        else:
+            raise ValueError(f"no camera sees all of a space from {low} to {high} metres")
+    return tuple(found)
+
+
+SUBJECTS = (*SPLITS["train"], *SPLITS["test"])
+
+
+def _placed(intrinsic: Camera, position: Array, target: Array) -> Camera:
+    return replace(
+        intrinsic,
+        orientation=quaternion(look_at(position, target)),
+        position_m=(float(position[0]), float(position[1]), float(position[2])),
+    )
+
+
+def in_frame(camera: Camera, poses_world: Array) -> bool:
+    """Whether all points (*, 3) lie in front of the camera and well inside its image."""
+    points = camera.world_to_camera(poses_world)
+    slope = np.abs(points[..., :2]).max(-1) / np.maximum(points[..., 2], 1e-9)
+    if points[..., 2].min() <= 0.5 or slope.max() > 0.6:  # beyond, the lens polynomial folds back
+        return False
+    size = np.array([camera.width, camera.height])
+    return bool((np.abs(camera.project(points) / size * 2 - 1) <= FRAME).all())
+
+
+def quaternion(rotation: Array) -> tuple[float, float, float, float]:
+    """Unit quaternion (w, x, y, z) of a rotation matrix (3, 3)."""
+    # The largest of the four squares is divided by, so that nothing small is.
+    trace = np.trace(rotation)
+    squares = np.array([trace, *np.diag(rotation)])
+    i = int(np.argmax(squares))
+    q = np.empty(4)
+    if i == 0:
+        q[0] = 1 + trace
+        q[1:] = [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0],
+                 rotation[1, 0] - rotation[0, 1]]  # fmt: skip
+    else:
+        a = i - 1
+        b, c = (a + 1) % 3, (a + 2) % 3
+        q[0] = rotation[c, b] - rotation[b, c]
+        q[1 + a] = 1 + rotation[a, a] - rotation[b, b] - rotation[c, c]
+        q[1 + b] = rotation[a, b] + rotation[b, a]
+        q[1 + c] = rotation[a, c] + rotation[c, a]
+    q /= np.linalg.norm(q)
+    w, x, y, z = (float(value) for value in (q if q[0] >= 0 else -q))
+    return w, x, y, z
+
+
+@dataclass(frozen=True)
+class RandomCameras:
+    """A camera per window, like Human3.6M's but anywhere around the person.
+
+    Args:
+        distance_m, height_m: ranges, uniform; height above the ground.
+        offset: how far from the middle of the image the pelvis may be, in half image widths.
+        roll_deg: standard deviation.
+        zoom: standard deviation of the logarithm of the focal length's change.
+    """
+
+    distance_m: tuple[float, float] = (3.5, 9.0)
+    height_m: tuple[float, float] = (1.0, 2.2)
+    offset: float = 0.45
+    roll_deg: float = 1.0
+    zoom: float = 0.02
+
+    def film(self, poses_world: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Windows (N, F, J, 3) in the world, seen by a new camera each.
+
+        Returns:
+            poses_cam (N, F, J, 3), metres, camera axes; keypoints_px (N, F, J, 2); image sizes
+            (N, 2), width and height.
+        """
+        N, F = poses_world.shape[:2]
+        pelvis = poses_world[:, F // 2, 0]
+        angle = rng.uniform(0, 2 * np.pi, N)
+        distance = rng.uniform(*self.distance_m, size=(N, 1))
+        position = pelvis + distance * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1)
+        position[:, 2] = rng.uniform(*self.height_m, size=N)
+        which = rng.integers(4, size=N)
+        intrinsics = cameras("S1")
+        focal = np.array([camera.focal_px for camera in intrinsics])[which]
+        center = np.array([camera.center_px for camera in intrinsics])[which]
+        radial = np.array([camera.radial for camera in intrinsics])[which]
+        tangential = np.array([camera.tangential for camera in intrinsics])[which]
+        size = np.array([(camera.width, camera.height) for camera in intrinsics])[which]
+        focal = focal * np.exp(self.zoom * rng.standard_normal((N, 1)))
+        roll = np.deg2rad(self.roll_deg) * rng.standard_normal(N)
+        rotation = look_at(position, pelvis, roll)
+        # Off the optical axis by turning the camera, not by shifting the picture.
+        aside = rng.uniform(-self.offset, self.offset, (N, 2)) * size / 2 / focal
+        target = pelvis + distance * np.einsum("nij,nj->ni", rotation[..., :2], aside)
+        rotation = look_at(position, target, roll)
+        poses_cam = np.einsum("nftk,nkj->nftj", poses_world - position[:, None, None], rotation)
+        xy = poses_cam[..., :2] / np.maximum(poses_cam[..., 2:], 0.1)
+        along = (slice(None), None, None)
+        distorted = distort(np.clip(xy, -0.6, 0.6), radial[along], tangential[along])
+        return poses_cam, distorted * focal[along] + center[along], size
