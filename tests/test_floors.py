@@ -8,7 +8,7 @@ FLOORS = [
     {"atomic", "camera", "metrics", "nets", "skeleton", "tables"},
     {"lifter", "noise", "unpickle"},
     {"hypotheses", "data"},
-    {"weights", "evaluation", "training"},
+    {"weights", "evaluation", "training", "draw"},
     {"__init__"},
     {"cli"},
     {"main"},

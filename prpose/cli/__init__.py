@@ -7,14 +7,22 @@ from typing import Any
 import tyro
 
 import prpose
-from prpose.cli.data import prepare_3dhp, prepare_h36m
+from prpose.cli.data import inspect, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
 from prpose.cli.evaluate import evaluate
 
 Tree = dict[str, Any]
 
 COMMANDS: Tree = {
     "evaluate": evaluate,
-    "data": {"prepare": {"h36m": prepare_h36m, "3dhp": prepare_3dhp}},
+    "data": {
+        "prepare": {
+            "h36m": prepare_h36m,
+            "3dhp": prepare_3dhp,
+            "cmu": prepare_cmu,
+            "mocap": prepare_mocap,
+        },
+        "inspect": inspect,
+    },
 }
 
 

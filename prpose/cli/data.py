@@ -1,12 +1,24 @@
-"""prpose data prepare: the field's npz files from the licensed originals."""
+"""prpose data: making data sets of originals, and looking at them."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from rich.console import Console
+from rich.table import Table
 
+from prpose.atomic import check_output, replacing
+from prpose.cli.progress import progress
+from prpose.data import DATASETS, Clip, data_set, load_clips
+from prpose.data.prepare_cmu17 import ACKNOWLEDGEMENT, from_cmu
+from prpose.data.prepare_cmu17 import clips as cmu17_clips
 from prpose.data.prepare_human36m import from_cdf as human36m_from_cdf
+from prpose.data.prepare_mocap import Report, build, from_folder
 from prpose.data.prepare_mpi_inf_3dhp import from_original as mpi_inf_3dhp_from_original
+from prpose.draw import draw_samples
+from prpose.evaluation import action_of
 
 Overwrite = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -44,6 +56,119 @@ def prepare_3dhp(
         overwrite: replace files that exist.
     """
     _report(mpi_inf_3dhp_from_original(from_original, root, overwrite, annotation), root)
+
+
+def prepare_cmu(
+    from_: Annotated[Path, tyro.conf.arg(name="from")],
+    root: Path = Path("dataset"),
+    overwrite: Overwrite = False,
+) -> None:
+    """cmu17, the free benchmark, from the CMU motion capture database.
+
+    Args:
+        from_: folder with the clips as ASF/AMC (as CMU has them) and BVH.
+        root: existing folder that data_cmu17.npz goes to.
+        overwrite: replace the file if it exists.
+    """
+    with progress("clips", len(cmu17_clips())) as advance:
+        report = from_cmu(from_, root, overwrite, advance)
+    _report_benchmark(report)
+    print(ACKNOWLEDGEMENT)
+
+
+def prepare_mocap(
+    folder: tyro.conf.Positional[Path],
+    format: Literal["bvh", "asf", "c3d", "npz"],
+    joints: Path,
+    name: str = "mocap",
+    root: Path = Path("dataset"),
+    val: str = "",
+    test: str = "",
+    overwrite: Overwrite = False,
+) -> None:
+    """A benchmark like cmu17 from motion capture of your own.
+
+    Args:
+        folder: with the files, at any depth; clips.csv in it (file, subject, action, split) says
+            what they are, or else their names do (subject_action).
+        format: of the files.
+        joints: which of their points make which joint, as TOML; docs/data.md describes it.
+        name: of the benchmark: data_NAME.npz.
+        root: existing folder that the file goes to.
+        val: subjects for validation, with commas between.
+        test: subjects for testing; all are, if neither is given.
+        overwrite: replace the file if it exists.
+    """
+    if name in DATASETS or not re.fullmatch(r"\w[\w-]*", name):
+        raise ValueError(f"expected a --name of letters and digits that is free, got {name!r}")
+    sources = from_folder(folder, format, joints, _words(val), _words(test))
+    with progress("clips", len(sources)) as advance:
+        report = build(name, sources, root, overwrite, on_clip=advance)
+    _report_benchmark(report)
+
+
+def inspect(
+    name: tyro.conf.Positional[str],
+    root: Path = Path("dataset"),
+    keypoints: str | None = None,
+    picture: Path | None = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Counts of a data set by split, subject and action, and a picture of some of its poses.
+
+    Args:
+        name: h36m, 3dhp, cmu17, walkers, or the name of a benchmark of your own.
+        root: folder with the npz files; walkers need none.
+        keypoints: which 2D; the data set's usual one if not given.
+        picture: PNG to draw samples to (needs the extra "plot").
+        overwrite: replace the picture if it exists.
+    """
+    if picture is not None:
+        check_output(picture, overwrite)
+    dataset = data_set(name, root)
+    console, clips = Console(), []
+    for split in dataset.splits:
+        in_split = load_clips(name, root, split, keypoints)
+        console.print(_counts(name, split, in_split))
+        clips += in_split
+    if picture is not None:
+        with replacing(picture) as temporary:
+            draw_samples(clips, temporary)
+        print(f"written: {picture}")
+
+
+def _counts(name: str, split: str, clips: Sequence[Clip]) -> Table:
+    """Subjects and actions of a split: motions, clips (one per camera), frames."""
+    title = f"{name} {split}: {len(clips):,} clips, {sum(map(len, clips)):,} frames"
+    table = Table(title=title, title_justify="left")
+    for column in ("subject", "action"):
+        table.add_column(column, no_wrap=True)
+    for column in ("clips", "frames"):
+        table.add_column(column, justify="right")
+    groups: dict[tuple[str, str], list[Clip]] = {}
+    for clip in clips:
+        groups.setdefault((clip.subject, action_of(clip)), []).append(clip)
+    for (subject, action), group in sorted(groups.items()):
+        table.add_row(subject, action, f"{len(group):,}", f"{sum(map(len, group)):,}")
+    return table
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+def _report_benchmark(report: Report) -> None:
+    for split, clips in report.clips.items():
+        print(f"{split:5s} {clips:4d} clips {report.frames[split]:7,} frames")
+    if report.dropped:
+        dropped = ", ".join(f"{clip} {frames}" for clip, frames in report.dropped.items())
+        print(f"dropped frames of the recordings (frozen, jumping, or unseen): {dropped}")
+    if report.missing:
+        print(
+            f"INCOMPLETE: {len(report.missing)} clips of the benchmark were not found, so that "
+            f"results are not comparable: {', '.join(report.missing)}"
+        )
+    print(f"written: {report.path} (inputs {report.inputs_sha256})")
 
 
 def _report(counts: dict[str, int], root: Path) -> None:
