@@ -39,6 +39,8 @@ from prpose.training import fit, published_rates
 from prpose.training.variance import error_targets
 from prpose.weights import VARIANCE_PREFIX, load_published
 
+MOST = 2**31 - 1
+"""Of counts on the command line."""
 UNUSED_BY_THE_RELEASE = (
     *("--out_all", "--drop", "--stride", "--lr_min", "--min_lr", "--crop_uv"),
     *("--data_augmentation", "--test_augmentation", "--reverse_augmentation"),
@@ -82,8 +84,8 @@ def main(argv: Sequence[str] | None = None, draw: Draw | None = None) -> None:
     look_up(args.dataset, RELEASED_ACTIONS, "data set")
     look_up(args.shhpe_model, LIFTERS, "lifter")
     for name in ("sample_nums", "batch_size", "nepoch", "large_decay_epoch"):
-        if getattr(args, name) < 1:
-            raise ValueError(f"expected --{name} >= 1, got {getattr(args, name)}")
+        if not 1 <= getattr(args, name) <= MOST:
+            raise ValueError(f"expected --{name} from 1 to {MOST:,}, got {getattr(args, name)}")
     for name in ("lr", "lr_decay", "lr_decay_large"):
         if not 0 < getattr(args, name) < float("inf"):
             raise ValueError(f"expected --{name} > 0, got {getattr(args, name)}")
@@ -92,6 +94,8 @@ def main(argv: Sequence[str] | None = None, draw: Draw | None = None) -> None:
     device = released_device(args.gpu)
     torch.manual_seed(args.seed)
     if args.train:
+        if args.batch_size < 2:
+            raise ValueError(f"expected --batch_size >= 2 with --train, got {args.batch_size}")
         if args.nepoch < 2:
             raise ValueError(f"expected --nepoch >= 2 (n runs n - 1 epochs), got {args.nepoch}")
         train(args, device)
@@ -169,6 +173,8 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
     lifter = load_published(args.shhpe_model, f"ckpt/shhpe_model_{args.shhpe_model}.pth")
     windows = load_windows(args, "train")
     folder = Path(args.save_ckpt_path)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: expected a folder for --save_ckpt_path, got a file")
     folder.mkdir(parents=True, exist_ok=True)
     with progress("targets", len(windows)) as advance:
         targets = error_targets(lifter.to(device), windows, args.batch_size, device, advance)

@@ -15,7 +15,7 @@ def check_output(path: str | Path, overwrite: bool) -> Path:
             file (a device, say), or if its folder does not exist or cannot be written to.
     """
     path = Path(path)
-    folder = path.resolve().parent
+    folder = _resolved(path).parent
     if path.is_dir() or not folder.is_dir():
         raise ValueError(f"{path}: expected a file name in an existing folder")
     if path.exists() and not path.is_file():
@@ -36,10 +36,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises:
         ValueError: if ``path`` is neither a file nor free.
     """
-    path = Path(path).resolve()
+    path = _resolved(Path(path))
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: expected a file, got a folder, device, pipe or socket")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".prpose-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -48,6 +48,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself
+        raise ValueError(f"{path}: expected a file name, got a link that leads nowhere") from None
 
 
 def _umask() -> int:

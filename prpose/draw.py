@@ -53,7 +53,7 @@ def draw_samples(clips: Sequence[Clip], path: Path, samples: int = 6) -> None:
 
 
 def draw_image(axis: Any, clip: Clip, frame: int) -> None:
-    """The image of a clip's frame: bones of the truth, and the 2D keypoints on top."""
+    """The person in a clip's frame, pixels: bones of the truth, and the 2D keypoints on top."""
     camera, found = clip.camera, clip.keypoints_px[frame]
     calibrated = camera.focal_px is not None
     bones = camera.project(clip.poses_cam[frame].astype(np.float64)) if calibrated else found
@@ -64,7 +64,10 @@ def draw_image(axis: Any, clip: Clip, frame: int) -> None:
     for joint, colour in enumerate(colours):
         face = "none" if hidden[joint] else colour
         axis.plot(*found[joint], "o", color=colour, markerfacecolor=face, markersize=4)
-    axis.set(xlim=(0, camera.width), ylim=(camera.height, 0), xticks=[], yticks=[], aspect="equal")
+    low, high = bones.min(axis=0), bones.max(axis=0)
+    half, (x, y) = 0.65 * (high - low).max(), (low + high) / 2
+    axis.set(xlim=(x - half, x + half), ylim=(y + half, y - half), aspect="equal")
+    axis.tick_params(labelsize=6)
     hide = f", {int(hidden.sum())} hidden" if clip.hidden is not None else ""
     axis.set_title(
         f"{clip.subject} {clip.action}\ncamera {clip.camera_index}, frame {frame}{hide}", fontsize=8

@@ -7,6 +7,7 @@ arrays with stand for classes of our own, and nothing is ever written to an obje
 """
 
 import io
+import math
 import pickle
 import pickletools
 import re
@@ -18,6 +19,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+LARGEST = 8 * 2**30
+"""Bytes of an entry, unpacked: more than any file of the field, less than brings a machine down."""
+
 
 def read_npz(path: str | Path, key: str) -> Any:
     """One entry of an npz file; a pickled 0-d object array is unwrapped.
@@ -28,7 +32,7 @@ def read_npz(path: str | Path, key: str) -> Any:
     """
     data = _entries(path, key).get(key)
     if data is None:
-        names = ", ".join(sorted(entry_names(path))) or "nothing"
+        names = ", ".join(map(repr, sorted(entry_names(path)))) or "nothing"
         raise ValueError(f"{path}: no entry {key!r}; the file holds {names}")
     try:
         return _read_npy(data)
@@ -48,6 +52,9 @@ def _entries(path: str | Path, wanted: str | None = None) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".npy")]
+            for name in names:
+                if name[:-4] == wanted and archive.getinfo(name).file_size > LARGEST:
+                    raise ValueError(f"entry {wanted!r} is larger than {LARGEST:,} bytes")
             return {name[:-4]: archive.read(name) if name[:-4] == wanted else b"" for name in names}
     except Exception as error:  # zipfile has a dozen ways to say that a file is damaged
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
@@ -62,8 +69,11 @@ def _read_npy(data: bytes) -> Any:
         else:
             shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
         if not dtype.hasobject:
+            if math.prod(shape) * dtype.itemsize > len(data) or not dtype.itemsize:
+                raise pickle.UnpicklingError(f"expected {shape} of {dtype}, got {len(data)} bytes")
             return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
         array = _plain(_PlainDataUnpickler(stream).load(), {})
+        content = array.item() if isinstance(array, np.ndarray) and array.shape == () else array
     except pickle.UnpicklingError:
         raise
     except Exception as error:  # a damaged entry can fail in any way at all
@@ -73,7 +83,7 @@ def _read_npy(data: bytes) -> Any:
             f"expected a pickled array of shape {shape}, got {type(array).__name__} "
             f"of shape {getattr(array, 'shape', None)}"
         )
-    return array.item() if shape == () else array
+    return content
 
 
 class _Dtype:
@@ -82,7 +92,7 @@ class _Dtype:
     def __init__(self, spec: str, align: bool = False, copy: bool = True) -> None:
         if not isinstance(spec, str) or not re.fullmatch(r"[<>|=]?[?biufcSUO]\d{0,6}", spec):
             raise pickle.UnpicklingError(
-                f"refused dtype {spec!r:.80}: expected numbers, text or objects"
+                f"refused dtype {_short(spec)}: expected numbers, text or objects"
             )
         self.numpy = np.dtype(spec)
 
@@ -99,19 +109,28 @@ class _Array:
 
     def restore(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, column_major, data = state
-        order: Literal["F", "C"] = "F" if column_major else "C"
-        if _numpy(dtype).hasobject:
+        if _numpy(dtype).hasobject:  # its items come row by row, whatever the order in memory
             flat = np.empty(len(data), dtype=object)
             for i, item in enumerate(data):
                 flat[i] = item
+            self.numpy = flat.reshape(shape)
         else:
-            flat = np.frombuffer(data, _numpy(dtype)).copy()
-        self.numpy = flat.reshape(shape, order=order)
+            order: Literal["F", "C"] = "F" if column_major else "C"
+            self.numpy = _checked(np.frombuffer(data, _numpy(dtype)).reshape(shape, order=order))
 
 
 def _scalar(dtype: _Dtype, data: Any) -> Any:
     """A pickled NumPy number."""
-    return data if _numpy(dtype).hasobject else np.frombuffer(data, _numpy(dtype))[0]
+    return data if _numpy(dtype).hasobject else _checked(np.frombuffer(data, _numpy(dtype)))[0]
+
+
+def _checked(array: np.ndarray) -> np.ndarray:
+    """The array, if its text is text: code points beyond Unicode's crash what reads them."""
+    if array.dtype.kind == "U" and array.size:
+        points = np.ascontiguousarray(array).view(array.dtype.byteorder.replace("|", "=") + "u4")
+        if points.max(initial=0) > 0x10FFFF:
+            raise pickle.UnpicklingError("expected text, got code points beyond Unicode")
+    return array
 
 
 def _numpy(dtype: _Dtype) -> np.dtype[Any]:
@@ -123,7 +142,7 @@ def _numpy(dtype: _Dtype) -> np.dtype[Any]:
 def _encode(text: str, encoding: str) -> bytes:
     """What ``_codecs.encode`` does in pickles that hold bytes as text, and no more."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"expected bytes as latin1 text, got {encoding!r:.80}")
+        raise pickle.UnpicklingError(f"expected bytes as latin1 text, got {_short(encoding)}")
     return text.encode("latin1")
 
 
@@ -165,6 +184,10 @@ _INSTRUCTIONS = (
 """Run as Python's own unpickler does; DICT, SETITEM(S), REDUCE and BUILD are checked first."""
 
 
+SMALL = range(-(2**31), 2**31)
+"""Integers admitted as keys: larger ones can be chosen to collide."""
+
+
 class _PlainDataUnpickler(pickle._Unpickler):
     """Python's unpickler with few instructions, and the names NumPy pickles arrays with.
 
@@ -197,7 +220,7 @@ class _PlainDataUnpickler(pickle._Unpickler):
         if type(self.stack[-1]) is not dict:
             raise _refused("items of something that is no dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str | int | float | bytes):
+            if not isinstance(key, str | bytes) and not (type(key) is int and key in SMALL):
                 raise _refused(f"a {type(key).__name__} as a key")
             self.stack[-1][key] = value
 
@@ -225,9 +248,14 @@ class _PlainDataUnpickler(pickle._Unpickler):
         self.stack[-1].restore(state)
 
 
+def _short(value: Any) -> str:
+    """For messages: some of a text, or what it is instead; anything else may be of any size."""
+    return repr(value[:80]) if isinstance(value, str) else f"a {type(value).__name__}"
+
+
 def _refused(what: str) -> pickle.UnpicklingError:
     return pickle.UnpicklingError(
-        f"refused {what!r:.80}: expected dict, list, str, numbers and arrays only; "
+        f"refused {_short(what)}: expected dict, list, str, numbers and arrays only; "
         "nothing of it was run"
     )
 

@@ -18,6 +18,12 @@ from prpose.tables import unknown
 VARIANCE_PREFIX = "avg_"
 """``avg_htnet`` is the variance net of ``htnet``, as in the published ``avg_model_htnet.pth``."""
 
+DTYPES = (
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8),
+)
+"""Of weights; quantised, complex and Boolean ones are none of ours."""
+
 RENAMINGS = {"htnet": htnet.rename_published}
 """Networks whose parameters are not called as in their published checkpoints."""
 
@@ -37,6 +43,8 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
             tensors (nothing of it is run), and for keys, shapes or types of another network, or
             weights that are not finite.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"expected the name of a network, got {type(name).__name__}")
     if name in LIFTERS:
         net = build_lifter(name, **kw)
     elif name.removeprefix(VARIANCE_PREFIX) in VARIANCE_NETS:
@@ -95,8 +103,10 @@ def _not_tensors(state: Any) -> str:
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             return f"expected a state dict of tensors, got {type(value).__name__} under {key!r:.80}"
-        if value.layout != torch.strided:
-            return f"expected dense tensors, got {key} as {value.layout}"
+        if value.layout != torch.strided or value.is_nested or value.is_meta:
+            return f"expected dense tensors with data, got {key} on {value.device}, {value.layout}"
+        if value.dtype not in DTYPES:
+            return f"expected real numbers, got {key} as {value.dtype}"
     return ""
 
 
@@ -131,7 +141,7 @@ def mismatch(net: nn.Module, state: Mapping[str, Tensor]) -> str:
         if key in state and state[key].is_floating_point() != value.is_floating_point():
             problems.append(f"{key} is of {state[key].dtype}, expected {value.dtype}")
             break
-        if key in state and not state[key].isfinite().all():
+        if key in state and not state[key].to(value.dtype).isfinite().all():
             problems.append(f"{key} has NaN or infinity")
             break
     return "; ".join(problems)

@@ -62,6 +62,17 @@ def test_what_is_no_file_is_never_replaced(tmp_path):
     assert list(tmp_path.iterdir()) == [pipe]
 
 
+def test_links_to_themselves_and_long_names(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path / "loop", tmp_path / "loop" / "x.npz"):
+        with pytest.raises(ValueError, match="a link that leads nowhere"):
+            check_output(path, overwrite=True)
+    path = check_output(tmp_path / ("a" * 245 + ".npz"), overwrite=False)
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
 def test_a_folder_that_may_not_be_written_to_is_named_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     with pytest.raises(ValueError, match=r"out\.json: expected a folder that may be written to"):

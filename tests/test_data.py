@@ -203,8 +203,8 @@ def not_a_dict(p3, p2):
         *((setter(0, "camera", v), ("data_3d_", "action")) for v, _ in ODD_TRACKS),
         (setter(1, "whole", {"camera": 1}), ("data_2d_", "an array per camera, got dict")),
         (setter(1, "whole", 3), ("data_2d_", "an array per camera, got int")),
-        (no_actions, ("data_3d_", "no action '*'", "there are none")),
         (number_as_action, ("data_3d_", "names as text")),
+        (no_actions, ("data_3d_", "no action '*'", "there are none")),
     ],
 )
 def test_broken_files_are_named(dataset, damage, parts, tmp_path):
@@ -225,7 +225,10 @@ def test_bad_requests_are_named():
         ({"name": "h36n"}, r"unknown data set 'h36n'; did you mean h36m\?"),
         ({"split": "tests"}, r"unknown split of h36m 'tests'; did you mean test\?"),
         ({"keypoints": "sh"}, r"data_2d_h36m_sh.npz: no such file"),
-        ({"actions": ("Flying",)}, r"subject S9: no action 'Flying'; there are Walking 1"),
+        (
+            {"actions": ("Flying",)},
+            r"subject S9: no action 'Flying'; there are Walking, Directions, SittingDown$",
+        ),
         ({"actions": ("Walking", "Flying")}, "subject S9: no action 'Flying'"),
         ({"subset": 1e-6}, "leave a frame of each clip, got 1e-06 and 1, which leave none of"),
         ({"stride": 0}, "expected stride >= 1, got 0"),
@@ -263,3 +266,15 @@ def test_a_clip_checks_itself():
     ]:
         with pytest.raises(ValueError, match=rf"subject S, action 'a', camera 2: .*{message}"):
             Clip(*bad, Camera(10, 10), "S", "a", 2)
+
+
+def test_3dhp_without_cameras_is_named(tmp_path):
+    for value, message in [([], "got none"), (lambda poses: poses[0], "frames")]:
+        content = plain("data_3d_3dhp")
+        actions = content["positions_3d"]["TS3"]
+        actions["Seq1"] = value(actions["Seq1"]) if callable(value) else value
+        np.savez(tmp_path / "data_3d_3dhp.npz", **content)
+        (tmp_path / "data_2d_3dhp_gt.npz").unlink(missing_ok=True)
+        (tmp_path / "data_2d_3dhp_gt.npz").symlink_to(GOLDEN / "data/data_2d_3dhp_gt.npz")
+        with pytest.raises(ValueError, match=rf"data_3d_3dhp.*TS3.*at least one camera.*{message}"):
+            load_clips("3dhp", tmp_path, "test", "gt")

@@ -189,3 +189,18 @@ def test_scores_on_a_device_are_the_cpus(device):
     for choice, by in expected.items():
         for name, values in by.items():
             assert (ours[choice][name] - values).abs().max() < 1e-5
+
+
+def test_scores_do_not_depend_on_the_parts_that_s_comes_in(monkeypatch):
+    from prpose import evaluation
+
+    net = hypothesis_lifter("mgcn_lw", alpha=0.02)
+    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
+    names = PROTOCOLS["3dhp"].metrics
+    whole = score(net, windows, names, seeded_draw(0, 7), batch_size=5)
+    monkeypatch.setattr(evaluation, "POSES_AT_ONCE", 12)
+    parts = score(net, windows, names, seeded_draw(0, 7), batch_size=5)
+    assert set(whole) == {"single", "mean", "best", "any"}
+    for choice, by in whole.items():
+        for name, values in by.items():
+            assert (parts[choice][name] - values).abs().max() < 1e-6, (choice, name)

@@ -92,7 +92,7 @@ def test_damaged_pickles_and_missing_entries_are_named(tmp_path):
     write_pickle(tmp_path / "a.npz", pickle.dumps(np.array({"x": 1}, dtype=object))[:-4])
     with pytest.raises(ValueError, match=r"a\.npz: key: "):
         read_npz(tmp_path / "a.npz", "key")
-    with pytest.raises(ValueError, match=r"no entry 'other'; the file holds key$"):
+    with pytest.raises(ValueError, match=r"no entry 'other'; the file holds 'key'$"):
         read_npz(tmp_path / "a.npz", "other")
 
 
@@ -139,6 +139,7 @@ def test_byte_orders_and_memory_orders(tmp_path):
         "flags": np.array([True, False]),
         "empty": np.zeros((0, 17, 2), np.float32),
         "scalar": np.float32(0.5),
+        "objects": np.asfortranarray(np.array([[1, 2, 3], ["a", "b", "c"]], dtype=object)),
     }
     np.savez(tmp_path / "a.npz", key=np.array(content, dtype=object))
     read = read_npz(tmp_path / "a.npz", "key")
@@ -146,6 +147,12 @@ def test_byte_orders_and_memory_orders(tmp_path):
         assert np.array_equal(read[name], value)
         assert np.asarray(read[name]).dtype == np.asarray(value).dtype
         assert np.shape(read[name]) == np.shape(value)
+
+
+def test_column_major_objects_keep_their_places(tmp_path):
+    objects = np.asfortranarray(np.array([[1, 2, 3], ["a", "b", "c"]], dtype=object))
+    np.savez(tmp_path / "a.npz", key=objects)
+    assert read_npz(tmp_path / "a.npz", "key").tolist() == objects.tolist()
 
 
 def test_a_pickle_that_contains_itself_is_refused(tmp_path):
@@ -185,6 +192,13 @@ SHARED = b"]" + b"".join(b"q" + bytes([i]) + b"](h" + bytes([i]) * 1 + b"h" + by
                      id="number without a dtype"),
         pytest.param(b"c\x1b[31mos\nsystem\n.", r"refused '\\x1b\[31mos", id="terminal codes"),
         pytest.param(b"\xff.", "damaged entry", id="unknown instruction"),
+        pytest.param(b"\x80\x04cnumpy\ndtype\nX\x01\0\0\0a" + b"q\x01h\x01\x86" * 100
+                     + b"\x85R.", "refused dtype a tuple", id="dtype of 2^100 parts"),
+        pytest.param(b"\x80\x04c_codecs\nencode\nX\x01\0\0\0aX\x01\0\0\0a"
+                     + b"q\x01h\x01\x86" * 100 + b"\x86R.", "got a tuple", id="encoding of 2^100"),
+        pytest.param(b"}(" + b"".join(b"L%dL\nN" % (k * (2**61 - 1)) for k in range(9)) + b"u.",
+                     "a int as a key", id="colliding keys"),
+        pytest.param(b"}(G\x3f\xf0\0\0\0\0\0\0Nu.", "a float as a key", id="float key"),
         pytest.param(SHARED + b".", "expected a pickled array", id="shared 2^200 times"),
     ],
 )  # fmt: skip
@@ -192,6 +206,30 @@ def test_what_no_honest_file_holds_is_refused_and_crashes_nothing(payload, messa
     write_pickle(tmp_path / "a.npz", payload)
     with pytest.raises(ValueError, match=r"a\.npz: key: .*" + message):
         read_npz(tmp_path / "a.npz", "key")
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xff\xff", b"\x00\x00\x11\x00"])
+def test_text_beyond_unicode_is_refused(data, tmp_path):
+    for content in (Forged(None, (1, (1,), np.dtype("<U1"), False, data)),
+                    np.frombuffer(data, "<U1")):  # fmt: skip
+        write_pickle(tmp_path / "a.npz", pickle.dumps(content, 4))
+        with pytest.raises(ValueError, match="code points beyond Unicode"):
+            read_npz(tmp_path / "a.npz", "key")
+
+
+def test_sizes_that_a_file_only_claims_are_refused(tmp_path, monkeypatch):
+    for descr in ("|S0", "<f8"):
+        stream = io.BytesIO()
+        header = {"descr": descr, "fortran_order": False, "shape": (10**12,)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+            archive.writestr("key.npy", stream.getvalue())
+        with pytest.raises(ValueError, match=r"a\.npz: key: expected \(1000000000000,\)"):
+            read_npz(tmp_path / "a.npz", "key")
+    monkeypatch.setattr("prpose.unpickle.LARGEST", 1000)
+    np.savez_compressed(tmp_path / "b.npz", key=np.zeros(10_000))
+    with pytest.raises(ValueError, match="entry 'key' is larger than 1,000 bytes"):
+        read_npz(tmp_path / "b.npz", "key")
 
 
 def test_a_huge_memo_index_takes_no_memory(tmp_path):

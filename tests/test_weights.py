@@ -50,9 +50,19 @@ def test_missing_extra_and_misshapen_keys_are_named():
     ("value", "message"),
     [
         (torch.zeros(3, dtype=torch.int64), "gconv_output.bias is of torch.int64, expected"),
-        (torch.zeros(3, dtype=torch.complex64), "is of torch.complex64, expected torch.float32"),
+        (torch.zeros(3, dtype=torch.complex64), "real numbers, got .* as torch.complex64"),
+        (torch.zeros(3, dtype=torch.bool), "real numbers, got .* as torch.bool"),
+        (torch.zeros(3).to(torch.float8_e4m3fn), "real numbers, got .* as torch.float8_e4m3fn"),
+        (torch.full((3,), 1e300, dtype=torch.float64), "gconv_output.bias has NaN or infinity"),
+        (
+            torch.zeros(3, device="meta"),
+            "with data, got gconv_output.bias on meta",
+        ),
         (torch.tensor([0, 1, float("nan")]), "gconv_output.bias has NaN or infinity"),
-        (torch.zeros(3).to_sparse(), "expected dense tensors, got gconv_output.bias as"),
+        (
+            torch.zeros(3).to_sparse(),
+            "expected dense tensors with data, got gconv_output.bias",
+        ),
         (torch.zeros(3).numpy(), "got ndarray under 'gconv_output.bias'"),
         (None, "got NoneType under 'gconv_output.bias'"),
     ],
@@ -80,6 +90,8 @@ def test_two_parameters_with_one_name_are_refused():
 def test_what_is_neither_path_nor_state_dict_is_refused(source):
     with pytest.raises(ValueError, match=r"expected a (path or a )?state dict"):
         load_published("mgcn_lw", source)
+    with pytest.raises(ValueError, match="expected the name of a network, got int"):
+        load_published(3, rule_state("mgcn_lw"))
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])

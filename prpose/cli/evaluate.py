@@ -78,11 +78,9 @@ def evaluate(
     """
     settings: dict[str, Any] = dict(locals())
     protocol = PROTOCOLS.get(dataset, MOCAP)
-    data_set(dataset, root)
-    if stride < 1:
-        raise ValueError(f"expected --stride >= 1, got {stride}")
-    if batch_size < 1:
-        raise ValueError(f"expected --batch-size >= 1, got {batch_size}")
+    for flag, value in (("stride", stride), ("batch-size", batch_size)):
+        if not 1 <= value < 2**31:
+            raise ValueError(f"expected --{flag} from 1 to 2^31 - 1, got {value}")
     if json is not None:
         check_output(json, overwrite)
     settings["alpha"] = alpha = protocol.alpha if alpha is None else alpha
@@ -101,7 +99,6 @@ def evaluate(
     show(rows, average, protocol, hypotheses)
     if json is not None:
         write(json, report(rows, average, settings, sha256))
-        print(f"written: {json}")
 
 
 def show(rows: list[Row], average: Row, protocol: Protocol, S: int) -> None:
@@ -154,7 +151,8 @@ def checksum(path: Path) -> str:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Writes JSON, whole or not at all."""
+    """Writes JSON, whole or not at all, and says so."""
     with replacing(path) as temporary:
         text = json_format.dumps(content, indent=1, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+    print(f"written: {path}")

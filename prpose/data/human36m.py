@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from prpose.camera import Camera
+from prpose.data.arrays import finite_float32
 from prpose.data.clip import Clip
 from prpose.data.release_files import Selection, read_entries
 from prpose.skeleton import H36M_17
@@ -47,7 +48,7 @@ def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[C
             clips.append(
                 Clip(
                     track[frames],
-                    poses[frames].astype(np.float32),
+                    finite_float32(poses[frames], f"{path_3d}: subject {entry.subject}", "3D"),
                     camera,
                     entry.subject,
                     entry.action,

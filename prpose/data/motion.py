@@ -59,9 +59,11 @@ class Cleaning:
 
     def keep(self, poses: Array, fps: float) -> Array:
         """Which frames of (T, J, 3) are good, (T,) bool; frames with NaN are not."""
-        seen = np.isfinite(poses).all(axis=(1, 2))
-        step = np.linalg.norm(np.diff(poses, axis=0), axis=-1).max(axis=1, initial=0)  # (T - 1,)
+        seen = np.asarray(np.isfinite(poses).all(axis=(1, 2)))
         bad: Array = np.logical_not(seen)
+        known = np.where(seen[:, None, None], poses, 0)
+        step = np.linalg.norm(np.diff(known, axis=0), axis=-1).max(axis=1, initial=0)  # (T - 1,)
+        step[bad[1:] | bad[:-1]] = self.frozen_m + 1e-9  # neither frozen nor a jump
         # Of a run of repeated poses the first is good, unless the whole run is to go.
         for start, stop in runs(step <= self.frozen_m):
             if stop - start >= self.frozen_s * fps:

@@ -52,7 +52,8 @@ class Selection:
         known = dict.fromkeys(actions)
         for word in self.actions:
             if not any(_matches(action, word) for action in known):
-                raise ValueError(f"{where}: no action {word!r}; there are {_listed(known)}")
+                words = dict.fromkeys(action.split(" ")[0] for action in known)
+                raise ValueError(f"{where}: no action {word!r}; there are {_listed(words)}")
 
     def frames(self, T: int) -> slice:
         """The frames to take of a clip of T; ``ValueError`` if none is left."""
@@ -99,8 +100,13 @@ class Entry:
         return tracks
 
     def poses_per_camera(self) -> list[Any]:
-        """3D per camera, for data sets that hold it so; ``ValueError`` if it is no list."""
-        return per_camera(self.poses, self._where(self.path_3d))
+        """3D per camera, for data sets that hold it so; ``ValueError`` if it is no list of some."""
+        where = self._where(self.path_3d)
+        poses = per_camera(self.poses, where)
+        if not poses or np.ndim(poses[0]) == 2:
+            got = f"{len(poses)} frames" if poses else "none"
+            raise ValueError(f"{where}: expected 3D of at least one camera, got {got}")
+        return poses
 
     def check_poses(self, poses: Any, J: int, camera: int | None = None) -> Array:
         """3D as (T, J, 3) float32; ``ValueError`` as of :func:`coordinates`."""

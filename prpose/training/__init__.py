@@ -1,5 +1,6 @@
 """Training: the loop, and the published schedule."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -47,10 +48,15 @@ def fit(
         on_epoch: told the epoch, from 1, and (items, loss) of its steps; the place to save.
 
     Raises:
-        ValueError: if there are not as many targets as items.
+        ValueError: if there are not as many targets as items; for a batch size or rates that train
+            nothing; and when the loss is not finite any more, before ``on_epoch`` could save that.
     """
     if len(targets) != len(windows):
         raise ValueError(f"expected {len(windows)} targets, one per item, got {len(targets)}")
+    if batch_size < 2 < len(windows) or not all(0 < rate < float("inf") for rate in rates):
+        raise ValueError(
+            f"expected a batch size >= 2 and finite rates > 0, got {batch_size} and {rates[:3]} ..."
+        )
     optimiser = torch.optim.Adam(net.parameters(), lr=rates[0] if rates else 0.0, amsgrad=True)
     for epoch, rate in enumerate(rates, start=1):
         for group in optimiser.param_groups:
@@ -64,6 +70,10 @@ def fit(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+            if not math.isfinite(loss.item()):
+                raise ValueError(
+                    f"the loss is {loss.item()} in epoch {epoch}: is the learning rate too high?"
+                )
             steps.append((len(indices), loss.item()))
             on_batch(*steps[-1])
         on_epoch(epoch, steps)

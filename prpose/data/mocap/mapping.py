@@ -70,10 +70,12 @@ class JointMapping:
                 f"no point {', '.join(missing)}; the recording has {', '.join(recording.names)}"
             )
         world = self._to_world(recording.positions)
-        matrix = np.array([[w.get(name, 0.0) for name in recording.names] for w in self.joints])
-        used = (matrix != 0).any(axis=0)  # a NaN of no weight must not count
-        poses = np.einsum("jp,tpc->tjc", matrix[:, used], world[:, used])
-        feet = [recording.names.index(name) for name in self.floor]
+        index = {name: i for i, name in enumerate(recording.names)}
+        poses = np.stack(
+            [sum(w * world[:, index[name]] for name, w in each.items()) for each in self.joints],
+            axis=1,
+        )
+        feet = [index[name] for name in self.floor]
         heights = world[:, feet, 2] if feet else poses[:, H36M_17.subset(ANKLES), 2]
         lowest = np.nanpercentile(heights.min(axis=1), 5)
         poses[..., 2] += self.clearance_m - lowest
@@ -125,8 +127,9 @@ def _mapping(content: dict[str, Any]) -> JointMapping:
     if up not in ("x", "y", "z"):
         raise ValueError(f'expected up = "x", "y" or "z", got {up!r}')
     floor = content.get("floor", {"points": [], "clearance_m": JointMapping.clearance_m})
+    floor = floor if isinstance(floor, dict) else {}
     points, clearance = floor.get("points"), floor.get("clearance_m")
-    if not _are_names(points, 0) or not isinstance(clearance, int | float):
+    if points is None or not _are_names(points, 0) or not isinstance(clearance, int | float):
         raise ValueError("expected [floor] with points = [names] and clearance_m = a number")
     return JointMapping(
         joints=tuple(_weights(name, joints[name]) for name in H36M_17.names),

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from prpose.data.mocap import Recording
+from prpose.data.mocap.mapping import SHIPPED, read_mapping
+from prpose.skeleton import H36M_17
+
+ONE_TO_ONE = "\n".join(f'{name} = ["{name}"]' for name in H36M_17.names)
+HEAD = 'metres_per_unit = 0.001\nup = "y"\n'
+
+
+def mapping(tmp_path, text=HEAD + "[joints]\n" + ONE_TO_ONE):
+    path = tmp_path / "joints.toml"
+    path.write_text(text)
+    return read_mapping(path)
+
+
+def recording(positions=None):
+    if positions is None:
+        positions = np.random.default_rng(0).uniform(100, 2000, (40, 17, 3))
+    return Recording(H36M_17.names, positions, 100.0)
+
+
+@pytest.mark.parametrize(("up", "order"), [("x", (1, 2, 0)), ("y", (2, 0, 1)), ("z", (0, 1, 2))])
+def test_axes_units_and_ground(up, order, tmp_path):
+    text = HEAD.replace('"y"', f'"{up}"') + "[joints]\n" + ONE_TO_ONE
+    source = recording()
+    poses = mapping(tmp_path, text).poses(source)
+    expected = source.positions[..., list(order)] / 1000
+    assert np.allclose(poses[..., :2], expected[..., :2])
+    offset = poses[..., 2] - expected[..., 2]
+    assert np.ptp(offset) < 1e-9  # all of the body is lifted alike
+    lowest = poses[:, [3, 6], 2].min(axis=1)
+    assert np.percentile(lowest, 5) == pytest.approx(0.08)  # an ankle at rest
+    assert np.linalg.det(np.eye(3)[list(order)]) == pytest.approx(1)  # no mirror
+
+
+def test_left_handed_files_are_mirrored_back(tmp_path):
+    source = recording()
+    right = mapping(tmp_path).poses(source)
+    left = mapping(tmp_path, HEAD + "left_handed = true\n[joints]\n" + ONE_TO_ONE).poses(source)
+    assert np.allclose(left * [-1, 1, 1], right)
+
+
+def test_means_weights_and_floor(tmp_path):
+    text = (
+        HEAD
+        + "[joints]\n"
+        + ONE_TO_ONE.replace('pelvis = ["pelvis"]', 'pelvis = ["left_hip", "right_hip"]').replace(
+            'neck = ["neck"]', "neck = { thorax = 0.25, head = 0.75 }"
+        )
+    )
+    text += '\n[floor]\npoints = ["left_knee"]\nclearance_m = 0.4\n'
+    source = recording()
+    poses = mapping(tmp_path, text).poses(source)
+    assert np.allclose(poses[:, 0], (poses[:, 1] + poses[:, 4]) / 2)
+    assert np.allclose(poses[:, 9], 0.25 * poses[:, 8] + 0.75 * poses[:, 10])
+    assert np.percentile(poses[:, 5, 2], 5) == pytest.approx(0.4)
+
+
+def test_unseen_markers_touch_only_their_joints(tmp_path):
+    positions = recording().positions.copy()
+    positions[3, 16] = np.nan
+    poses = mapping(tmp_path).poses(recording(positions))
+    assert np.isnan(poses[3, 16]).all()
+    assert np.isnan(poses).sum() == 3
+
+
+@pytest.mark.parametrize("name", ["cmu_asf", "cmu_bvh"])
+def test_shipped_mappings(name):
+    shipped = read_mapping(SHIPPED / f"{name}.toml")
+    assert len(shipped.joints) == 17
+    assert all(abs(sum(weights.values()) - 1) < 1e-9 for weights in shipped.joints)
+    for j, weights in enumerate(shipped.joints):
+        side = H36M_17.names[j][0]
+        for point in weights:
+            if side in "lr" and H36M_17.names[j].startswith(("left_", "right_")):
+                assert point[0].lower() == side
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.replace('head = ["head"]\n', ""), "missing: head, unknown: none"),
+        (lambda t: t + "\ntail = ['tail']", "missing: none, unknown: tail"),
+        (lambda t: t.replace('["head"]', "[]"), "expected head as names"),
+        (lambda t: t.replace('["head"]', "{ head = 0.6 }"), "weights that sum to 1"),
+        (lambda t: t.replace('["head"]', "3"), "expected head as names"),
+        (lambda t: t.replace('"y"', '"up"'), 'expected up = "x", "y" or "z"'),
+        (lambda t: t.replace("0.001", "0"), "expected metres_per_unit > 0"),
+        (lambda t: t.replace("0.001", '"mm"'), "expected metres_per_unit > 0"),
+        (lambda t: "units = 3\n" + t, "unknown entries units"),
+        (lambda t: t + '\n[floor]\npoints = "toe"', r"expected \[floor\] with points"),
+        (lambda t: t + "\n[floor]\nfloor = 3", r"expected \[floor\] with points"),
+        (lambda t: "floor = 3\n" + t, r"expected \[floor\] with points"),
+        (lambda t: "joints = 3\n", "missing: head"),
+        (lambda t: "]", "not a TOML file"),
+    ],
+)
+def test_broken_mappings_are_named(change, message, tmp_path):
+    with pytest.raises(ValueError, match=rf"joints\.toml: .*{message}"):
+        mapping(tmp_path, change(HEAD + "[joints]\n" + ONE_TO_ONE))
+
+
+def test_points_that_are_not_there_are_named(tmp_path):
+    source = Recording(("a", "b"), np.zeros((2, 2, 3)), 30.0)
+    with pytest.raises(ValueError, match=r"no point head, left_ankle.* the recording has a, b"):
+        mapping(tmp_path).poses(source)
+    with pytest.raises(ValueError, match=r"none\.toml: no such file"):
+        read_mapping(tmp_path / "none.toml")

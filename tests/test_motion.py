@@ -1,0 +1,109 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from prpose.data.motion import Cleaning, Motion, check_sides, clean, resample
+from prpose.data.walkers import MOVES, walker
+
+
+def walking(T=480):
+    """Smooth and never still, 120 fps."""
+    rng = np.random.default_rng(0)
+    phases = rng.uniform(0, 6, (17, 3))
+    t = np.arange(T)[:, None, None] / 120
+    return np.sin(2 * t + phases)
+
+
+def kept(poses, fps=120.0, **kw):
+    return [(s.start, s.stop) for s in Cleaning(**kw).pieces(poses, fps)]
+
+
+def test_good_frames_are_all_kept():
+    assert kept(walking()) == [(0, 480)]
+    for subject in ("W01", "W05"):
+        for action in MOVES:
+            motion = walker(subject, action)
+            assert Cleaning().keep(motion.poses_world, motion.fps).all()
+
+
+def test_frozen_frames_are_dropped():
+    poses = walking()
+    poses[200:230] = poses[200]
+    assert kept(poses) == [(0, 200), (236, 480)]  # where it goes on, it jumps
+    poses[300:302] = poses[300]  # a single repeat is no freeze
+    assert kept(poses) == [(0, 200), (236, 480)]
+
+
+def test_jumps_are_dropped_with_a_margin():
+    poses = walking()
+    poses[240:, 5, 0] += 0.21  # 25 m/s
+    assert kept(poses) == [(0, 234), (246, 480)]
+    poses[240:, 5, 0] -= 0.05
+    assert kept(poses) == [(0, 480)]
+    assert kept(poses, jump_m_s=10.0) == [(0, 234), (246, 480)]
+
+
+def test_unseen_joints_and_short_pieces_are_dropped():
+    poses = walking()
+    poses[100:110, 3] = np.nan
+    poses[150, 7, 1] = np.inf
+    assert kept(poses) == [(0, 100), (151, 480)]  # 110 to 150 is less than half a second
+    assert kept(poses, shortest_s=0.3) == [(0, 100), (110, 150), (151, 480)]
+    assert kept(np.full((50, 17, 3), np.nan)) == []
+
+
+@pytest.mark.parametrize(("fps", "to_fps"), [(120, 60), (60, 60), (240, 60), (119.99, 60)])
+def test_whole_ratios_take_every_nth_frame(fps, to_fps):
+    poses = walking()
+    step = round(fps / to_fps)
+    assert np.array_equal(resample(poses, fps, to_fps), poses[::step])
+
+
+@pytest.mark.parametrize("fps", [25, 30, 50, 100])
+def test_other_rates_are_interpolated(fps):
+    t = np.arange(fps * 3) / fps
+    poses = np.sin(t)[:, None, None] * np.ones((1, 17, 3))
+    ours = resample(poses, fps, 60.0)
+    times = np.arange(len(ours)) / 60
+    assert times[-1] <= t[-1] + 1e-9 < times[-1] + 1 / 60
+    assert np.abs(ours[:, 0, 0] - np.sin(times)).max() < 0.5 / fps**2
+    assert resample(poses[:1], fps, 60.0).shape == (1, 17, 3)
+
+
+def test_pieces_become_motions_with_names():
+    source = walker("W03", "walk")
+    poses = source.poses_world.astype(float).copy()
+    poses[100:103, 2] = np.nan
+    motions = clean("w", "W03", "walk", poses, 60.0, 60.0, Cleaning())
+    assert [(motion.name, len(motion)) for motion in motions] == [("w", 100), ("w#2", 137)]
+    assert motions[1].poses_world.dtype == np.float32
+    assert np.allclose(motions[1].poses_world, source.poses_world[103:])
+
+
+@pytest.mark.parametrize("action", ["walk", "run", "squat", "sit", "turn"])
+def test_mirrored_and_upside_down_people_are_found_out(action):
+    motion = walker("W04", action)
+    check_sides(motion)
+    mirrored = replace(motion, poses_world=motion.poses_world * np.float32([-1, 1, 1]))
+    with pytest.raises(ValueError, match=f"W04_{action}: the knees bend backwards"):
+        check_sides(mirrored)
+    swapped = motion.poses_world[:, [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]]
+    with pytest.raises(ValueError, match="the knees bend backwards"):
+        check_sides(replace(motion, poses_world=swapped))
+    upside_down = replace(motion, poses_world=motion.poses_world * np.float32([1, -1, -1]))
+    with pytest.raises(ValueError, match="head down"):
+        check_sides(upside_down)
+
+
+def test_a_motion_checks_itself():
+    good = walking().astype(np.float32)
+    for poses, fps, message in [
+        (good[:, :16], 60, r"clip m: expected 3D of shape \(T, 17, 3\)"),
+        (good * np.nan, 60, "clip m: expected finite 3D"),
+        (good[:0], 60, "at least one frame"),
+        (good, 0, "clip m: expected a frame rate > 0, got 0"),
+        (good, np.nan, "frame rate > 0"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Motion("m", "s", "a", poses, fps)

@@ -1,0 +1,76 @@
+"""C3D against files that ezc3d writes, and named points as npz."""
+
+import ezc3d
+import numpy as np
+import pytest
+
+from prpose.data.mocap.points import read_c3d, read_npz_points
+from prpose.data.mocap.recording import Recording
+
+
+def positions(T=7, P=3):
+    return np.random.default_rng(0).uniform(-1000, 1000, (T, P, 3))
+
+
+def write_c3d(path, points, names=("LASI", "RASI", "C7 "), fps=100.0):
+    c3d = ezc3d.c3d()
+    c3d["parameters"]["POINT"]["RATE"]["value"] = [fps]
+    c3d["parameters"]["POINT"]["LABELS"]["value"] = list(names)
+    ones = np.ones((*points.shape[:2], 1))
+    c3d["data"]["points"] = np.concatenate([points, ones], axis=-1).transpose(2, 1, 0)
+    c3d.write(str(path))
+
+
+def test_c3d(tmp_path):
+    points = positions()
+    points[2, 1] = np.nan
+    write_c3d(tmp_path / "a.c3d", points)
+    read = read_c3d(tmp_path / "a.c3d")
+    assert read.names == ("LASI", "RASI", "C7")
+    assert read.fps == 100
+    assert np.isnan(read.positions[2, 1]).all()
+    assert np.nanmax(np.abs(read.positions - points)) < 1e-3
+    assert np.isfinite(np.delete(read.positions, 2, axis=0)).all()
+
+
+def test_npz(tmp_path):
+    np.savez(tmp_path / "a.npz", positions=positions(), names=np.array(["a", "b", "c"]), fps=30)
+    read = read_npz_points(tmp_path / "a.npz")
+    assert read.names == ("a", "b", "c")
+    assert np.array_equal(read.positions, positions())
+    assert read.fps == 30
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"names": None}, "no entry 'names'"),
+        ({"names": np.array(["a", "b"])}, r"positions of shape \(T, 2, 3\), got \(7, 3, 3\)"),
+        ({"names": np.array(["a", "b", "b"])}, "expected each name once, got b"),
+        ({"names": np.arange(3)}, "expected names as text"),
+        ({"positions": positions()[0]}, r"expected positions \(T, P, 3\)"),
+        ({"positions": positions()[:0]}, "expected at least one frame"),
+        ({"positions": positions().astype(str)}, "positions and fps as numbers"),
+        ({"fps": np.zeros(())}, "expected a frame rate > 0, got 0.0"),
+        ({"fps": np.array([30, 60])}, r"and one fps, got .* \(2,\)"),
+    ],
+)
+def test_broken_npz_files_are_named(change, message, tmp_path):
+    content = {"positions": positions(), "names": np.array(["a", "b", "c"]), "fps": np.array(30.0)}
+    np.savez(tmp_path / "a.npz", **{k: v for k, v in (content | change).items() if v is not None})
+    with pytest.raises(ValueError, match=rf"a\.npz: .*{message}"):
+        read_npz_points(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a c3d file" * 99])
+def test_broken_c3d_files_are_named(content, tmp_path):
+    (tmp_path / "a.c3d").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.c3d: not a C3D file, or a damaged one"):
+        read_c3d(tmp_path / "a.c3d")
+    with pytest.raises(ValueError, match=r"none\.c3d: no such file"):
+        read_c3d(tmp_path / "none.c3d")
+
+
+def test_a_recording_checks_itself():
+    with pytest.raises(ValueError, match=r"shape \(T, 1, 3\), got \(2, 2, 3\)"):
+        Recording(("a",), np.zeros((2, 2, 3)), 30.0)
