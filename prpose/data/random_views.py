@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from prpose.camera import Array
-from prpose.data.filming import Studio
+from prpose.data.filming import KEYPOINTS, Studio
 from prpose.data.motion import Motion
 from prpose.data.virtual_cameras import RandomCameras
 from prpose.data.windows import Batch
 from prpose.skeleton import H36M_17, mirror_pose
+from prpose.tables import look_up
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class RandomViews:
             raise ValueError(f"expected an odd window length, got {self.F}")
         if self.every < 1:
             raise ValueError(f"expected every >= 1, got {self.every}")
+        look_up(self.keypoints, dict.fromkeys(KEYPOINTS), "2D")
         lengths = np.array([len(motion) for motion in self.motions])
         self.poses = np.concatenate([motion.poses_world for motion in self.motions])
         self.fps = np.array([motion.fps for motion in self.motions])
@@ -120,6 +122,7 @@ class RandomViews:
         row = self.starts[clip] + frame
         window = row[:, None] + np.arange(self.F) - self.F // 2
         window = np.clip(window, self.starts[clip][:, None], self.ends[clip][:, None] - 1)
+        mirrored = torch.from_numpy(rng.random(len(index)) < 0.5)
         poses_world = self.proportions.change(self.poses[window].astype(np.float64), rng)
         poses_cam, found, size = self.cameras.film(poses_world, rng)
         if self.keypoints == "det":
@@ -133,7 +136,6 @@ class RandomViews:
         ).float()
         middle = torch.from_numpy(poses_cam[:, self.F // 2]).float()
         target = (middle - middle[:, :1])[:, None]
-        mirrored = torch.from_numpy(rng.random(len(index)) < 0.5)
         flip = mirrored[:, None, None, None]
         keypoints = torch.where(flip, mirror_pose(keypoints, H36M_17.mirror), keypoints)
         target = torch.where(flip, mirror_pose(target, H36M_17.mirror), target)

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from prpose.data import load_clips, load_motions
+from prpose.data.benchmark_file import (
+    ARRAYS,
+    path_of,
+    read_card,
+    read_footage,
+    write_benchmark,
+)
+from prpose.data.filming import Studio
+from prpose.data.walkers import walker
+
+
+@pytest.fixture(scope="module")
+def footage():
+    film = Studio().film
+    return {
+        "train": [film(walker("W01", "wave"), "x"), film(walker("W02", "run"), "x")],
+        "test": [film(walker("W03", "sit"), "x")],
+    }
+
+
+@pytest.fixture
+def root(tmp_path, footage):
+    write_benchmark(path_of(tmp_path, "mine"), footage, {"note": "made up", "list": [1, 2]})
+    return tmp_path
+
+
+def test_what_is_written_is_read(root, footage):
+    path = path_of(root, "mine")
+    assert read_card(path) == {"note": "made up", "list": [1, 2]}
+    for split in ("train", "val", "test"):
+        read = read_footage(path, split)
+        assert len(read) == len(footage.get(split, []))
+        for ours, original in zip(read, footage.get(split, []), strict=True):
+            for name in ("name", "subject", "action", "fps"):
+                assert getattr(ours.motion, name) == getattr(original.motion, name)
+            assert np.array_equal(ours.motion.poses_world, original.motion.poses_world)
+            assert ours.cameras == original.cameras
+            for name in ("detected_px", "score", "hidden"):
+                assert np.array_equal(getattr(ours, name), getattr(original, name))
+
+
+def test_the_same_content_gives_the_same_bytes(root, footage):
+    write_benchmark(path_of(root, "again"), footage, {"list": [1, 2], "note": "made up"})
+    assert path_of(root, "again").read_bytes() == path_of(root, "mine").read_bytes()
+
+
+def test_no_pickle_is_in_it(root):
+    with np.load(path_of(root, "mine"), allow_pickle=False) as file:
+        assert {"format", "card", *ARRAYS} == set(file.files)
+        for key in file.files:
+            assert not file[key].dtype.hasobject
+
+
+def test_it_loads_by_its_name(root):
+    clips = load_clips("mine", root, "train", actions=("run",), stride=3)
+    assert [(clip.subject, clip.camera_index, len(clip)) for clip in clips] == [
+        ("W02", i, 80) for i in range(4)
+    ]
+    assert [motion.name for motion in load_motions("mine", root, "test")] == ["W03_sit"]
+    for kw, message in [
+        ({"name": "yours"}, "unknown data set 'yours'"),
+        ({"split": "tests"}, "unknown split of mine 'tests'; did you mean test"),
+        ({"keypoints": "cpn"}, "unknown 2D of data_mine.npz 'cpn'"),
+        ({"actions": ("fly",)}, "train: no action 'fly'; there are wave, run"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            load_clips(**({"name": "mine", "root": root, "split": "train"} | kw))
+    with pytest.raises(ValueError, match=r"data_cmu17\.npz: no such file"):
+        load_clips("cmu17", root, "test")
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "message"),
+    [
+        ("format", lambda x: x + 1, "expected format 1, got 2: prepare it again"),
+        ("clip_length", lambda x: x[:1], r"expected "),
+        ("clip_length", lambda x: x + 1, r"expected poses_world .* \(723, 17, 3\)"),
+        ("poses_world", lambda x: x[:, :16], r"expected poses_world of kind f"),
+        ("score", lambda x: x[:, :9], r"expected score of kind f and shape \(4, 720, 17\)"),
+        ("hidden", lambda x: x.astype(int), "expected hidden of kind b"),
+        ("clip_cameras", lambda x: x[..., :17], "expected clip_cameras"),
+        ("poses_world", lambda x: x * np.nan, "clip W01_wave: expected finite 3D"),
+        ("clip_name", lambda x: None, "no entry 'clip_name'"),
+    ],
+)
+def test_damaged_files_are_named(key, change, message, root):
+    path = path_of(root, "mine")
+    with np.load(path) as file:
+        content = dict(file)
+    content[key] = change(content[key])
+    np.savez(path, **{k: v for k, v in content.items() if v is not None})
+    with pytest.raises(ValueError, match=message):
+        read_footage(path, "train")
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, footage):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_benchmark(path_of(tmp_path, "mine"), footage, {"value": float("nan")})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,187 @@
+"""Benchmarks from motion capture: walkers written as npz recordings, and prepared like anyone's."""
+
+import json
+
+import numpy as np
+import pytest
+
+from prpose.cli import guarded, run
+from prpose.data import load_clips
+from prpose.data.benchmark_file import path_of, read_card
+from prpose.data.prepare_mocap import FPS, build, from_folder
+from prpose.data.walkers import walker
+from prpose.skeleton import H36M_17
+from tests.mocap_files import bvh_text
+from tests.test_cli import MGCN
+
+MAPPING = 'metres_per_unit = 0.001\nup = "y"\n[joints]\n' + "\n".join(
+    f'{name} = ["{name}"]' for name in H36M_17.names
+)
+
+
+def write_recording(path, subject, action, fps=120.0):
+    """A walker as millimetres, y up, like some marker-less systems give."""
+    poses = walker(subject, action).poses_world.astype(float)
+    slow = np.repeat(poses, 2, axis=0)
+    slow[1:-1:2] = (poses[:-1] + poses[1:]) / 2  # 120 fps
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, positions=slow[..., [1, 2, 0]] * 1000, names=np.array(H36M_17.names), fps=fps)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for subject, action in [("W01", "walk"), ("W01", "sit"), ("W02", "run"), ("W03", "reach")]:
+        write_recording(tmp_path / "mocap" / f"{subject}_{action}.npz", subject, action)
+    (tmp_path / "joints.toml").write_text(MAPPING)
+    (tmp_path / "out").mkdir()
+    return tmp_path
+
+
+def sources(folder, **kw):
+    return from_folder(folder / "mocap", "npz", folder / "joints.toml", **kw)
+
+
+def prpose(*args):
+    return guarded(lambda: run([str(arg) for arg in args]))
+
+
+def test_subjects_actions_and_splits_come_from_names(folder):
+    found = sources(folder, val=["W02"], test=["W03"])
+    assert [(s.name, s.subject, s.action, s.split) for s in found] == [
+        ("W01_sit", "W01", "sit", "train"),
+        ("W01_walk", "W01", "walk", "train"),
+        ("W02_run", "W02", "run", "val"),
+        ("W03_reach", "W03", "reach", "test"),
+    ]
+    assert {s.split for s in sources(folder)} == {"test"}
+    (folder / "mocap" / "ann").mkdir()
+    (folder / "mocap" / "W01_sit.npz").rename(folder / "mocap" / "ann" / "sit_01.npz")
+    assert sources(folder)[-1].subject == "ann"
+    assert sources(folder)[-1].name == "ann_sit_01"
+    with pytest.raises(ValueError, match="no subject W09; there are W01, W02, W03, ann"):
+        sources(folder, test=["W09"])
+
+
+def test_a_table_says_it_better(folder):
+    table = folder / "mocap" / "clips.csv"
+    table.write_text("file,subject,action,split\nW02_run.npz,bob,sprint,val\n")
+    (source,) = sources(folder)
+    assert (source.name, source.subject, source.action, source.split) == (
+        "W02_run", "bob", "sprint", "val",
+    )  # fmt: skip
+    table.write_text("file,subject\nW02_run.npz,bob\n")
+    with pytest.raises(ValueError, match=r"clips\.csv: expected rows with the columns action"):
+        sources(folder)
+    table.write_text("file,subject,action,split\nW02_run.npz,bob,sprint,exam\n")
+    with pytest.raises(ValueError, match="unknown split of W02_run 'exam'"):
+        build("mine", sources(folder), folder / "out")
+
+
+def test_poses_survive_the_way_and_bytes_repeat(folder):
+    found = sources(folder, val=["W02"], test=["W03"])
+    reports = [build(name, found, folder / "out") for name in ("mine", "other")]
+    assert reports[0].clips == {"train": 2, "val": 1, "test": 1}
+    assert reports[0].frames == {"train": 480, "val": 240, "test": 240}
+    assert not reports[0].dropped
+    first = path_of(folder / "out", "mine").read_bytes()
+    build("mine", found, folder / "out", overwrite=True)
+    assert path_of(folder / "out", "mine").read_bytes() == first
+    assert reports[0].inputs_sha256 != reports[1].inputs_sha256  # the name seeds the cameras
+    clips = load_clips("mine", folder / "out", "test", "gt")
+    original = walker("W03", "reach").poses_world.astype(float)
+    for clip in clips:
+        assert clip.fps == FPS
+        world = clip.camera.camera_to_world(clip.poses_cam.astype(float))
+        moved = world - world[:, :1]
+        assert np.abs(moved - (original - original[:, :1])).max() < 1e-4
+
+
+def test_the_hash_covers_every_input(folder):
+    def inputs():
+        found = sources(folder)
+        return build("mine", found, folder / "out", overwrite=True).inputs_sha256
+
+    before = inputs()
+    assert inputs() == before
+    (folder / "joints.toml").write_text(MAPPING.replace("0.001", "0.00101"))
+    other_mapping = inputs()
+    write_recording(folder / "mocap" / "W02_run.npz", "W02", "walk")
+    assert len({before, other_mapping, inputs()}) == 3
+    card = read_card(path_of(folder / "out", "mine"))
+    assert card["inputs"]["studio"]["detector"]["jitter"] == 0.25
+    assert set(card["inputs"]["clips"]) == {"W01_sit", "W01_walk", "W02_run", "W03_reach"}
+    assert json.dumps(card)
+
+
+def test_artefacts_are_dropped_and_counted(folder):
+    path = folder / "mocap" / "W03_reach.npz"
+    with np.load(path) as file:
+        content = dict(file)
+    content["positions"] = content["positions"].astype(float).copy()
+    content["positions"][200:220] = content["positions"][200]
+    np.savez(path, **content)
+    report = build("mine", sources(folder, test=["W03"]), folder / "out")
+    assert 20 <= report.dropped["W03_reach"] <= 32
+    assert report.clips["test"] == 2
+
+
+def test_the_commands_make_inspect_and_evaluate_it(folder, release, capsys):
+    argv = ["data", "prepare", "mocap", folder / "mocap", "--format", "npz", "--joints",
+            folder / "joints.toml", "--name", "mine", "--root", folder / "out2"]  # fmt: skip
+    assert prpose(*argv) == 1
+    assert "existing folder" in capsys.readouterr().err
+    (folder / "out2").mkdir()
+    assert prpose(*argv) == 0
+    assert "test     4 clips     960 frames" in capsys.readouterr().out
+    assert prpose(*argv) == 1
+    assert "exists already" in capsys.readouterr().err
+    picture = folder / "picture.png"
+    argv = ["data", "inspect", "mine", "--root", folder / "out2", "--picture", picture]
+    assert prpose(*argv) == 0
+    out = capsys.readouterr().out
+    assert "mine test: 16 clips, 3,840 frames" in out
+    assert "reach" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    argv = ["evaluate", "mine", "--root", folder / "out2", *MGCN, "-n", "2", "--stride", "8"]
+    assert prpose(*argv) == 0
+    out = capsys.readouterr().out
+    for word in ("reach", "sit", "all frames", "AUC14"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--format", "bvh"], "no .bvh files in it"),
+        (["--joints", "none.toml"], "none.toml: no such file"),
+        (["--name", "cmu17"], "expected a --name of letters and digits that is free"),
+        (["--name", "../x"], "expected a --name of letters and digits that is free"),
+        (["--test", "nobody"], "no subject nobody; there are W01, W02, W03"),
+    ],
+)
+def test_mistakes_are_one_line(change, message, folder, capsys):
+    argv = ["data", "prepare", "mocap", folder / "mocap", "--format", "npz", "--joints",
+            folder / "joints.toml", "--root", folder / "out", *change]  # fmt: skip
+    assert prpose(*argv) == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+    assert list((folder / "out").iterdir()) == []
+
+
+def test_mappings_that_do_not_fit_are_named_with_the_recording(folder, capsys):
+    mirrored = MAPPING.replace('= ["left_', '= ["X').replace('= ["right_', '= ["left_')
+    for mapping, message in [
+        (mirrored.replace('= ["X', '= ["right_'), "the knees bend backwards"),
+        (MAPPING.replace('"pelvis"', '"Hips"'), "no point Hips; the recording has pelvis"),
+        (MAPPING.replace('up = "y"', 'up = "x"'), "W01_sit.npz"),
+    ]:
+        (folder / "joints.toml").write_text(mapping)
+        with pytest.raises(ValueError, match=message):
+            build("mine", sources(folder), folder / "out")
+    (folder / "mocap" / "a.bvh").write_text(bvh_text())
+    (folder / "joints.toml").write_text(MAPPING)
+    found = from_folder(folder / "mocap", "bvh", folder / "joints.toml")
+    with pytest.raises(ValueError, match=r"a\.bvh: no point head, left_ankle.*Hips, Leg"):
+        build("mine", found, folder / "out")
+    assert list((folder / "out").iterdir()) == []
