@@ -105,7 +105,8 @@ def load_benchmark(
     """
     look_up(keypoints, dict.fromkeys(KEYPOINTS), f"2D of {path.name}")
     footage = read_footage(path, split)
-    selection.check([film.motion.action for film in footage], f"{path}: {split}")
+    if footage:  # a split may be empty
+        selection.check([film.motion.action for film in footage], f"{path}: {split}")
     return [
         clip
         for film in footage
