@@ -12,13 +12,18 @@ from rich.table import Table
 from prpose.atomic import check_output, replacing
 from prpose.cli.progress import progress
 from prpose.data import DATASETS, Clip, data_set, load_clips
+from prpose.data.inspection import (
+    PERCENTILES,
+    count,
+    detector_errors,
+    score_rank_correlation,
+)
 from prpose.data.prepare_cmu17 import ACKNOWLEDGEMENT, from_cmu
 from prpose.data.prepare_cmu17 import clips as cmu17_clips
 from prpose.data.prepare_human36m import from_cdf as human36m_from_cdf
 from prpose.data.prepare_mocap import Report, build, from_folder
 from prpose.data.prepare_mpi_inf_3dhp import from_original as mpi_inf_3dhp_from_original
 from prpose.draw import draw_samples
-from prpose.evaluation import action_of
 
 Overwrite = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -114,7 +119,7 @@ def inspect(
     picture: Path | None = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Counts of a data set by split, subject and action, and a picture of some of its poses.
+    """Counts of a data set by split, subject and action, errors of its 2D, and a picture.
 
     Args:
         name: h36m, 3dhp, cmu17, walkers, or the name of a benchmark of your own.
@@ -130,6 +135,9 @@ def inspect(
     for split in dataset.splits:
         in_split = load_clips(name, root, split, keypoints)
         console.print(_counts(name, split, in_split))
+        errors = _errors(in_split)
+        if errors is not None:
+            console.print(errors)
         clips += in_split
     if picture is not None:
         with replacing(picture) as temporary:
@@ -145,11 +153,31 @@ def _counts(name: str, split: str, clips: Sequence[Clip]) -> Table:
         table.add_column(column, no_wrap=True)
     for column in ("clips", "frames"):
         table.add_column(column, justify="right")
-    groups: dict[tuple[str, str], list[Clip]] = {}
-    for clip in clips:
-        groups.setdefault((clip.subject, action_of(clip)), []).append(clip)
-    for (subject, action), group in sorted(groups.items()):
-        table.add_row(subject, action, f"{len(group):,}", f"{sum(map(len, group)):,}")
+    for (subject, action), (number, frames) in count(clips).items():
+        table.add_row(subject, action, f"{number:,}", f"{frames:,}")
+    return table
+
+
+def _errors(clips: Sequence[Clip]) -> Table | None:
+    """How far the 2D is from the truth, joint by joint, if that can be known."""
+    rows = detector_errors(clips)
+    rank = score_rank_correlation(clips)
+    if not rows or not any(row.mean for row in rows):
+        return None
+    known = "" if rank is None else f"; rank correlation of confidence and error {rank:.2f}"
+    title = f"error of the 2D, pixels at 1000 x 1000{known}"
+    table = Table(title=title, title_justify="left", padding=0)
+    table.add_column("joint", no_wrap=True)
+    heads = [f"{state}\n{p} %" for state in ("seen", "hidden") for p in PERCENTILES]
+    for head in (*heads, "hidden\nshare", "all\nmean"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        cells = [
+            f"{value:.1f}" if value is not None else "–"
+            for values in (row.visible, row.hidden)
+            for value in (values or (None,) * len(PERCENTILES))
+        ]
+        table.add_row(row.joint, *cells, f"{row.hidden_share:.0%}", f"{row.mean:.1f}")
     return table
 
 
