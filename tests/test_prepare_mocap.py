@@ -108,7 +108,7 @@ def test_the_hash_covers_every_input(folder):
     write_recording(folder / "mocap" / "W02_run.npz", "W02", "walk")
     assert len({before, other_mapping, inputs()}) == 3
     card = read_card(path_of(folder / "out", "mine"))
-    assert card["inputs"]["studio"]["detector"]["jitter"] == 0.25
+    assert card["inputs"]["studio"]["detector"]["jitter"] == 0.3
     assert set(card["inputs"]["clips"]) == {"W01_sit", "W01_walk", "W02_run", "W03_reach"}
     assert json.dumps(card)
 
