@@ -14,8 +14,9 @@ import torch
 from prpose import build_lifter, build_variance_net
 from prpose.cli import guarded, run
 
+
 def main() -> None:
-    print("UNTRAINED networks on PROCEDURAL walkers: every error below is that of random weights.\n")
+    print("UNTRAINED networks on PROCEDURAL walkers: the errors are those of random weights.\n")
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         weights, noise = Path(folder) / "lifter.pth", Path(folder) / "noise.pth"
