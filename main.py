@@ -35,8 +35,8 @@ from prpose.hypotheses import HypothesisLifter
 from prpose.lifter import LIFTERS
 from prpose.noise import AdaptiveNoise, build_variance_net
 from prpose.tables import look_up
-from prpose.training import fit, published_rates
-from prpose.training.variance import error_targets
+from prpose.training import Recipe, State, fit, published_rates
+from prpose.training.variance import error_targets, given
 from prpose.weights import VARIANCE_PREFIX, load_published
 
 MOST = 2**31 - 1
@@ -183,28 +183,19 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
     rates = published_rates(
         epochs, args.lr, args.lr_decay, args.lr_decay_large, args.large_decay_epoch
     )
+    state = State(net, Recipe(epochs, args.batch_size, rates, amsgrad=True, seed=args.seed))
 
-    def save(epoch: int, steps: list[tuple[int, float]]) -> None:
+    def save(steps: list[tuple[int, float]]) -> None:
         # The release divides the sum of batch means by the number of items.
         logged = sum(loss for _, loss in steps) / len(windows)
         mean = sum(items * loss for items, loss in steps) / sum(items for items, _ in steps)
-        print(f"e: {epoch}, lr: {rates[epoch - 1]:.7f}, loss: {logged:.4f}  (mse {mean:.4f})")
+        rate = rates[state.epoch - 1]
+        print(f"e: {state.epoch}, lr: {rate:.7f}, loss: {logged:.4f}  (mse {mean:.4f})")
         with replacing(folder / f"avg_model_{args.shhpe_model}.pth") as path:
             torch.save({k: v.cpu() for k, v in net.state_dict().items()}, path)
 
-    generator = torch.Generator().manual_seed(args.seed)
     with progress("train", epochs * len(windows)) as advance:
-        fit(
-            net,
-            windows,
-            targets,
-            rates,
-            args.batch_size,
-            generator,
-            device,
-            on_batch=lambda items, loss: advance(items),
-            on_epoch=save,
-        )
+        fit(state, windows, given(targets), lambda items, loss: advance(items), save)
 
 
 def load_windows(args: argparse.Namespace, split: str) -> Windows:

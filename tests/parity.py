@@ -10,8 +10,8 @@ from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import score
 from prpose.skeleton import PCK_17
-from prpose.training import fit, published_rates
-from prpose.training.variance import error_targets
+from prpose.training import Recipe, State, fit, published_rates
+from prpose.training.variance import error_targets, given
 from tests.golden_numbers import (
     GOLDEN,
     OURS,
@@ -98,8 +98,8 @@ def training() -> Iterator[tuple[str, float, str]]:
         for module in net.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-        rates = published_rates(1)
-        fit(net, windows, targets, rates, 64, on_batch=lambda n, loss, to=losses: to.append(loss))
+        state = State(net, Recipe(1, 64, published_rates(1), amsgrad=True, seed=None))
+        fit(state, windows, given(targets), lambda n, loss, to=losses: to.append(loss))
         first = abs(losses[0] / golden["step_losses"][0] - 1)
         yield f"first step's loss of {lifter}, relative", float(first), "1e-5"
 

@@ -1,5 +1,7 @@
 """Targets, schedule and steps of the variance net against golden/train."""
 
+import copy
+import itertools
 import math
 
 import numpy as np
@@ -9,8 +11,8 @@ from torch import nn
 
 from prpose.data import load_clips
 from prpose.data.windows import Windows
-from prpose.training import fit, published_rates
-from prpose.training.variance import error_targets
+from prpose.training import Recipe, State, fit, published_rates
+from prpose.training.variance import error_targets, given
 from tests.golden_numbers import GOLDEN, VARIANCE_OF, arrays, network, table
 
 SETTING = table("train/train.json")["models"]
@@ -48,13 +50,11 @@ def test_steps_and_epochs(lifter, tolerance, windows):
             module.p = 0.0  # as in the reference, which cannot repeat random numbers
     steps, epochs = [], []
     fit(
-        net,
+        State(net, Recipe(2, 64, published_rates(2), amsgrad=True, seed=None)),
         windows,
-        targets,
-        published_rates(2),
-        batch_size=64,
-        on_batch=lambda items, loss: steps.append(loss),
-        on_epoch=lambda epoch, batches: epochs.append(mean_loss(batches)),
+        given(targets),
+        lambda items, loss: steps.append(loss),
+        lambda batches: epochs.append(mean_loss(batches)),
     )
     assert abs(steps[0] / golden["step_losses"][0] - 1) < 1e-5
     assert np.abs(np.array(steps[:5]) / golden["step_losses"] - 1).max() < tolerance
@@ -64,7 +64,7 @@ def test_steps_and_epochs(lifter, tolerance, windows):
 
 def test_published_schedule():
     expected = SETTING["mgcn_lw"]["lr_per_epoch"]
-    assert published_rates(len(expected)) == pytest.approx(expected)
+    assert list(published_rates(len(expected))) == pytest.approx(expected)
 
 
 def test_a_last_batch_of_one_is_left_out(windows):
@@ -72,14 +72,8 @@ def test_a_last_batch_of_one_is_left_out(windows):
 
     few = Windows(windows.clips[:1])
     targets, seen = torch.ones(len(few), 1, 17, 1), []
-    fit(
-        build_variance_net("mgcn_lw"),
-        few,
-        targets,
-        [1e-3],
-        batch_size=len(few) - 1,
-        on_batch=lambda items, loss: seen.append(items),
-    )
+    state = State(build_variance_net("mgcn_lw"), Recipe(1, len(few) - 1))
+    fit(state, few, given(targets), lambda items, loss: seen.append(items))
     assert seen == [len(few) - 1]
 
 
@@ -91,8 +85,8 @@ def test_it_learns_64_poses_by_heart(windows):
     few = Windows(windows.clips[:2])
     targets = error_targets(network("htnet", fitted=True), few)
     net, epochs = build_variance_net("htnet", hidden=64, blocks=1), []
-    fit(net, few, targets, [3e-3] * 150, 64, torch.Generator().manual_seed(0),
-        on_epoch=lambda epoch, batches: epochs.append(mean_loss(batches)))  # fmt: skip
+    state = State(net, Recipe(150, 64, (3e-3,) * 150))
+    fit(state, few, given(targets), on_epoch=lambda batches: epochs.append(mean_loss(batches)))
     constant = float(targets.var(dim=0, unbiased=False).mean())
     assert epochs[-1] < 0.3 * constant
     assert math.isfinite(epochs[-1])
@@ -107,5 +101,107 @@ def test_targets_that_make_no_sense_are_refused(windows):
 
     with pytest.raises(ValueError, match=r"finite mean error > 0, got 0\.0 m"):
         error_targets(Perfect(), few)
-    with pytest.raises(ValueError, match=f"expected {len(few)} targets, one per item, got 2"):
-        fit(nn.Identity(), few, torch.ones(2, 1, 17, 1), [1e-3])
+
+
+def small_net():
+    from prpose import build_lifter
+
+    torch.manual_seed(0)
+    return build_lifter("mgcn_lw", hidden=16, blocks=1)
+
+
+def p1_loss(net, indices, batch):
+    from prpose.metrics import mpjpe
+
+    return mpjpe(net(batch.keypoints), batch.target).mean()
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_training_goes_on_as_if_it_had_never_stopped(seed, windows):
+    few = Windows(windows.clips[:3])
+    recipe = Recipe(3, 32, lr=3e-3, clip=1.0, ema=0.9, seed=seed)
+    whole = State(small_net(), recipe)
+    fit(whole, few, p1_loss)
+
+    class Killed(Exception):
+        pass
+
+    saved = {}
+
+    def save_and_die(items, loss):
+        if part.epoch == 1 and part.batch == 2:
+            saved.update(copy.deepcopy(part.state_dict()))
+            raise Killed
+
+    part = State(small_net(), recipe)
+    with pytest.raises(Killed):
+        fit(part, few, p1_loss, save_and_die)
+    torch.manual_seed(99)
+    rest = State(small_net(), recipe)
+    rest.load_state_dict(saved)
+    fit(rest, few, p1_loss)
+    for name, value in whole.state_dict()["net"].items():
+        assert torch.equal(value, rest.net.state_dict()[name]), name
+    for name, value in whole.result.state_dict().items():
+        assert torch.equal(value, rest.result.state_dict()[name]), name
+    assert not torch.equal(
+        whole.net.gconv_output.bias, whole.result.gconv_output.bias
+    )  # the average is another net
+
+
+def test_rates_rise_and_fall_and_the_gradient_is_clipped(windows):
+    recipe = Recipe(10, 32, lr=1.0, warmup=9)
+    rates = [recipe.rate(step // 100, step, 1000) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(1.0, rel=1e-2)
+    assert rates[-1] < 1e-4
+    assert all(a >= b for a, b in itertools.pairwise(rates[20:]))
+    few, net = Windows(windows.clips[:1]), small_net()
+    before = [p.detach().clone() for p in net.parameters()]
+    fit(State(net, Recipe(1, len(few), (1e-3,), clip=1e-9)), few, p1_loss)
+    # Adam scales by the gradient's own size, so a step is taken all the same; the norm is small.
+    norm = sum(float(p.grad.square().sum()) for p in net.parameters()) ** 0.5
+    assert norm <= 1e-9 * 1.01
+    assert any(not torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+
+def test_stopping_early_and_losses_that_explode(windows):
+    few, epochs = Windows(windows.clips[:1]), []
+
+    def stop(steps):
+        epochs.append(len(steps))
+        return len(epochs) == 2
+
+    fit(State(small_net(), Recipe(9, 32)), few, p1_loss, on_epoch=stop)
+    assert len(epochs) == 2
+    with pytest.raises(ValueError, match=r"the loss is .* in epoch .* learning rate too high"):
+        fit(State(small_net(), Recipe(9, 32, (1e30,) * 9)), few, p1_loss)
+
+
+def test_bfloat16_trains_much_like_float32(windows):
+    few, results = Windows(windows.clips[:2]), []
+    for precision in ("float32", "bfloat16"):
+        losses = []
+        state = State(small_net(), Recipe(15, 32, (3e-3,) * 15, precision=precision))
+        fit(state, few, p1_loss, on_epoch=lambda steps, to=losses: to.append(mean_loss(steps)))
+        assert losses[-1] < 0.7 * losses[0]
+        results.append(losses[-1])
+    assert results[1] == pytest.approx(results[0], rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("kw", "message"),
+    [
+        ({"epochs": 0}, "expected epochs >= 1"),
+        ({"batch_size": 1}, "a batch size >= 2"),
+        ({"rates": (1e-3,)}, "expected 3 rates, got 1"),
+        ({"rates": (1e-3, float("inf"), 1e-3)}, "finite learning rates > 0"),
+        ({"lr": -1.0}, "finite learning rates > 0, got -1.0"),
+        ({"lr": float("nan")}, "finite learning rates > 0"),
+        ({"clip": 0.0}, "expected clip > 0"),
+        ({"ema": 1.0}, "ema between 0 and 1"),
+    ],
+)
+def test_recipes_that_train_nothing_are_refused(kw, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**({"epochs": 3, "batch_size": 8} | kw))

@@ -1,7 +1,7 @@
 """Training data that is never the same twice: motions filmed anew for every batch.
 
 Each window gets a camera of its own, slightly other body proportions, and the detector's errors
-anew, all from the generator that shuffles the epoch: the same seed gives the same batches.
+anew, all from the seed of the epoch: the same seed gives the same batches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from prpose.camera import Array
 from prpose.data.filming import KEYPOINTS, Studio
 from prpose.data.motion import Motion
 from prpose.data.virtual_cameras import RandomCameras
-from prpose.data.windows import Batch
+from prpose.data.windows import Batch, shuffled
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.tables import look_up
 
@@ -98,18 +98,25 @@ class RandomViews:
         return len(self.clip_of)
 
     def batches(
-        self, batch_size: int, generator: torch.Generator
+        self, batch_size: int, seed: tuple[int, ...] | None = None, start: int = 0
     ) -> Iterator[tuple[Tensor, Batch]]:
         """All items once, shuffled, as (indices, batch); half of them, at random, as mirror images.
 
         Args:
             batch_size: items at once.
-            generator: source of order, cameras, bodies and detector errors.
+            seed: numbers that fix order, cameras, bodies and detector errors, of each batch by
+                itself; the recipe's seed and the epoch, say.
+            start: batches to leave out.
+
+        Raises:
+            ValueError: if batch_size < 1, or there is no seed.
         """
-        order = torch.randperm(len(self), generator=generator)
-        for indices in order.split(batch_size):
-            seed = int(torch.randint(2**31, (1,), generator=generator))
-            yield indices, self.film(indices.numpy(), np.random.default_rng(seed))
+        if batch_size < 1 or seed is None:
+            raise ValueError(f"expected batch_size >= 1 and a seed, got {batch_size} and {seed}")
+        for number, indices in enumerate(shuffled(len(self), seed).split(batch_size)):
+            if number >= start:
+                rng = np.random.default_rng((*seed, number))
+                yield indices, self.film(indices.numpy(), rng)
 
     def film(self, index: Array, rng: np.random.Generator) -> Batch:
         """The items, each before a new camera.

@@ -107,17 +107,25 @@ class Windows(Dataset[Batch]):
         return Batch(keypoints, target, root, clip, frame, mirrored)
 
     def batches(
-        self, batch_size: int, generator: torch.Generator | None = None
+        self, batch_size: int, seed: tuple[int, ...] | None = None, start: int = 0
     ) -> Iterator[tuple[Tensor, Batch]]:
-        """All items once, as (indices, batch): in order, or shuffled by ``generator``.
+        """All items once, as (indices, batch): in order, or shuffled.
+
+        Args:
+            batch_size: items at once.
+            seed: numbers that fix the order; without them the items come one after the other.
+            start: batches to leave out.
 
         Raises:
             ValueError: if batch_size < 1.
         """
         if batch_size < 1:
             raise ValueError(f"expected batch_size >= 1, got {batch_size}")
-        order = torch.arange(len(self))
-        if generator is not None:
-            order = torch.randperm(len(self), generator=generator)
-        for indices in order.split(batch_size):
+        order = torch.arange(len(self)) if seed is None else shuffled(len(self), seed)
+        for indices in order.split(batch_size)[start:]:
             yield indices, self[indices]
+
+
+def shuffled(N: int, seed: tuple[int, ...]) -> Tensor:
+    """A permutation of N items that depends on the seed alone, (N,)."""
+    return torch.from_numpy(np.random.default_rng(seed).permutation(N))

@@ -1,79 +1,214 @@
-"""Training: the loop, and the published schedule."""
+"""Training: the one loop, for lifters and variance nets, published and ours."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from prpose.data.windows import Windows
+from prpose.data.windows import Batch
 
-__all__ = ["fit", "published_rates"]
+__all__ = ["Recipe", "Source", "State", "fit", "published_rates"]
+
+Loss = Callable[[nn.Module, Tensor, Batch], Tensor]
+"""(net in training mode, the items' indices, their batch on the device) → scalar."""
+
+
+class Source(Protocol):
+    """What can be trained on: :class:`prpose.data.windows.Windows` or ``RandomViews``."""
+
+    def __len__(self) -> int: ...
+
+    def batches(
+        self, batch_size: int, seed: tuple[int, ...] | None = None, start: int = 0
+    ) -> Iterator[tuple[Tensor, Batch]]:
+        """All items once from the start-th batch on; order and content depend on the seed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Args:
+        epochs: passes over the data.
+        batch_size: items at once.
+        rates: learning rate of each epoch; constant within it. If empty, ``lr`` falls along a
+            cosine to nothing, step by step, after rising over ``warmup`` steps.
+        lr, warmup: as above.
+        amsgrad: Adam's variant, as PRPose's release trains with.
+        clip: largest norm of the gradient.
+        ema: decay of the moving average of the weights, which is then the result.
+        precision: of the forward pass.
+        seed: of order, data and dropout; None for unshuffled data and torch's own stream.
+
+    Raises:
+        ValueError: for numbers that train nothing.
+    """
+
+    epochs: int
+    batch_size: int
+    rates: tuple[float, ...] = ()
+    lr: float = 1e-3
+    warmup: int = 100
+    amsgrad: bool = False
+    clip: float | None = None
+    ema: float | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int | None = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2 or self.warmup < 0:
+            raise ValueError(
+                "expected epochs >= 1, a batch size >= 2 and warmup >= 0, "
+                f"got {self.epochs}, {self.batch_size} and {self.warmup}"
+            )
+        if self.rates and len(self.rates) != self.epochs:
+            raise ValueError(f"expected {self.epochs} rates, got {len(self.rates)}")
+        if not all(0 < rate < math.inf for rate in (self.lr, *self.rates)):
+            raise ValueError(f"expected finite learning rates > 0, got {self.rates or self.lr}")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"expected clip > 0, got {self.clip}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"expected ema between 0 and 1, got {self.ema}")
+
+    def rate(self, epoch: int, step: int, steps: int) -> float:
+        """Learning rate of a step (from 0, of all epochs) out of ``steps``."""
+        if self.rates:
+            return self.rates[epoch]
+        rise = min(1.0, (step + 1) / (self.warmup + 1))
+        return self.lr * rise * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def published_rates(
     epochs: int, lr: float = 5e-4, decay: float = 0.95, large_decay: float = 0.5, every: int = 5
-) -> list[float]:
+) -> tuple[float, ...]:
     """Rate of each epoch: times ``decay`` after each, but ``large_decay`` after every fifth."""
     rates = []
     for epoch in range(1, epochs + 1):
         rates.append(lr)
         lr *= decay if epoch % every else large_decay
-    return rates
+    return tuple(rates)
+
+
+class State:
+    """A training in progress: everything that it goes on from.
+
+    Args:
+        net: on its device.
+        recipe: how it is trained.
+    """
+
+    def __init__(self, net: nn.Module, recipe: Recipe) -> None:
+        self.net = net
+        self.recipe = recipe
+        self.optimiser = torch.optim.Adam(net.parameters(), recipe.lr, amsgrad=recipe.amsgrad)
+        average = get_ema_multi_avg_fn(recipe.ema) if recipe.ema is not None else None
+        self.average = AveragedModel(net, multi_avg_fn=average) if average else None
+        self.epoch = 0
+        """Epochs done."""
+        self.batch = 0
+        """Batches done of the next one."""
+
+    @property
+    def result(self) -> nn.Module:
+        """The network to use: the averaged one where there is one."""
+        return self.net if self.average is None else self.average.module
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, for :func:`torch.save`."""
+        return {
+            "net": self.net.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "epoch": self.epoch,
+            "batch": self.batch,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts everything back; ``RuntimeError`` or ``KeyError`` if it is of another training."""
+        self.net.load_state_dict(state["net"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.epoch, self.batch = state["epoch"], state["batch"]
 
 
 def fit(
-    net: nn.Module,
-    windows: Windows,
-    targets: Tensor,
-    rates: list[float],
-    batch_size: int = 512,
-    generator: torch.Generator | None = None,
-    device: torch.device | str = "cpu",
-    on_batch: Callable[[int, float], None] = lambda items, loss: None,
-    on_epoch: Callable[[int, list[tuple[int, float]]], None] = lambda epoch, steps: None,
+    state: State,
+    data: Source,
+    loss: Loss,
+    on_step: Callable[[int, float], None] = lambda items, loss: None,
+    on_epoch: Callable[[list[tuple[int, float]]], bool | None] = lambda steps: None,
 ) -> None:
-    """Minimises the mean squared error of ``net(keypoints)`` with Adam (amsgrad), in place.
+    """Trains until the recipe's end, or until ``on_epoch`` says so.
 
-    A last batch of one item is left out: it has no batch statistics.
+    A last batch of one item is left out: it has no batch statistics. What is random in a step
+    depends on the recipe's seed and the step alone, so that a training that goes on from a saved
+    state goes on as if it had never stopped.
 
     Args:
-        net: (B, 1, J, 2) → (B, 1, J, 1), on ``device``.
-        windows: the inputs.
-        targets: (N, 1, J, 1), one for each item of ``windows``.
-        rates: learning rate of each epoch.
-        generator: shuffles the items of each epoch; without it they come in order.
-        on_batch: told items and loss of each step.
-        on_epoch: told the epoch, from 1, and (items, loss) of its steps; the place to save.
+        state: where to begin; changed in place after every step.
+        data: what to train on.
+        loss: what to minimise.
+        on_step: told items and loss of each step, after it; the place to save the state.
+        on_epoch: told (items, loss) of the epoch's steps since the start; True stops.
 
     Raises:
-        ValueError: if there are not as many targets as items; for a batch size or rates that train
-            nothing; and when the loss is not finite any more, before ``on_epoch`` could save that.
+        ValueError: when the loss is not finite any more; the state is then that of the step before.
     """
-    if len(targets) != len(windows):
-        raise ValueError(f"expected {len(windows)} targets, one per item, got {len(targets)}")
-    if batch_size < 2 < len(windows) or not all(0 < rate < float("inf") for rate in rates):
-        raise ValueError(
-            f"expected a batch size >= 2 and finite rates > 0, got {batch_size} and {rates[:3]} ..."
-        )
-    optimiser = torch.optim.Adam(net.parameters(), lr=rates[0] if rates else 0.0, amsgrad=True)
-    for epoch, rate in enumerate(rates, start=1):
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        net.train()
+    recipe, device = state.recipe, next(state.net.parameters()).device
+    per_epoch = -(-len(data) // recipe.batch_size)
+    while state.epoch < recipe.epochs:
         steps = []
-        for indices, batch in windows.batches(batch_size, generator):
-            if len(indices) == 1 < len(windows):
+        seed = None if recipe.seed is None else (recipe.seed, state.epoch)
+        for indices, batch in data.batches(recipe.batch_size, seed, state.batch):
+            if len(indices) == 1 < len(data):
                 continue
-            loss = F.mse_loss(net(batch.keypoints.to(device)), targets[indices].to(device))
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            if not math.isfinite(loss.item()):
-                raise ValueError(
-                    f"the loss is {loss.item()} in epoch {epoch}: is the learning rate too high?"
-                )
-            steps.append((len(indices), loss.item()))
-            on_batch(*steps[-1])
-        on_epoch(epoch, steps)
+            done = state.epoch * per_epoch + state.batch
+            rate = recipe.rate(state.epoch, done, recipe.epochs * per_epoch)
+            value = _step(state, loss, indices, _moved(batch, device), rate)
+            state.batch += 1
+            steps.append((len(indices), value))
+            on_step(*steps[-1])
+        state.epoch, state.batch = state.epoch + 1, 0
+        if on_epoch(steps):
+            return
+
+
+def _step(state: State, loss: Loss, indices: Tensor, batch: Batch, rate: float) -> float:
+    recipe = state.recipe
+    if recipe.seed is not None:
+        torch.manual_seed(mixed(recipe.seed, state.epoch, state.batch))
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    state.net.train()
+    reduced = recipe.precision == "bfloat16"
+    with torch.autocast(batch.keypoints.device.type, torch.bfloat16, enabled=reduced):
+        value = loss(state.net, indices, batch)
+    number = value.item()
+    if not math.isfinite(number):
+        raise ValueError(
+            f"the loss is {number} in epoch {state.epoch + 1}: is the learning rate too high?"
+        )
+    state.optimiser.zero_grad()
+    value.backward()
+    if recipe.clip is not None:
+        nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip)
+    state.optimiser.step()
+    if state.average is not None:
+        state.average.update_parameters(state.net)
+    return number
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    return Batch(*(value.to(device) for value in batch))
+
+
+def mixed(*seeds: int) -> int:
+    """One 32-bit seed out of several numbers."""
+    return int(np.random.SeedSequence(seeds).generate_state(1)[0])

@@ -1,0 +1,62 @@
+"""What is watched on the validation split while training."""
+
+import torch
+from torch import Tensor, nn
+
+from prpose.data.windows import Windows
+from prpose.lifter import average_flipped
+from prpose.metrics import joint_errors, mpjpe, p_mpjpe
+from prpose.skeleton import H36M_17, mirror_pose
+
+
+@torch.no_grad()
+def lifter_scores(
+    net: nn.Module, windows: Windows, device: torch.device, batch_size: int = 512
+) -> dict[str, float]:
+    """P1 and P2 of the flip-averaged single hypothesis, mm, mean over frames."""
+    p1, p2 = [], []
+    for _, batch in windows.batches(batch_size):
+        keypoints, target = batch.keypoints.to(device), batch.target.to(device)
+        mirrored = net(mirror_pose(keypoints, H36M_17.mirror))
+        poses = average_flipped(net(keypoints), mirrored, H36M_17.mirror)
+        p1.append(mpjpe(poses, target)[:, 0].cpu())
+        p2.append(p_mpjpe(poses, target)[:, 0].cpu())
+    return {"val_P1": _mean(p1) * 1000, "val_P2": _mean(p2) * 1000}
+
+
+@torch.no_grad()
+def variance_scores(
+    net: nn.Module,
+    lifter: nn.Module,
+    mean_error_m: float,
+    windows: Windows,
+    device: torch.device,
+    batch_size: int = 512,
+) -> dict[str, float]:
+    """Mean squared error of the predicted relative errors, and their rank correlation.
+
+    The correlation (Spearman's) is over frames, joint by joint, and then averaged over all joints
+    but the pelvis: it says whether the net knows *when* a joint goes wrong, not only which joints
+    tend to.
+    """
+    found, wanted = [], []
+    for _, batch in windows.batches(batch_size):
+        keypoints, target = batch.keypoints.to(device), batch.target.to(device)
+        found.append(net(keypoints)[:, 0, :, 0].cpu())
+        wanted.append((joint_errors(lifter(keypoints), target) / mean_error_m)[:, 0].cpu())
+    sigma, error = torch.cat(found), torch.cat(wanted)
+    return {
+        "val_mse": float((sigma - error).square().mean()),
+        "val_negative_rank": -float(rank_correlation(sigma, error)[1:].mean()),
+    }
+
+
+def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Spearman's correlation over the first axis, column by column, (N, J) → (J)."""
+    x, y = (v.argsort(0).argsort(0).double() for v in (a, b))
+    x, y = x - x.mean(0), y - y.mean(0)
+    return (x * y).sum(0) / (x.norm(dim=0) * y.norm(dim=0))
+
+
+def _mean(parts: list[Tensor]) -> float:
+    return float(torch.cat(parts).double().mean())
