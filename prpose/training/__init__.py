@@ -107,8 +107,11 @@ class State:
         self.net = net
         self.recipe = recipe
         self.optimiser = torch.optim.Adam(net.parameters(), recipe.lr, amsgrad=recipe.amsgrad)
-        average = get_ema_multi_avg_fn(recipe.ema) if recipe.ema is not None else None
-        self.average = AveragedModel(net, multi_avg_fn=average) if average else None
+        self.average: AveragedModel | None = None
+        if recipe.ema is not None:
+            # Batch statistics belong to the weights that they were measured with: averaged, too.
+            average = _moving_average(recipe.ema)
+            self.average = AveragedModel(net, multi_avg_fn=average, use_buffers=True)
         self.epoch = 0
         """Epochs done."""
         self.batch = 0
@@ -203,6 +206,16 @@ def _step(state: State, loss: Loss, indices: Tensor, batch: Batch, rate: float) 
     if state.average is not None:
         state.average.update_parameters(state.net)
     return number
+
+
+def _moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """An exponential average that at first forgets faster, so that it is never far behind."""
+
+    def average(averaged: Any, current: Any, steps: Any) -> None:
+        early = (1 + float(steps)) / (10 + float(steps))
+        get_ema_multi_avg_fn(min(decay, early))(averaged, current, steps)
+
+    return average
 
 
 def _moved(batch: Batch, device: torch.device) -> Batch:
