@@ -130,6 +130,7 @@ def _data(options: Options) -> tuple[RandomViews, Windows]:
 
 def _config(kind: str, options: Options) -> dict[str, Any]:
     """What may not change when a training is resumed."""
+    _ = options.recipe  # refuses what trains nothing, before there is a folder
     kept = asdict(options)
     for name in ("out", "root", "device", "resume"):
         del kept[name]

@@ -1,0 +1,128 @@
+"""prpose train, as typed; killed in the middle, and gone on with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from prpose import load_published
+from prpose.cli import guarded, run
+
+SMALL = ["--data", "walkers", "--lifter", "mgcn_lw", "--epochs", "2", "--every", "20"]
+
+
+def prpose(*args):
+    return guarded(lambda: run([str(arg) for arg in args]))
+
+
+@pytest.fixture
+def trained(tmp_path, capsys):
+    assert prpose("train", "lifter", "--out", tmp_path / "lifter", *SMALL) == 0
+    capsys.readouterr()
+    return tmp_path / "lifter"
+
+
+def test_a_lifter_and_its_variance_net(trained, capsys):
+    assert {path.name for path in trained.iterdir()} >= {
+        "config.json", "log.jsonl", "checkpoint.pt", "best.safetensors",
+    }  # fmt: skip
+    config = json.loads((trained / "config.json").read_text())
+    assert config["training"]["data"] == "walkers"
+    assert config["versions"]["torch"] == torch.__version__
+    log = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in log] == [1, 2]
+    assert log[1]["loss"] < log[0]["loss"]
+    assert load_published("mgcn_lw", trained / "best.safetensors")
+    out = trained.parent / "variance"
+    weights = trained / "best.safetensors"
+    assert prpose("train", "variance", "--out", out, *SMALL, "--lifter-weights", weights) == 0
+    printed = capsys.readouterr().out
+    assert "val_mse" in printed
+    assert "val_negative_rank" in printed
+    config = json.loads((out / "config.json").read_text())["training"]
+    assert len(config["lifter_sha256"]) == 64
+    assert 0.05 < config["mean_error_m"] < 5
+    assert load_published("avg_mgcn_lw", out / "best.safetensors")
+
+
+def test_a_process_killed_in_the_middle_ends_as_one_that_was_not(tmp_path):
+    """SIGKILL while an epoch runs; --resume; the same weights to the bit."""
+    command = [sys.executable, "-m", "prpose.cli", "train", "lifter", *SMALL, "--epochs", "4",
+               "--every", "10", "--batch-size", "64"]  # fmt: skip
+    env = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"}
+    whole = subprocess.run([*command, "--out", tmp_path / "whole"], env=env, capture_output=True)
+    assert whole.returncode == 0, whole.stderr
+    # Saving after every step, so that the kill falls between two saves in the middle of an epoch.
+    eager = ("import prpose.training.run as r; r.SAVE_EVERY_S = 0.0; "
+             "from prpose.cli import main; main()")  # fmt: skip
+    part = [sys.executable, "-c", eager, *command[3:], "--out", str(tmp_path / "part")]
+    process = subprocess.Popen(part, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoint, deadline = tmp_path / "part" / "checkpoint.pt", time.time() + 100
+    while time.time() < deadline:
+        time.sleep(0.05)
+        if checkpoint.is_file():
+            state = torch.load(checkpoint, weights_only=True)["state"]
+            if state["epoch"] >= 1 and state["batch"] >= 2:
+                break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    state = torch.load(checkpoint, weights_only=True)["state"]
+    assert 1 <= state["epoch"] < 4
+    rest = subprocess.run(
+        [*command, "--out", tmp_path / "part", "--resume"], env=env, capture_output=True
+    )
+    assert rest.returncode == 0, rest.stderr
+    a, b = (
+        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["state"]
+        for name in ("whole", "part")
+    )
+    for key, value in a["net"].items():
+        assert torch.equal(value, b["net"][key]), key
+    for key, value in a["average"].items():
+        assert torch.equal(value, b["average"][key]), key
+    logs = [
+        [
+            {k: v for k, v in json.loads(line).items() if k != "loss"}
+            for line in (tmp_path / name / "log.jsonl").read_text().splitlines()
+        ]
+        for name in ("whole", "part")
+    ]
+    assert logs[0] == logs[1]  # the training loss of the interrupted epoch covers its rest only
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--lifter", "mgcn"], "unknown lifter 'mgcn'; did you mean mgcn_lw?"),
+        (["--data", "h36m"], "expected a data set made of motion capture, got h36m"),
+        (["--data", "cmu17"], "data_cmu17.npz: no such file"),
+        (["--epochs", "0"], "expected epochs >= 1"),
+        (["--lr", "nan"], "expected finite learning rates > 0"),
+        (["--resume"], "nothing to resume; expected config.json in it"),
+        (["--every", "0"], "expected every >= 1, got 0"),
+        (["--device", "abacus"], "expected an available device"),
+    ],
+)
+def test_mistakes_are_one_line(change, message, tmp_path, capsys):
+    assert prpose("train", "lifter", "--out", tmp_path / "run", *SMALL, *change) == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_runs_are_not_overwritten_nor_mixed_up(trained, capsys):
+    before = (trained / "checkpoint.pt").read_bytes()
+    assert prpose("train", "lifter", "--out", trained, *SMALL) == 1
+    assert "exists already; name another folder or pass --resume" in capsys.readouterr().err
+    assert prpose("train", "lifter", "--out", trained, *SMALL, "--seed", "1", "--resume") == 1
+    assert "seed was 0, is 1" in capsys.readouterr().err
+    assert (trained / "checkpoint.pt").read_bytes() == before
+    (trained / "checkpoint.pt").write_bytes(before[:1000])
+    assert prpose("train", "lifter", "--out", trained, *SMALL, "--resume") == 1
+    assert "not a checkpoint of this training" in capsys.readouterr().err
