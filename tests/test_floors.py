@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"atomic", "camera", "metrics", "nets", "skeleton", "tables"},
+    {"atomic", "camera", "clouds", "metrics", "nets", "skeleton", "tables"},
     {"lifter", "noise", "unpickle"},
     {"hypotheses", "data"},
     {"weights", "evaluation", "training", "draw"},

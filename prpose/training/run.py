@@ -130,25 +130,32 @@ def train(
 
     def after_epoch(steps: list[tuple[int, float]]) -> bool:
         mean = sum(n * value for n, value in steps) / max(1, sum(n for n, _ in steps))
-        scores = validate(state.result.eval())
-        lines.append({"epoch": state.epoch, "loss": mean} | scores)
-        chosen = next(iter(scores))
-        best = min(lines, key=lambda line: line[chosen])
+        lines.append({"epoch": state.epoch, "loss": mean} | validate(state.result.eval()))
+        best = _best(lines)
         if best is lines[-1]:
             _save_weights(folder / "best.safetensors", state.result)
         _write_log(folder / "log.jsonl", lines)
         _save(path, state, lines)
-        if writer is not None:
-            for name, value in lines[-1].items():
-                writer.add_scalar(name, value, state.epoch)
-            writer.flush()
+        _draw_curves(writer, lines[-1])
         on_epoch(lines[-1])
         return patience is not None and state.epoch - int(best["epoch"]) >= patience
 
     if not lines or state.epoch < state.recipe.epochs:
         fit(state, data, loss, after_step, after_epoch)
-    chosen = list(lines[0])[2]
+    return _best(lines)
+
+
+def _best(lines: list[dict[str, float]]) -> dict[str, float]:
+    """The line with the lowest first validation score."""
+    chosen = list(lines[0])[2]  # after epoch and loss
     return min(lines, key=lambda line: line[chosen])
+
+
+def _draw_curves(writer: Any, line: dict[str, float]) -> None:
+    if writer is not None:
+        for name, value in line.items():
+            writer.add_scalar(name, value, int(line["epoch"]))
+        writer.flush()
 
 
 def _save(path: Path, state: State, lines: list[dict[str, float]]) -> None:

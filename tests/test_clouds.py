@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import torch
+
+from prpose.clouds import LEVELS, covered, energy_score, spread
+
+
+def cloud(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).double()
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
+@pytest.mark.parametrize("S", [1, 2, 7, 12])
+def test_energy_score_against_a_loop(shape, S):
+    poses, target = cloud(S, *shape, 5, 3), cloud(*shape, 5, 3, seed=1)
+    ours = energy_score(poses, target)
+    assert ours.shape == shape
+    flat, truth = poses.reshape(S, -1, 15).numpy(), target.reshape(-1, 15).numpy()
+    for n in range(flat.shape[1]):
+        near = np.mean([np.linalg.norm(flat[s, n] - truth[n]) for s in range(S)])
+        among = np.mean(
+            [np.linalg.norm(flat[a, n] - flat[b, n]) for a in range(S) for b in range(S)]
+        )
+        assert float(ours.flatten()[n]) == pytest.approx(near - among / 2)
+
+
+def test_energy_score_is_proper():
+    """The truth has spread 1, and of narrower, honest and wider clouds the honest one wins."""
+    truth = cloud(4000, 2, 3, seed=3)
+    scores = {}
+    for width in (0.5, 0.8, 1.0, 1.25, 2.0):
+        scores[width] = float(energy_score(width * cloud(100, 4000, 2, 3, seed=4), truth).mean())
+    assert min(scores, key=scores.get) == 1.0
+
+
+def test_narrow_clouds_in_float32_keep_their_small_distances():
+    poses = 1 + 1e-4 * cloud(20, 3, 17, 3).float()
+    exact = energy_score(poses.double(), poses[0].double())
+    assert (energy_score(poses, poses[0]) - exact).abs().max() < 1e-6
+
+
+def test_calibrated_clouds_are_covered_as_often_as_they_say():
+    truth, poses = cloud(4000, 3, 3, seed=1), cloud(60, 4000, 3, 3, seed=2)
+    for width, check in [
+        (1.0, lambda w, q: abs(w - q) < 0.03),
+        (0.3, lambda w, q: w < q or q in (0, 1)),
+        (3.0, lambda w, q: w > q - 1e-9 or q in (0, 1)),
+    ]:
+        share = covered(width * poses, truth).double().mean((0, 1))
+        for q, w in zip(LEVELS[1:-1], share[1:-1].tolist(), strict=True):
+            assert check(w, q), (width, q, w)
+
+
+@pytest.mark.parametrize("S", [3, 4])
+def test_covered_against_a_loop(S):
+    poses, target = cloud(S, 6, 2, 3), cloud(6, 2, 3, seed=1)
+    ours = covered(poses, target)
+    assert ours.shape == (6, 2, 21)
+    for n in range(6):
+        for j in range(2):
+            points = poses[:, n, j].numpy()
+            median = np.sort(points, axis=0)[(S - 1) // 2]  # the lower one for even S
+            e = np.linalg.norm(points - median, axis=-1)
+            t = np.linalg.norm(target[n, j].numpy() - median)
+            expected = [np.quantile(e, q) > t for q in LEVELS]
+            assert ours[n, j].tolist() == expected
+
+
+def test_spread_and_shapes():
+    poses = cloud(50, 4, 17, 3)
+    assert torch.allclose(spread(2 * poses), 2 * poses.std(0))
+    with pytest.raises(ValueError, match="at least 2 poses"):
+        spread(poses[:1])
+    for function in (energy_score, covered):
+        for shape in [(4, 16, 3), (17, 3), (5, 17, 3)]:
+            with pytest.raises(ValueError, match=r"expected a cloud \(S, \*, J, 3\)"):
+                function(poses, torch.zeros(shape))
