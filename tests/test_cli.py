@@ -93,6 +93,10 @@ def test_an_existing_file_is_kept_unless_asked(release, capsys):
         (["evaluate", "h36m", *MGCN, "-n", "1", "--stride", "0"], "expected --stride from 1"),
         (["evaluate", "h36m", *MGCN, "-n", "1", "--root", "no"], "data_3d_h36m.npz: no such file"),
         (["evaluate", "h36m", *MGCN, "-n", "1", "--device", "abacus"], "available device"),
+        (["evaluate", "h36m", "-n", "1"], "expected --model, or else all of --lifter"),
+        (["evaluate", "h36m", *MGCN, "-n", "1", "--model", "x"], "expected --model, or else"),
+        (["evaluate", "h36m", *MGCN[:4], "-n", "1"], "expected --model, or else all of --lifter"),
+        (["evaluate", "h36m", "--model", "mgcn", "-n", "1"], "unknown model 'mgcn'"),
         (["evaluate", "h36m", *MGCN, "-n", "1", "--device", "meta"], "here: cpu"),
         (["evaluate", "h36m", *MGCN, "-n", "1", "--json", "no/x.json"], "existing folder"),
         (

@@ -147,11 +147,11 @@ def test_poses_that_are_not_finite_are_named_by_frame():
 
 
 def test_noise_comes_in_parts_that_do_not_change_it(monkeypatch):
-    from prpose import evaluation
+    from prpose.evaluation import scoring
 
     shape = torch.Size((10, 1, 17, 2))
     whole = next(iter(seeded_draw(0, 7)(range(10, 20), shape)))
-    monkeypatch.setattr(evaluation, "POSES_AT_ONCE", 25)
+    monkeypatch.setattr(scoring, "POSES_AT_ONCE", 25)
     parts = list(seeded_draw(0, 7)(range(10, 20), shape))
     assert [len(eps) for eps, _ in parts] == [2, 2, 2, 1]
     for i in range(2):
@@ -192,15 +192,47 @@ def test_scores_on_a_device_are_the_cpus(device):
 
 
 def test_scores_do_not_depend_on_the_parts_that_s_comes_in(monkeypatch):
-    from prpose import evaluation
+    from prpose.evaluation import scoring
 
     net = hypothesis_lifter("mgcn_lw", alpha=0.02)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     names = PROTOCOLS["3dhp"].metrics
     whole = score(net, windows, names, seeded_draw(0, 7), batch_size=5)
-    monkeypatch.setattr(evaluation, "POSES_AT_ONCE", 12)
+    monkeypatch.setattr(scoring, "POSES_AT_ONCE", 12)
     parts = score(net, windows, names, seeded_draw(0, 7), batch_size=5)
     assert set(whole) == {"single", "mean", "best", "any"}
     for choice, by in whole.items():
         for name, values in by.items():
             assert (parts[choice][name] - values).abs().max() < 1e-6, (choice, name)
+
+
+def test_clouds_are_scored_as_their_functions_say():
+    from prpose import clouds
+    from prpose.evaluation.tables import calibration_error
+
+    net = hypothesis_lifter("mgcn_lw", alpha=0.02)
+    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
+    scores = score(net, windows, ("P1",), seeded_draw(3, 6), batch_size=100, cloud=True)["cloud"]
+    batch = windows[torch.arange(len(windows))]
+    (noise,) = seeded_draw(3, 6)(range(len(windows)), batch.keypoints.shape)
+    with torch.no_grad():
+        poses, truth = net(batch.keypoints, *noise)[:, :, 0], batch.target[:, 0]
+    assert torch.allclose(scores["ES"], clouds.energy_score(poses, truth))
+    assert torch.allclose(scores["spread"], poses.std(0)[:, 1:].mean((1, 2)))
+    assert torch.equal(scores["covered"], clouds.covered(poses, truth)[:, 1:])
+    _, average = tabulate(
+        {"cloud": scores}, windows, Protocol(("P1",), action_of, "frames", alpha=0)
+    )
+    assert average.values["cloud"]["ES"] == pytest.approx(float(scores["ES"].mean()) * 1000)
+    share = np.median(scores["covered"].double().mean(0).numpy(), axis=0)
+    expected = np.abs(share - np.array(clouds.LEVELS))
+    assert average.values["cloud"]["ECE"] == pytest.approx(expected.mean(), abs=0.02)
+    perfect = torch.rand(20_000, 5, 1, generator=torch.Generator().manual_seed(0))
+    assert calibration_error(perfect < torch.tensor(clouds.LEVELS)) < 0.005
+    assert calibration_error(torch.zeros(9, 5, 21, dtype=torch.bool)) == pytest.approx(0.5)
+
+
+def test_one_hypothesis_is_no_cloud():
+    windows = Windows(load_clips("walkers", ".", "val"), every=120)
+    scores = score(hypothesis_lifter("mgcn_lw"), windows, ("P1",), seeded_draw(0, 1), cloud=True)
+    assert "cloud" not in scores

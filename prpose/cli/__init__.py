@@ -9,6 +9,7 @@ import tyro
 import prpose
 from prpose.cli.data import inspect, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
 from prpose.cli.evaluate import evaluate
+from prpose.cli.models import models
 from prpose.cli.train import train_lifter, train_variance
 
 Tree = dict[str, Any]
@@ -24,6 +25,7 @@ COMMANDS: Tree = {
         },
         "inspect": inspect,
     },
+    "models": models,
     "train": {"lifter": train_lifter, "variance": train_variance},
 }
 

@@ -5,13 +5,14 @@ import json as json_format
 import platform
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 import prpose
 from prpose.atomic import check_output, replacing
@@ -31,6 +32,7 @@ from prpose.evaluation import (
     tabulate,
 )
 from prpose.hypotheses import HypothesisLifter
+from prpose.models import find_card
 from prpose.noise import AdaptiveNoise
 from prpose.weights import VARIANCE_PREFIX, load_published
 
@@ -40,10 +42,11 @@ SHOWN = ("single", "mean", "best")
 
 def evaluate(
     dataset: tyro.conf.Positional[str],
-    lifter: str,
-    lifter_weights: Path,
-    noise_weights: Path,
     hypotheses: Annotated[int, tyro.conf.arg(aliases=["-n"])],
+    model: str | None = None,
+    lifter: str | None = None,
+    lifter_weights: Path | None = None,
+    noise_weights: Path | None = None,
     root: Path = Path("dataset"),
     split: str = "test",
     keypoints: str | None = None,
@@ -60,15 +63,16 @@ def evaluate(
 
     Args:
         dataset: h36m, 3dhp, cmu17, walkers, or the name of a benchmark of your own.
-        lifter: htnet or mgcn_lw.
-        lifter_weights: the lifter's checkpoint (.pth or .safetensors).
-        noise_weights: its variance net's checkpoint.
         hypotheses: S, the number of hypotheses.
+        model: one that prpose brings ("prpose models" lists them), or instead of it:
+        lifter: htnet or mgcn_lw, with
+        lifter_weights: the lifter's checkpoint (.pth or .safetensors), and
+        noise_weights: its variance net's checkpoint.
         root: folder with the npz files; walkers need none.
         split: test, val or train.
         keypoints: which 2D: as in the file's name (cpn_ft_h36m_dbb, hrnet_coco, gt), or det, gt.
         actions: first words of the actions wanted, with commas between; * for all.
-        alpha: scale of the noise; the published one of the data set if not given.
+        alpha: scale of the noise; if not given, the model's, or the data set's published one.
         seed: of the noise.
         stride: every stride-th of the frames that are usually scored.
         batch_size: frames at once; noise is drawn per batch, so it is part of the seed.
@@ -78,27 +82,68 @@ def evaluate(
     """
     settings: dict[str, Any] = dict(locals())
     protocol = PROTOCOLS.get(dataset, MOCAP)
-    for flag, value in (("stride", stride), ("batch-size", batch_size)):
-        if not 1 <= value < 2**31:
-            raise ValueError(f"expected --{flag} from 1 to 2^31 - 1, got {value}")
+    check_counts(stride=stride, batch_size=batch_size)
     if json is not None:
         check_output(json, overwrite)
-    settings["alpha"] = alpha = protocol.alpha if alpha is None else alpha
     settings["keypoints"] = keypoints or data_set(dataset, root).default_keypoints
     settings["device"] = on = named_device(device)
     draw = seeded_draw(seed, hypotheses)
-    weights = load_published(lifter, lifter_weights)
-    noise = AdaptiveNoise(load_published(VARIANCE_PREFIX + lifter, noise_weights), alpha)
-    sha256 = {"lifter": checksum(lifter_weights), "noise": checksum(noise_weights)}
-    net = HypothesisLifter(weights, noise, chunk=chunk_for(on)).to(on)
+    networks = find_networks(model, lifter, lifter_weights, noise_weights)
+    settings["alpha"] = alpha = first(alpha, networks.alpha, protocol.alpha)
+    noise = AdaptiveNoise(networks.noise, alpha)
+    net = HypothesisLifter(networks.lifter, noise, chunk=chunk_for(on)).to(on)
     clips = load_clips(dataset, root, split, keypoints, tuple(actions.split(",")))
     windows = Windows(clips, every=stride * protocol.every)
     with progress("evaluate", len(windows)) as advance:
-        scores = score(net, windows, protocol.metrics, draw, batch_size, on, advance)
+        names, cloud = protocol.metrics, protocol.cloud
+        scores = score(net, windows, names, draw, batch_size, on, cloud, advance)
     rows, average = tabulate(scores, windows, protocol)
     show(rows, average, protocol, hypotheses)
     if json is not None:
-        write(json, report(rows, average, settings, sha256))
+        write(json, report(rows, average, settings, networks.sha256))
+
+
+class Networks(NamedTuple):
+    """What is evaluated."""
+
+    lifter: nn.Module
+    noise: nn.Module
+    alpha: float | None
+    sha256: dict[str, str]
+
+
+def find_networks(
+    model: str | None, lifter: str | None, lifter_weights: Path | None, noise_weights: Path | None
+) -> Networks:
+    """Networks of a card, or of two files; ``ValueError`` if it is neither or both."""
+    if model is not None and (lifter, lifter_weights, noise_weights) == (None,) * 3:
+        card = find_card(model)
+        sha256 = {"lifter": card.lifter_sha256, "noise": card.noise_sha256}
+        return Networks(*card.networks(), card.alpha, sha256)
+    if model is not None or lifter is None or lifter_weights is None or noise_weights is None:
+        raise ValueError(
+            "expected --model, or else all of --lifter, --lifter-weights and --noise-weights"
+        )
+    files = {"lifter": lifter_weights, "noise": noise_weights}
+    return Networks(
+        load_published(lifter, lifter_weights),
+        load_published(VARIANCE_PREFIX + lifter, noise_weights),
+        None,
+        {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()},
+    )
+
+
+def check_counts(**counts: int) -> None:
+    """``ValueError`` that names the flag, for one that counts nothing or too much."""
+    for name, value in counts.items():
+        if not 1 <= value < 2**31:
+            flag = name.replace("_", "-")
+            raise ValueError(f"expected --{flag} from 1 to 2^31 - 1, got {value}")
+
+
+def first(*values: float | None) -> float:
+    """The first that is given."""
+    return next(value for value in values if value is not None)
 
 
 def show(rows: list[Row], average: Row, protocol: Protocol, S: int) -> None:
@@ -119,7 +164,24 @@ def show(rows: list[Row], average: Row, protocol: Protocol, S: int) -> None:
             cells = [f"{row.values[choice][name]:.1f}" for choice, name in columns]
             table.add_row(row.name, f"{row.frames:,}", *cells)
         console.print(table)
+    if "cloud" in average.values:
+        console.print(_cloud_table(rows, average, S))
     console.print(*(f"{choice}: {CHOICES[choice]}" for choice in SHOWN), sep="\n", highlight=False)
+
+
+def _cloud_table(rows: list[Row], average: Row, S: int) -> Table:
+    table = Table(title=f"S = {S}; the hypotheses as a distribution", title_justify="left")
+    table.add_column("", no_wrap=True)
+    for head in ("energy score\nmm", "spread\nmm", "ECE\n"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in [*rows, average]:
+        if row is average:
+            table.add_section()
+        cloud = row.values["cloud"]
+        table.add_row(
+            row.name, f"{cloud['ES']:.1f}", f"{cloud['spread']:.1f}", f"{cloud['ECE']:.3f}"
+        )
+    return table
 
 
 def report(
@@ -143,11 +205,6 @@ def report(
         "rows": [asdict(row) for row in rows],
         "average": asdict(average),
     }
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

@@ -1,0 +1,150 @@
+"""A model on a data set: scores of every frame, in bounded memory."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prpose import clouds, metrics
+from prpose.data.windows import Windows
+from prpose.evaluation.protocols import METRICS
+from prpose.hypotheses import HypothesisLifter
+from prpose.noise import draw_eps
+
+Draw = Callable[[range, torch.Size], Iterable[tuple[Tensor, Tensor]]]
+"""(positions in the data set, keypoints' shape) → eps and mirrored eps, in parts of (s, *shape)."""
+
+FRAMES_AT_ONCE = 64
+"""Most frames whose S² distances are held at once."""
+
+POSES_AT_ONCE = 4096
+"""Most poses that are held and scored at once, whatever S is; Procrustes needs some kB for each."""
+
+
+def seeded_draw(seed: int, S: int) -> Draw:
+    """Noise of S hypotheses that depends on the seed and on a batch's place alone.
+
+    Drawn on the CPU, so that every device gets the same numbers; the first of a larger S are those
+    of a smaller one.
+
+    Raises:
+        ValueError: if S < 1 or seed < 0.
+    """
+    if S < 1:
+        raise ValueError(f"expected S >= 1 hypotheses, got {S}")
+    if seed < 0:
+        raise ValueError(f"expected seed >= 0, got {seed}")
+
+    def draw(items: range, shape: torch.Size) -> Iterator[tuple[Tensor, Tensor]]:
+        # PyTorch's CPU generator keeps 32 bits of its seed, so both numbers are mixed into those.
+        mixed = int(np.random.SeedSequence([seed, items.start]).generate_state(1)[0])
+        generator = torch.Generator().manual_seed(mixed)
+        at_once = max(1, POSES_AT_ONCE // shape[0])
+        for start in range(0, S, at_once):
+            eps = draw_eps(min(at_once, S - start), (2, *shape), generator)
+            yield eps[:, 0], eps[:, 1]
+
+    return draw
+
+
+@torch.no_grad()
+def score(
+    net: HypothesisLifter,
+    windows: Windows,
+    names: Sequence[str],
+    draw: Draw | None,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+    cloud: bool = False,
+    on_batch: Callable[[int], None] = lambda frames: None,
+) -> dict[str, dict[str, Tensor]]:
+    """Scores of every frame, in bounded memory.
+
+    Args:
+        net: on ``device``, in eval mode.
+        windows: of the test clips, without mirror images.
+        names: keys of :data:`METRICS`.
+        draw: the noise of each batch; without it only the ``single`` choice is scored.
+        batch_size: frames at once.
+        cloud: whether to score the hypotheses as a distribution, too, if there are two or more.
+        on_batch: told the number of frames after each batch.
+
+    Returns:
+        ``{choice: {metric: (N,)}}`` for each of :data:`CHOICES`, in metres or shares, on the CPU;
+        with ``cloud`` also ``{"cloud": {"ES": (N,), "spread": (N,), "covered": (N, J - 1, Q)}}``,
+        the latter two of all joints but the pelvis.
+
+    Raises:
+        ValueError: if poses are not finite, naming the frames.
+    """
+    parts: list[dict[str, dict[str, Tensor]]] = []
+    for indices, batch in windows.batches(batch_size):
+        keypoints, target = batch.keypoints.to(device), batch.target.to(device)
+        items = range(int(indices[0]), int(indices[-1]) + 1)
+        scores = {"single": _values(net.single(keypoints)[None], target, names, items)}
+        if draw is not None:
+            noise = draw(items, keypoints.shape)
+            scores |= _score_many(net, keypoints, target, names, noise, items, cloud)
+        parts.append({c: {n: v[0].cpu() for n, v in by.items()} for c, by in scores.items()})
+        on_batch(len(indices))
+    return {
+        choice: {name: torch.cat([part[choice][name] for part in parts]) for name in by}
+        for choice, by in parts[0].items()
+    }
+
+
+def _score_many(
+    net: HypothesisLifter,
+    keypoints: Tensor,
+    target: Tensor,
+    names: Sequence[str],
+    noise: Iterable[tuple[Tensor, Tensor]],
+    items: range,
+    cloud: bool,
+) -> dict[str, dict[str, Tensor]]:
+    """Mean, best and average hypothesis of a batch, ``{choice: {metric: (1, B)}}``.
+
+    Of each part of the noise only sums and the best values are kept, so that S may be any number;
+    the poses themselves only for the cloud.
+    """
+    kept = []
+    S, total = 0, torch.zeros_like(target, dtype=torch.float64)
+    best: dict[str, Tensor] = {}
+    sums = {name: torch.zeros(len(target), dtype=torch.float64) for name in names}
+    for eps, eps_mirrored in noise:
+        poses = net(keypoints, eps.to(keypoints), eps_mirrored.to(keypoints))
+        S, total = S + len(poses), total + poses.sum(0, dtype=torch.float64)
+        kept += [poses] if cloud else []
+        for name, values in _values(poses, target, names, items).items():
+            so_far = torch.cat([best[name], values]) if name in best else values
+            best[name] = metrics.best_of_s(so_far, METRICS[name].higher_is_better)[None]
+            sums[name] += values.sum(0, dtype=torch.float64).cpu()
+    mean = (total / S).to(target)[None]
+    scores = {
+        "mean": _values(mean, target, names, items),
+        "best": best,
+        "any": {name: (value / S).float()[None] for name, value in sums.items()},
+    }
+    return scores | ({"cloud": _score_cloud(torch.cat(kept), target)} if kept and S > 1 else {})
+
+
+def _score_cloud(poses: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Distributional scores of (S, B, 1, J, 3) against (B, 1, J, 3), each (1, B, ...)."""
+    cloud, truth = poses[:, :, 0], target[:, 0]
+    few = zip(cloud.split(FRAMES_AT_ONCE, dim=1), truth.split(FRAMES_AT_ONCE), strict=True)
+    return {
+        "ES": torch.cat([clouds.energy_score(x, y) for x, y in few])[None],
+        "spread": clouds.spread(cloud)[:, 1:].mean((-2, -1))[None],
+        "covered": clouds.covered(cloud, truth)[:, 1:][None],
+    }
+
+
+def _values(poses: Tensor, target: Tensor, names: Sequence[str], items: range) -> dict[str, Tensor]:
+    """Metrics of (S, B, 1, J, 3) against (B, 1, J, 3), each (S, B)."""
+    if not poses.isfinite().all():
+        raise ValueError(
+            f"expected finite poses, got NaN or infinity in frames {items.start} to "
+            f"{items.stop - 1} of the data set: are weights and alpha what they should be?"
+        )
+    return {name: METRICS[name].of(poses, target)[..., 0] for name in names}
