@@ -205,3 +205,30 @@ def test_bfloat16_trains_much_like_float32(windows):
 def test_recipes_that_train_nothing_are_refused(kw, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**({"epochs": 3, "batch_size": 8} | kw))
+
+
+@pytest.mark.parametrize("name", ["htnet", "mgcn_lw", "avg_htnet", "avg_mgcn_lw"])
+def test_the_average_of_equal_weights_is_the_same_network(name, windows):
+    """Index buffers included: a rate of next to nothing, many steps."""
+    from prpose import build_lifter, build_variance_net
+
+    few = Windows(windows.clips[:1])
+    variance = name.startswith("avg_")
+    build = build_variance_net if variance else build_lifter
+    net = build(name.removeprefix("avg_"))
+    state = State(net, Recipe(8, 32, (1e-30,) * 8, ema=0.9))
+
+    def loss(net, indices, batch):
+        return net(batch.keypoints).square().mean()
+
+    fit(state, few, loss)
+    batch = few[torch.arange(5)]
+    with torch.no_grad():
+        a, b = net.eval()(batch.keypoints), state.result.eval()(batch.keypoints)
+    ours, theirs = dict(net.named_buffers()), dict(state.result.named_buffers())
+    for key, value in ours.items():
+        if not value.is_floating_point():
+            assert torch.equal(value, theirs[key]), key
+    assert (a - b).abs().max() < 0.3 * a.abs().max() + 1e-6  # batch statistics lag behind
+    if not any(isinstance(module, nn.BatchNorm1d) for module in net.modules()):
+        assert (a - b).abs().max() < 1e-6

@@ -212,6 +212,10 @@ def _moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
     """An exponential average that at first forgets faster, so that it is never far behind."""
 
     def average(averaged: Any, current: Any, steps: Any) -> None:
+        if not averaged[0].is_floating_point():  # indices and counts have no average
+            for old, new in zip(averaged, current, strict=True):
+                old.copy_(new)
+            return
         early = (1 + float(steps)) / (10 + float(steps))
         get_ema_multi_avg_fn(min(decay, early))(averaged, current, steps)
 
