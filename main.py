@@ -153,7 +153,7 @@ def test(args: argparse.Namespace, device: torch.device, draw: Draw) -> None:
         print("INFO: Generate without multiple hypotheses ")
     with progress("test", len(windows)) as advance:
         noise = draw if args.mutilhyp_test else None
-        scores = score(net, windows, names, noise, args.batch_size, device, False, advance)
+        scores = score(net, windows, names, noise, args.batch_size, device, False, (), advance)
     values = scores["best" if args.mutilhyp_test else "single"]
     listed = RELEASED_ACTIONS[args.dataset] if args.actions == "*" else (args.actions,)
     printed = [

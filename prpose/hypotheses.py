@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from prpose.lifter import average_flipped
-from prpose.noise import AdaptiveNoise, draw_eps
+from prpose.noise import AdaptiveNoise, ConstantNoise, draw_eps
 from prpose.skeleton import H36M_17, mirror_pose
 
 
@@ -38,7 +38,7 @@ class HypothesisLifter(nn.Module):
     def __init__(
         self,
         lifter: nn.Module,
-        noise: AdaptiveNoise,
+        noise: AdaptiveNoise | ConstantNoise,
         mirror: Sequence[int] = H36M_17.mirror,
         chunk: int = 512,
     ) -> None:

@@ -80,6 +80,27 @@ class AdaptiveNoise(nn.Module):
         return Normal(keypoints, sigma.expand_as(keypoints), validate_args=False)
 
 
+class ConstantNoise(nn.Module):
+    """The same width everywhere: what adaptive noise has to beat.
+
+    Args:
+        sigma: standard deviation of every coordinate, in normalised units.
+
+    Raises:
+        ValueError: if sigma is negative or not a finite number.
+    """
+
+    def __init__(self, sigma: float) -> None:
+        super().__init__()
+        if not 0 <= sigma < float("inf"):
+            raise ValueError(f"expected sigma to be a finite number >= 0, got {sigma}")
+        self.sigma = sigma
+
+    def forward(self, keypoints: Tensor) -> Normal:
+        """As :meth:`AdaptiveNoise.forward`."""
+        return Normal(keypoints, torch.full_like(keypoints, self.sigma), validate_args=False)
+
+
 def draw_eps(S: int, shape: torch.Size | tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Standard-normal noise, (S, *shape), float32, on the generator's device.
 

@@ -236,3 +236,20 @@ def test_one_hypothesis_is_no_cloud():
     windows = Windows(load_clips("walkers", ".", "val"), every=120)
     scores = score(hypothesis_lifter("mgcn_lw"), windows, ("P1",), seeded_draw(0, 1), cloud=True)
     assert "cloud" not in scores
+
+
+@pytest.mark.parametrize("at_once", [4096, 21])
+def test_curves_are_the_best_of_the_first(at_once, monkeypatch):
+    from prpose.evaluation import scoring
+
+    monkeypatch.setattr(scoring, "POSES_AT_ONCE", at_once)
+    net = hypothesis_lifter("mgcn_lw", alpha=0.02)
+    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
+    names = ("P1", "PCK14")
+    curve = score(net, windows, names, seeded_draw(0, 9), batch_size=5, curve=(1, 4, 9, 20))
+    assert "best_of_20" not in curve
+    for S in (1, 4, 9):
+        few = score(net, windows, names, seeded_draw(0, S), batch_size=5)
+        for name in names:
+            difference = curve[f"best_of_{S}"][name] - few["best"][name]
+            assert difference.abs().max() < 1e-6

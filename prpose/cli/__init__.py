@@ -7,6 +7,7 @@ from typing import Any
 import tyro
 
 import prpose
+from prpose.cli.compare import compare
 from prpose.cli.data import inspect, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
 from prpose.cli.evaluate import evaluate
 from prpose.cli.models import models
@@ -16,6 +17,7 @@ Tree = dict[str, Any]
 
 COMMANDS: Tree = {
     "evaluate": evaluate,
+    "compare": compare,
     "data": {
         "prepare": {
             "h36m": prepare_h36m,

@@ -96,7 +96,7 @@ def evaluate(
     windows = Windows(clips, every=stride * protocol.every)
     with progress("evaluate", len(windows)) as advance:
         names, cloud = protocol.metrics, protocol.cloud
-        scores = score(net, windows, names, draw, batch_size, on, cloud, advance)
+        scores = score(net, windows, names, draw, batch_size, on, cloud, (), advance)
     rows, average = tabulate(scores, windows, protocol)
     show(rows, average, protocol, hypotheses)
     if json is not None:

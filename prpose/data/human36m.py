@@ -24,6 +24,7 @@ ACTIONS = (
     *("Smoking", "Waiting", "WalkDog", "Walking", "WalkTogether"),
 )
 CAMERAS = 4
+CALIBRATION = "human36m_cameras.json"
 RAW_JOINTS = 32
 KEPT_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 """Of the original 32 joints those of ``H36M_17``, in its order."""
@@ -83,5 +84,5 @@ def cameras(subject: str) -> tuple[Camera, ...]:
 
 @cache
 def _calibration() -> dict[str, Any]:
-    text = Path(__file__).with_name("human36m_cameras.json").read_text(encoding="utf-8")
+    text = Path(__file__).with_name(CALIBRATION).read_text(encoding="utf-8")
     return dict(json.loads(text))

@@ -67,7 +67,7 @@ def from_cmu(
             f"{folder}: no clip of {' or '.join(sorted(lacking))} found; expected files such as "
             "02/02_01.amc with 02/02.asf, or walking_3.bvh"
         )
-    return build("cmu17", sources, root, overwrite, ACKNOWLEDGEMENT, missing, on_clip)
+    return build("cmu17", sources, root, overwrite, ACKNOWLEDGEMENT, VERSION, missing, on_clip)
 
 
 def clips() -> list[dict[str, str]]:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from prpose.atomic import check_output
+from prpose.data import human36m
 from prpose.data.benchmark_file import FORMAT, SPLITS, path_of, write_benchmark
+from prpose.data.detector_model import COCO_SIGMA
 from prpose.data.filming import Footage, Studio
 from prpose.data.mocap import FORMATS
 from prpose.data.mocap.mapping import JointMapping, read_mapping
@@ -50,6 +52,7 @@ def build(
     root: Path,
     overwrite: bool = False,
     note: str = "",
+    version: int = 1,
     missing: Sequence[str] = (),
     on_clip: Callable[[int], None] = lambda clips: None,
 ) -> Report:
@@ -61,6 +64,7 @@ def build(
         root: existing folder.
         overwrite: replace the file if it exists.
         note: where the data are from, for the file's card.
+        version: of the benchmark, for the same.
         missing: clips that should be there and are not, for the card.
         on_clip: told 1 after each clip.
 
@@ -90,7 +94,7 @@ def build(
         report.frames[split] = sum(len(film.motion) for film in films)
     if not sum(report.clips.values()):
         raise ValueError("expected at least half a second of good frames, got none")
-    card = _card(name, sources, studio, cleaning, report, note)
+    card = _card(name, sources, studio, cleaning, report, note, version)
     report.inputs_sha256 = card["inputs_sha256"]
     write_benchmark(path, footage, card)
     return report
@@ -121,11 +125,17 @@ def _card(
     cleaning: Cleaning,
     report: Report,
     note: str,
+    version: int,
 ) -> dict[str, Any]:
     """Everything that the file depends on, with one hash over all of it."""
     inputs = {
         "format": FORMAT,
+        "version": version,
         "name": name,
+        "coco_sigma": COCO_SIGMA,
+        "cameras_sha256": sha256(
+            Path(human36m.__file__).with_name(human36m.CALIBRATION).read_bytes()
+        ),
         "fps": FPS,
         "studio": asdict(studio),
         "cleaning": asdict(cleaning),

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from prpose import clouds, metrics
 from prpose.data.windows import Windows
+from prpose.evaluation.baselines import IsotropicCloud
 from prpose.evaluation.protocols import METRICS
 from prpose.hypotheses import HypothesisLifter
 from prpose.noise import draw_eps
@@ -50,13 +51,14 @@ def seeded_draw(seed: int, S: int) -> Draw:
 
 @torch.no_grad()
 def score(
-    net: HypothesisLifter,
+    net: HypothesisLifter | IsotropicCloud,
     windows: Windows,
     names: Sequence[str],
     draw: Draw | None,
     batch_size: int = 64,
     device: torch.device | str = "cpu",
     cloud: bool = False,
+    curve: Sequence[int] = (),
     on_batch: Callable[[int], None] = lambda frames: None,
 ) -> dict[str, dict[str, Tensor]]:
     """Scores of every frame, in bounded memory.
@@ -68,6 +70,7 @@ def score(
         draw: the noise of each batch; without it only the ``single`` choice is scored.
         batch_size: frames at once.
         cloud: whether to score the hypotheses as a distribution, too, if there are two or more.
+        curve: numbers of hypotheses whose best is scored, too, as the choices ``best_of_{S}``.
         on_batch: told the number of frames after each batch.
 
     Returns:
@@ -85,7 +88,7 @@ def score(
         scores = {"single": _values(net.single(keypoints)[None], target, names, items)}
         if draw is not None:
             noise = draw(items, keypoints.shape)
-            scores |= _score_many(net, keypoints, target, names, noise, items, cloud)
+            scores |= _score_many(net, keypoints, target, names, noise, items, cloud, curve)
         parts.append({c: {n: v[0].cpu() for n, v in by.items()} for c, by in scores.items()})
         on_batch(len(indices))
     return {
@@ -95,13 +98,14 @@ def score(
 
 
 def _score_many(
-    net: HypothesisLifter,
+    net: HypothesisLifter | IsotropicCloud,
     keypoints: Tensor,
     target: Tensor,
     names: Sequence[str],
     noise: Iterable[tuple[Tensor, Tensor]],
     items: range,
     cloud: bool,
+    curve: Sequence[int],
 ) -> dict[str, dict[str, Tensor]]:
     """Mean, best and average hypothesis of a batch, ``{choice: {metric: (1, B)}}``.
 
@@ -109,24 +113,34 @@ def _score_many(
     the poses themselves only for the cloud.
     """
     kept = []
+    curves: dict[str, dict[str, Tensor]] = {f"best_of_{k}": {} for k in curve}
     S, total = 0, torch.zeros_like(target, dtype=torch.float64)
     best: dict[str, Tensor] = {}
     sums = {name: torch.zeros(len(target), dtype=torch.float64) for name in names}
     for eps, eps_mirrored in noise:
         poses = net(keypoints, eps.to(keypoints), eps_mirrored.to(keypoints))
-        S, total = S + len(poses), total + poses.sum(0, dtype=torch.float64)
         kept += [poses] if cloud else []
         for name, values in _values(poses, target, names, items).items():
             so_far = torch.cat([best[name], values]) if name in best else values
-            best[name] = metrics.best_of_s(so_far, METRICS[name].higher_is_better)[None]
+            before = len(so_far) - len(values)
+            for k in curve:
+                if S < k <= S + len(poses):
+                    some = so_far[: before + k - S]
+                    curves[f"best_of_{k}"][name] = _best(name, some)
+            best[name] = _best(name, so_far)
             sums[name] += values.sum(0, dtype=torch.float64).cpu()
+        S, total = S + len(poses), total + poses.sum(0, dtype=torch.float64)
     mean = (total / S).to(target)[None]
     scores = {
         "mean": _values(mean, target, names, items),
         "best": best,
         "any": {name: (value / S).float()[None] for name, value in sums.items()},
-    }
+    } | {choice: by for choice, by in curves.items() if by}
     return scores | ({"cloud": _score_cloud(torch.cat(kept), target)} if kept and S > 1 else {})
+
+
+def _best(name: str, values: Tensor) -> Tensor:
+    return metrics.best_of_s(values, METRICS[name].higher_is_better)[None]
 
 
 def _score_cloud(poses: Tensor, target: Tensor) -> dict[str, Tensor]:
