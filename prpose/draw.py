@@ -52,13 +52,56 @@ def draw_samples(clips: Sequence[Clip], path: Path, samples: int = 6) -> None:
     figures.close(figure)
 
 
+def draw_hypotheses(
+    clip: Clip, frames: Sequence[int], poses: Array, single: Array, path: Path
+) -> None:
+    """A PNG with the 2D input, the cloud of hypotheses, and the truth, one column per frame.
+
+    Args:
+        clip: with the 2D and the truth.
+        frames: of the clip.
+        poses: (S, len(frames), 17, 3) hypotheses: camera axes, metres, pelvis at 0.
+        single: (len(frames), 17, 3), the lifter's own answer.
+        path: of the PNG.
+
+    Raises:
+        ValueError: if matplotlib is missing.
+    """
+    figures = import_pyplot()
+    figure, axes = figures.subplots(
+        3, len(frames), figsize=(2.8 * len(frames), 9), squeeze=False, layout="constrained"
+    )
+    for column, frame in enumerate(frames):
+        draw_image(axes[0, column], clip, frame)
+        truth = clip.poses_cam[frame] - clip.poses_cam[frame, 0]
+        for row, (across, title) in enumerate(
+            ((0, "from the camera"), (2, "camera to the left")), start=1
+        ):
+            axis, kept = axes[row, column], [across, 1]
+            for pose in poses[:, column]:
+                draw_bones(axis, pose[:, kept], linewidth=0.6, alpha=0.12)
+            draw_bones(axis, truth[:, kept], linewidth=1.6, colour="black")
+            draw_bones(axis, single[column][:, kept], linewidth=1.0, linestyle="--", colour="red")
+            axis.set(xlim=(-1.1, 1.1), ylim=(1.1, -1.1), xticks=[], yticks=[], aspect="equal")
+            axis.set_title(
+                f"{title}: {len(poses)} hypotheses\nblack: truth, red: single", fontsize=7
+            )
+    figure.savefig(path, dpi=110, format="png")
+    figures.close(figure)
+
+
+def draw_bones(axis: Any, points: Array, colour: str | None = None, **style: Any) -> None:
+    """A pose (17, 2) as lines, in the colours of its sides unless one is given."""
+    for joint, parent, own in BONES:
+        axis.plot(*points[[joint, parent]].T, color=colour or own, **style)
+
+
 def draw_image(axis: Any, clip: Clip, frame: int) -> None:
     """The person in a clip's frame, pixels: bones of the truth, and the 2D keypoints on top."""
     camera, found = clip.camera, clip.keypoints_px[frame]
     calibrated = camera.focal_px is not None
     bones = camera.project(clip.poses_cam[frame].astype(np.float64)) if calibrated else found
-    for joint, parent, colour in BONES:
-        axis.plot(*bones[[joint, parent]].T, color=colour, linewidth=1.2)
+    draw_bones(axis, bones, linewidth=1.2)
     hidden = np.zeros(len(found), bool) if clip.hidden is None else clip.hidden[frame]
     colours = [COLOURS.get(side, COLOURS["middle"]) for side in SIDES]
     for joint, colour in enumerate(colours):
@@ -76,8 +119,7 @@ def draw_image(axis: Any, clip: Clip, frame: int) -> None:
 
 def draw_side(axis: Any, points: Array, title: str) -> None:
     """A pose (17, 2) in metres, up (negative y) upwards."""
-    for joint, parent, colour in BONES:
-        axis.plot(*points[[joint, parent]].T, color=colour, linewidth=1.5)
+    draw_bones(axis, points, linewidth=1.5)
     axis.set(xlim=(-1.1, 1.1), ylim=(1.1, -1.1), xticks=[], yticks=[], aspect="equal")
     axis.set_title(title, fontsize=7)
 

@@ -122,3 +122,8 @@ def test_binary_and_missing_files_are_named(tmp_path):
         read_bvh(tmp_path / "a.bvh")
     with pytest.raises(ValueError, match=r"no\.bvh: no such file"):
         read_bvh(tmp_path / "no.bvh")
+
+
+def test_names_may_have_spaces(tmp_path):
+    (tmp_path / "a.bvh").write_text(bvh_text().replace("JOINT Leg", "JOINT left  upper leg"))
+    assert "left upper leg" in read_bvh(tmp_path / "a.bvh").names

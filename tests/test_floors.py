@@ -9,7 +9,9 @@ FLOORS = [
     {"lifter", "noise", "unpickle"},
     {"hypotheses", "data"},
     {"weights", "evaluation", "training", "draw"},
-    {"__init__", "models"},
+    {"models"},
+    {"predictor"},
+    {"__init__"},
     {"cli"},
     {"main"},
 ]

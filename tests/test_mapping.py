@@ -108,3 +108,6 @@ def test_points_that_are_not_there_are_named(tmp_path):
         mapping(tmp_path).poses(source)
     with pytest.raises(ValueError, match=r"none\.toml: no such file"):
         read_mapping(tmp_path / "none.toml")
+    nowhere = recording(np.full((4, 17, 3), np.nan))
+    with pytest.raises(ValueError, match="the feet to be seen in some frame"):
+        mapping(tmp_path).poses(nowhere)

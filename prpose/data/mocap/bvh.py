@@ -88,7 +88,9 @@ def _hierarchy(path: Path, lines: list[list[str]]) -> tuple[list[Joint], int]:
                     raise line_error(path, number, f"{kind} is not expected here")
                 parent = stack[-1] if stack else -1
                 end = kind == "End"
-                joints.append(Joint(f"{joints[parent].name}_end" if end else name[0], parent))
+                joints.append(
+                    Joint(f"{joints[parent].name}_end" if end else " ".join(name), parent)
+                )
                 opening = True
             case ["{"] if opening:
                 stack.append(len(joints) - 1)

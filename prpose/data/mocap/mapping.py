@@ -77,7 +77,10 @@ class JointMapping:
         )
         feet = [index[name] for name in self.floor]
         heights = world[:, feet, 2] if feet else poses[:, H36M_17.subset(ANKLES), 2]
-        lowest = np.nanpercentile(heights.min(axis=1), 5)
+        lowest = heights.min(axis=1)
+        if not np.isfinite(lowest).any():
+            raise ValueError("expected the feet to be seen in some frame, got none")
+        lowest = np.percentile(lowest[np.isfinite(lowest)], 5)
         poses[..., 2] += self.clearance_m - lowest
         return poses
 
