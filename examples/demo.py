@@ -24,7 +24,7 @@ def main() -> None:
     command = ["evaluate", "walkers", "--model", MODEL, "-n", "50", "--stride", "2"]
     print("$ prpose", *command, "\n", flush=True)
     run(command)
-    clip = load_clips("walkers", ".", "test", actions=("reach",))[0]
+    clip = load_clips("walkers", ".", "test", actions=("wave",))[0]
     predictor = Predictor.load(MODEL)
     prediction = predictor.predict(
         clip.keypoints_px, clip.camera.width, clip.camera.height, S=100, seed=0
@@ -36,7 +36,7 @@ def main() -> None:
         )
     truth = clip.poses_cam - clip.poses_cam[:, :1]
     error = np.linalg.norm(prediction.mean - truth, axis=-1).mean() * 1000
-    print(f"\n{len(clip)} frames of somebody reaching, 100 hypotheses each: the mean pose is off")
+    print(f"\n{len(clip)} frames of somebody waving, 100 hypotheses each: the mean pose is off")
     print(f"by {error:.0f} mm on average; the hypotheses spread by", end=" ")
     print(f"{prediction.spread[:, 1:].mean() * 1000:.0f} mm per axis.")
     print(f"written: {PICTURE.resolve()}")
