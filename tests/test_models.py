@@ -40,7 +40,7 @@ def test_a_model_is_worth_something_on_people_it_has_never_seen(name):
     values = tabulate(scores, windows, PROTOCOLS["walkers"])[1].values
     assert values["single"]["P1"] < 120
     assert values["best"]["P1"] < 0.9 * values["single"]["P1"]
-    assert values["mean"]["P1"] < 1.05 * values["single"]["P1"]
+    assert values["mean"]["P1"] < values["any"]["P1"]
     assert values["cloud"]["ECE"] < 0.45
 
 

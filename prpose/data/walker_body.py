@@ -17,7 +17,7 @@ from prpose.skeleton import H36M_17
 # Biomechanics and Motor Control of Human Movement, fig. 4.1. The trunk is divided at the spine
 # point, and the head at the neck/nose point, as on Human3.6M's skeletons.
 SEGMENTS = {
-    "hip": 0.0955,  # half of the hips' breadth
+    "hip": 0.055,  # half the way between the hip joints; the figure's 0.0955 is to the outside
     "knee": 0.245,
     "ankle": 0.246,
     "spine": 0.135,
