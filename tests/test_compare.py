@@ -19,13 +19,16 @@ def test_compare_prints_and_writes_all_kinds(tmp_path, capsys, monkeypatch):
         assert word in printed
     report = json.loads((tmp_path / "out.json").read_text())
     assert len(report["kinds"]) == 3
-    for values in report["kinds"].values():
+    for row in report["kinds"].values():
+        values = row["values"]
         curve = [values[f"best_of_{S}"]["P1"] for S in (1, 5, 10, 12)]
         assert curve == sorted(curve, reverse=True)
         assert curve[-1] == values["best"]["P1"]
         assert set(values["cloud"]) == {"ES", "spread", "ECE"}
-    singles = {values["single"]["P1"] for values in report["kinds"].values()}
+    singles = {row["values"]["single"]["P1"] for row in report["kinds"].values()}
     assert len(singles) == 1  # the same lifter
     assert len(report["awareness"]["all"]) == 17
+    assert guarded(lambda: run([*argv[:-6], "-n", "1"])) == 1
+    assert "expected -n >= 2 hypotheses, a distribution, got 1" in capsys.readouterr().err
     assert guarded(lambda: run([*argv[:-4], "--stride", "0"])) == 1
     assert "expected --stride from 1" in capsys.readouterr().err

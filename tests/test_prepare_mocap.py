@@ -72,6 +72,12 @@ def test_a_table_says_it_better(folder):
     table.write_text("file,subject\nW02_run.npz,bob\n")
     with pytest.raises(ValueError, match=r"clips\.csv: expected rows with the columns action"):
         sources(folder)
+    table.write_text("file,subject,action,split\nW02_run.npz,bob\n")
+    with pytest.raises(ValueError, match=r"clips\.csv: expected rows with the columns action"):
+        sources(folder)
+    table.write_bytes(b"\xff\xfe,subject\n")
+    with pytest.raises(ValueError, match=r"clips\.csv: not a table"):
+        sources(folder)
     table.write_text("file,subject,action,split\nW02_run.npz,bob,sprint,exam\n")
     with pytest.raises(ValueError, match="unknown split of W02_run 'exam'"):
         build("mine", sources(folder), folder / "out")

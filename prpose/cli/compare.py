@@ -1,5 +1,6 @@
 """prpose compare: is adaptive noise worth it?"""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,6 +64,8 @@ def compare(
     """
     settings: dict[str, Any] = {k: str(v) for k, v in locals().items()}
     check_counts(stride=stride, batch_size=batch_size)
+    if hypotheses < 2:
+        raise ValueError(f"expected -n >= 2 hypotheses, a distribution, got {hypotheses}")
     if json is not None:
         check_output(json, overwrite)
     on, draw = named_device(device), seeded_draw(seed, hypotheses)
@@ -80,9 +83,8 @@ def compare(
     known = awareness(net, windows, on)
     show(rows, curve, known)
     if json is not None:
-        found = {kind: row.values for kind, row in rows.items()}
-        content = {"settings": settings, "sha256": networks.sha256, "frames": len(windows)}
-        write(json, content | {"kinds": found, "awareness": known})
+        content = {"settings": settings, "sha256": networks.sha256, "awareness": known}
+        write(json, content | {"kinds": {kind: asdict(row) for kind, row in rows.items()}})
 
 
 def beside(

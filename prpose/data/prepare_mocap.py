@@ -227,10 +227,13 @@ def from_folder(
 
 def _from_table(folder: Path, format: str, mapping: JointMapping) -> list[Source]:
     path = folder / "clips.csv"
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: not a table ({error})") from None
     columns = {"file", "subject", "action", "split"}
-    if not rows or not columns <= set(rows[0]):
+    if not rows or not all(isinstance(row.get(c), str) for row in rows for c in columns):
         raise ValueError(f"{path}: expected rows with the columns {', '.join(sorted(columns))}")
     return [
         Source(
