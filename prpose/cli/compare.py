@@ -1,7 +1,6 @@
 """prpose compare: is adaptive noise worth it?"""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -9,10 +8,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from prpose.atomic import check_output
-from prpose.cli.device import chunk_for, named_device
-from prpose.cli.evaluate import check_counts, find_networks, first, write
+from prpose.cli.device import chunk_for
+from prpose.cli.evaluate import as_json, write
 from prpose.cli.progress import progress
+from prpose.cli.scored import Scored
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import MOCAP, Row, score, seeded_draw, tabulate
@@ -27,19 +26,7 @@ CURVE = (1, 5, 10, 20, 50, 100, 200)
 def compare(
     dataset: tyro.conf.Positional[str],
     hypotheses: Annotated[int, tyro.conf.arg(aliases=["-n"])],
-    model: str | None = None,
-    lifter: str | None = None,
-    lifter_weights: Path | None = None,
-    noise_weights: Path | None = None,
-    root: Path = Path("dataset"),
-    split: str = "test",
-    alpha: float | None = None,
-    seed: int = 0,
-    stride: int = 1,
-    batch_size: int = 64,
-    device: str = "auto",
-    json: Path | None = None,
-    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    options: Annotated[Scored, tyro.conf.arg(name="")],
 ) -> None:
     """Adaptive noise beside constant noise of equal variance and a 3D Gaussian around the lifter.
 
@@ -48,43 +35,36 @@ def compare(
     Args:
         dataset: cmu17, walkers, or the name of a benchmark of your own.
         hypotheses: S, the number of hypotheses.
-        model: one that prpose brings, or instead of it:
-        lifter: htnet or mgcn_lw, with
-        lifter_weights: its checkpoint, and
-        noise_weights: its variance net's checkpoint.
-        root: folder with the npz files; walkers need none.
-        split: test, val or train.
-        alpha: scale of the adaptive noise; if not given, the model's, or 0.005.
-        seed: of the noise.
-        stride: every stride-th of the frames that are usually scored.
-        batch_size: frames at once.
-        device: auto, cpu, cuda, cuda:1 ...
-        json: file for every number and setting.
-        overwrite: replace the json file if it exists.
+        options: of the scoring.
     """
-    settings: dict[str, Any] = {k: str(v) for k, v in locals().items()}
-    check_counts(stride=stride, batch_size=batch_size)
+    options.check()
     if hypotheses < 2:
         raise ValueError(f"expected -n >= 2 hypotheses, a distribution, got {hypotheses}")
-    if json is not None:
-        check_output(json, overwrite)
-    on, draw = named_device(device), seeded_draw(seed, hypotheses)
-    networks = find_networks(model, lifter, lifter_weights, noise_weights)
-    noise = AdaptiveNoise(networks.noise, first(alpha, networks.alpha, MOCAP.alpha))
+    on, draw = options.on, seeded_draw(options.seed, hypotheses)
+    networks = options.networks(MOCAP.alpha)
+    noise = AdaptiveNoise(networks.noise, networks.alpha)
     net = HypothesisLifter(networks.lifter, noise, chunk=chunk_for(on)).to(on)
-    every = stride * MOCAP.every
-    windows = Windows(load_clips(dataset, root, split), every=every)
-    kinds = beside(net, noise, Windows(load_clips(dataset, root, "val"), every=every), on)
+    windows, val = (
+        Windows(load_clips(dataset, options.root, split), every=options.stride * MOCAP.every)
+        for split in (options.split, "val")
+    )
+    kinds = beside(net, noise, val, on)
     curve, rows = sorted({S for S in CURVE if hypotheses >= S} | {hypotheses}), {}
     with progress("compare", len(kinds) * len(windows)) as advance:
         for kind, each in kinds.items():
-            scores = score(each, windows, MOCAP.metrics, draw, batch_size, on, True, curve, advance)
+            size = options.batch_size
+            scores = score(each, windows, MOCAP.metrics, draw, size, on, True, curve, advance)
             rows[kind] = tabulate(scores, windows, MOCAP)[1]
     known = awareness(net, windows, on)
     show(rows, curve, known)
-    if json is not None:
-        content = {"settings": settings, "sha256": networks.sha256, "awareness": known}
-        write(json, content | {"kinds": {kind: asdict(row) for kind, row in rows.items()}})
+    if options.json is not None:
+        settings = {"dataset": dataset, "hypotheses": hypotheses, **asdict(options)}
+        settings |= {"alpha": networks.alpha, "device": on}
+        content: dict[str, Any] = {
+            "settings": {key: as_json(value) for key, value in settings.items()}
+        }
+        content |= {"sha256": networks.sha256, "awareness": known}
+        write(options.json, content | {"kinds": {kind: asdict(row) for kind, row in rows.items()}})
 
 
 def beside(
