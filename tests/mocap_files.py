@@ -123,3 +123,13 @@ def write_amc(folder, asf=ASF, amc=None):
     (folder / "07.asf").write_text(asf)
     (folder / "07_01.amc").write_text(amc_text() if amc is None else amc)
     return folder / "07_01.amc"
+
+
+def change(old, new):
+    """Damage to a file's text: the first occurrence of something replaced."""
+
+    def damage(text):
+        assert old in text
+        return text.replace(old, new, 1)
+
+    return damage

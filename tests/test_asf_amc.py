@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from prpose.data.mocap.asf_amc import read_amc
 from prpose.data.mocap.bvh import read_bvh
-from tests.mocap_files import AMC_HEAD, ASF, CMU, amc_text, needs_cmu, write_amc
+from tests.mocap_files import AMC_HEAD, ASF, CMU, amc_text, change, needs_cmu, write_amc
 
 
 def turn(order, angles):
@@ -76,14 +76,6 @@ def test_bones_of_real_clips_keep_their_length(path):
         i, j = recording.names.index(a), recording.names.index(b)
         length = np.linalg.norm(recording.positions[:, i] - recording.positions[:, j], axis=-1)
         assert np.ptp(length) < 1e-9
-
-
-def change(old, new):
-    def damage(text):
-        assert old in text
-        return text.replace(old, new, 1)
-
-    return damage
 
 
 @pytest.mark.parametrize(

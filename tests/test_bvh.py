@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from prpose.data.mocap.bvh import read_bvh
-from tests.mocap_files import CMU, ORDERS, bvh_text, needs_cmu
+from tests.mocap_files import CMU, ORDERS, bvh_text, change, needs_cmu
 
 
 @pytest.fixture
@@ -74,14 +74,6 @@ def test_real_files_against_bvhio(name, bvhio):
         for joint, position in expected.items():
             ours = recording.positions[t, recording.names.index(joint)]
             assert np.abs(ours - position).max() < 1e-4
-
-
-def change(old, new):
-    def damage(text):
-        assert old in text
-        return text.replace(old, new, 1)
-
-    return damage
 
 
 @pytest.mark.parametrize(
