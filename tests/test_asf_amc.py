@@ -95,6 +95,11 @@ def test_bones_of_real_clips_keep_their_length(path):
         (change("dof rz rx", "dof rz tx"), "line 40: expected dof of"),
         (change("position 0 0 0", "position 0 1 0"), "line 13: expected a root without position"),
         (change("  end\n  begin\n     id 3", ""), "07.asf"),
+        (change("     direction 0 -1 0\n", ""), "line 42: bone shin has no direction"),
+        (change("     length 2\n", ""), "line 21: bone hip has no length"),
+        (change("     axis 10 -40 20 XYZ\n", ""), "line 32: bone thigh has no axis"),
+        (change("angle deg", "angle grad"), "line 7: expected angle deg or rad, got"),
+        (change("   order TX TY TZ RX RY RZ\n", ""), "expected :root with an order"),
     ],
 )
 def test_broken_skeletons_are_named_with_their_line(damage, message, tmp_path):
@@ -114,6 +119,7 @@ def test_broken_skeletons_are_named_with_their_line(damage, message, tmp_path):
         (change("2\nroot", "2\nhip 1 2 3\nroot"), "'hip', or one that cannot move"),
         (change("2\nroot", "2\nthigh 1 2 3\nroot"), "line 11: thigh twice in a frame"),
         (change("1\nroot", "root"), "line 4: root twice in a frame, or outside of one"),
+        (change("\n2\nroot", "\n3\nroot"), "line 8: expected frame 2, got 3"),
         (lambda t: t.rstrip() + " 3\n", "line 15: expected 2 finite numbers"),
         (lambda t: t.replace("shin ", "shin x", 1), "line 7: expected numbers"),
     ],
@@ -130,6 +136,9 @@ def test_the_skeleton_is_found_or_asked_for(tmp_path):
     assert read_amc(path).positions.shape == (3, 4, 3)
     longer = read_amc(path, tmp_path / "08.asf").positions
     assert not np.allclose(longer, read_amc(path).positions)
+    (tmp_path / "0.asf").write_text("not read: 07 is the longer beginning")
+    assert read_amc(path).positions.shape == (3, 4, 3)
+    (tmp_path / "0.asf").unlink()
     (tmp_path / "07.asf").rename(tmp_path / "9.asf")
     with pytest.raises(
         ValueError, match=r"07_01\.amc: expected its \.asf in the same folder, got 2"

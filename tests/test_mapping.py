@@ -95,6 +95,16 @@ def test_shipped_mappings(name):
         (lambda t: "floor = 3\n" + t, r"expected \[floor\] with points"),
         (lambda t: "joints = 3\n", "missing: head"),
         (lambda t: "]", "not a TOML file"),
+        (lambda t: "up = " + "9" * 5000, "not a TOML file"),
+        (lambda t: "up = " + "[" * 5000, "nested too deep"),
+        (lambda t: t.replace("0.001", "9" * 400), "expected metres_per_unit > 0"),
+        (lambda t: t.replace("0.001", "true"), "expected metres_per_unit > 0"),
+        (lambda t: t.replace("0.001", "nan"), "expected metres_per_unit > 0"),
+        (lambda t: 'left_handed = "false"\n' + t, "expected left_handed = true or false"),
+        (lambda t: t.replace('["head"]', "{ head = nan, neck = 1 }"), "weights that sum to 1"),
+        (lambda t: t.replace('["head"]', "{ head = true }"), "weights that sum to 1"),
+        (lambda t: t + '\n[floor]\npoints = ["a"]\nclearance_m = inf', r"expected \[floor\]"),
+        (lambda t: t + '\n[floor]\npoints = ["a"]\nclearance_m = 1\nx = 2', r"expected \[floor\]"),
     ],
 )
 def test_broken_mappings_are_named(change, message, tmp_path):
@@ -108,6 +118,19 @@ def test_points_that_are_not_there_are_named(tmp_path):
         mapping(tmp_path).poses(source)
     with pytest.raises(ValueError, match=r"none\.toml: no such file"):
         read_mapping(tmp_path / "none.toml")
+
+
+def test_feet_that_are_not_seen(tmp_path):
+    text = HEAD + "[joints]\n" + ONE_TO_ONE
+    text += '\n[floor]\npoints = ["left_ankle", "right_ankle"]\nclearance_m = 0.02\n'
+    positions = recording().positions.copy()
+    whole = mapping(tmp_path, text).poses(recording(positions))
+    assert np.percentile(whole[:, [3, 6], 2].min(axis=1), 5) == pytest.approx(0.02)
+    positions[:, 3] = np.nan  # the right ankle never
+    one = mapping(tmp_path, text).poses(recording(positions))
+    assert np.percentile(one[:, 6, 2], 5) == pytest.approx(0.02)
+    toes = text.replace('left_ankle", "right_ankle', "right_ankle")
+    fallback = mapping(tmp_path, toes).poses(recording(positions))
+    assert np.percentile(fallback[:, 6, 2], 5) == pytest.approx(0.08)  # the other ankle
     nowhere = recording(np.full((4, 17, 3), np.nan))
-    with pytest.raises(ValueError, match="the feet to be seen in some frame"):
-        mapping(tmp_path).poses(nowhere)
+    assert np.isnan(mapping(tmp_path, text).poses(nowhere)).all()

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prpose.data.motion import Cleaning, Motion, check_sides, clean, resample
+from prpose.data.motion import Cleaning, Motion, check_sides, cut, resample
 from prpose.data.walkers import MOVES, walker
 
 
@@ -33,6 +33,28 @@ def test_frozen_frames_are_dropped():
     assert kept(poses) == [(0, 200), (236, 480)]  # where it goes on, it jumps
     poses[300:302] = poses[300]  # a single repeat is no freeze
     assert kept(poses) == [(0, 200), (236, 480)]
+
+
+@pytest.mark.parametrize("fps", [119.99, 120.0, 1 / 0.0083333])
+def test_rates_that_are_nearly_the_same_are_cleaned_alike(fps):
+    poses = walking()
+    poses[200:204] = poses[200]  # 3 steps of 1/120 s are 0.025 s
+    poses[300:, 5, 0] += 0.3
+    assert kept(poses, fps) == [(0, 200), (204, 294), (306, 480)]
+    assert kept(poses[:60], fps) == [(0, 60)]
+
+
+@pytest.mark.parametrize("fps", [5.0, 10.0, 30.0])
+def test_slow_recordings_are_cleaned_too(fps):
+    poses = walking(60)
+    poses[20] = poses[19]
+    assert kept(poses, fps) == [(0, 60)]  # a single repeat is no freeze
+    poses[21] = poses[19]
+    assert kept(poses, fps) == [(0, 19), (22, 60)]
+    jumping = walking(60)
+    jumping[30:, 5, 0] += 30.0
+    margin = {5.0: 1, 10.0: 1, 30.0: 2}[fps]
+    assert kept(jumping, fps) == [(0, 30 - margin), (30 + margin, 60)]
 
 
 def test_jumps_are_dropped_with_a_margin():
@@ -75,7 +97,8 @@ def test_pieces_become_motions_with_names():
     source = walker("W03", "walk")
     poses = source.poses_world.astype(float).copy()
     poses[100:103, 2] = np.nan
-    motions = clean("w", "W03", "walk", poses, 60.0, 60.0, Cleaning())
+    pieces = Cleaning().pieces(poses, 60.0)
+    motions = cut("w", "W03", "walk", poses, 60.0, 60.0, pieces)
     assert [(motion.name, len(motion)) for motion in motions] == [("w", 100), ("w#2", 137)]
     assert motions[1].poses_world.dtype == np.float32
     assert np.allclose(motions[1].poses_world, source.poses_world[103:])
@@ -84,16 +107,29 @@ def test_pieces_become_motions_with_names():
 @pytest.mark.parametrize("action", ["walk", "run", "squat", "sit", "turn"])
 def test_mirrored_and_upside_down_people_are_found_out(action):
     motion = walker("W04", action)
-    check_sides(motion)
+    assert check_sides([motion]) == []
     mirrored = replace(motion, poses_world=motion.poses_world * np.float32([-1, 1, 1]))
     with pytest.raises(ValueError, match=f"W04_{action}: the knees bend backwards"):
-        check_sides(mirrored)
+        check_sides([mirrored])
     swapped = motion.poses_world[:, [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]]
     with pytest.raises(ValueError, match="the knees bend backwards"):
-        check_sides(replace(motion, poses_world=swapped))
+        check_sides([replace(motion, poses_world=swapped)])
     upside_down = replace(motion, poses_world=motion.poses_world * np.float32([1, -1, -1]))
     with pytest.raises(ValueError, match="head down"):
-        check_sides(upside_down)
+        check_sides([upside_down])
+
+
+def test_one_handstand_among_others_is_only_mentioned():
+    motions = [walker("W04", action) for action in ("walk", "run", "squat")]
+    handstand = replace(
+        walker("W04", "wave"),
+        name="handstand",
+        poses_world=walker("W04", "wave").poses_world * np.float32([1, -1, -1]),
+    )
+    assert check_sides([*motions, handstand]) == ["handstand: head down on the whole"]
+    with pytest.raises(ValueError, match="clip handstand and 1 more: head down on the whole; is"):
+        check_sides([handstand, replace(handstand, name="again")])
+    assert check_sides([]) == []
 
 
 def test_a_motion_checks_itself():

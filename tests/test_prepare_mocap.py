@@ -8,7 +8,8 @@ import pytest
 from prpose.cli import guarded, run
 from prpose.data import load_clips
 from prpose.data.benchmark_file import path_of, read_card
-from prpose.data.prepare_mocap import FPS, build, from_folder
+from prpose.data.mocap.sources import from_folder
+from prpose.data.prepare_mocap import FPS, build
 from prpose.data.walkers import walker
 from prpose.skeleton import H36M_17
 from tests.mocap_files import bvh_text
@@ -81,6 +82,47 @@ def test_a_table_says_it_better(folder):
     table.write_text("file,subject,action,split\nW02_run.npz,bob,sprint,exam\n")
     with pytest.raises(ValueError, match="unknown split of W02_run 'exam'"):
         build("mine", sources(folder), folder / "out")
+    table.write_text("\ufefffile,subject,action,split\nW02_run.npz,bob,sprint,val\n", "utf-8")
+    assert sources(folder)[0].subject == "bob"  # as Excel writes it
+    table.write_text("file,subject,action,split\nW02_run.npz,bob,sprint,val\n,bob,sit,val\n")
+    with pytest.raises(ValueError, match=r"clips\.csv, line 3: expected a file, got an empty cell"):
+        sources(folder)
+
+
+def test_a_subject_is_in_one_split(folder):
+    with pytest.raises(ValueError, match="each subject in one split, got W01 in val and test"):
+        sources(folder, val=["W01", "W02"], test=["W01"])
+    table = "file,subject,action,split\nW02_run.npz,bob,run,val\nW01_sit.npz,bob,sit,test\n"
+    (folder / "mocap" / "clips.csv").write_text(table)
+    with pytest.raises(ValueError, match="each subject in one split, got bob in val and test"):
+        build("mine", sources(folder), folder / "out")
+    assert not list((folder / "out").iterdir())
+
+
+def test_the_order_of_the_recordings_does_not_matter(folder):
+    found = sources(folder)
+    reports = [build(n, s, folder / "out") for n, s in (("mine", found), ("other", found[::-1]))]
+    build("mine", found[::-1], folder / "out", overwrite=True)
+    backwards = path_of(folder / "out", "mine").read_bytes()
+    again = build("mine", found, folder / "out", overwrite=True)
+    assert path_of(folder / "out", "mine").read_bytes() == backwards
+    assert again.inputs_sha256 == reports[0].inputs_sha256
+
+
+def test_a_handstand_is_kept_and_mentioned(folder, capsys):
+    path = folder / "mocap" / "W03_reach.npz"
+    with np.load(path) as file:
+        content = dict(file)
+    content["positions"] = content["positions"] * [1.0, -1.0, -1.0]
+    np.savez(path, **content)
+    report = build("mine", sources(folder), folder / "out")
+    assert report.doubtful == ["W03_reach: head down on the whole"]
+    assert report.clips["test"] == 4
+    argv = ["data", "prepare", "mocap", folder / "mocap", "--format", "npz", "--joints",
+            folder / "joints.toml", "--name", "mine", "--root", folder / "out"]  # fmt: skip
+    assert prpose(*argv, "--overwrite") == 0
+    assert "doubtful, and kept: W03_reach: head down on the whole" in capsys.readouterr().out
+    assert prpose(*argv[:-1], folder / "out", "--overwrite") == 0
 
 
 def test_poses_survive_the_way_and_bytes_repeat(folder):
@@ -115,6 +157,7 @@ def test_the_hash_covers_every_input(folder):
     assert len({before, other_mapping, inputs()}) == 3
     card = read_card(path_of(folder / "out", "mine"))
     assert card["inputs"]["studio"]["detector"]["jitter"] == 0.3
+    assert card["inputs"]["studio"]["cameras"]["frame"] == 0.95
     assert set(card["inputs"]["clips"]) == {"W01_sit", "W01_walk", "W02_run", "W03_reach"}
     assert json.dumps(card)
 
@@ -180,7 +223,7 @@ def test_mappings_that_do_not_fit_are_named_with_the_recording(folder, capsys):
     for mapping, message in [
         (mirrored.replace('= ["X', '= ["right_'), "the knees bend backwards"),
         (MAPPING.replace('"pelvis"', '"Hips"'), "no point Hips; the recording has pelvis"),
-        (MAPPING.replace('up = "y"', 'up = "x"'), "W01_sit.npz"),
+        (MAPPING.replace('up = "y"', 'up = "x"'), "clip W01_sit and 3 more: head down"),
     ]:
         (folder / "joints.toml").write_text(mapping)
         with pytest.raises(ValueError, match=message):

@@ -4,7 +4,7 @@ from scipy.spatial.transform import Rotation
 
 from prpose.camera import look_at
 from prpose.data.human36m import cameras
-from prpose.data.virtual_cameras import RandomCameras, fixed_cameras, in_frame, quaternion
+from prpose.data.virtual_cameras import FixedCameras, RandomCameras, quaternion
 from prpose.data.walkers import walker
 
 
@@ -12,7 +12,7 @@ from prpose.data.walkers import walker
 @pytest.mark.parametrize("yaw", [0.0, 2.5])
 def test_fixed_cameras_see_all_of_a_clip(action, yaw):
     poses = walker("W01", action).poses_world.astype(float)
-    found = fixed_cameras(poses, yaw)
+    found = FixedCameras().around(poses, yaw)
     assert len(found) == 4
     for camera, original in zip(found, cameras("S1"), strict=True):
         assert camera.intrinsics().tolist() == original.intrinsics().tolist()
@@ -30,15 +30,15 @@ def test_too_large_a_space_is_refused():
     poses = walker("W01", "walk").poses_world.astype(float).copy()
     poses[:, :, 0] += np.linspace(0, 200, len(poses))[:, None]
     with pytest.raises(ValueError, match="no camera sees all of a space"):
-        fixed_cameras(poses, 0.0)
+        FixedCameras().around(poses, 0.0)
 
 
 def test_in_frame_minds_the_edges_and_what_is_behind():
     camera = cameras("S1")[1]
     ahead = camera.camera_to_world(np.array([[0.0, 0, 5]]))
-    assert in_frame(camera, ahead)
+    assert FixedCameras().in_frame(camera, ahead)
     for point in ([2.2, 0, 5], [0, -2.2, 5], [0, 0, -5], [0, 0, 0.1]):
-        assert not in_frame(camera, camera.camera_to_world(np.array([point], float)))
+        assert not FixedCameras().in_frame(camera, camera.camera_to_world(np.array([point], float)))
 
 
 @pytest.mark.parametrize("seed", range(8))

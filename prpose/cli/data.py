@@ -18,10 +18,11 @@ from prpose.data.inspection import (
     detector_errors,
     score_rank_correlation,
 )
+from prpose.data.mocap.sources import from_folder
 from prpose.data.prepare_cmu17 import ACKNOWLEDGEMENT, from_cmu
 from prpose.data.prepare_cmu17 import clips as cmu17_clips
 from prpose.data.prepare_human36m import from_cdf as human36m_from_cdf
-from prpose.data.prepare_mocap import Report, build, from_folder
+from prpose.data.prepare_mocap import Report, build
 from prpose.data.prepare_mpi_inf_3dhp import from_original as mpi_inf_3dhp_from_original
 from prpose.draw import draw_samples
 
@@ -191,6 +192,8 @@ def _report_benchmark(report: Report) -> None:
     if report.dropped:
         dropped = ", ".join(f"{clip} {frames}" for clip, frames in report.dropped.items())
         print(f"dropped frames of the recordings (frozen, jumping, or unseen): {dropped}")
+    for line in report.doubtful:
+        print(f"doubtful, and kept: {line}")
     if report.missing:
         print(
             f"INCOMPLETE: {len(report.missing)} clips of the benchmark were not found, so that "

@@ -43,7 +43,7 @@ def write_benchmark(
     """
     clips = [(split, film) for split in SPLITS for film in footage.get(split, ())]
     motions = [film.motion for _, film in clips]
-    content = {
+    content: dict[str, Any] = {
         "format": np.array(FORMAT),
         "card": np.array(json.dumps(card, indent=1, sort_keys=True, allow_nan=False)),
         "clip_name": np.array([motion.name for motion in motions]),
@@ -58,8 +58,10 @@ def write_benchmark(
         "score": np.concatenate([film.score for _, film in clips], axis=1),
         "hidden": np.concatenate([film.hidden for _, film in clips], axis=1),
     }
+    # NumPy's own guard, allow_pickle, is a keyword of savez since 2.1 only: another array before.
+    assert not any(array.dtype.hasobject for array in content.values())
     with replacing(path) as temporary:
-        np.savez(temporary, allow_pickle=False, **content)
+        np.savez(temporary, **content)
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -86,13 +88,17 @@ def read_footage(path: Path, split: str) -> list[Footage]:
     if version.shape != () or version != FORMAT:
         raise ValueError(f"{path}: expected format {FORMAT}, got {version}: prepare it again")
     content = {key: np.asarray(read_npz(path, key)) for key in ARRAYS}
+    _check_shapes(path, content)
+    _check_values(path, content)
     lengths = content["clip_length"]
     stops = np.cumsum(lengths)
-    _check(path, content, int(lengths.sum()))
-    return [
-        _footage(content, clip, slice(int(stops[clip] - lengths[clip]), int(stops[clip])))
-        for clip in np.flatnonzero(content["clip_split"] == split).tolist()
-    ]
+    try:
+        return [
+            _footage(content, clip, slice(int(stops[clip] - lengths[clip]), int(stops[clip])))
+            for clip in np.flatnonzero(content["clip_split"] == split).tolist()
+        ]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def load_benchmark(
@@ -131,8 +137,8 @@ ARRAYS: dict[str, tuple[str, tuple[int | str, ...]]] = {
 """Kind and shape of each array: N clips, C cameras, T frames of all clips."""
 
 
-def _check(path: Path, content: Mapping[str, Array], T: int) -> None:
-    sizes: dict[str, int] = {"T": T}
+def _check_shapes(path: Path, content: Mapping[str, Array]) -> None:
+    sizes: dict[str, int] = {}
     for key, (kind, shape) in ARRAYS.items():
         array = content[key]
         expected = tuple(sizes.get(n, n) if isinstance(n, str) else n for n in shape)
@@ -144,6 +150,24 @@ def _check(path: Path, content: Mapping[str, Array], T: int) -> None:
                 f"got {array.dtype} {array.shape}"
             )
         sizes |= {n: have for n, have in zip(shape, array.shape, strict=True) if isinstance(n, str)}
+        if key == "clip_length":
+            sizes["T"] = sum(array.tolist())
+
+
+def _check_values(path: Path, content: Mapping[str, Array]) -> None:
+    unknown = sorted(set(content["clip_split"].tolist()) - set(SPLITS))
+    image_sizes, score = content["clip_cameras"][..., :2], content["score"]
+    for fault, what in [
+        (unknown, f"splits {', '.join(SPLITS)}, got {', '.join(map(repr, unknown))}"),
+        ((content["clip_length"] < 1).any(), "at least one frame in each clip"),
+        (not content["clip_cameras"].size, "at least one camera"),
+        (not np.isfinite(content["clip_cameras"]).all(), "finite cameras"),
+        (((image_sizes < 1) | (image_sizes != np.round(image_sizes))).any(), "image sizes >= 1"),
+        (not np.isfinite(content["detected_px"]).all(), "finite detected_px"),
+        (not ((score >= 0) & (score <= 1)).all(), "scores from 0 to 1"),
+    ]:
+        if fault:
+            raise ValueError(f"{path}: expected {what}")
 
 
 def _footage(content: Mapping[str, Array], clip: int, frames: slice) -> Footage:

@@ -10,7 +10,7 @@ from prpose.data.clip import Clip
 from prpose.data.detector_model import DetectorModel
 from prpose.data.motion import Motion
 from prpose.data.occlusion import Body
-from prpose.data.virtual_cameras import fixed_cameras
+from prpose.data.virtual_cameras import FixedCameras
 
 KEYPOINTS = ("det", "gt")
 """Kinds of 2D: of the simulated detector, and the truth."""
@@ -61,6 +61,7 @@ class Footage:
 class Studio:
     """Where motions are filmed: cameras, the body that hides joints, and the detector."""
 
+    cameras: FixedCameras = field(default_factory=FixedCameras)
     body: Body = field(default_factory=Body)
     detector: DetectorModel = field(default_factory=DetectorModel)
 
@@ -73,7 +74,7 @@ class Studio:
         rng = generator(seed, motion.name)
         poses = motion.poses_world.astype(np.float64)
         try:
-            cameras = fixed_cameras(poses, yaw=rng.uniform(0, 2 * np.pi))
+            cameras = self.cameras.around(poses, yaw=rng.uniform(0, 2 * np.pi))
         except ValueError as error:
             raise ValueError(f"clip {motion.name}: {error}") from None
         seen = np.stack([camera.world_to_camera(poses) for camera in cameras])

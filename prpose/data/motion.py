@@ -1,5 +1,7 @@
 """A motion: one person's Human3.6M-17 joints in the world, over time; and its cleaning."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,10 +46,10 @@ class Cleaning:
 
     Args:
         frozen_m: no joint moves further than this between two frames ...
-        frozen_s: ... for at least so long: the recording hangs.
+        frozen_s: ... for at least so long, and twice running: the recording hangs.
         jump_m_s: a joint faster than this: a marker was lost or exchanged. The fastest human
             movements, a kick or a pitch, stay below; 24 m/s is 0.2 m a frame at 120 fps.
-        margin_s: dropped on both sides of a jump.
+        margin_s: dropped on both sides of a jump; at least a frame.
         shortest_s: pieces shorter than this are dropped.
     """
 
@@ -66,17 +68,22 @@ class Cleaning:
         step[bad[1:] | bad[:-1]] = self.frozen_m + 1e-9  # neither frozen nor a jump
         # Of a run of repeated poses the first is good, unless the whole run is to go.
         for start, stop in runs(step <= self.frozen_m):
-            if stop - start >= self.frozen_s * fps:
+            if stop - start >= frames_in(self.frozen_s, fps, least=2):
                 bad[start : stop + 1] = True
-        margin = round(self.margin_s * fps)
+        margin = frames_in(self.margin_s, fps, least=1)
         for frame in np.flatnonzero(step > self.jump_m_s / fps):
             bad[max(0, frame + 1 - margin) : frame + 1 + margin] = True
         return np.asarray(~bad)
 
     def pieces(self, poses: Array, fps: float) -> list[slice]:
         """Runs of good frames that are long enough."""
-        shortest = self.shortest_s * fps
+        shortest = frames_in(self.shortest_s, fps, least=1)
         return [slice(a, b) for a, b in runs(self.keep(poses, fps)) if b - a >= shortest]
+
+
+def frames_in(seconds: float, fps: float, least: int) -> int:
+    """Frames that make at least so many seconds; 1/120 s written as 0.0083333 is 1/120 s."""
+    return max(least, math.ceil(seconds * fps - 0.01))
 
 
 def runs(mask: Array) -> list[tuple[int, int]]:
@@ -97,28 +104,24 @@ def resample(poses: Array, fps: float, to_fps: float) -> Array:
     return np.asarray(poses[before] * (1 - share) + poses[after] * share)
 
 
-def clean(
-    motion_name: str,
+def cut(
+    name: str,
     subject: str,
     action: str,
     poses_world: Array,
     fps: float,
     to_fps: float,
-    cleaning: Cleaning,
+    pieces: Sequence[slice],
 ) -> list[Motion]:
-    """Good pieces of a recording as motions at ``to_fps``; the second is called ``name#2``.
+    """Pieces of a recording as motions at ``to_fps``; the second is called ``name#2``.
 
     Args:
-        poses_world: (T, 17, 3), as of :class:`Motion`, NaN where a point was not seen.
-
-    Raises:
-        ValueError: naming the clip, if its knees bend backwards: left and right, or the axes, are
-            not what the mapping says.
+        poses_world: (T, 17, 3), as of :class:`Motion`; finite within the pieces.
+        pieces: as of :meth:`Cleaning.pieces`.
     """
-    pieces = cleaning.pieces(poses_world, fps)
-    motions = [
+    return [
         Motion(
-            motion_name if number == 1 else f"{motion_name}#{number}",
+            name if number == 1 else f"{name}#{number}",
             subject,
             action,
             resample(poses_world[piece], fps, to_fps).astype(np.float32),
@@ -126,37 +129,60 @@ def clean(
         )
         for number, piece in enumerate(pieces, start=1)
     ]
-    for motion in motions:
-        check_sides(motion)
-    return motions
 
 
-def check_sides(motion: Motion) -> None:
-    """Whether the person stands on its feet and its knees bend forward, on the whole.
+def check_sides(motions: Sequence[Motion]) -> list[str]:
+    """Whether people stand on their feet and their knees bend forward, on the whole.
+
+    Args:
+        motions: all that were made with one joint mapping.
+
+    Returns:
+        A line for each motion that does not, among others that do: a handstand, say.
 
     Raises:
-        ValueError: naming the clip, if not: the mapping is upside down, or left is right in it.
+        ValueError: if they do not, all in all: the mapping is upside down, or left is right in it.
     """
+    if not motions:
+        return []
+    lengths = [len(motion) for motion in motions]
+    measures = np.array([_stance(motion) for motion in motions])
+    on_the_whole = np.average(measures, axis=0, weights=lengths)
+    named = f"clip {motions[0].name}" + (f" and {len(motions) - 1} more" if motions[1:] else "")
+    for measure, (least, fault, question) in zip(on_the_whole, FAULTS, strict=True):
+        if measure < least:
+            raise ValueError(f"{named}: {fault}; {question}")
+    return [
+        f"{motion.name}: {fault}"
+        for motion, row in zip(motions, measures, strict=True)
+        for measure, (least, fault, _) in zip(row, FAULTS, strict=True)
+        if measure < least
+    ]
+
+
+FAULTS = (
+    (0.0, "head down on the whole", "is up what the mapping says?"),
+    (
+        -0.01,  # metres; straight legs are near 0
+        "the knees bend backwards",
+        "are left and right, or the axes, exchanged in the joint mapping?",
+    ),
+)
+"""Least value of each of :func:`_stance`'s measures, and what is wrong below it."""
+
+
+def _stance(motion: Motion) -> tuple[float, float]:
+    """Metres, on average: thorax above ankles; knees ahead of the line from hip to ankle."""
 
     def joint(name: str) -> Array:
-        return motion.poses_world[:, H36M_17.index(name)]
+        return motion.poses_world[:, H36M_17.index(name)].astype(np.float64)
 
-    height = float(
-        (joint("thorax") - (joint("left_ankle") + joint("right_ankle")) / 2)[:, 2].mean()
-    )
-    if height < 0:
-        raise ValueError(
-            f"clip {motion.name}: head down on the whole; is up what the mapping says?"
-        )
+    feet = (joint("left_ankle") + joint("right_ankle")) / 2
     across = joint("left_hip") - joint("right_hip")
-    ahead = 0.0  # metres by which the knees lie before the line from hip to ankle
+    ahead = 0.0
     for side in ("left", "right"):
         hip, knee, ankle = (joint(f"{side}_{name}") for name in ("hip", "knee", "ankle"))
         forward = np.cross(across, hip - ankle)
         forward = forward / np.maximum(np.linalg.norm(forward, axis=-1, keepdims=True), 1e-9)
         ahead += float(((knee - (hip + ankle) / 2) * forward).sum(-1).mean())
-    if ahead < -0.01:  # straight legs are near 0
-        raise ValueError(
-            f"clip {motion.name}: the knees bend backwards; are left and right, or the axes, "
-            "exchanged in the joint mapping?"
-        )
+    return float((joint("thorax") - feet)[:, 2].mean()), ahead

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prpose.data.mocap.mapping import SHIPPED, read_mapping
-from prpose.data.prepare_mocap import Report, Source, build
+from prpose.data.mocap.sources import Source
+from prpose.data.prepare_mocap import Report, build
 
 VERSION = 1
 TABLE = Path(__file__).with_name("cmu17_clips.csv")

@@ -7,45 +7,66 @@ import numpy as np
 from prpose.camera import Array, Camera, distort, look_at
 from prpose.data.human36m import SPLITS, cameras
 
-FRAME = 0.95
-"""Joints stay within this share of the half width and height of a fixed camera's image."""
-
-FARTHEST = 8.0
-"""Times Human3.6M's distance: a clip that needs more is not one person's."""
+STEEPEST = 0.6
+"""Slope of a ray against the axis, x/z or y/z, beyond which the lens polynomial folds back."""
 
 
-def fixed_cameras(poses_world: Array, yaw: float) -> tuple[Camera, ...]:
-    """Four cameras around a clip, with the person in every frame of each.
-
-    Intrinsics and lens distortion are those of Human3.6M's four cameras; they stand where those
-    do on average over subjects, turned by ``yaw`` as a whole, and look at the middle of the space
-    that the person moves in. Where that space is too large they stand further away.
+@dataclass(frozen=True)
+class FixedCameras:
+    """Human3.6M's four cameras around a clip, with the person in every frame of each.
 
     Args:
-        poses_world: (T, 17, 3) metres, z up.
-        yaw: radians.
-
-    Raises:
-        ValueError: if no distance is far enough.
+        subjects: intrinsics and lens distortion are those of the first one's cameras; they stand
+            where those of all of them do on average.
+        frame: joints stay within this share of the half width and height of the image.
+        step: by which they are moved away, in times Human3.6M's distance, until they do.
+        farthest: times Human3.6M's distance; a clip that needs more is not one person's.
+        nearest_m: no joint comes closer along the axis.
+        steepest: no joint's ray has a larger slope against the axis.
     """
-    low, high = poses_world.min(axis=(0, 1)), poses_world.max(axis=(0, 1))
-    middle = (low + high) / 2
-    turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
-    found = []
-    for index, intrinsic in enumerate(cameras("S1")):
-        place = np.mean([cameras(subject)[index].position_m for subject in SUBJECTS], axis=0)
-        for scale in np.arange(1, FARTHEST, 0.05):
-            position = np.array([*(middle[:2] + turn @ place[:2] * scale), place[2]])
-            camera = _placed(intrinsic, position, middle)
-            if in_frame(camera, poses_world):
-                found.append(camera)
-                break
-        else:
-            raise ValueError(f"no camera sees all of a space from {low} to {high} metres")
-    return tuple(found)
 
+    subjects: tuple[str, ...] = (*SPLITS["train"], *SPLITS["test"])
+    frame: float = 0.95
+    step: float = 0.05
+    farthest: float = 8.0
+    nearest_m: float = 0.5
+    steepest: float = STEEPEST
 
-SUBJECTS = (*SPLITS["train"], *SPLITS["test"])
+    def around(self, poses_world: Array, yaw: float) -> tuple[Camera, ...]:
+        """Four cameras, turned by ``yaw`` as a whole; they look at the middle of the clip's space.
+
+        Args:
+            poses_world: (T, 17, 3) metres, z up.
+            yaw: radians.
+
+        Raises:
+            ValueError: if no distance is far enough.
+        """
+        low, high = poses_world.min(axis=(0, 1)), poses_world.max(axis=(0, 1))
+        middle = (low + high) / 2
+        turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
+        found = []
+        for index, intrinsic in enumerate(cameras(self.subjects[0])):
+            places = [cameras(subject)[index].position_m for subject in self.subjects]
+            place = np.mean(places, axis=0)
+            for scale in np.arange(1, self.farthest, self.step):
+                position = np.array([*(middle[:2] + turn @ place[:2] * scale), place[2]])
+                camera = _placed(intrinsic, position, middle)
+                if self.in_frame(camera, poses_world):
+                    found.append(camera)
+                    break
+            else:
+                raise ValueError(f"no camera sees all of a space from {low} to {high} metres")
+        return tuple(found)
+
+    def in_frame(self, camera: Camera, poses_world: Array) -> bool:
+        """Whether all points (*, 3) lie in front of the camera and well inside its image."""
+        points = camera.world_to_camera(poses_world)
+        slope = np.abs(points[..., :2]).max(-1) / np.maximum(points[..., 2], 1e-9)
+        if points[..., 2].min() <= self.nearest_m or slope.max() > self.steepest:
+            return False
+        size = np.array([camera.width, camera.height])
+        return bool((np.abs(camera.project(points) / size * 2 - 1) <= self.frame).all())
 
 
 def _placed(intrinsic: Camera, position: Array, target: Array) -> Camera:
@@ -54,16 +75,6 @@ def _placed(intrinsic: Camera, position: Array, target: Array) -> Camera:
         orientation=quaternion(look_at(position, target)),
         position_m=(float(position[0]), float(position[1]), float(position[2])),
     )
-
-
-def in_frame(camera: Camera, poses_world: Array) -> bool:
-    """Whether all points (*, 3) lie in front of the camera and well inside its image."""
-    points = camera.world_to_camera(poses_world)
-    slope = np.abs(points[..., :2]).max(-1) / np.maximum(points[..., 2], 1e-9)
-    if points[..., 2].min() <= 0.5 or slope.max() > 0.6:  # beyond, the lens polynomial folds back
-        return False
-    size = np.array([camera.width, camera.height])
-    return bool((np.abs(camera.project(points) / size * 2 - 1) <= FRAME).all())
 
 
 def quaternion(rotation: Array) -> tuple[float, float, float, float]:
@@ -136,5 +147,5 @@ class RandomCameras:
         poses_cam = np.einsum("nftk,nkj->nftj", poses_world - position[:, None, None], rotation)
         xy = poses_cam[..., :2] / np.maximum(poses_cam[..., 2:], 0.1)
         along = (slice(None), None, None)
-        distorted = distort(np.clip(xy, -0.6, 0.6), radial[along], tangential[along])
+        distorted = distort(np.clip(xy, -STEEPEST, STEEPEST), radial[along], tangential[along])
         return poses_cam, distorted * focal[along] + center[along], size

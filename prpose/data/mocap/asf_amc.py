@@ -24,6 +24,8 @@ class Bone:
     axis: Array = field(default_factory=lambda: np.zeros(3))
     axis_order: str = "xyz"
     dof: tuple[str, ...] = ()
+    given: set[str] = field(default_factory=set)
+    """What the file says of it."""
 
 
 def read_amc(path: Path, asf: Path | None = None) -> Recording:
@@ -35,14 +37,14 @@ def read_amc(path: Path, asf: Path | None = None) -> Recording:
     Args:
         path: the motion (.amc).
         asf: its skeleton; if not given, the only .asf in the folder, or the one whose name the
-            motion's begins with (``02.asf`` for ``02_01.amc``).
+            motion's begins with (``02.asf`` for ``02_01.amc``; of two, the longer).
 
     Raises:
         ValueError: naming file and line, for anything that is no ASF/AMC, does not fit together or
             is truncated.
     """
     path = Path(path)
-    bones = read_asf(asf or _skeleton_beside(path))
+    bones = read_asf(asf or skeleton_beside(path))
     positions = forward_kinematics(bones, _read_angles(path, bones))
     return recording_of(path, tuple(bones), positions, FPS)
 
@@ -87,7 +89,9 @@ def read_asf(path: Path) -> dict[str, Bone]:
                 raise line_error(path, number, f"bone {bone.name or '?'} has no end")
             section = words[0]
         elif section == ":units" and words[0] == "angle":
-            degrees = words[1:] != ["rad"]
+            if words[1:] not in (["deg"], ["rad"]):
+                raise line_error(path, number, f"expected angle deg or rad, got {words[1:]}")
+            degrees = words[1:] == ["deg"]
         elif section == ":root":
             _set(path, number, bones["root"], words)
         elif section in (":bonedata", ":hierarchy") and words == ["begin"]:
@@ -95,6 +99,9 @@ def read_asf(path: Path) -> dict[str, Bone]:
         elif section == ":bonedata" and words == ["end"] and bone is not None:
             if not bone.name or bone.name in bones:
                 raise line_error(path, number, f"expected a new bone name, got {bone.name!r}")
+            lacking = sorted({"direction", "length", "axis"} - bone.given)
+            if lacking:
+                raise line_error(path, number, f"bone {bone.name} has no {', '.join(lacking)}")
             bones[bone.name], bone = bone, None
         elif section == ":bonedata" and bone is not None:
             _set(path, number, bone, words)
@@ -103,6 +110,8 @@ def read_asf(path: Path) -> dict[str, Bone]:
     if len(bones) == 1 or set(order) != set(bones):
         lost = ", ".join(sorted(set(bones) - set(order))) or "all bones"
         raise ValueError(f"{path}: expected a hierarchy with every bone; {lost} missing")
+    if not bones["root"].dof:
+        raise ValueError(f"{path}: expected :root with an order such as TX TY TZ RX RY RZ")
     if not degrees:
         for each in bones.values():
             each.axis = np.rad2deg(each.axis)
@@ -126,6 +135,7 @@ def _children(
 def _set(path: Path, number: int, bone: Bone, words: list[str]) -> None:
     """One line of a bone's or the root's description."""
     key, values = words[0], words[1:]
+    bone.given.add(key)
     if key == "name":
         bone.name = " ".join(values)
     elif key == "direction":
@@ -150,14 +160,16 @@ def _set(path: Path, number: int, bone: Bone, words: list[str]) -> None:
 def _read_angles(path: Path, bones: dict[str, Bone]) -> dict[str, Array]:
     """Values of every bone that has degrees of freedom, (T, len(dof)), angles in degrees."""
     rows: dict[str, list[list[float]]] = {name: [] for name, bone in bones.items() if bone.dof}
-    scale, frames, number = 1.0, 0, 0
+    scale, frames, number, before = 1.0, 0, 0, None
     for number, line in _lines(path):
         words = line.split()
         if words[0].startswith(":"):
             scale = float(np.rad2deg(1)) if words[0].upper() == ":RADIANS" else scale
         elif len(words) == 1 and words[0].isdigit():
             _check_frame(path, number, rows, frames)
-            frames += 1
+            if before is not None and int(words[0]) != before + 1:
+                raise line_error(path, number, f"expected frame {before + 1}, got {words[0]}")
+            frames, before = frames + 1, int(words[0])
         elif words[0] not in rows:
             raise line_error(path, number, f"unknown bone {words[0]!r}, or one that cannot move")
         elif len(rows[words[0]]) != frames - 1:
@@ -179,12 +191,13 @@ def _check_frame(path: Path, number: int, rows: dict[str, list[list[float]]], fr
         raise line_error(path, number, f"frame {frames} ends without {', '.join(missing)}")
 
 
-def _skeleton_beside(path: Path) -> Path:
+def skeleton_beside(path: Path) -> Path:
+    """The .asf that :func:`read_amc` takes for a motion; ``ValueError`` if none fits."""
     found = sorted(path.parent.glob("*.asf"))
     named = [asf for asf in found if path.stem.startswith(asf.stem)]
-    if len(named) != 1 and len(found) != 1:
+    if not named and len(found) != 1:
         raise ValueError(f"{path}: expected its .asf in the same folder, got {len(found)} of them")
-    return named[0] if len(named) == 1 else found[0]
+    return max(named or found, key=lambda asf: len(asf.stem))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -19,6 +19,8 @@ class Joint:
     parent: int
     offset: Array = field(default_factory=lambda: np.zeros(3))
     channels: tuple[str, ...] = ()
+    placed: bool = False
+    """Whether its offset was read."""
 
 
 def read_bvh(path: Path) -> Recording:
@@ -96,13 +98,19 @@ def _hierarchy(path: Path, lines: list[list[str]]) -> tuple[list[Joint], int]:
                 stack.append(len(joints) - 1)
                 opening = False
             case ["}"] if stack and not opening:
-                stack.pop()
+                done = joints[stack.pop()]
+                if not done.placed:
+                    raise line_error(path, number, f"{done.name} has no OFFSET")
             case ["OFFSET", *offset] if stack and not opening:
                 joints[stack[-1]].offset = np.array(numbers(path, number, offset, 3))
+                joints[stack[-1]].placed = True
             case ["CHANNELS", count, *channels] if stack and not opening:
-                if count != str(len(channels)) or not set(channels) <= CHANNELS:
+                known = set(channels) <= CHANNELS and len(set(channels)) == len(channels)
+                if count != str(len(channels)) or not known:
                     raise line_error(
-                        path, number, f"expected {count} channels such as Xrotation, got {channels}"
+                        path,
+                        number,
+                        f"expected {count} different channels such as Xrotation, got {channels}",
                     )
                 joints[stack[-1]].channels = tuple(channels)
             case _:

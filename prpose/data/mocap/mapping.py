@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class JointMapping:
         metres_per_unit: scale of the recording.
         up: axis of the recording that points up.
         left_handed: whether the recording's axes are.
-        floor: points of the feet; the ankles if empty.
+        floor: points of the feet; the ankles, 0.08 m above the ground, if empty or never seen.
         clearance_m: height of the lowest of them above the ground, at rest.
     """
 
@@ -59,6 +59,8 @@ class JointMapping:
 
     def poses(self, recording: Recording) -> Array:
         """(T, 17, 3) float64: metres, right-handed, z up, ground at 0; NaN where a point is.
+
+        The ground is where the lowest point of the feet that was seen is at rest.
 
         Raises:
             ValueError: naming the points that the recording lacks.
@@ -76,12 +78,12 @@ class JointMapping:
             axis=1,
         )
         feet = [index[name] for name in self.floor]
-        heights = world[:, feet, 2] if feet else poses[:, H36M_17.subset(ANKLES), 2]
-        lowest = heights.min(axis=1)
-        if not np.isfinite(lowest).any():
-            raise ValueError("expected the feet to be seen in some frame, got none")
-        lowest = np.percentile(lowest[np.isfinite(lowest)], 5)
-        poses[..., 2] += self.clearance_m - lowest
+        at_rest = lowest_at_rest(world[:, feet, 2]), self.clearance_m
+        if at_rest[0] is None:
+            ankles = poses[:, H36M_17.subset(ANKLES), 2]
+            at_rest = lowest_at_rest(ankles), JointMapping.clearance_m
+        lowest, clearance_m = at_rest
+        poses[..., 2] += clearance_m - (lowest or 0.0)  # without feet there is no good frame
         return poses
 
     def _to_world(self, positions: Array) -> Array:
@@ -91,6 +93,13 @@ class JointMapping:
 
 
 ANKLES = ("left_ankle", "right_ankle")
+
+
+def lowest_at_rest(heights: Array) -> float | None:
+    """5th percentile over time of the lowest of (T, P) heights; None if no point was ever seen."""
+    lowest = np.where(np.isfinite(heights), heights, np.inf).min(axis=1, initial=np.inf)
+    seen = lowest[np.isfinite(lowest)]
+    return float(np.percentile(seen, 5)) if seen.size else None
 
 
 def read_mapping(path: str | Path) -> JointMapping:
@@ -104,7 +113,9 @@ def read_mapping(path: str | Path) -> JointMapping:
         raise ValueError(f"{path}: no such file")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ValueError(f"{path}: not a joint mapping: nested too deep") from None
+    except ValueError as error:  # of TOML, of text, or of an integer with too many digits
         raise ValueError(f"{path}: not a TOML file ({error})") from None
     try:
         return _mapping(content)
@@ -125,23 +136,38 @@ def _mapping(content: dict[str, Any]) -> JointMapping:
             f"expected [joints] of Human3.6M-17; missing: {missing}, unknown: {surplus}"
         )
     scale, up = content.get("metres_per_unit"), content.get("up")
-    if not isinstance(scale, int | float) or not 0 < scale < float("inf"):
+    if not _is_number(scale) or scale <= 0:
         raise ValueError(f"expected metres_per_unit > 0, got {scale!r}")
     if up not in ("x", "y", "z"):
         raise ValueError(f'expected up = "x", "y" or "z", got {up!r}')
+    left_handed = content.get("left_handed", False)
+    if not isinstance(left_handed, bool):
+        raise ValueError(f"expected left_handed = true or false, got {left_handed!r}")
     floor = content.get("floor", {"points": [], "clearance_m": JointMapping.clearance_m})
-    floor = floor if isinstance(floor, dict) else {}
-    points, clearance = floor.get("points"), floor.get("clearance_m")
-    if points is None or not _are_names(points, 0) or not isinstance(clearance, int | float):
+    entries = set(floor) if isinstance(floor, dict) else set()
+    if entries != {"points", "clearance_m"} or not (
+        _are_names(floor["points"], 0) and _is_number(floor["clearance_m"])
+    ):
         raise ValueError("expected [floor] with points = [names] and clearance_m = a number")
     return JointMapping(
         joints=tuple(_weights(name, joints[name]) for name in H36M_17.names),
         metres_per_unit=float(scale),
         up=up,
-        left_handed=bool(content.get("left_handed", False)),
-        floor=tuple(points),
-        clearance_m=float(clearance),
+        left_handed=left_handed,
+        floor=tuple(floor["points"]),
+        clearance_m=float(floor["clearance_m"]),
     )
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether it is a finite number; true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -LARGEST < value < LARGEST
+
+
+LARGEST = 1e9
+"""No weight, scale or height is beyond it; TOML's integers have no end."""
 
 
 def _are_names(value: Any, at_least: int) -> bool:
@@ -155,7 +181,7 @@ def _are_names(value: Any, at_least: int) -> bool:
 def _weights(joint: str, value: Any) -> Weights:
     if _are_names(value, 1):
         return {name: value.count(name) / len(value) for name in value}
-    numbers = isinstance(value, dict) and all(isinstance(w, int | float) for w in value.values())
+    numbers = isinstance(value, dict) and all(map(_is_number, value.values()))
     if not numbers or abs(sum(value.values()) - 1) > 1e-6:
         raise ValueError(f"expected {joint} as names, or as weights that sum to 1, got {value!r}")
     return {name: float(weight) for name, weight in value.items()}
