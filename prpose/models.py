@@ -1,22 +1,16 @@
 """The networks that prpose brings: cards in ``cards/cards.toml``, weights beside them."""
 
 import hashlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from prpose.tables import look_up
+from prpose.toml import read_toml
 from prpose.weights import VARIANCE_PREFIX, load_published
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 CARDS = Path(__file__).parent / "cards"
 
@@ -71,7 +65,7 @@ class Card:
 @cache
 def cards() -> dict[str, Card]:
     """All cards by name."""
-    content: dict[str, Any] = tomllib.loads((CARDS / "cards.toml").read_text(encoding="utf-8"))
+    content = read_toml(CARDS / "cards.toml")
     names = {field.name for field in fields(Card)} - {"name"}
     found = {}
     for name, entries in content.items():

@@ -5,7 +5,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"atomic", "camera", "clouds", "metrics", "nets", "skeleton", "tables"},
+    {
+        "atomic",
+        "camera",
+        "clouds",
+        "metrics",
+        "nets",
+        "ranks",
+        "seeds",
+        "skeleton",
+        "tables",
+        "toml",
+    },
     {"lifter", "noise", "unpickle"},
     {"hypotheses", "data"},
     {"weights", "evaluation", "training", "draw"},

@@ -162,6 +162,24 @@ def test_the_hash_covers_every_input(folder):
     assert json.dumps(card)
 
 
+def test_names_are_text_whatever_is_in_them(folder, capsys):
+    rows = "W02_run.npz,[/b],[red]run,test\nW03_reach.npz,:smile:,[/],val\n"
+    table = "file,subject,action,split\n" + rows
+    (folder / "mocap" / "clips.csv").write_text(table)
+    build("mine", sources(folder), folder / "out")
+    assert prpose("data", "inspect", "mine", "--root", folder / "out") == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("[/b]", "[red]run", ":smile:", "[/]"))
+    assert prpose("evaluate", "mine", "--root", folder / "out", "--model", "mgcn-cmu17",
+                  "-n", "2", "--stride", "20") == 0  # fmt: skip
+    assert "[red]run" in capsys.readouterr().out
+
+
+def test_an_error_is_one_line_whatever_the_path(folder, capsys):
+    assert prpose("data", "inspect", "mine", "--root", folder / "no\nsuch") == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_artefacts_are_dropped_and_counted(folder):
     path = folder / "mocap" / "W03_reach.npz"
     with np.load(path) as file:
@@ -190,6 +208,11 @@ def test_the_commands_make_inspect_and_evaluate_it(folder, release, capsys):
     out = capsys.readouterr().out
     assert "mine test: 16 clips, 3,840 frames" in out
     assert "reach" in out
+    assert "error of the 2D" in out
+    assert prpose("data", "inspect", "mine", "--root", folder / "out2", "--keypoints", "gt") == 0
+    out = capsys.readouterr().out
+    assert "mine test: 16 clips" in out
+    assert "error of the 2D" not in out  # the truth has none
     assert picture.read_bytes().startswith(b"\x89PNG")
     argv = ["evaluate", "mine", "--root", folder / "out2", *MGCN, "-n", "2", "--stride", "8"]
     assert prpose(*argv) == 0

@@ -1,12 +1,10 @@
-import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
 
 from prpose import build_lifter, metrics
 from prpose.data import load_clips
 from prpose.data.windows import Windows
-from prpose.training.scores import lifter_scores, rank_correlation, variance_scores
+from prpose.training.scores import lifter_scores, variance_scores
 from prpose.training.variance import made_on_the_way, mean_error
 from tests.golden_numbers import hypothesis_lifter, network
 
@@ -14,15 +12,6 @@ from tests.golden_numbers import hypothesis_lifter, network
 @pytest.fixture(scope="module")
 def windows():
     return Windows(load_clips("walkers", ".", "val"), every=40)
-
-
-def test_rank_correlation_is_scipys():
-    rng = np.random.default_rng(0)
-    a = rng.normal(size=(200, 3))
-    b = a + rng.normal(size=(200, 3)) * [0.1, 1, 10]
-    ours = rank_correlation(torch.from_numpy(a), torch.from_numpy(b))
-    expected = [spearmanr(a[:, j], b[:, j]).statistic for j in range(3)]
-    assert ours.tolist() == pytest.approx(expected)
 
 
 def test_lifter_scores_are_those_of_the_single_hypothesis(windows):

@@ -75,6 +75,6 @@ def guarded(command: Callable[[], None]) -> int:
         print("interrupted; no file is left half-written", file=sys.stderr)
         return 130
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", " ".join(str(error).split("\n")), file=sys.stderr)
         return 1
     return 0

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import torch
 import tyro
-from rich.console import Console
 from rich.table import Table
 
+from prpose.cli.console import plain_console
 from prpose.cli.device import chunk_for
 from prpose.cli.evaluate import as_json, write
 from prpose.cli.progress import progress
@@ -82,7 +82,7 @@ def beside(
 
 def show(rows: dict[str, Row], curve: list[int], known: dict[str, list[float | None]]) -> None:
     """Prints a table for P1, P2 and the clouds, and one of what the variance net knows."""
-    console = Console()
+    console = plain_console()
     choices = ["single", "mean", *(f"best_of_{S}" for S in curve)]
     for name in ("P1", "P2", "PCK14", "AUC14"):
         table = Table(title=name, title_justify="left", padding=0)

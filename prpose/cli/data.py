@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from prpose.atomic import check_output, replacing
+from prpose.cli.console import plain_console
 from prpose.cli.progress import progress
 from prpose.data import DATASETS, Clip, data_set, load_clips
 from prpose.data.inspection import (
@@ -132,7 +132,7 @@ def inspect(
     if picture is not None:
         check_output(picture, overwrite)
     dataset = data_set(name, root)
-    console, clips = Console(), []
+    console, clips = plain_console(), []
     for split in dataset.splits:
         in_split = load_clips(name, root, split, keypoints)
         console.print(_counts(name, split, in_split))
@@ -163,7 +163,7 @@ def _errors(clips: Sequence[Clip]) -> Table | None:
     """How far the 2D is from the truth, joint by joint, if that can be known."""
     rows = detector_errors(clips)
     rank = score_rank_correlation(clips)
-    if not rows or not any(row.mean for row in rows):
+    if not rows or max(row.mean for row in rows) < 0.01:  # the truth, but for rounding
         return None
     known = "" if rank is None else f"; rank correlation of confidence and error {rank:.2f}"
     title = f"error of the 2D, pixels at 1000 x 1000{known}"

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 import prpose
 from prpose.atomic import replacing
+from prpose.cli.console import plain_console
 from prpose.cli.device import chunk_for
 from prpose.cli.progress import progress
 from prpose.cli.scored import Scored
@@ -75,7 +75,7 @@ def evaluate(
 
 def show(rows: list[Row], average: Row, protocol: Protocol, S: int) -> None:
     """Prints a line per group, single, mean and best of S side by side, two metrics a table."""
-    console = Console()
+    console = plain_console()
     for start in range(0, len(protocol.metrics), 2):
         names = protocol.metrics[start : start + 2]
         columns = [(choice, name) for name in names for choice in SHOWN]

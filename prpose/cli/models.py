@@ -1,14 +1,14 @@
 """prpose models: the networks that prpose brings."""
 
-from rich.console import Console
 from rich.table import Table
 
+from prpose.cli.console import plain_console
 from prpose.models import CARDS, cards
 
 
 def models() -> None:
     """The networks that prpose brings, what they were trained on, and what they are worth."""
-    console = Console()
+    console = plain_console()
     for card in cards().values():
         size = sum((CARDS / file).stat().st_size for file in (card.lifter_file, card.noise_file))
         table = Table(title=card.name, title_justify="left", show_header=False)

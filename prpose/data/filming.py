@@ -1,6 +1,5 @@
 """Motions before virtual cameras: from a motion to the clips of a data set."""
 
-import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +10,7 @@ from prpose.data.detector_model import DetectorModel
 from prpose.data.motion import Motion
 from prpose.data.occlusion import Body
 from prpose.data.virtual_cameras import FixedCameras
+from prpose.seeds import generator
 
 KEYPOINTS = ("det", "gt")
 """Kinds of 2D: of the simulated detector, and the truth."""
@@ -82,9 +82,3 @@ class Studio:
         hidden = self.body.hidden(seen)
         found, score = self.detector.detect(true_px, hidden, motion.fps, rng)
         return Footage(motion, cameras, found.astype(np.float32), score.astype(np.float32), hidden)
-
-
-def generator(*words: str) -> np.random.Generator:
-    """A random generator that depends on the words alone."""
-    digest = hashlib.sha256("\0".join(words).encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:16], "little"))

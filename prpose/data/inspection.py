@@ -7,6 +7,7 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.data.clip import Clip
+from prpose.ranks import rank_correlation
 from prpose.skeleton import H36M_17
 
 PERCENTILES = (50, 90, 99)
@@ -70,15 +71,8 @@ def score_rank_correlation(clips: Sequence[Clip]) -> float | None:
         np.linalg.norm(clip.keypoints_px - truth, axis=-1)
         for clip, truth in zip(scored, truths, strict=True)
     ]
-    error = ranks(np.concatenate(errors))
-    score = ranks(np.concatenate([np.asarray(clip.score) for clip in scored]))
-    return float((error * score).mean() / (error.std() * score.std()))
-
-
-def ranks(values: Array) -> Array:
-    """Ranks of the values, (N,), with mean 0; ties in any order."""
-    order = np.argsort(np.argsort(values.ravel(), kind="stable"), kind="stable")
-    return np.asarray(order - order.mean())
+    scores = np.concatenate([np.asarray(clip.score) for clip in scored])
+    return rank_correlation(np.concatenate(errors), scores)
 
 
 def _errors(name: str, error: Array, hidden: Array) -> JointErrors:

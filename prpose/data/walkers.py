@@ -11,11 +11,12 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.data.clip import Clip
-from prpose.data.filming import KEYPOINTS, Footage, Studio, generator
+from prpose.data.filming import KEYPOINTS, Footage, Studio
 from prpose.data.motion import Motion
 from prpose.data.release_files import Selection
 from prpose.data.walker_body import WalkerBody, limited
 from prpose.data.walker_moves import MOVES
+from prpose.seeds import generator
 from prpose.skeleton import H36M_17
 from prpose.tables import look_up
 

@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from prpose.camera import Array
 from prpose.data.windows import Windows
 from prpose.hypotheses import HypothesisLifter
 from prpose.metrics import joint_errors
 from prpose.noise import AdaptiveNoise, ConstantNoise
+from prpose.ranks import rank_correlation
 
 
 class IsotropicCloud(nn.Module):
@@ -87,14 +89,10 @@ def awareness(
         out_of_sight = np.stack([np.asarray(hidden[clip])[frame] for clip, frame in rows])
         masks |= {"seen": ~out_of_sight, "hidden": out_of_sight}
     return {
-        name: [_spearman(sigma[mask[:, j], j], error[mask[:, j], j]) for j in range(error.shape[1])]
+        name: [_known(sigma[mask[:, j], j], error[mask[:, j], j]) for j in range(error.shape[1])]
         for name, mask in masks.items()
     }
 
 
-def _spearman(a: np.ndarray, b: np.ndarray) -> float | None:
-    if len(a) < 50:
-        return None
-    x, y = (np.argsort(np.argsort(v)).astype(np.float64) for v in (a, b))
-    x, y = x - x.mean(), y - y.mean()
-    return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum()))
+def _known(sigma: Array, error: Array) -> float | None:
+    return rank_correlation(sigma, error) if len(sigma) >= 50 else None

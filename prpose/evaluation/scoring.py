@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +11,7 @@ from prpose.evaluation.baselines import IsotropicCloud
 from prpose.evaluation.protocols import METRICS
 from prpose.hypotheses import HypothesisLifter
 from prpose.noise import draw_eps
+from prpose.seeds import mixed_seed
 
 Draw = Callable[[range, torch.Size], Iterable[tuple[Tensor, Tensor]]]
 """(positions in the data set, keypoints' shape) → eps and mirrored eps, in parts of (s, *shape)."""
@@ -38,9 +38,7 @@ def seeded_draw(seed: int, S: int) -> Draw:
         raise ValueError(f"expected seed >= 0, got {seed}")
 
     def draw(items: range, shape: torch.Size) -> Iterator[tuple[Tensor, Tensor]]:
-        # PyTorch's CPU generator keeps 32 bits of its seed, so both numbers are mixed into those.
-        mixed = int(np.random.SeedSequence([seed, items.start]).generate_state(1)[0])
-        generator = torch.Generator().manual_seed(mixed)
+        generator = torch.Generator().manual_seed(mixed_seed(seed, items.start))
         at_once = max(1, POSES_AT_ONCE // shape[0])
         for start in range(0, S, at_once):
             eps = draw_eps(min(at_once, S - start), (2, *shape), generator)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from prpose.data.windows import Batch
+from prpose.seeds import mixed_seed
 
 __all__ = ["Recipe", "Source", "State", "fit", "published_rates"]
 
@@ -186,7 +186,7 @@ def fit(
 def _step(state: State, loss: Loss, indices: Tensor, batch: Batch, rate: float) -> float:
     recipe = state.recipe
     if recipe.seed is not None:
-        torch.manual_seed(mixed(recipe.seed, state.epoch, state.batch))
+        torch.manual_seed(mixed_seed(recipe.seed, state.epoch, state.batch))
     for group in state.optimiser.param_groups:
         group["lr"] = rate
     state.net.train()
@@ -224,8 +224,3 @@ def _moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
 
 def _moved(batch: Batch, device: torch.device) -> Batch:
     return Batch(*(value.to(device) for value in batch))
-
-
-def mixed(*seeds: int) -> int:
-    """One 32-bit seed out of several numbers."""
-    return int(np.random.SeedSequence(seeds).generate_state(1)[0])

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from prpose.data.windows import Windows
 from prpose.lifter import average_flipped
 from prpose.metrics import joint_errors, mpjpe, p_mpjpe
+from prpose.ranks import rank_correlation
 from prpose.skeleton import H36M_17, mirror_pose
 
 
@@ -45,17 +46,12 @@ def variance_scores(
         found.append(net(keypoints)[:, 0, :, 0].cpu())
         wanted.append((joint_errors(lifter(keypoints), target) / mean_error_m)[:, 0].cpu())
     sigma, error = torch.cat(found), torch.cat(wanted)
+    joints = range(1, sigma.shape[1])
+    known = [rank_correlation(sigma[:, j].numpy(), error[:, j].numpy()) or 0.0 for j in joints]
     return {
         "val_mse": float((sigma - error).square().mean()),
-        "val_negative_rank": -float(rank_correlation(sigma, error)[1:].mean()),
+        "val_negative_rank": -sum(known) / len(known),
     }
-
-
-def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Spearman's correlation over the first axis, column by column, (N, J) → (J)."""
-    x, y = (v.argsort(0).argsort(0).double() for v in (a, b))
-    x, y = x - x.mean(0), y - y.mean(0)
-    return (x * y).sum(0) / (x.norm(dim=0) * y.norm(dim=0))
 
 
 def _mean(parts: list[Tensor]) -> float:

@@ -14,7 +14,6 @@
     clearance_m = 0.02          # height of the lowest of them at rest
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +24,7 @@ import numpy as np
 from prpose.camera import Array
 from prpose.data.mocap.recording import Recording
 from prpose.skeleton import H36M_17
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from prpose.toml import read_toml
 
 SHIPPED = Path(__file__).parent.parent / "mappings"
 """Mappings that prpose brings: ``cmu_asf.toml``, ``cmu_bvh.toml``."""
@@ -108,15 +103,7 @@ def read_mapping(path: str | Path) -> JointMapping:
     Raises:
         ValueError: naming the file and what it lacks.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise ValueError(f"{path}: not a joint mapping: nested too deep") from None
-    except ValueError as error:  # of TOML, of text, or of an integer with too many digits
-        raise ValueError(f"{path}: not a TOML file ({error})") from None
+    content = read_toml(Path(path))
     try:
         return _mapping(content)
     except ValueError as error:
