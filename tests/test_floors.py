@@ -11,6 +11,7 @@ FLOORS = [
         "clouds",
         "metrics",
         "nets",
+        "processes",
         "ranks",
         "seeds",
         "skeleton",
@@ -24,7 +25,7 @@ FLOORS = [
     {"predictor"},
     {"__init__"},
     {"cli"},
-    {"main"},
+    {"main", "__main__"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {"matplotlib", "onnx", "onnxruntime", "mediapipe", "cdflib", "h5py", "scipy", "ezc3d", "av"}

@@ -52,7 +52,7 @@ def test_a_lifter_and_its_variance_net(trained, capsys):
 
 def test_a_process_killed_in_the_middle_ends_as_one_that_was_not(tmp_path):
     """SIGKILL while an epoch runs; --resume; the same weights to the bit."""
-    command = [sys.executable, "-m", "prpose.cli", "train", "lifter", *SMALL, "--epochs", "4",
+    command = [sys.executable, "-m", "prpose", "train", "lifter", *SMALL, "--epochs", "4",
                "--every", "10", "--batch-size", "64"]  # fmt: skip
     env = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"}
     whole = subprocess.run([*command, "--out", tmp_path / "whole"], env=env, capture_output=True)

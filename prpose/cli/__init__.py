@@ -1,12 +1,16 @@
 """The command line. Only here are device and seed chosen, and only here is printed and exited."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import tyro
 
 import prpose
+from prpose import processes
 from prpose.cli.compare import compare
 from prpose.cli.data import inspect, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
 from prpose.cli.evaluate import evaluate
@@ -30,6 +34,8 @@ COMMANDS: Tree = {
     "models": models,
     "train": {"lifter": train_lifter, "variance": train_variance},
 }
+SHARED = ("evaluate", "compare", "train")
+"""Commands that several processes do together; others the first one does alone."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -38,7 +44,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args == ["--version"]:
         print(f"prpose {prpose.__version__}")
         return
-    sys.exit(guarded(lambda: run(args)))
+    with processes.joined(), Path(os.devnull).open("w") as nowhere:
+        if processes.rank() == 0:
+            status = guarded(lambda: run(args))
+        elif args[:1] and args[0] in SHARED:
+            with redirect_stdout(nowhere):
+                status = guarded(lambda: run(args))
+        else:
+            status = 0
+    sys.exit(status)
 
 
 def run(args: list[str]) -> None:
@@ -75,6 +89,7 @@ def guarded(command: Callable[[], None]) -> int:
         print("interrupted; no file is left half-written", file=sys.stderr)
         return 130
     except (ValueError, OSError) as error:
-        print("error:", " ".join(str(error).split("\n")), file=sys.stderr)
+        which = f" (process {processes.rank()})" if processes.rank() else ""
+        print(f"error{which}:", " ".join(str(error).split("\n")), file=sys.stderr)
         return 1
     return 0

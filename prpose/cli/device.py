@@ -2,6 +2,8 @@
 
 import torch
 
+from prpose import processes
+
 
 def chunk_for(device: torch.device) -> int:
     """How many clips to lift at once: HTNet needs some 0.6 MB each, a GPU wants many."""
@@ -9,10 +11,14 @@ def chunk_for(device: torch.device) -> int:
 
 
 def named_device(name: str) -> torch.device:
-    """``auto`` for the first available one, or ``cpu``, ``cuda``, ``cuda:1`` ..."""
+    """``auto`` for the first available one, or ``cpu``, ``cuda``, ``cuda:1`` ...
+
+    Of several processes on a machine with GPUs, ``auto`` gives each one of its own.
+    """
     available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if name == "auto":
-        return torch.device(available[1] if len(available) > 1 else "cpu")
+        gpus = available[1:]
+        return torch.device(gpus[processes.local_rank() % len(gpus)] if gpus else "cpu")
     if name not in available and not (name == "cuda" and len(available) > 1):
         raise ValueError(
             f"expected an available device, got {name!r} (here: {', '.join(available)})"

@@ -12,6 +12,7 @@ import tyro
 from rich.table import Table
 
 import prpose
+from prpose import processes
 from prpose.atomic import replacing
 from prpose.cli.console import plain_console
 from prpose.cli.device import chunk_for
@@ -138,7 +139,8 @@ def as_json(value: Any) -> str | float | None:
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Writes JSON, whole or not at all, and says so."""
-    with replacing(path) as temporary:
-        text = json_format.dumps(content, indent=1, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    if processes.rank() == 0:
+        with replacing(path) as temporary:
+            text = json_format.dumps(content, indent=1, allow_nan=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
     print(f"written: {path}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 
+from prpose import processes
 from prpose.cli.device import named_device
 from prpose.cli.progress import progress
 from prpose.data import load_clips, load_motions
@@ -89,7 +90,8 @@ def train_lifter(options: Annotated[Options, tyro.conf.arg(name="")]) -> None:
         return mpjpe(net(batch.keypoints), batch.target).mean()
 
     device = named_device(options.device)
-    prepare_folder(options.out, _config("lifter", options), options.resume)
+    config = _config("lifter", options)
+    processes.once(lambda: prepare_folder(options.out, config, options.resume))
     _run(options, net.to(device), views, loss, lambda n: lifter_scores(n, windows, device))
 
 
@@ -111,7 +113,7 @@ def train_variance(
     mean = mean_error(lifter, views, options.seed)
     digest = hashlib.sha256(lifter_weights.read_bytes()).hexdigest()
     config = _config("variance", options) | {"lifter_sha256": digest, "mean_error_m": mean}
-    prepare_folder(options.out, config, options.resume)
+    processes.once(lambda: prepare_folder(options.out, config, options.resume))
     _run(
         options,
         net.to(device),

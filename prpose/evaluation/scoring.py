@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from prpose import clouds, metrics
+from prpose import clouds, metrics, processes
 from prpose.data.windows import Windows
 from prpose.evaluation.baselines import IsotropicCloud
 from prpose.evaluation.protocols import METRICS
@@ -61,6 +61,8 @@ def score(
 ) -> dict[str, dict[str, Tensor]]:
     """Scores of every frame, in bounded memory.
 
+    Several processes take batches in turn, and each gets all scores: the same as one gets alone.
+
     Args:
         net: on ``device``, in eval mode.
         windows: of the test clips, without mirror images.
@@ -79,19 +81,23 @@ def score(
     Raises:
         ValueError: if poses are not finite, naming the frames.
     """
-    parts: list[dict[str, dict[str, Tensor]]] = []
-    for indices, batch in windows.batches(batch_size):
+    parts: dict[int, dict[str, dict[str, Tensor]]] = {}
+    for number, (indices, batch) in enumerate(windows.batches(batch_size)):
+        on_batch(len(indices))
+        if number % processes.count() != processes.rank():
+            continue
         keypoints, target = batch.keypoints.to(device), batch.target.to(device)
         items = range(int(indices[0]), int(indices[-1]) + 1)
         scores = {"single": _values(net.single(keypoints)[None], target, names, items)}
         if draw is not None:
             noise = draw(items, keypoints.shape)
             scores |= _score_many(net, keypoints, target, names, noise, items, cloud, curve)
-        parts.append({c: {n: v[0].cpu() for n, v in by.items()} for c, by in scores.items()})
-        on_batch(len(indices))
+        parts[number] = {c: {n: v[0].cpu() for n, v in by.items()} for c, by in scores.items()}
+    everyones = {number: part for own in processes.gathered(parts) for number, part in own.items()}
+    in_order = [everyones[number] for number in range(len(everyones))]
     return {
-        choice: {name: torch.cat([part[choice][name] for part in parts]) for name in by}
-        for choice, by in parts[0].items()
+        choice: {name: torch.cat([part[choice][name] for part in in_order]) for name in by}
+        for choice, by in in_order[0].items()
     }
 
 

@@ -7,8 +7,10 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from prpose import processes
 from prpose.data.windows import Batch
 from prpose.seeds import mixed_seed
 
@@ -98,6 +100,9 @@ def published_rates(
 class State:
     """A training in progress: everything that it goes on from.
 
+    Where several processes train together, each has one, and they stay equal. Batch statistics are
+    of a process's own share of a batch; the running ones are the first process's.
+
     Args:
         net: on its device.
         recipe: how it is trained.
@@ -105,6 +110,8 @@ class State:
 
     def __init__(self, net: nn.Module, recipe: Recipe) -> None:
         self.net = net
+        self.model = net if processes.count() == 1 else DistributedDataParallel(net)
+        """What is called in a step."""
         self.recipe = recipe
         self.optimiser = torch.optim.Adam(net.parameters(), recipe.lr, amsgrad=recipe.amsgrad)
         self.average: AveragedModel | None = None
@@ -116,6 +123,11 @@ class State:
         """Epochs done."""
         self.batch = 0
         """Batches done of the next one."""
+
+    @property
+    def device(self) -> torch.device:
+        """Of the network."""
+        return next(self.net.parameters()).device
 
     @property
     def result(self) -> nn.Module:
@@ -152,7 +164,7 @@ def fit(
 
     A last batch of one item is left out: it has no batch statistics. What is random in a step
     depends on the recipe's seed and the step alone, so that a training that goes on from a saved
-    state goes on as if it had never stopped.
+    state goes on as if it had never stopped. Several processes share every batch.
 
     Args:
         state: where to begin; changed in place after every step.
@@ -162,19 +174,24 @@ def fit(
         on_epoch: told (items, loss) of the epoch's steps since the start; True stops.
 
     Raises:
-        ValueError: when the loss is not finite any more; the state is then that of the step before.
+        ValueError: when the loss is not finite any more; the state is then that of the step before;
+            and for a batch size of less than two items a process.
     """
-    recipe, device = state.recipe, next(state.net.parameters()).device
+    recipe, least = state.recipe, 2 * processes.count()
+    if recipe.batch_size < least:
+        raise ValueError(
+            f"expected a batch size >= {least}, two a process, got {recipe.batch_size}"
+        )
     per_epoch = -(-len(data) // recipe.batch_size)
     while state.epoch < recipe.epochs:
         steps = []
         seed = None if recipe.seed is None else (recipe.seed, state.epoch)
         for indices, batch in data.batches(recipe.batch_size, seed, state.batch):
-            if len(indices) == 1 < len(data):
+            if len(indices) < least <= len(data):
                 continue
             done = state.epoch * per_epoch + state.batch
             rate = recipe.rate(state.epoch, done, recipe.epochs * per_epoch)
-            value = _step(state, loss, indices, _moved(batch, device), rate)
+            value = _step(state, loss, indices, batch, rate)
             state.batch += 1
             steps.append((len(indices), value))
             on_step(*steps[-1])
@@ -184,22 +201,26 @@ def fit(
 
 
 def _step(state: State, loss: Loss, indices: Tensor, batch: Batch, rate: float) -> float:
-    recipe = state.recipe
+    recipe, device = state.recipe, state.device
+    share = slice(processes.rank(), None, processes.count())
+    weight = len(indices[share]) / len(indices)
+    own = Batch(*(value[share].to(device) for value in batch))
     if recipe.seed is not None:
-        torch.manual_seed(mixed_seed(recipe.seed, state.epoch, state.batch))
+        mine = (processes.rank(),) if processes.count() > 1 else ()
+        torch.manual_seed(mixed_seed(recipe.seed, state.epoch, state.batch, *mine))
     for group in state.optimiser.param_groups:
         group["lr"] = rate
     state.net.train()
     reduced = recipe.precision == "bfloat16"
-    with torch.autocast(batch.keypoints.device.type, torch.bfloat16, enabled=reduced):
-        value = loss(state.net, indices, batch)
-    number = value.item()
+    with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
+        value = loss(state.model, indices[share], own)
+    number = processes.total(value.item() * weight, device)
     if not math.isfinite(number):
         raise ValueError(
             f"the loss is {number} in epoch {state.epoch + 1}: is the learning rate too high?"
         )
     state.optimiser.zero_grad()
-    value.backward()
+    (value * (weight * processes.count())).backward()  # gradients are averaged over processes
     if recipe.clip is not None:
         nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip)
     state.optimiser.step()
@@ -220,7 +241,3 @@ def _moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
         get_ema_multi_avg_fn(min(decay, early))(averaged, current, steps)
 
     return average
-
-
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    return Batch(*(value.to(device) for value in batch))

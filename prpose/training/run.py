@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from prpose import processes
 from prpose.atomic import replacing
 from prpose.training import Loss, Source, State, fit
 
@@ -98,6 +99,8 @@ def train(
 ) -> dict[str, float]:
     """Fits, validates after every epoch, saves and logs; goes on where a checkpoint lies.
 
+    Of several processes the first one validates, saves and logs.
+
     Args:
         folder: as of :func:`prepare_folder`.
         state: of the training, on its device.
@@ -119,30 +122,37 @@ def train(
     if path.is_file():
         lines = _load(path, state)
         on_items(state.epoch * len(data) + state.batch * state.recipe.batch_size)
-    writer = _tensorboard(folder)
+    first = processes.rank() == 0
+    writer = _tensorboard(folder) if first else None
 
     def after_step(items: int, loss: float) -> None:
         nonlocal saved_at
         on_items(items)
-        if time.monotonic() - saved_at > SAVE_EVERY_S:
+        if first and time.monotonic() - saved_at > SAVE_EVERY_S:
             _save(path, state, lines)
             saved_at = time.monotonic()
 
     def after_epoch(steps: list[tuple[int, float]]) -> bool:
         mean = sum(n * value for n, value in steps) / max(1, sum(n for n, _ in steps))
-        lines.append({"epoch": state.epoch, "loss": mean} | validate(state.result.eval()))
+        scores = processes.once(lambda: validate(state.result.eval()))
+        lines.append({"epoch": state.epoch, "loss": mean} | scores)
         best = _best(lines)
-        if best is lines[-1]:
-            _save_weights(folder / "best.safetensors", state.result)
-        _write_log(folder / "log.jsonl", lines)
-        _save(path, state, lines)
-        _draw_curves(writer, lines[-1])
+        if first:
+            _save_epoch(folder, state, lines, best is lines[-1])
+            _draw_curves(writer, lines[-1])
         on_epoch(lines[-1])
         return patience is not None and state.epoch - int(best["epoch"]) >= patience
 
     if not lines or state.epoch < state.recipe.epochs:
         fit(state, data, loss, after_step, after_epoch)
     return _best(lines)
+
+
+def _save_epoch(folder: Path, state: State, lines: list[dict[str, float]], best: bool) -> None:
+    if best:
+        _save_weights(folder / "best.safetensors", state.result)
+    _write_log(folder / "log.jsonl", lines)
+    _save(folder / "checkpoint.pt", state, lines)
 
 
 def _best(lines: list[dict[str, float]]) -> dict[str, float]:

@@ -1,0 +1,5 @@
+"""``python -m prpose``: the same as ``prpose``, and what ``torchrun -m prpose`` starts."""
+
+from prpose.cli import main
+
+main()

@@ -1,0 +1,82 @@
+"""Several processes on one job, as ``torchrun`` starts them; alone is the ordinary case.
+
+Everything here is :mod:`torch.distributed`; without it, or with one process, nothing happens.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import distributed
+
+T = TypeVar("T")
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Joins the processes that ``torchrun`` started, if it did: gloo on CPUs, nccl on GPUs."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield
+        return
+    cuda = torch.cuda.is_available()
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def count() -> int:
+    """How many processes work together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this one is, from 0."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def local_rank() -> int:
+    """Which of its machine's processes this one is: the GPU it should take."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def gathered(own: T) -> list[T]:
+    """Every process's value, in the order of their ranks, in every process."""
+    if count() == 1:
+        return [own]
+    found: list[Any] = [None] * count()
+    distributed.all_gather_object(found, own)
+    return found
+
+
+def once(work: Callable[[], T]) -> T:
+    """What the first process's ``work`` returns, in every process; the others do not work.
+
+    Raises:
+        ValueError: in every process, if it raises one.
+    """
+    if count() == 1:
+        return work()
+    found: list[Any] = [None, None]
+    if rank() == 0:
+        try:
+            found[0] = work()
+        except (ValueError, OSError) as error:
+            found[1] = str(error)
+    distributed.broadcast_object_list(found, src=0)
+    if found[1] is not None:
+        raise ValueError(found[1])
+    result: T = found[0]
+    return result
+
+
+def total(value: float, device: torch.device) -> float:
+    """Sum of every process's value."""
+    if count() == 1:
+        return value
+    tensor = torch.tensor(value, dtype=torch.float64, device=device)
+    distributed.all_reduce(tensor)
+    return float(tensor)

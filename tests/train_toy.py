@@ -1,0 +1,37 @@
+"""Trains a small net that has no batch statistics; test_processes starts several of these."""
+
+import sys
+
+import torch
+from torch import nn
+
+from prpose import processes
+from prpose.data.random_views import RandomViews
+from prpose.data.walkers import walker
+from prpose.training import Recipe, State, fit
+
+
+class Toy(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 3))
+
+
+def main(out):
+    with processes.joined():
+        views = RandomViews([walker("W01", "walk")], every=3)  # 80 items: batches of 27, 27 and 26
+        torch.manual_seed(0)
+        state = State(Toy(), Recipe(3, 27, clip=1.0, ema=0.9, warmup=2))
+        losses = []
+
+        def loss(net, indices, batch):
+            return (net(batch.keypoints) - batch.target).square().mean()
+
+        fit(state, views, loss, on_epoch=lambda steps: losses.extend(steps))
+        weights = processes.gathered(state.result.state_dict())
+        for other in weights[1:]:
+            assert all(torch.equal(weights[0][key], other[key]) for key in other)
+        if processes.rank() == 0:
+            torch.save({"weights": weights[0], "losses": [value for _, value in losses]}, out)
+
+
+main(sys.argv[1])
