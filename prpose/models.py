@@ -1,18 +1,53 @@
-"""The networks that prpose brings: cards in ``cards/cards.toml``, weights beside them."""
+"""Trained models: a folder each, with a card and two files of weights; some come with prpose.
+
+::
+
+    card.json             what it is, where from, and what it is worth
+    lifter.safetensors    the lifter
+    noise.safetensors     its variance net
+"""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from functools import cache
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from safetensors.torch import save
 from torch import nn
 
-from prpose.tables import look_up
-from prpose.toml import read_toml
-from prpose.weights import VARIANCE_PREFIX, load_published
+from prpose.atomic import replacing
+from prpose.hypotheses import HypothesisLifter
+from prpose.noise import AdaptiveNoise
+from prpose.tables import unknown
+from prpose.weights import load_published, read_state_dict
 
-CARDS = Path(__file__).parent / "cards"
+SHIPPED = Path(__file__).parent / "cards"
+CARD = "card.json"
+ROLES = ("lifter", "noise")
+
+
+@dataclass(frozen=True)
+class Network:
+    """One of a model's two networks.
+
+    Args:
+        network: as :func:`prpose.weights.load_published` names it: ``htnet``, ``avg_htnet``.
+        arguments: of its constructor, where they differ from the published ones.
+        sha256: of its file.
+        command: that made it, seed included.
+        commit: of prpose, that it was made with.
+        training: how long it took, and on what.
+    """
+
+    network: str
+    sha256: str
+    command: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    commit: str = ""
+    training: str = ""
 
 
 @dataclass(frozen=True)
@@ -21,59 +56,169 @@ class Card:
 
     Args:
         name: of the model, ``mgcn-cmu17``.
-        network: the lifter's name in ``LIFTERS``.
-        lifter_file, noise_file: weights beside the cards.
-        lifter_sha256, noise_sha256: of those files.
+        lifter, noise: its networks.
         alpha: scale of the noise, chosen on validation.
         data: what it was trained on, and ``data_sha256``, the hash of everything in it.
         date: when.
-        lifter_command, noise_command: what made the weights, seeds included.
-        scores: by split and metric.
+        scores: by split and metric, of the stored weights.
+
+    Raises:
+        ValueError: if alpha is negative or not a finite number.
     """
 
     name: str
-    network: str
-    lifter_file: str
-    lifter_sha256: str
-    noise_file: str
-    noise_sha256: str
+    lifter: Network
+    noise: Network
     alpha: float
     data: str
     data_sha256: str
     date: str
-    lifter_command: str
-    noise_command: str
-    scores: Mapping[str, Mapping[str, float]]
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha < float("inf"):
+            raise ValueError(f"expected alpha to be a finite number >= 0, got {self.alpha}")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A card and the folder that it lies in."""
+
+    folder: Path
+    card: Card
+
+    @property
+    def size(self) -> int:
+        """Bytes of weights."""
+        return sum(_weights(self.folder, role).stat().st_size for role in ROLES)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """Lifter and variance net, in eval mode, on the CPU.
 
         Raises:
-            ValueError: naming the file, if its checksum is not the card's.
+            ValueError: naming the file, if its checksum is not the card's, or it is of another
+                network.
         """
-        for file, expected in (
-            (self.lifter_file, self.lifter_sha256),
-            (self.noise_file, self.noise_sha256),
-        ):
-            found = hashlib.sha256((CARDS / file).read_bytes()).hexdigest()
-            if found != expected:
-                raise ValueError(f"{CARDS / file}: expected SHA-256 {expected}, got {found}")
-        lifter = load_published(self.network, CARDS / self.lifter_file)
-        return lifter, load_published(VARIANCE_PREFIX + self.network, CARDS / self.noise_file)
+        nets = []
+        for role in ROLES:
+            network, path = getattr(self.card, role), _weights(self.folder, role)
+            found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+            if found != network.sha256:
+                raise ValueError(f"{path}: expected SHA-256 {network.sha256}, got {found}")
+            nets.append(load_published(network.network, path, **network.arguments))
+        return nets[0], nets[1]
+
+    def hypothesis_lifter(self) -> HypothesisLifter:
+        """Both networks together, on the CPU."""
+        lifter, variance_net = self.networks()
+        return HypothesisLifter(lifter, AdaptiveNoise(variance_net, self.card.alpha))
 
 
-@cache
-def cards() -> dict[str, Card]:
-    """All cards by name."""
-    content = read_toml(CARDS / "cards.toml")
-    names = {field.name for field in fields(Card)} - {"name"}
-    found = {}
-    for name, entries in content.items():
-        assert set(entries) == names, f"card {name} lacks or has more than {sorted(names)}"
-        found[name] = Card(name, **entries)
-    return found
+def shipped() -> dict[str, Model]:
+    """The models that come with prpose, by name."""
+    return {path.name: read_model(path) for path in sorted(SHIPPED.iterdir()) if path.is_dir()}
 
 
-def find_card(name: str) -> Card:
-    """The card of that name; ``ValueError`` that lists the known ones, if there is none."""
-    return look_up(name, cards(), "model")
+def find_model(name: str | Path) -> Model:
+    """A shipped model by its name, one of a folder, or one of the Hugging Face hub.
+
+    Args:
+        name: ``mgcn-cmu17``; a folder; or ``owner/name`` on the hub, which needs the extra ``hub``
+            and, the first time, a connection.
+
+    Raises:
+        ValueError: if there is no such model, or it is damaged.
+    """
+    if name in shipped():
+        return shipped()[str(name)]
+    if Path(name).is_dir():
+        return read_model(Path(name))
+    owner, slash, rest = str(name).partition("/")
+    if not slash or not owner or not rest or "/" in rest or owner in (".", ".."):
+        raise ValueError(f"{unknown(str(name), shipped(), 'model')}; nor is there such a folder")
+    return read_model(_downloaded(f"{owner}/{rest}"))
+
+
+def read_model(folder: Path) -> Model:
+    """A model's folder; its weights are read when they are asked for.
+
+    Raises:
+        ValueError: naming the card, if it is missing or not whole.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        raise ValueError(f"{folder}: expected a model's folder, with {CARD} in it")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        lifter, noise = (Network(**content.pop(role)) for role in ROLES)
+        card = Card(lifter=lifter, noise=noise, **content)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: not a model's card ({error})") from None
+    return Model(folder, card)
+
+
+def write_model(
+    folder: Path,
+    card: Card,
+    weights: Mapping[str, Path],
+    half: bool = False,
+    overwrite: bool = False,
+    scored: Sequence[Mapping[str, str]] = (),
+) -> Model:
+    """A folder with a card and its weights; the card's checksums are those of what is written.
+
+    Args:
+        folder: a new name in an existing folder.
+        card: whose checksums are filled in.
+        weights: files of ``lifter`` and ``noise``.
+        half: whether to store them as float16.
+        overwrite: replace the files if the folder exists.
+        scored: checksums of the weights that the card's scores are of.
+
+    Raises:
+        ValueError: if the folder exists, weights cannot be read or are of another network, or the
+            scores are of other weights; nothing is written then.
+    """
+    if not folder.parent.is_dir() or (folder.exists() and not folder.is_dir()):
+        raise ValueError(f"{folder}: expected a name in an existing folder")
+    if folder.exists() and not overwrite:
+        raise ValueError(f"{folder}: exists already; name another folder or pass --overwrite")
+    content, data = asdict(card), {}
+    for role in ROLES:
+        state = read_state_dict(weights[role])
+        if half:
+            state |= {k: v.half() for k, v in state.items() if v.is_floating_point()}
+        network = getattr(card, role)
+        load_published(network.network, state, **network.arguments)
+        data[role] = save({key: value.contiguous() for key, value in state.items()})
+        content[role]["sha256"] = hashlib.sha256(data[role]).hexdigest()
+    for found in scored:
+        if any(found[role] != content[role]["sha256"] for role in ROLES):
+            raise ValueError(f"{folder}: expected scores of these weights, got some of others")
+    folder.mkdir(exist_ok=True)
+    for role in ROLES:
+        with replacing(_weights(folder, role)) as temporary:
+            temporary.write_bytes(data[role])
+    with replacing(folder / CARD) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return read_model(folder)
+
+
+def _weights(folder: Path, role: str) -> Path:
+    return folder / f"{role}.safetensors"
+
+
+def _downloaded(name: str) -> Path:
+    try:
+        hub = importlib.import_module("huggingface_hub")
+    except ImportError:
+        raise ValueError(
+            f"no model and no folder {name!r}; huggingface_hub is needed to look for it on the "
+            'hub: pip install "prpose[hub]"'
+        ) from None
+    wanted = [CARD, *(_weights(Path(), role).name for role in ROLES)]
+    try:
+        return Path(hub.snapshot_download(name, allow_patterns=wanted))
+    except Exception as error:  # of the net, of the hub, or of the name
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        raise ValueError(f"no model {name!r} on the Hugging Face hub ({reason})") from None

@@ -1,6 +1,7 @@
 """Pixels to metres: the whole chain on one screen."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,8 +9,7 @@ import torch
 from prpose.camera import Array, normalise
 from prpose.data.arrays import coordinates
 from prpose.hypotheses import HypothesisLifter
-from prpose.models import find_card
-from prpose.noise import AdaptiveNoise
+from prpose.models import find_model
 from prpose.skeleton import H36M_17
 
 
@@ -57,15 +57,18 @@ class Predictor:
         self.net = net
 
     @classmethod
-    def load(cls, name: str, device: torch.device | str = "cpu") -> "Predictor":
-        """One of the networks that prpose brings; needs no connection.
+    def load(cls, name: str | Path, device: torch.device | str = "cpu") -> "Predictor":
+        """A trained model; those that come with prpose need no connection.
+
+        Args:
+            name: of such a model ("prpose models" lists them); a folder that "prpose pack" made;
+                or ``owner/name`` on the Hugging Face hub (extra ``hub``).
+            device: to compute on.
 
         Raises:
             ValueError: for an unknown name, or weights that are not those of the card.
         """
-        card = find_card(name)
-        lifter, variance_net = card.networks()
-        return cls(HypothesisLifter(lifter, AdaptiveNoise(variance_net, card.alpha)).to(device))
+        return cls(find_model(name).hypothesis_lifter().to(device))
 
     @torch.no_grad()
     def predict(

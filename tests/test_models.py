@@ -1,40 +1,36 @@
 """The networks that come with prpose, by their cards."""
 
-import dataclasses
+import json
 import shutil
+import sys
+import types
 
 import numpy as np
 import pytest
 import torch
 
-from prpose import models
 from prpose.cli import guarded, run
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import PROTOCOLS, score, seeded_draw, tabulate
-from prpose.hypotheses import HypothesisLifter
-from prpose.models import CARDS, cards, find_card
-from prpose.noise import AdaptiveNoise
+from prpose.models import SHIPPED, find_model, shipped
 from prpose.predictor import Predictor
 
-NAMES = sorted(cards())
+NAMES = sorted(shipped())
 
 
 def test_there_is_a_model_and_all_are_small():
     assert NAMES
-    files = {
-        CARDS / file for card in cards().values() for file in (card.lifter_file, card.noise_file)
-    }
-    assert sum(path.stat().st_size for path in files) < 20e6
-    assert {path.name for path in CARDS.iterdir()} == {"cards.toml", *(p.name for p in files)}
+    assert sum(model.size for model in shipped().values()) < 20e6
+    for name in NAMES:
+        files = {path.name for path in (SHIPPED / name).iterdir()}
+        assert files == {"card.json", "lifter.safetensors", "noise.safetensors"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_is_worth_something_on_people_it_has_never_seen(name):
     """Not the card's scores, which need the benchmark: that it was trained, and on what."""
-    card = find_card(name)
-    lifter, variance_net = card.networks()
-    net = HypothesisLifter(lifter, AdaptiveNoise(variance_net, card.alpha))
+    net = find_model(name).hypothesis_lifter()
     windows = Windows(load_clips("walkers", ".", "val"), every=30)
     scores = score(net, windows, ("P1", "P2"), seeded_draw(0, 20), cloud=True)
     values = tabulate(scores, windows, PROTOCOLS["walkers"])[1].values
@@ -63,19 +59,67 @@ def test_predictions_repeat_and_are_those_of_the_clip(name):
         predictor.predict(clip.keypoints_px, 0, 5)
 
 
-def test_unknown_models_and_other_weights_are_refused(tmp_path, monkeypatch):
+def test_unknown_models_and_other_weights_are_refused(tmp_path):
     with pytest.raises(ValueError, match=f"unknown model 'mgcn'; did you mean {NAMES[-1]}"):
         Predictor.load("mgcn")
-    card = find_card(NAMES[0])
-    shutil.copytree(CARDS, tmp_path / "cards")
-    state = bytearray((tmp_path / "cards" / card.noise_file).read_bytes())
+    with pytest.raises(ValueError, match=r"expected a model's folder, with card\.json in it"):
+        Predictor.load(tmp_path)
+    folder = tmp_path / "mine"
+    shutil.copytree(SHIPPED / NAMES[0], folder)
+    assert Predictor.load(folder).net.noise.alpha == find_model(NAMES[0]).card.alpha
+    state = bytearray((folder / "noise.safetensors").read_bytes())
     state[-1] ^= 1
-    (tmp_path / "cards" / card.noise_file).write_bytes(state)
-    monkeypatch.setattr(models, "CARDS", tmp_path / "cards")
-    with pytest.raises(
-        ValueError, match=rf"{card.noise_file}: expected SHA-256 {card.noise_sha256}"
-    ):
-        card.networks()
+    (folder / "noise.safetensors").write_bytes(state)
+    sha256 = find_model(NAMES[0]).card.noise.sha256
+    with pytest.raises(ValueError, match=rf"noise\.safetensors: expected SHA-256 {sha256}"):
+        Predictor.load(folder)
+    (folder / "noise.safetensors").unlink()
+    with pytest.raises(ValueError, match="got no file"):
+        Predictor.load(str(folder))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda card: "",
+        lambda card: "[]",
+        lambda card: json.dumps(card | {"alpha": -1.0}),
+        lambda card: json.dumps(card | {"alpha": "wide"}),
+        lambda card: json.dumps(card | {"beta": 1}),
+        lambda card: json.dumps(card | {"lifter": {}}),
+        lambda card: json.dumps({k: v for k, v in card.items() if k != "noise"}),
+    ],
+)
+def test_damaged_cards_are_named(damage, tmp_path):
+    card = json.loads((SHIPPED / NAMES[0] / "card.json").read_text())
+    (tmp_path / "card.json").write_text(damage(card))
+    with pytest.raises(ValueError, match=r"card\.json: not a model's card"):
+        find_model(tmp_path)
+
+
+def test_models_of_the_hub_are_fetched_by_their_name(tmp_path, monkeypatch):
+    """The hub's client is not installed here, or it is: neither is asked."""
+    asked = []
+
+    def snapshot_download(name, allow_patterns):
+        asked.append((name, sorted(allow_patterns)))
+        if name != "somebody/mgcn":
+            raise OSError("404 Client Error\nfor a page of text")
+        return str(SHIPPED / NAMES[0])
+
+    client = types.SimpleNamespace(snapshot_download=snapshot_download)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", client)
+    assert find_model("somebody/mgcn").card.name == NAMES[0]
+    assert asked == [("somebody/mgcn", ["card.json", "lifter.safetensors", "noise.safetensors"])]
+    with pytest.raises(ValueError, match="no model 'somebody/else' on the Hugging Face hub") as e:
+        find_model("somebody/else")
+    assert "\n" not in str(e.value)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ValueError, match=r"prpose\[hub\]"):
+        find_model("somebody/mgcn")
+    for name in ("a/b/c", "./x", "/x", "x/"):
+        with pytest.raises(ValueError, match="unknown model"):
+            find_model(name)
 
 
 def test_cards_are_listed(capsys):
@@ -83,7 +127,7 @@ def test_cards_are_listed(capsys):
     printed = capsys.readouterr().out
     for name in NAMES:
         assert name in printed
-    assert {f.name for f in dataclasses.fields(models.Card)} >= {"alpha", "data_sha256", "scores"}
+        assert find_model(name).card.noise.command.split(" --")[0] in printed
 
 
 def test_evaluate_takes_a_model_by_name(capsys):
@@ -93,6 +137,6 @@ def test_evaluate_takes_a_model_by_name(capsys):
 
 
 def test_networks_come_in_eval_mode():
-    for net in find_card(NAMES[0]).networks():
+    for net in find_model(NAMES[0]).networks():
         assert not any(module.training for module in net.modules())
         assert all(torch.isfinite(parameter).all() for parameter in net.parameters())

@@ -11,7 +11,7 @@ from prpose.data.benchmark_file import read_card
 from prpose.data.prepare_cmu17 import ACKNOWLEDGEMENT, clips, from_cmu
 from prpose.data.windows import Windows
 from prpose.evaluation import PROTOCOLS
-from prpose.models import find_card
+from prpose.models import find_model
 from tests.mocap_files import CMU, needs_cmu
 
 
@@ -100,7 +100,7 @@ def test_all_of_it_twice_gives_the_same_bytes(tmp_path):
         assert not report.missing
         assert report.frames == {"train": 53_462, "val": 4851, "test": 13_524}
     assert contents[0] == contents[1]
-    assert report.inputs_sha256 == find_card("mgcn-cmu17").data_sha256
+    assert report.inputs_sha256 == find_model("mgcn-cmu17").card.data_sha256
     test = load_clips("cmu17", tmp_path / "a", "test")
     assert len(Windows(test, every=6)) == 9052
     for clip in test:

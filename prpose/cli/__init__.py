@@ -15,6 +15,7 @@ from prpose.cli.compare import compare
 from prpose.cli.data import inspect, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
 from prpose.cli.evaluate import evaluate
 from prpose.cli.models import models
+from prpose.cli.pack import pack
 from prpose.cli.train import train_lifter, train_variance
 
 Tree = dict[str, Any]
@@ -32,6 +33,7 @@ COMMANDS: Tree = {
         "inspect": inspect,
     },
     "models": models,
+    "pack": pack,
     "train": {"lifter": train_lifter, "variance": train_variance},
 }
 SHARED = ("evaluate", "compare", "train")

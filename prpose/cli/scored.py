@@ -11,7 +11,7 @@ from torch import nn
 
 from prpose.atomic import check_output
 from prpose.cli.device import named_device
-from prpose.models import find_card
+from prpose.models import ROLES, find_model
 from prpose.weights import VARIANCE_PREFIX, load_published
 
 
@@ -29,7 +29,8 @@ class Scored:
     """Options of a scoring.
 
     Args:
-        model: one that prpose brings ("prpose models" lists them), or instead of it:
+        model: one that prpose brings ("prpose models" lists them), a folder that "prpose pack"
+            made, or owner/name on the Hugging Face hub; or instead of it:
         lifter: htnet or mgcn_lw, with
         lifter_weights: the lifter's checkpoint (.pth or .safetensors), and
         noise_weights: its variance net's checkpoint.
@@ -83,10 +84,10 @@ class Scored:
         if self.model is not None and (
             (self.lifter, self.lifter_weights, self.noise_weights) == (None,) * 3
         ):
-            card = find_card(self.model)
-            alpha = card.alpha if self.alpha is None else self.alpha
-            sha256 = {"lifter": card.lifter_sha256, "noise": card.noise_sha256}
-            return Networks(*card.networks(), alpha, sha256)
+            model = find_model(self.model)
+            alpha = model.card.alpha if self.alpha is None else self.alpha
+            sha256 = {role: getattr(model.card, role).sha256 for role in ROLES}
+            return Networks(*model.networks(), alpha, sha256)
         if self.model or self.lifter is None or not (self.lifter_weights and self.noise_weights):
             raise ValueError(
                 "expected --model, or else all of --lifter, --lifter-weights and --noise-weights"

@@ -11,7 +11,7 @@ import tyro
 from prpose import processes
 from prpose.cli.device import named_device
 from prpose.cli.progress import progress
-from prpose.data import load_clips, load_motions
+from prpose.data import inputs_sha256, load_clips, load_motions
 from prpose.data.random_views import RandomViews
 from prpose.data.windows import Batch, Windows
 from prpose.evaluation import MOCAP
@@ -136,7 +136,7 @@ def _config(kind: str, options: Options) -> dict[str, Any]:
     kept = asdict(options)
     for name in ("out", "root", "device", "resume"):
         del kept[name]
-    return {"kind": kind} | kept
+    return {"kind": kind, "data_sha256": inputs_sha256(options.data, options.root)} | kept
 
 
 def _run(

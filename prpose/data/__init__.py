@@ -10,7 +10,7 @@ from prpose.data.motion import Motion
 from prpose.data.release_files import ALL_ACTIONS, Selection
 from prpose.tables import look_up
 
-__all__ = ["DATASETS", "Clip", "data_set", "load_clips", "load_motions"]
+__all__ = ["DATASETS", "Clip", "data_set", "inputs_sha256", "load_clips", "load_motions"]
 
 
 class DataSet(NamedTuple):
@@ -103,3 +103,16 @@ def load_motions(name: str, root: str | Path, split: str) -> list[Motion]:
     if dataset.motions is None:
         raise ValueError(f"expected a data set made of motion capture, got {name}")
     return dataset.motions(Path(root), split)
+
+
+def inputs_sha256(name: str, root: str | Path) -> str:
+    """The hash of everything that a prepared benchmark was made of; empty for other data sets.
+
+    Raises:
+        ValueError: as of :func:`data_set`, or for a file that does not say.
+    """
+    data_set(name, root)
+    path = benchmark_file.path_of(root, name)
+    if name == "walkers" or not path.is_file():
+        return ""
+    return str(benchmark_file.read_card(path).get("inputs_sha256", ""))

@@ -1,0 +1,75 @@
+"""prpose pack: from two trainings to a model, and its scores."""
+
+import json
+
+import pytest
+
+from prpose.cli import guarded, run
+from prpose.models import find_model
+from prpose.predictor import Predictor
+
+SMALL = ["--data", "walkers", "--epochs", "1", "--every", "40"]
+
+
+def prpose(*args):
+    return guarded(lambda: run([str(arg) for arg in args]))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    assert prpose("train", "lifter", "--out", root / "lifter", *SMALL) == 0
+    weights = root / "lifter" / "best.safetensors"
+    argv = ["train", "variance", "--out", root / "noise", *SMALL, "--lifter-weights", weights]
+    assert prpose(*argv) == 0
+    return root
+
+
+def pack(runs, out, *more):
+    return prpose("pack", out, "--lifter-run", runs / "lifter", "--noise-run", runs / "noise",
+                  "--alpha", "0.01", *more)  # fmt: skip
+
+
+def test_a_model_is_packed_scored_and_loaded(runs, tmp_path, capsys):
+    out, report = tmp_path / "mine", tmp_path / "report.json"
+    assert pack(runs, out, "--half", "--training", "a minute") == 0
+    whole = tmp_path / "whole"
+    assert pack(runs, whole) == 0
+    assert find_model(out).size < 0.6 * find_model(whole).size
+    evaluate = ["evaluate", "walkers", "-n", "4", "--stride", "9", "--json"]
+    assert prpose(*evaluate, report, "--model", out) == 0
+    assert pack(runs, out, "--half", "--scores", report) == 1
+    assert "exists already; name another folder or pass --overwrite" in capsys.readouterr().err
+    assert pack(runs, out, "--half", "--scores", report, "--overwrite") == 0
+    card = find_model(out).card
+    scores = json.loads(report.read_text())["average"]["values"]
+    assert card.scores["walkers test det"]["P1"] == pytest.approx(scores["single"]["P1"], abs=0.01)
+    assert card.scores["walkers test det"]["P1_best_of_4"] < card.scores["walkers test det"]["P1"]
+    assert card.name == "mine"
+    assert card.lifter.command.startswith("prpose train lifter --lifter mgcn_lw --data walkers")
+    assert card.noise.network == "avg_mgcn_lw"
+    assert Predictor.load(out).net.noise.alpha == 0.01
+    before = sorted(path.read_bytes() for path in whole.iterdir())
+    assert pack(runs, whole, "--scores", report, "--overwrite") == 1
+    assert "expected scores of these weights, got some of others" in capsys.readouterr().err
+    assert sorted(path.read_bytes() for path in whole.iterdir()) == before
+
+
+def test_mistakes_are_one_line_and_leave_nothing(runs, tmp_path, capsys):
+    (tmp_path / "bad.json").write_text("{}")
+    (tmp_path / "worse.json").write_text("{")
+    swapped = ["--lifter-run", runs / "noise", "--noise-run", runs / "lifter"]
+    for argv, message in [
+        ([tmp_path / "no" / "x"], "expected a name in an existing folder"),
+        ([tmp_path / "x", "--alpha", "-1"], "expected alpha to be a finite number >= 0"),
+        ([tmp_path / "x", "--scores", tmp_path / "bad.json"], "a report of prpose evaluate"),
+        ([tmp_path / "x", "--scores", tmp_path / "worse.json"], "not a JSON file"),
+        ([tmp_path / "x", "--scores", tmp_path / "none.json"], "no such file"),
+        ([tmp_path / "x", *swapped], "expected the training of a lifter"),
+        ([tmp_path / "x", "--lifter-run", tmp_path], "config.json: no such file"),
+    ]:
+        assert pack(runs, *argv) == 1
+        error = capsys.readouterr().err.strip()
+        assert message in error
+        assert "\n" not in error
+    assert not (tmp_path / "x").exists()
