@@ -35,6 +35,13 @@ class Prediction:
         """(T, 17, 3) standard deviation over the hypotheses."""
         return np.asarray(self.hypotheses.std(axis=0))
 
+    @property
+    def covariance(self) -> Array:
+        """(T, 17, 3, 3) covariance of each joint over the hypotheses, square metres; S >= 2."""
+        away = self.hypotheses - self.mean
+        products = np.einsum("stji,stjk->tjik", away, away)
+        return np.asarray(products / max(1, len(self.hypotheses) - 1))
+
 
 class Predictor:
     """A lifter and its noise, for tracks in pixels.

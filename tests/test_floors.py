@@ -20,7 +20,7 @@ FLOORS = [
     },
     {"lifter", "noise", "unpickle"},
     {"hypotheses", "data"},
-    {"weights", "evaluation", "training", "draw"},
+    {"weights", "evaluation", "training", "draw", "tracks"},
     {"models"},
     {"predictor"},
     {"__init__"},

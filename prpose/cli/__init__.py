@@ -16,11 +16,13 @@ from prpose.cli.data import inspect, prepare_3dhp, prepare_cmu, prepare_h36m, pr
 from prpose.cli.evaluate import evaluate
 from prpose.cli.models import models
 from prpose.cli.pack import pack
+from prpose.cli.predict import predict
 from prpose.cli.train import train_lifter, train_variance
 
 Tree = dict[str, Any]
 
 COMMANDS: Tree = {
+    "predict": predict,
     "evaluate": evaluate,
     "compare": compare,
     "data": {
