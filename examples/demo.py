@@ -1,9 +1,11 @@
 """The main job, on nothing but what the repository ships.
 
 Evaluates a shipped model on walkers (procedural people before virtual cameras and a simulated
-detector), lifts a short clip to many hypotheses, and draws them beside the truth.
+detector), lifts a short clip to many hypotheses with ``prpose predict``, and draws them beside the
+truth.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,33 +15,45 @@ from prpose.atomic import replacing
 from prpose.cli import guarded, run
 from prpose.data import load_clips
 from prpose.draw import draw_hypotheses
-from prpose.predictor import Predictor
+from prpose.tracks import Track, write_track
 
 MODEL = "mgcn-cmu17"
-PICTURE = Path("demo_hypotheses.png")
+OUT = Path("demo")
+FRAMES = [20, 80, 140, 200]
 
 
 def main() -> None:
+    OUT.mkdir(exist_ok=True)
+    track, poses, picture = OUT / "wave_2d.npz", OUT / "wave_3d.npz", OUT / "wave.png"
     print(f"{MODEL}, trained on cmu17, on walkers, whom it has never seen:\n")
-    command = ["evaluate", "walkers", "--model", MODEL, "-n", "50", "--stride", "2"]
-    print("$ prpose", *command, "\n", flush=True)
-    run(command)
+    prpose("evaluate", "walkers", "--model", MODEL, "-n", "50", "--stride", "2")
+
     clip = load_clips("walkers", ".", "test", actions=("wave",))[0]
-    predictor = Predictor.load(MODEL)
-    prediction = predictor.predict(
-        clip.keypoints_px, clip.camera.width, clip.camera.height, S=100, seed=0
-    )
-    frames = [20, 80, 140, 200]
-    with replacing(PICTURE) as temporary:
-        draw_hypotheses(
-            clip, frames, prediction.hypotheses[:, frames], prediction.single[frames], temporary
-        )
+    size = clip.camera.width, clip.camera.height
+    write_track(track, Track(clip.keypoints_px, *size, layout="h36m17", fps=clip.fps))
+    print("\nSomebody waves for four seconds; a detector's 2D keypoints become 3D:\n")
+    prpose("predict", track, "--model", MODEL, "-n", "100", "--out", poses, "--overwrite")
+
+    with np.load(poses, allow_pickle=False) as file:
+        cloud, mean, single = file["hypotheses"], file["mean"], file["single"]
+    with replacing(picture) as temporary:
+        draw_hypotheses(clip, FRAMES, cloud[:, FRAMES], single[FRAMES], temporary)
     truth = clip.poses_cam - clip.poses_cam[:, :1]
-    error = np.linalg.norm(prediction.mean - truth, axis=-1).mean() * 1000
-    print(f"\n{len(clip)} frames of somebody waving, 100 hypotheses each: the mean pose is off")
-    print(f"by {error:.0f} mm on average; the hypotheses spread by", end=" ")
-    print(f"{prediction.spread[:, 1:].mean() * 1000:.0f} mm per axis.")
-    print(f"written: {PICTURE.resolve()}")
+    error = np.linalg.norm(mean - truth, axis=-1).mean() * 1000
+    print(f"\nTheir mean is {error:.0f} mm from the truth on average. Files:")
+    for path, what in (
+        (track, "2D keypoints"),
+        (poses, "hypotheses, mean, covariance"),
+        (picture, "2D input, cloud of hypotheses, truth"),
+    ):
+        print(f"  {path.resolve()}  {what}")
+
+
+def prpose(*args: str | Path) -> None:
+    """Runs a command as if typed, and shows it."""
+    words = [str(arg) for arg in args]
+    print("$ prpose", shlex.join(words), "\n", flush=True)
+    run(words)
 
 
 if __name__ == "__main__":
