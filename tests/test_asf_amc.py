@@ -98,6 +98,12 @@ def test_bones_of_real_clips_keep_their_length(path):
         (change("     direction 0 -1 0\n", ""), "line 42: bone shin has no direction"),
         (change("     length 2\n", ""), "line 21: bone hip has no length"),
         (change("     axis 10 -40 20 XYZ\n", ""), "line 32: bone thigh has no axis"),
+        (change("length 7\n", "length 7\n     length 8\n"), "line 39: length twice in a bone"),
+        (change("  begin\n     id 3", "  begin\n  begin\n     id 3"), "line 35: bone . has no end"),
+        (
+            change("direction 0 -1 0", "direction 0 0 0"),
+            "line 37: expected a direction of length 1",
+        ),
         (change("angle deg", "angle grad"), "line 7: expected angle deg or rad, got"),
         (change("   order TX TY TZ RX RY RZ\n", ""), "expected :root with an order"),
     ],
@@ -120,6 +126,10 @@ def test_broken_skeletons_are_named_with_their_line(damage, message, tmp_path):
         (change("2\nroot", "2\nthigh 1 2 3\nroot"), "line 11: thigh twice in a frame"),
         (change("1\nroot", "root"), "line 4: root twice in a frame, or outside of one"),
         (change("\n2\nroot", "\n3\nroot"), "line 8: expected frame 2, got 3"),
+        (change("\n2\nroot", "\n\u00b2\nroot"), "line 8: unknown bone"),
+        (change("\n2\nroot", f"\n{'2' * 5000}\nroot"), "line 8: expected a frame number"),
+        (change(":DEGREES", ":GRADS"), "line 3: expected :DEGREES or :RADIANS, got :GRADS"),
+        (lambda t: t.replace("shin 1", "shin 1_", 1), "expected numbers"),
         (lambda t: t.rstrip() + " 3\n", "line 15: expected 2 finite numbers"),
         (lambda t: t.replace("shin ", "shin x", 1), "line 7: expected numbers"),
     ],
@@ -136,9 +146,13 @@ def test_the_skeleton_is_found_or_asked_for(tmp_path):
     assert read_amc(path).positions.shape == (3, 4, 3)
     longer = read_amc(path, tmp_path / "08.asf").positions
     assert not np.allclose(longer, read_amc(path).positions)
-    (tmp_path / "0.asf").write_text("not read: 07 is the longer beginning")
+    for other in ("0", "07_0"):  # other numbers, not beginnings
+        (tmp_path / f"{other}.asf").write_text("not read")
     assert read_amc(path).positions.shape == (3, 4, 3)
-    (tmp_path / "0.asf").unlink()
+    (tmp_path / "07_01.asf").write_text(ASF)  # the longer beginning
+    assert np.allclose(read_amc(path).positions, longer) is False
+    for other in ("0", "07_0", "07_01"):
+        (tmp_path / f"{other}.asf").unlink()
     (tmp_path / "07.asf").rename(tmp_path / "9.asf")
     with pytest.raises(
         ValueError, match=r"07_01\.amc: expected its \.asf in the same folder, got 2"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prpose.data import load_clips, load_motions
+from prpose.data import inputs_sha256, load_clips, load_motions
 from prpose.data.benchmark_file import (
     ARRAYS,
     path_of,
@@ -95,11 +95,15 @@ def test_it_loads_by_its_name(root):
         ),
         ("clip_split", lambda x: np.array(["train", "exam", "test"]), "val, test, got 'exam'"),
         ("clip_cameras", lambda x: x * np.inf, "expected finite cameras"),
-        ("clip_cameras", lambda x: x * 0, "expected image sizes >= 1"),
+        ("clip_cameras", lambda x: x * (np.arange(18) > 1), "expected image sizes >= 1"),
         ("clip_cameras", lambda x: x[:, :0], r"expected detected_px of kind f and shape \(0, 720"),
         ("detected_px", lambda x: x + np.inf, "expected finite detected_px"),
         ("score", lambda x: x * np.nan, "expected scores from 0 to 1"),
         ("score", lambda x: x + 1, "expected scores from 0 to 1"),
+        ("detected_px", lambda x: x.astype(float) + 1e300, "expected finite detected_px"),
+        ("clip_cameras", lambda x: x * (np.arange(18) != 3), "expected focal lengths > 0"),
+        ("clip_cameras", lambda x: x * np.r_[[1.0] * 11, [10.0] * 4, [1.0] * 3], "unit quaternion"),
+        ("clip_subject", lambda x: x[[0, 1, 0]], "expected each subject in one split"),
     ],
 )
 def test_damaged_files_are_named(key, change, message, root):
@@ -110,6 +114,21 @@ def test_damaged_files_are_named(key, change, message, root):
     np.savez(path, **{k: v for k, v in content.items() if v is not None})
     with pytest.raises(ValueError, match=message):
         read_footage(path, "train")
+
+
+@pytest.mark.parametrize(
+    ("card", "message"),
+    [("[1, 2]", "a JSON object, got list"), ("{", "expected JSON"), ("[" * 5000, "expected JSON"),
+     ("{}", "expected inputs_sha256 in it, got None")],
+)  # fmt: skip
+def test_damaged_cards_are_named(card, message, root):
+    path = path_of(root, "mine")
+    with np.load(path) as file:
+        content = dict(file)
+    np.savez(path, **(content | {"card": np.array(card)}))
+    with pytest.raises(ValueError, match=rf"mine\.npz: card: .*{message}"):
+        inputs_sha256("mine", root)
+    assert inputs_sha256("walkers", root) == ""
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, footage):

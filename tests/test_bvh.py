@@ -99,6 +99,10 @@ def test_real_files_against_bvhio(name, bvhio):
         (change("    OFFSET 0 2 0\n", ""), "line 27: Spine has no OFFSET"),
         (change("        OFFSET 0 0 1\n", ""), "line 16: Foot_end has no OFFSET"),
         (change("Zrotation Yr", "Yrotation Yr"), "6 different"),
+        (change("OFFSET 0 2 0", "OFFSET 0 2 0\n    OFFSET 0 2 0"), "line 23: 'OFFSET 0 2 0'"),
+        (change("OFFSET 0 0 1", "OFFSET 0 0 1\n CHANNELS 1 Xrotation"), "line 17: 'CHANNELS 1"),
+        (change("OFFSET 0 0 1", "OFFSET 0 0 1\n JOINT Toe\n{"), "line 17: JOINT is not expected"),
+        (change("JOINT Foot", "CHANNELS 1 Xposition\n JOINT Foot"), "line 10: 'CHANNELS 1"),
         (change("HIERARCHY", "<html>"), "line 1: '<html>' is not expected here"),
         (change("0.02", "0"), "frame time > 0, got 3.0, 0.0"),
         (change("Frames: 3", "Frames: 2.5"), "expected frames"),
@@ -109,6 +113,18 @@ def test_broken_files_are_named_with_their_line(damage, message, tmp_path):
     path.write_text(damage(bvh_text()))
     with pytest.raises(ValueError, match=rf"broken\.bvh.*{message}"):
         read_bvh(path)
+
+
+def test_position_channels_take_the_place_of_the_offset(tmp_path):
+    """All zero but for positions: the joint is where they say, whatever its offset."""
+    text = bvh_text().replace("CHANNELS 3 XZY", "")
+    text = text.replace("CHANNELS 3 Xrotation Zrotation Yrotation",
+                        "CHANNELS 3 Xposition Yposition Zposition", 1)  # fmt: skip
+    head, _, _ = text.partition("Frames:")
+    row = " ".join(["0"] * 6 + ["7", "8", "9"] + ["0"] * 6)
+    (tmp_path / "a.bvh").write_text(f"{head}Frames: 1\nFrame Time: 0.02\n{row}\n")
+    recording = read_bvh(tmp_path / "a.bvh")
+    assert recording.positions[0, recording.names.index("Leg")].tolist() == [7, 8, 9]
 
 
 def test_binary_and_missing_files_are_named(tmp_path):

@@ -130,6 +130,14 @@ def test_one_handstand_among_others_is_only_mentioned():
     with pytest.raises(ValueError, match="clip handstand and 1 more: head down on the whole; is"):
         check_sides([handstand, replace(handstand, name="again")])
     assert check_sides([]) == []
+    short = replace(handstand, poses_world=handstand.poses_world[:20])
+    assert check_sides([motions[0], short, replace(short, name="again")])  # frames count, not clips
+
+
+@pytest.mark.parametrize("fps", [60.0, 1000.0, 20_000.0])
+def test_slow_movement_is_no_freeze_at_any_rate(fps):
+    poses = np.zeros((400, 17, 3)) + np.arange(400)[:, None, None] * 0.01 / fps  # 1 cm/s
+    assert kept(poses, fps, shortest_s=0.0) == [(0, 400)]
 
 
 def test_a_motion_checks_itself():

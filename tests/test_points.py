@@ -33,6 +33,23 @@ def test_c3d(tmp_path):
     assert np.isfinite(np.delete(read.positions, 2, axis=0)).all()
 
 
+def test_a_truncated_c3d_is_found_out(tmp_path):
+    """ezc3d corrects the number of frames to what it finds, and says nothing."""
+    write_c3d(tmp_path / "a.c3d", positions(T=400))
+    data = (tmp_path / "a.c3d").read_bytes()
+    assert len(read_c3d(tmp_path / "a.c3d")) == 400
+    for kept in (len(data) // 2, len(data) - 600):
+        (tmp_path / "b.c3d").write_bytes(data[:kept])
+        with pytest.raises(ValueError, match=r"b\.c3d: expected 400 frames, got .*truncated"):
+            read_c3d(tmp_path / "b.c3d")
+
+
+def test_more_markers_than_fit_into_a_parameter(tmp_path):
+    names = [f"m{n}" for n in range(300)]
+    write_c3d(tmp_path / "a.c3d", positions(P=300), names)
+    assert read_c3d(tmp_path / "a.c3d").names == tuple(names)
+
+
 def test_npz(tmp_path):
     np.savez(tmp_path / "a.npz", positions=positions(), names=np.array(["a", "b", "c"]), fps=30)
     read = read_npz_points(tmp_path / "a.npz")

@@ -1,18 +1,23 @@
 """Benchmarks from motion capture: walkers written as npz recordings, and prepared like anyone's."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from prpose.cli import guarded, run
-from prpose.data import load_clips
+from prpose.data import load_clips, prepare_mocap
 from prpose.data.benchmark_file import path_of, read_card
-from prpose.data.mocap.sources import from_folder
+from prpose.data.filming import Studio
+from prpose.data.mocap.sources import Source, from_folder
+from prpose.data.motion import Cleaning
+from prpose.data.occlusion import Body
 from prpose.data.prepare_mocap import FPS, build
+from prpose.data.virtual_cameras import FixedCameras
 from prpose.data.walkers import walker
 from prpose.skeleton import H36M_17
-from tests.mocap_files import bvh_text
+from tests.mocap_files import bvh_text, write_amc
 from tests.test_cli import MGCN
 
 MAPPING = 'metres_per_unit = 0.001\nup = "y"\n[joints]\n' + "\n".join(
@@ -70,12 +75,36 @@ def test_a_table_says_it_better(folder):
     assert (source.name, source.subject, source.action, source.split) == (
         "W02_run", "bob", "sprint", "val",
     )  # fmt: skip
-    table.write_text("file,subject\nW02_run.npz,bob\n")
-    with pytest.raises(ValueError, match=r"clips\.csv: expected rows with the columns action"):
-        sources(folder)
-    table.write_text("file,subject,action,split\nW02_run.npz,bob\n")
-    with pytest.raises(ValueError, match=r"clips\.csv: expected rows with the columns action"):
-        sources(folder)
+    head, row = "file,subject,action,split", "W02_run.npz,bob,sprint,val"
+    for text, message in [
+        ("file,subject\nW02_run.npz,bob\n", ": expected the columns file, subject, action, split"),
+        (
+            f"{head},split\n{row},test\n",
+            ": expected the columns file, subject, action, split, once",
+        ),
+        (f"{head}\nW02_run.npz,bob\n", ", line 2: expected a cell for each column, got no action"),
+        (
+            f"{head}\n{row}\n,bob,sit,val\n",
+            ", line 3: expected a cell for each column, got no file",
+        ),
+        (f"{head}\n{row},fast\n", ", line 2: .* got more cells than columns"),
+        (f"{head}\n.,bob,sit,val\n", ", line 2: no such file"),
+        (f"{head}\n/,bob,sit,val\n", ", line 2: no such file"),
+        (f"{head}\nsit.npz,bob,sit,val\n", ", line 2: no such file: .*sit.npz"),
+        (f"{head}\n", ": expected at least one row"),
+        ("", ": expected the columns"),
+    ]:
+        table.write_text(text)
+        with pytest.raises(ValueError, match=rf"clips\.csv{message}"):
+            sources(folder)
+    table.write_text(f"{head}\n{row}\n")
+    with pytest.raises(ValueError, match=r"clips\.csv says the splits; leave out --val and --test"):
+        sources(folder, test=["bob"])
+    table.write_text(f"{head}\n{row}\n./x/../W02_run.npz,bob ,run,val\n")
+    (folder / "mocap" / "x").mkdir()
+    with pytest.raises(ValueError, match="each file once, got one as W02_run and as x_"):
+        build("mine", sources(folder), folder / "out")
+    assert {source.subject for source in sources(folder)} == {"bob"}  # without the blank
     table.write_bytes(b"\xff\xfe,subject\n")
     with pytest.raises(ValueError, match=r"clips\.csv: not a table"):
         sources(folder)
@@ -84,9 +113,6 @@ def test_a_table_says_it_better(folder):
         build("mine", sources(folder), folder / "out")
     table.write_text("\ufefffile,subject,action,split\nW02_run.npz,bob,sprint,val\n", "utf-8")
     assert sources(folder)[0].subject == "bob"  # as Excel writes it
-    table.write_text("file,subject,action,split\nW02_run.npz,bob,sprint,val\n,bob,sit,val\n")
-    with pytest.raises(ValueError, match=r"clips\.csv, line 3: expected a file, got an empty cell"):
-        sources(folder)
 
 
 def test_a_subject_is_in_one_split(folder):
@@ -122,7 +148,48 @@ def test_a_handstand_is_kept_and_mentioned(folder, capsys):
             folder / "joints.toml", "--name", "mine", "--root", folder / "out"]  # fmt: skip
     assert prpose(*argv, "--overwrite") == 0
     assert "doubtful, and kept: W03_reach: head down on the whole" in capsys.readouterr().out
-    assert prpose(*argv[:-1], folder / "out", "--overwrite") == 0
+    apart = [source for read in (sources(folder), sources(folder)) for source in read]
+    assert build("mine", apart[:2] + apart[6:], folder / "out", overwrite=True).doubtful
+
+
+def test_names_of_files(folder):
+    mocap = folder / "mocap"
+    (mocap / "W01_sit.npz").rename(mocap / "W01_SIT.NPZ")
+    (mocap / "W02_run.npz").rename(mocap / "_run.npz")
+    found = {source.name: source.subject for source in sources(folder)}
+    assert found == {"W01_SIT": "W01", "W01_walk": "W01", "W03_reach": "W03", "_run": "_run"}
+    (mocap / "W01_walk.npz").rename(mocap / "W01_\udcff.npz")
+    with pytest.raises(ValueError, match=r"a name that can be written as text, got 'W01_\\udcff'"):
+        build("mine", sources(folder), folder / "out")
+
+
+def test_pieces_and_files_may_not_have_one_name(folder):
+    path = folder / "mocap" / "W03_reach.npz"
+    with np.load(path) as file:
+        content = dict(file)
+    content["positions"] = content["positions"].copy()
+    content["positions"][200:220] = content["positions"][200]  # two pieces
+    np.savez(path, **content)
+    (folder / "mocap" / "W01_walk.npz").rename(folder / "mocap" / "W03_reach#2.npz")
+    with pytest.raises(ValueError, match="expected each clip once, got W03_reach#2 more than once"):
+        build("mine", sources(folder), folder / "out")
+
+
+@pytest.mark.parametrize("scale", ["1", "0.01", "0.0001", "1e-300", "1e8"])
+def test_another_unit_is_found_out(scale, folder):
+    (folder / "joints.toml").write_text(MAPPING.replace("0.001", scale))
+    message = r"W01_sit\.npz: expected legs of 0\.3 to 1\.4 m, got .* is metres_per_unit what"
+    with pytest.raises(ValueError, match=message):
+        build("mine", sources(folder), folder / "out")
+
+
+@pytest.mark.parametrize("fps", [0.12, 1.0, 1e300])
+def test_rates_at_which_nothing_is_captured(fps, folder):
+    write_recording(folder / "mocap" / "W01_sit.npz", "W01", "sit", fps=fps)
+    with pytest.raises(
+        ValueError, match=r"W01_sit\.npz: expected 5 to 5000 frames per second, got"
+    ):
+        build("mine", sources(folder), folder / "out")
 
 
 def test_poses_survive_the_way_and_bytes_repeat(folder):
@@ -154,7 +221,41 @@ def test_the_hash_covers_every_input(folder):
     (folder / "joints.toml").write_text(MAPPING.replace("0.001", "0.00101"))
     other_mapping = inputs()
     write_recording(folder / "mocap" / "W02_run.npz", "W02", "walk")
-    assert len({before, other_mapping, inputs()}) == 3
+    other_file = inputs()
+    seen = {before, other_mapping, other_file}
+    (folder / "joints.toml").write_text(MAPPING)
+    weights = ("{ thorax = 0.9, neck = 0.1 }", "{ neck = 0.1, thorax = 0.9 }")
+    for order in weights:  # floating-point sums depend on it
+        (folder / "joints.toml").write_text(MAPPING.replace('["thorax"]', order))
+        seen.add(inputs())
+    for field in ("subject", "action", "split"):
+        found = [replace(s, **{field: "val" if field == "split" else "x"}) for s in sources(folder)]
+        seen.add(build("mine", found, folder / "out", overwrite=True).inputs_sha256)
+    note = build("mine", sources(folder), folder / "out", overwrite=True, note="mine")
+    assert len(seen | {note.inputs_sha256}) == 9
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [("Cleaning", Cleaning(jump_m_s=23.0)), ("FPS", 50.0), ("LIMBS", ()), ("AMC_FPS", 100.0),
+     ("Studio", Studio(cameras=FixedCameras(frame=0.9))), 
+     ("Studio", Studio(body=Body(clearance_m=0.1)))],
+)  # fmt: skip
+def test_the_hash_covers_every_parameter(where, value, folder, monkeypatch):
+    before = build("mine", sources(folder), folder / "out").inputs_sha256
+    changed = value if where.isupper() else lambda: value
+    monkeypatch.setattr(prepare_mocap, where, changed)
+    after = build("mine", sources(folder), folder / "out", overwrite=True).inputs_sha256
+    assert after != before
+
+
+def test_the_hash_covers_the_skeleton_of_an_amc(tmp_path):
+    source = Source(write_amc(tmp_path), "asf", None, "07_01", "07", "x", "test")
+    assert [path.name for path in prepare_mocap._files(source)] == ["07_01.amc", "07.asf"]
+
+
+def test_the_card_says_what_went_in(folder):
+    build("mine", sources(folder), folder / "out")
     card = read_card(path_of(folder / "out", "mine"))
     assert card["inputs"]["studio"]["detector"]["jitter"] == 0.3
     assert card["inputs"]["studio"]["cameras"]["frame"] == 0.95

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -39,6 +41,15 @@ def test_in_frame_minds_the_edges_and_what_is_behind():
     assert FixedCameras().in_frame(camera, ahead)
     for point in ([2.2, 0, 5], [0, -2.2, 5], [0, 0, -5], [0, 0, 0.1]):
         assert not FixedCameras().in_frame(camera, camera.camera_to_world(np.array([point], float)))
+
+
+def test_in_frame_minds_where_the_lens_folds_back():
+    """Distortion can bring a ray far off the axis back into the image."""
+    camera = replace(cameras("S1")[1], radial=(-0.5, 0.0, 0.0))
+    point = np.array([[0.0, 3.9, 3.0]])  # far below, and in the image by the polynomial
+    assert 0 < camera.project(point)[0, 1] < camera.height
+    assert not FixedCameras().in_frame(camera, camera.camera_to_world(point))
+    assert FixedCameras(steepest=9.0).in_frame(camera, camera.camera_to_world(point))
 
 
 @pytest.mark.parametrize("seed", range(8))

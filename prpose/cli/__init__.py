@@ -92,7 +92,7 @@ def guarded(command: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print("interrupted; no file is left half-written", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         which = f" (process {processes.rank()})" if processes.rank() else ""
         print(f"error{which}:", " ".join(str(error).split("\n")), file=sys.stderr)
         return 1

@@ -105,7 +105,7 @@ def prepare_mocap(
         test: subjects for testing; all are, if neither is given.
         overwrite: replace the file if it exists.
     """
-    if name in DATASETS or not re.fullmatch(r"\w[\w-]*", name):
+    if name in DATASETS or not re.fullmatch(r"(?!2d_|3d_)\w[\w-]*", name):  # the field's files
         raise ValueError(f"expected a --name of letters and digits that is free, got {name!r}")
     sources = from_folder(folder, format, joints, _words(val), _words(test))
     with progress("clips", len(sources)) as advance:

@@ -115,4 +115,7 @@ def inputs_sha256(name: str, root: str | Path) -> str:
     path = benchmark_file.path_of(root, name)
     if name == "walkers" or not path.is_file():
         return ""
-    return str(benchmark_file.read_card(path).get("inputs_sha256", ""))
+    found = benchmark_file.read_card(path).get("inputs_sha256")
+    if not isinstance(found, str):
+        raise ValueError(f"{path}: card: expected inputs_sha256 in it, got {found!r}")
+    return found

@@ -71,9 +71,12 @@ def read_card(path: Path) -> dict[str, Any]:
         ValueError: naming the file, if it is missing or no benchmark.
     """
     try:
-        return dict(json.loads(str(read_npz(path, "card"))))
-    except json.JSONDecodeError as error:
+        card = json.loads(str(read_npz(path, "card")))
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: card: expected JSON ({error})") from None
+    if not isinstance(card, dict):
+        raise ValueError(f"{path}: card: expected a JSON object, got {type(card).__name__}")
+    return card
 
 
 def read_footage(path: Path, split: str) -> list[Footage]:
@@ -156,14 +159,24 @@ def _check_shapes(path: Path, content: Mapping[str, Array]) -> None:
 
 def _check_values(path: Path, content: Mapping[str, Array]) -> None:
     unknown = sorted(set(content["clip_split"].tolist()) - set(SPLITS))
-    image_sizes, score = content["clip_cameras"][..., :2], content["score"]
+    # Numbers of a camera in the order of Camera's fields: size, focal length, ..., orientation.
+    cameras, score = content["clip_cameras"], content["score"]
+    image_sizes, focal, turn = cameras[..., :2], cameras[..., 2:4], cameras[..., 11:15]
+    with np.errstate(over="ignore"):
+        skew = np.abs((turn**2).sum(-1) - 1)
+        pixels = content["detected_px"].astype(np.float32)
+    by_subject = dict(zip(content["clip_subject"], content["clip_split"], strict=True))
+    sides = [by_subject[name] for name in content["clip_subject"]]
     for fault, what in [
         (unknown, f"splits {', '.join(SPLITS)}, got {', '.join(map(repr, unknown))}"),
         ((content["clip_length"] < 1).any(), "at least one frame in each clip"),
-        (not content["clip_cameras"].size, "at least one camera"),
-        (not np.isfinite(content["clip_cameras"]).all(), "finite cameras"),
+        ((np.array(sides) != content["clip_split"]).any(), "each subject in one split"),
+        (not cameras.size, "at least one camera"),
+        (not np.isfinite(cameras).all(), "finite cameras"),
+        ((focal <= 0).any(), "focal lengths > 0"),
+        ((skew > 1e-3).any(), "orientations as unit quaternions"),
         (((image_sizes < 1) | (image_sizes != np.round(image_sizes))).any(), "image sizes >= 1"),
-        (not np.isfinite(content["detected_px"]).all(), "finite detected_px"),
+        (not np.isfinite(pixels).all(), "finite detected_px"),
         (not ((score >= 0) & (score <= 1)).all(), "scores from 0 to 1"),
     ]:
         if fault:

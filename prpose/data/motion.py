@@ -45,7 +45,7 @@ class Cleaning:
     """What counts as an artefact of motion capture.
 
     Args:
-        frozen_m: no joint moves further than this between two frames ...
+        frozen_m_s: no joint moves faster than this from frame to frame ...
         frozen_s: ... for at least so long, and twice running: the recording hangs.
         jump_m_s: a joint faster than this: a marker was lost or exchanged. The fastest human
             movements, a kick or a pitch, stay below; 24 m/s is 0.2 m a frame at 120 fps.
@@ -53,7 +53,7 @@ class Cleaning:
         shortest_s: pieces shorter than this are dropped.
     """
 
-    frozen_m: float = 1e-6
+    frozen_m_s: float = 1e-4
     frozen_s: float = 0.025
     jump_m_s: float = 24.0
     margin_s: float = 0.05
@@ -64,14 +64,16 @@ class Cleaning:
         seen = np.asarray(np.isfinite(poses).all(axis=(1, 2)))
         bad: Array = np.logical_not(seen)
         known = np.where(seen[:, None, None], poses, 0)
-        step = np.linalg.norm(np.diff(known, axis=0), axis=-1).max(axis=1, initial=0)  # (T - 1,)
-        step[bad[1:] | bad[:-1]] = self.frozen_m + 1e-9  # neither frozen nor a jump
+        with np.errstate(over="ignore"):  # beyond all numbers is a jump, too
+            step = np.linalg.norm(np.diff(known, axis=0), axis=-1).max(axis=1, initial=0)
+        speed = step * fps  # (T - 1,)
+        speed[bad[1:] | bad[:-1]] = self.frozen_m_s * 2  # neither frozen nor a jump
         # Of a run of repeated poses the first is good, unless the whole run is to go.
-        for start, stop in runs(step <= self.frozen_m):
+        for start, stop in runs(speed <= self.frozen_m_s):
             if stop - start >= frames_in(self.frozen_s, fps, least=2):
                 bad[start : stop + 1] = True
         margin = frames_in(self.margin_s, fps, least=1)
-        for frame in np.flatnonzero(step > self.jump_m_s / fps):
+        for frame in np.flatnonzero(speed > self.jump_m_s):
             bad[max(0, frame + 1 - margin) : frame + 1 + margin] = True
         return np.asarray(~bad)
 
@@ -129,6 +131,39 @@ def cut(
         )
         for number, piece in enumerate(pieces, start=1)
     ]
+
+
+RATES = (5.0, 5000.0)
+"""Frames per second of motion capture: less is no motion, more a slip of the unit."""
+
+LEG_M = (0.3, 1.4)
+"""From hip to ankle along the bones: from toddlers to giants."""
+
+
+def check_rate(fps: float) -> None:
+    """``ValueError`` if no motion is captured at that rate."""
+    if not RATES[0] <= fps <= RATES[1]:
+        raise ValueError(f"expected {RATES[0]:g} to {RATES[1]:g} frames per second, got {fps:g}")
+
+
+def check_size(poses_world: Array) -> None:
+    """Whether somebody of (T, 17, 3) is as large as people are; poses with NaN do not count.
+
+    Raises:
+        ValueError: if not: the unit is not what the mapping says.
+    """
+    seen = poses_world[np.isfinite(poses_world).all(axis=(1, 2))]
+    if not len(seen):
+        return
+    hip, knee, ankle = (seen[:, H36M_17.index(f"left_{name}")] for name in ("hip", "knee", "ankle"))
+    with np.errstate(over="ignore"):
+        bones = np.linalg.norm([knee - hip, ankle - knee], axis=-1)
+    length = float(np.median(bones.sum(axis=0)))
+    if not LEG_M[0] <= length <= LEG_M[1]:
+        raise ValueError(
+            f"expected legs of {LEG_M[0]} to {LEG_M[1]} m, got {length:.3g} m; "
+            "is metres_per_unit what the mapping says?"
+        )
 
 
 def check_sides(motions: Sequence[Motion]) -> list[str]:

@@ -9,12 +9,14 @@ from typing import Any
 from prpose.atomic import check_output
 from prpose.data import human36m
 from prpose.data.benchmark_file import FORMAT, SPLITS, path_of, write_benchmark
-from prpose.data.detector_model import COCO_SIGMA
+from prpose.data.detector_model import COCO_SIGMA, LIMBS
 from prpose.data.filming import Footage, Studio
 from prpose.data.mocap import FORMATS
+from prpose.data.mocap.asf_amc import FPS as AMC_FPS
 from prpose.data.mocap.asf_amc import skeleton_beside
+from prpose.data.mocap.mapping import JointMapping
 from prpose.data.mocap.sources import Source
-from prpose.data.motion import Cleaning, Motion, check_sides, cut
+from prpose.data.motion import Cleaning, Motion, check_rate, check_sides, check_size, cut
 from prpose.tables import look_up
 
 FPS = 60.0
@@ -70,16 +72,21 @@ def build(
     studio, cleaning = Studio(), Cleaning()
     report = Report(path, missing=list(missing))
     footage: dict[str, list[Footage]] = {split: [] for split in SPLITS}
-    by_mapping: dict[int, list[Motion]] = {}
+    by_mapping: list[tuple[JointMapping, list[Motion]]] = []
     for source in sources:
         motions, dropped = _motions(source, cleaning)
-        by_mapping.setdefault(id(source.mapping), []).extend(motions)
+        alike = [known for mapping, known in by_mapping if mapping == source.mapping]
+        if alike:
+            alike[0].extend(motions)
+        else:
+            by_mapping.append((source.mapping, list(motions)))
         footage[source.split] += [studio.film(motion, seed=name) for motion in motions]
         if dropped:
             report.dropped[source.name] = dropped
         on_clip(1)
-    for motions in by_mapping.values():
+    for _, motions in by_mapping:
         report.doubtful += check_sides(motions)
+    _check_names([film.motion.name for films in footage.values() for film in films])
     for split, films in footage.items():
         report.clips[split] = len(films)
         report.frames[split] = sum(len(film.motion) for film in films)
@@ -92,13 +99,17 @@ def build(
 
 
 def _check_sources(sources: Sequence[Source]) -> None:
-    seen: set[str] = set()
+    _check_names([source.name for source in sources])
+    files: dict[Path, str] = {}
     split_of: dict[str, str] = {}
     for source in sources:
         look_up(source.split, dict.fromkeys(SPLITS), f"split of {source.name}")
-        if source.name in seen:
-            raise ValueError(f"expected each clip once, got {source.name} more than once")
-        seen.add(source.name)
+        twin = files.setdefault(source.path.resolve(), source.name)
+        if twin != source.name:
+            raise ValueError(f"expected each file once, got one as {twin} and as {source.name}")
+        for name in (source.name, source.subject, source.action):
+            if not name.isprintable():
+                raise ValueError(f"expected a name that can be written as text, got {name!a}")
         split = split_of.setdefault(source.subject, source.split)
         if split != source.split:
             raise ValueError(
@@ -107,12 +118,20 @@ def _check_sources(sources: Sequence[Source]) -> None:
             )
 
 
+def _check_names(names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"expected each clip once, got {twice[0]} more than once")
+
+
 def _motions(source: Source, cleaning: Cleaning) -> tuple[list[Motion], int]:
     """A recording's good pieces, and how many of its frames were dropped."""
     _, read = look_up(source.format, FORMATS, "format")
     recording = read(source.path)
     try:
+        check_rate(recording.fps)
         poses = source.mapping.poses(recording)
+        check_size(poses)
         pieces = cleaning.pieces(poses, recording.fps)
         motions = cut(source.name, source.subject, source.action, poses, recording.fps, FPS, pieces)
     except ValueError as error:
@@ -134,7 +153,13 @@ def _card(
         "format": FORMAT,
         "version": version,
         "name": name,
-        "coco_sigma": COCO_SIGMA,
+        "note": note,
+        "constants": {
+            "coco_sigma": COCO_SIGMA,
+            "limbs": LIMBS,
+            "amc_fps": AMC_FPS,
+            "ankle_height_m": JointMapping.clearance_m,
+        },
         "cameras_sha256": sha256(
             Path(human36m.__file__).with_name(human36m.CALIBRATION).read_bytes()
         ),
@@ -146,7 +171,9 @@ def _card(
                 "subject": source.subject,
                 "action": source.action,
                 "split": source.split,
-                "mapping": asdict(source.mapping),
+                # Weights are summed in their order.
+                "mapping": asdict(source.mapping)
+                | {"joints": [list(weights.items()) for weights in source.mapping.joints]},
                 "sha256": {each.name: sha256(each.read_bytes()) for each in _files(source)},
             }
             for source in sources

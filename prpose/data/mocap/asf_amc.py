@@ -1,5 +1,6 @@
 """Acclaim ASF/AMC files: a skeleton of bones with local axes, and joint angles per frame."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +96,8 @@ def read_asf(path: Path) -> dict[str, Bone]:
         elif section == ":root":
             _set(path, number, bones["root"], words)
         elif section in (":bonedata", ":hierarchy") and words == ["begin"]:
+            if bone is not None:
+                raise line_error(path, number, f"bone {bone.name or '?'} has no end")
             bone = Bone("") if section == ":bonedata" else None
         elif section == ":bonedata" and words == ["end"] and bone is not None:
             if not bone.name or bone.name in bones:
@@ -135,11 +138,16 @@ def _children(
 def _set(path: Path, number: int, bone: Bone, words: list[str]) -> None:
     """One line of a bone's or the root's description."""
     key, values = words[0], words[1:]
-    bone.given.add(key)
+    if key in bone.given:
+        raise line_error(path, number, f"{key} twice in a bone, or in the root")
+    if key in ("name", "direction", "length", "position", "orientation", "axis", "dof", "order"):
+        bone.given.add(key)
     if key == "name":
         bone.name = " ".join(values)
     elif key == "direction":
         bone.direction = np.array(numbers(path, number, values, 3))
+        if abs(np.linalg.norm(bone.direction) - 1) > 0.01:
+            raise line_error(path, number, f"expected a direction of length 1, got {values}")
     elif key == "length":
         bone.length = numbers(path, number, values, 1)[0]
     elif key in ("position", "orientation") and any(numbers(path, number, values, 3)):
@@ -164,9 +172,13 @@ def _read_angles(path: Path, bones: dict[str, Bone]) -> dict[str, Array]:
     for number, line in _lines(path):
         words = line.split()
         if words[0].startswith(":"):
+            if words[0].upper() not in (":FULLY-SPECIFIED", ":DEGREES", ":RADIANS"):
+                raise line_error(path, number, f"expected :DEGREES or :RADIANS, got {words[0]}")
             scale = float(np.rad2deg(1)) if words[0].upper() == ":RADIANS" else scale
-        elif len(words) == 1 and words[0].isdigit():
+        elif len(words) == 1 and words[0].isascii() and words[0].isdigit():
             _check_frame(path, number, rows, frames)
+            if len(words[0]) > 9:
+                raise line_error(path, number, f"expected a frame number, got {words[0][:60]}")
             if before is not None and int(words[0]) != before + 1:
                 raise line_error(path, number, f"expected frame {before + 1}, got {words[0]}")
             frames, before = frames + 1, int(words[0])
@@ -193,8 +205,8 @@ def _check_frame(path: Path, number: int, rows: dict[str, list[list[float]]], fr
 
 def skeleton_beside(path: Path) -> Path:
     """The .asf that :func:`read_amc` takes for a motion; ``ValueError`` if none fits."""
-    found = sorted(path.parent.glob("*.asf"))
-    named = [asf for asf in found if path.stem.startswith(asf.stem)]
+    found = sorted(asf for asf in path.parent.iterdir() if asf.suffix.lower() == ".asf")
+    named = [asf for asf in found if re.match(re.escape(asf.stem) + r"(?![a-zA-Z0-9])", path.stem)]
     if not named and len(found) != 1:
         raise ValueError(f"{path}: expected its .asf in the same folder, got {len(found)} of them")
     return max(named or found, key=lambda asf: len(asf.stem))

@@ -21,6 +21,8 @@ class Joint:
     channels: tuple[str, ...] = ()
     placed: bool = False
     """Whether its offset was read."""
+    end: bool = False
+    """Whether it is an end site, which has neither channels nor children."""
 
 
 def read_bvh(path: Path) -> Recording:
@@ -63,6 +65,11 @@ def forward_kinematics(joints: list[Joint], values: Array) -> Array:
     return positions
 
 
+def movable(joint: Joint) -> bool:
+    """Whether channels may be read for it: no end site, and no joint that has them."""
+    return not joint.end and not joint.channels
+
+
 def _lines(path: Path) -> list[list[str]]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
@@ -86,13 +93,13 @@ def _hierarchy(path: Path, lines: list[list[str]]) -> tuple[list[Joint], int]:
             case ["MOTION"] if joints and not stack and not opening:
                 return joints, number
             case [("ROOT" | "JOINT" | "End") as kind, *name] if not opening and name:
-                if (kind == "ROOT") != (not stack) or (kind == "ROOT" and joints):
+                childless = bool(stack) and joints[stack[-1]].end
+                if (kind == "ROOT") != (not stack) or (kind == "ROOT" and joints) or childless:
                     raise line_error(path, number, f"{kind} is not expected here")
                 parent = stack[-1] if stack else -1
                 end = kind == "End"
-                joints.append(
-                    Joint(f"{joints[parent].name}_end" if end else " ".join(name), parent)
-                )
+                called = f"{joints[parent].name}_end" if end else " ".join(name)
+                joints.append(Joint(called, parent, end=end))
                 opening = True
             case ["{"] if opening:
                 stack.append(len(joints) - 1)
@@ -101,10 +108,12 @@ def _hierarchy(path: Path, lines: list[list[str]]) -> tuple[list[Joint], int]:
                 done = joints[stack.pop()]
                 if not done.placed:
                     raise line_error(path, number, f"{done.name} has no OFFSET")
-            case ["OFFSET", *offset] if stack and not opening:
+            case ["OFFSET", *offset] if stack and not opening and not joints[stack[-1]].placed:
                 joints[stack[-1]].offset = np.array(numbers(path, number, offset, 3))
                 joints[stack[-1]].placed = True
-            case ["CHANNELS", count, *channels] if stack and not opening:
+            case ["CHANNELS", count, *channels] if (
+                stack and not opening and movable(joints[stack[-1]])
+            ):
                 known = set(channels) <= CHANNELS and len(set(channels)) == len(channels)
                 if count != str(len(channels)) or not known:
                     raise line_error(

@@ -1,6 +1,7 @@
 """Point trajectories without a skeleton: C3D markers, and npz files with named points."""
 
 import importlib
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,31 @@ def read_c3d(path: Path) -> Recording:
     try:
         content = ezc3d.c3d(str(path))
         point = content["parameters"]["POINT"]
-        names = tuple(name.strip() for name in point["LABELS"]["value"])
+        # 255 names fit into one parameter; more are in LABELS2, LABELS3 ...
+        parts = ["LABELS", *(f"LABELS{n}" for n in range(2, 100) if f"LABELS{n}" in point)]
+        names = tuple(name.strip() for part in parts for name in point[part]["value"])
         fps = float(point["RATE"]["value"][0])
         positions = np.moveaxis(np.array(content["data"]["points"][:3], dtype=np.float64), 0, -1)
     except Exception as error:  # ezc3d raises whatever its parser meets
         raise ValueError(f"{path}: not a C3D file, or a damaged one ({error})") from None
-    return recording_of(path, names, positions.swapaxes(0, 1), fps)
+    positions = positions.swapaxes(0, 1)
+    promised = _frames_promised(path)
+    if len(positions) < promised:
+        raise ValueError(f"{path}: expected {promised} frames, got {len(positions)}: truncated?")
+    return recording_of(path, names, positions, fps)
+
+
+def _frames_promised(path: Path) -> int:
+    """Frames by the file's header, which ezc3d corrects to what it finds; 0 if there are too many.
+
+    First and last frame are its words 4 and 5, of 16 bits, in the byte order of the processor that
+    byte 4 of the parameter section names (86 for the big-endian one).
+    """
+    data = path.read_bytes()
+    section = 512 * (data[0] - 1)
+    order = ">" if data[section + 3] == 86 else "<"
+    first, last = struct.unpack(f"{order}HH", data[6:10])
+    return last - first + 1 if last < 65535 else 0
 
 
 def read_npz_points(path: Path) -> Recording:

@@ -73,7 +73,10 @@ def euler_rotation(degrees: Array, axes: Sequence[str]) -> Array:
 
 def numbers(path: Path, line: int, words: Sequence[str], count: int) -> list[float]:
     """That many finite numbers from the words of a line; ``ValueError`` that names it if not."""
+    text = "".join(words)
     try:
+        if "_" in text or not text.isascii():  # numbers to Python, but to nobody else
+            raise ValueError
         values = [float(word) for word in words]
     except ValueError:
         raise line_error(path, line, f"expected numbers, got {' '.join(words)[:60]!r}") from None

@@ -51,8 +51,10 @@ def from_folder(
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     if (folder / "clips.csv").is_file():
+        if val or test:
+            raise ValueError(f"{folder / 'clips.csv'} says the splits; leave out --val and --test")
         return _from_table(folder, format, mapping)
-    files = sorted(path for path in folder.rglob(f"*{ending}") if path.is_file())
+    files = sorted(path for path in folder.rglob("*") if is_a(path, ending))
     if not files:
         raise ValueError(f"{folder}: no {ending} files in it")
     both = sorted({*val} & {*test})
@@ -62,12 +64,13 @@ def from_folder(
         )
     sources = []
     for path in files:
-        inside = path.parent != folder
         subject, _, action = path.stem.partition("_")
-        subject, action = (path.parent.name, path.stem) if inside else (subject, action or subject)
+        if path.parent != folder:
+            subject, action = path.parent.name, path.stem
         chosen = "val" if subject in val else "train" if test or val else "test"
         split = "test" if subject in test else chosen
-        name = path.relative_to(folder).with_suffix("").as_posix().replace("/", "_")
+        name = _name(path.relative_to(folder))
+        subject, action = subject or path.stem, action or subject
         sources.append(Source(path, format, mapping, name, subject, action, split))
     unknown = sorted({*val, *test} - {source.subject for source in sources})
     if unknown:
@@ -76,29 +79,37 @@ def from_folder(
     return sources
 
 
+def is_a(path: Path, ending: str) -> bool:
+    """Whether it is a file with that ending, in small letters or capitals."""
+    return path.suffix.lower() == ending and path.is_file()
+
+
+def _name(path: Path) -> str:
+    return path.with_suffix("").as_posix().replace("/", "_")
+
+
 def _from_table(folder: Path, format: str, mapping: JointMapping) -> list[Source]:
     path = folder / "clips.csv"
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            table = csv.DictReader(lines)
+            rows, head = list(table), table.fieldnames
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: not a table ({error})") from None
-    columns = {"file", "subject", "action", "split"}
-    if not rows or not all(isinstance(row.get(c), str) for row in rows for c in columns):
-        raise ValueError(f"{path}: expected rows with the columns {', '.join(sorted(columns))}")
+    columns = ["file", "subject", "action", "split"]
+    if head is None or any(head.count(column) != 1 for column in columns):
+        raise ValueError(f"{path}: expected the columns {', '.join(columns)}, once each")
+    sources = []
     for number, row in enumerate(rows, start=2):
-        empty = [column for column in sorted(columns) if not row[column].strip()]
-        if empty:
-            raise ValueError(f"{path}, line {number}: expected a {empty[0]}, got an empty cell")
-    return [
-        Source(
-            folder / row["file"],
-            format,
-            mapping,
-            Path(row["file"]).with_suffix("").as_posix().replace("/", "_"),
-            row["subject"],
-            row["action"],
-            row["split"],
-        )
-        for row in rows
-    ]
+        cells = {column: (row.get(column) or "").strip() for column in columns}
+        empty = [column for column, cell in cells.items() if not cell]
+        if empty or None in row:
+            what = f"no {empty[0]}" if empty else "more cells than columns"
+            raise ValueError(f"{path}, line {number}: expected a cell for each column, got {what}")
+        file = folder / cells.pop("file")
+        if not file.is_file():
+            raise ValueError(f"{path}, line {number}: no such file: {file}")
+        sources.append(Source(file, format, mapping, _name(file.relative_to(folder)), **cells))
+    if not sources:
+        raise ValueError(f"{path}: expected at least one row, got none")
+    return sources
