@@ -238,7 +238,7 @@ def test_the_hash_covers_every_input(folder):
 @pytest.mark.parametrize(
     ("where", "value"),
     [("Cleaning", Cleaning(jump_m_s=23.0)), ("FPS", 50.0), ("LIMBS", ()), ("AMC_FPS", 100.0),
-     ("Studio", Studio(cameras=FixedCameras(frame=0.9))), 
+     ("Studio", Studio(cameras=FixedCameras(frame=0.9))),
      ("Studio", Studio(body=Body(clearance_m=0.1)))],
 )  # fmt: skip
 def test_the_hash_covers_every_parameter(where, value, folder, monkeypatch):
