@@ -57,13 +57,13 @@ class Card:
     Args:
         name: of the model, ``mgcn-cmu17``.
         lifter, noise: its networks.
-        alpha: scale of the noise, chosen on validation.
+        alpha, floor: of the noise (:class:`prpose.noise.AdaptiveNoise`), chosen on validation.
         data: what it was trained on, and ``data_sha256``, the hash of everything in it.
         date: when.
         scores: by split and metric, of the stored weights.
 
     Raises:
-        ValueError: if alpha is negative or not a finite number.
+        ValueError: if alpha or floor is negative or not a finite number.
     """
 
     name: str
@@ -73,11 +73,13 @@ class Card:
     data: str
     data_sha256: str
     date: str
+    floor: float = 1.0
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.alpha < float("inf"):
-            raise ValueError(f"expected alpha to be a finite number >= 0, got {self.alpha}")
+        for name, value in (("alpha", self.alpha), ("floor", self.floor)):
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"expected {name} to be a finite number >= 0, got {value}")
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ class Model:
     def hypothesis_lifter(self) -> HypothesisLifter:
         """Both networks together, on the CPU."""
         lifter, variance_net = self.networks()
-        return HypothesisLifter(lifter, AdaptiveNoise(variance_net, self.card.alpha))
+        return HypothesisLifter(
+            lifter, AdaptiveNoise(variance_net, self.card.alpha, self.card.floor)
+        )
 
 
 def shipped() -> dict[str, Model]:

@@ -5,7 +5,16 @@ from prpose import build_lifter, metrics
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.training.scores import lifter_scores, variance_scores
-from prpose.training.variance import made_on_the_way, mean_error
+from prpose.training.variance import (
+    WIDTH,
+    Typical,
+    made_on_the_way,
+    published_target,
+    response,
+    response_target,
+    targets_of,
+    typical_of,
+)
 from tests.golden_numbers import hypothesis_lifter, network
 
 
@@ -30,18 +39,16 @@ def test_lifter_scores_are_those_of_the_single_hypothesis(windows):
 
 def test_a_net_that_knows_the_error_scores_best(windows):
     lifter = network("mgcn_lw", fitted=True)
-    mean = mean_error(lifter, windows, seed=0)
-    truth = {"sigma": []}
-    for _, batch in windows.batches(100):
-        with torch.no_grad():
-            error = metrics.joint_errors(lifter(batch.keypoints), batch.target)[..., None] / mean
-        truth["sigma"].append(error)
+    typical = typical_of(lifter, windows, seed=0)
+    cpu = torch.device("cpu")
+    wanted = targets_of(published_target(lifter, typical), windows, cpu)
+    truth = list(wanted.split(100))
 
     class Oracle(torch.nn.Module):
         def forward(self, keypoints):
-            return truth["sigma"].pop(0)
+            return truth.pop(0)
 
-    scores = variance_scores(Oracle(), lifter, mean, windows, torch.device("cpu"), batch_size=100)
+    scores = variance_scores(Oracle(), wanted, windows, cpu, batch_size=100)
     assert scores["val_mse"] == pytest.approx(0, abs=1e-9)
     assert scores["val_negative_rank"] == pytest.approx(-1, abs=1e-3)
 
@@ -51,7 +58,7 @@ def test_a_net_that_knows_the_error_scores_best(windows):
                 *keypoints.shape[:-1], 1, generator=torch.Generator().manual_seed(len(keypoints))
             )
 
-    blind = variance_scores(Blind(), lifter, mean, windows, torch.device("cpu"))
+    blind = variance_scores(Blind(), wanted, windows, cpu)
     assert blind["val_mse"] > 0.1
     assert abs(blind["val_negative_rank"]) < 0.15
 
@@ -64,7 +71,58 @@ def test_targets_made_on_the_way_are_the_lifters_relative_errors(windows):
         def forward(self, keypoints):
             return torch.zeros(*keypoints.shape[:-1], 1)
 
-    loss = made_on_the_way(lifter, mean_error_m=0.5)(Zero(), torch.arange(8), batch)
+    target = published_target(lifter, Typical(torch.full((17,), 0.5), 1.0))
+    loss = made_on_the_way(target)(Zero(), torch.arange(8), batch)
     with torch.no_grad():
         error = metrics.joint_errors(lifter(batch.keypoints), batch.target)
     assert float(loss) == pytest.approx(float((error / 0.5).square().mean()), rel=1e-5)
+
+
+def test_what_is_typical_is_the_mean_over_all_windows(windows):
+    lifter = network("mgcn_lw", fitted=True)
+    typical = typical_of(lifter, windows, seed=0, batch_size=100)
+    batch = windows[torch.arange(len(windows))]
+    with torch.no_grad():
+        error = metrics.joint_errors(lifter(batch.keypoints), batch.target)
+    assert torch.allclose(typical.error_m, error[:, 0].double().mean(0))
+    assert typical.mean_error_m == pytest.approx(float(error.mean()), rel=1e-6)
+    moved = response(lifter, batch.keypoints, torch.Generator().manual_seed(1), draws=4)
+    assert typical.response_m == pytest.approx(float(moved.mean()), rel=0.05)
+
+
+class Linear(torch.nn.Module):
+    """Twice as far in the left half of the image; its errors are its depths."""
+
+    def forward(self, keypoints):
+        scale = torch.where(keypoints[..., :1, :1] < 0, 2.0, 1.0)
+        flat = scale * keypoints
+        return torch.cat([flat, torch.zeros_like(flat[..., :1])], dim=-1)
+
+
+def test_the_response_of_a_linear_lifter_is_its_slope():
+    keypoints = torch.rand(64, 1, 17, 2) * 0.4
+    keypoints[:32] -= 0.9  # far from the edge, whatever the noise
+    keypoints[32:] += 0.5
+    moved = response(Linear(), keypoints, torch.Generator().manual_seed(0), draws=500)
+    assert moved.shape == (64, 1)
+    expected = WIDTH * 2**0.5  # two coordinates move, and are equally noisy
+    assert moved[:32].numpy() == pytest.approx(2 * expected, rel=0.05)
+    assert moved[32:].numpy() == pytest.approx(expected, rel=0.05)
+
+
+def test_the_response_target_is_the_error_that_equal_noise_lacks(windows):
+    """Errors in proportion to joint and response are 1 everywhere."""
+    batch = windows[torch.arange(40)]
+    generator = torch.Generator().manual_seed(0)
+    lifter = network("mgcn_lw", fitted=True)
+    typical = typical_of(lifter, windows, seed=0)
+    found = response_target(lifter, typical, generator)(batch)
+    assert found.shape == (40, 1, 17, 1)
+    assert float(found.mean()) == pytest.approx(1.0, abs=0.35)
+    with torch.no_grad():
+        error = metrics.joint_errors(lifter(batch.keypoints), batch.target)
+    moved = response(lifter, batch.keypoints, torch.Generator().manual_seed(0))
+    expected = error / typical.error_m.float() / (moved / typical.response_m)[..., None]
+    assert torch.allclose(found[..., 0], expected, rtol=1e-4)
+    twice = response_target(lifter, Typical(2 * typical.error_m, 3 * typical.response_m))(batch)
+    assert float(twice.median() / found.median()) == pytest.approx(1.5, rel=0.1)

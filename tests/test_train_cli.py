@@ -48,6 +48,16 @@ def test_a_lifter_and_its_variance_net(trained, capsys):
     assert len(config["lifter_sha256"]) == 64
     assert 0.05 < config["mean_error_m"] < 5
     assert load_published("avg_mgcn_lw", out / "best.safetensors")
+    other = trained.parent / "other"
+    argv = ["train", "variance", "--out", other, *SMALL, "--lifter-weights", weights]
+    assert prpose(*argv, "--epochs", "1", "--every", "60", "--target", "response",
+                  "--network", "htnet") == 0  # fmt: skip
+    assert load_published("avg_htnet", other / "best.safetensors")
+    config = json.loads((other / "config.json").read_text())["training"]
+    assert (config["target"], config["network"]) == ("response", "htnet")
+    assert prpose("evaluate", "walkers", "-n", "2", "--stride", "9", "--lifter", "mgcn_lw",
+                  "--lifter-weights", weights, "--noise", "htnet", "--floor", "0.2",
+                  "--noise-weights", other / "best.safetensors") == 0  # fmt: skip
 
 
 def test_a_process_killed_in_the_middle_ends_as_one_that_was_not(tmp_path):

@@ -42,7 +42,7 @@ def compare(
         raise ValueError(f"expected -n >= 2 hypotheses, a distribution, got {hypotheses}")
     on, draw = options.on, seeded_draw(options.seed, hypotheses)
     networks = options.networks(MOCAP.alpha)
-    noise = AdaptiveNoise(networks.noise, networks.alpha)
+    noise = networks.noise
     net = HypothesisLifter(networks.lifter, noise, chunk=chunk_for(on)).to(on)
     windows, val = (
         Windows(load_clips(dataset, options.root, split), every=options.stride * MOCAP.every)
@@ -59,7 +59,7 @@ def compare(
     show(rows, curve, known)
     if options.json is not None:
         settings = {"dataset": dataset, "hypotheses": hypotheses, **asdict(options)}
-        settings |= {"alpha": networks.alpha, "device": on}
+        settings |= {"alpha": noise.alpha, "floor": noise.floor, "device": on}
         content: dict[str, Any] = {
             "settings": {key: as_json(value) for key, value in settings.items()}
         }

@@ -32,7 +32,6 @@ from prpose.evaluation import (
     tabulate,
 )
 from prpose.hypotheses import HypothesisLifter
-from prpose.noise import AdaptiveNoise
 
 SHOWN = ("single", "mean", "best")
 """Columns of the printed tables; the JSON has all of CHOICES."""
@@ -59,8 +58,7 @@ def evaluate(
     found = keypoints or data_set(dataset, options.root).default_keypoints
     on, draw = options.on, seeded_draw(options.seed, hypotheses)
     networks = options.networks(protocol.alpha)
-    noise = AdaptiveNoise(networks.noise, networks.alpha)
-    net = HypothesisLifter(networks.lifter, noise, chunk=chunk_for(on)).to(on)
+    net = HypothesisLifter(networks.lifter, networks.noise, chunk=chunk_for(on)).to(on)
     clips = load_clips(dataset, options.root, options.split, found, tuple(actions.split(",")))
     windows = Windows(clips, every=options.stride * protocol.every)
     with progress("evaluate", len(windows)) as advance:
@@ -70,7 +68,13 @@ def evaluate(
     show(rows, average, protocol, hypotheses)
     if options.json is not None:
         settings = {"dataset": dataset, "hypotheses": hypotheses, **asdict(options)}
-        settings |= {"keypoints": found, "actions": actions, "alpha": networks.alpha, "device": on}
+        settings |= {
+            "keypoints": found,
+            "actions": actions,
+            "alpha": networks.noise.alpha,
+            "floor": networks.noise.floor,
+            "device": on,
+        }
         write(options.json, report(rows, average, settings, networks.sha256))
 
 

@@ -15,7 +15,7 @@ def models() -> None:
         networks = f"{card.lifter.network} and its variance net, {model.size / 1e6:.1f} MB"
         table.add_row("networks", networks)
         table.add_row("data", f"{card.data} (inputs {card.data_sha256[:12]}…), {card.date}")
-        table.add_row("noise", f"alpha {card.alpha}")
+        table.add_row("noise", f"alpha {card.alpha}, floor {card.floor}, {card.noise.network}")
         for split, scores in card.scores.items():
             table.add_row(split, ", ".join(f"{key} {value}" for key, value in scores.items()))
         table.add_row("lifter made by", card.lifter.command)

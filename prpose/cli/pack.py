@@ -19,6 +19,7 @@ def pack(
     lifter_run: Path,
     noise_run: Path,
     alpha: float,
+    floor: float = 1.0,
     training: str = "",
     half: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     scores: tuple[Path, ...] = (),
@@ -34,6 +35,7 @@ def pack(
         lifter_run: folder of the lifter's training.
         noise_run: folder of its variance net's training.
         alpha: scale of the noise, chosen on validation.
+        floor: least relative width of the noise; 1 is the published one.
         training: how long it took, and on what, for the card.
         half: store weights as float16.
         scores: JSON files of "prpose evaluate" on this model, for the card.
@@ -50,8 +52,15 @@ def pack(
     card = Card(
         name=out.name,
         lifter=Network(network, "", command(lifter), {}, str(lifter["commit"]), training),
-        noise=Network(VARIANCE_PREFIX + network, "", command(noise), {}, str(noise["commit"])),
+        noise=Network(
+            VARIANCE_PREFIX + str(noise["training"].get("network", network)),
+            "",
+            command(noise),
+            {},
+            str(noise["commit"]),
+        ),
         alpha=alpha,
+        floor=floor,
         data=str(lifter["training"]["data"]),
         data_sha256=str(lifter["training"]["data_sha256"]),
         date=date.today().isoformat(),
@@ -70,7 +79,7 @@ def command(config: dict[str, Any]) -> str:
 
 
 FLAGS = (
-    *("lifter", "data", "keypoints", "every", "epochs", "batch_size"),
+    *("target", "network", "lifter", "data", "keypoints", "every", "epochs", "batch_size"),
     *("lr", "clip", "ema", "precision", "seed", "patience"),
 )
 

@@ -12,6 +12,7 @@ from torch import nn
 from prpose.atomic import check_output
 from prpose.cli.device import named_device
 from prpose.models import ROLES, find_model
+from prpose.noise import AdaptiveNoise
 from prpose.weights import VARIANCE_PREFIX, load_published
 
 
@@ -19,8 +20,7 @@ class Networks(NamedTuple):
     """What is scored."""
 
     lifter: nn.Module
-    noise: nn.Module
-    alpha: float
+    noise: AdaptiveNoise
     sha256: dict[str, str]
 
 
@@ -34,9 +34,11 @@ class Scored:
         lifter: htnet or mgcn_lw, with
         lifter_weights: the lifter's checkpoint (.pth or .safetensors), and
         noise_weights: its variance net's checkpoint.
+        noise: the lifter whose variance net that is, if another one's.
         root: folder with the npz files; walkers need none.
         split: test, val or train.
         alpha: scale of the noise; if not given, the model's, or the data set's published one.
+        floor: least relative width of the noise; if not given, the model's, or the published 1.
         seed: of the noise.
         stride: every stride-th of the frames that are usually scored.
         batch_size: frames at once; noise is drawn per batch, so it is part of the seed.
@@ -49,9 +51,11 @@ class Scored:
     lifter: str | None = None
     lifter_weights: Path | None = None
     noise_weights: Path | None = None
+    noise: str | None = None
     root: Path = Path("dataset")
     split: str = "test"
     alpha: float | None = None
+    floor: float | None = None
     seed: int = 0
     stride: int = 1
     batch_size: int = 64
@@ -82,20 +86,27 @@ class Scored:
             ValueError: if neither a card nor two files are named, or both.
         """
         if self.model is not None and (
-            (self.lifter, self.lifter_weights, self.noise_weights) == (None,) * 3
+            (self.lifter, self.lifter_weights, self.noise_weights, self.noise) == (None,) * 4
         ):
             model = find_model(self.model)
-            alpha = model.card.alpha if self.alpha is None else self.alpha
             sha256 = {role: getattr(model.card, role).sha256 for role in ROLES}
-            return Networks(*model.networks(), alpha, sha256)
+            lifter, variance_net = model.networks()
+            noise = self._noise(variance_net, model.card.alpha, model.card.floor)
+            return Networks(lifter, noise, sha256)
         if self.model or self.lifter is None or not (self.lifter_weights and self.noise_weights):
             raise ValueError(
                 "expected --model, or else all of --lifter, --lifter-weights and --noise-weights"
             )
         files = {"lifter": self.lifter_weights, "noise": self.noise_weights}
-        return Networks(
-            load_published(self.lifter, self.lifter_weights),
-            load_published(VARIANCE_PREFIX + self.lifter, self.noise_weights),
-            published_alpha if self.alpha is None else self.alpha,
-            {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()},
+        lifter = load_published(self.lifter, self.lifter_weights)
+        net = load_published(VARIANCE_PREFIX + (self.noise or self.lifter), self.noise_weights)
+        sha256 = {k: hashlib.sha256(path.read_bytes()).hexdigest() for k, path in files.items()}
+        return Networks(lifter, self._noise(net, published_alpha, 1.0), sha256)
+
+    def _noise(self, net: nn.Module, alpha: float, floor: float) -> AdaptiveNoise:
+        """The user's numbers, or else these."""
+        return AdaptiveNoise(
+            net,
+            alpha if self.alpha is None else self.alpha,
+            floor if self.floor is None else self.floor,
         )

@@ -22,7 +22,13 @@ from prpose.tables import look_up
 from prpose.training import Loss, Recipe, State
 from prpose.training.run import prepare_folder, train
 from prpose.training.scores import lifter_scores, variance_scores
-from prpose.training.variance import made_on_the_way, mean_error
+from prpose.training.variance import (
+    made_on_the_way,
+    published_target,
+    response_target,
+    targets_of,
+    typical_of,
+)
 from prpose.weights import load_published
 
 
@@ -96,30 +102,45 @@ def train_lifter(options: Annotated[Options, tyro.conf.arg(name="")]) -> None:
 
 
 def train_variance(
-    options: Annotated[Options, tyro.conf.arg(name="")], lifter_weights: Path
+    options: Annotated[Options, tyro.conf.arg(name="")],
+    lifter_weights: Path,
+    target: Literal["published", "response"] = "published",
+    network: str | None = None,
 ) -> None:
     """The variance net of a lifter: how far each joint of it tends to be wrong.
 
     Args:
         options: of the training.
         lifter_weights: of the lifter, which stays as it is.
+        target: what is predicted: the error over the mean error, as published; or the error for
+            such a joint over how far noise moves such a pose (docs/results.md says why).
+        network: the variance net of that lifter; the lifter's own if not given.
     """
     lifter = load_published(options.lifter, lifter_weights)
     views, windows = _data(options)
     torch.manual_seed(options.seed)
-    net = build_variance_net(options.lifter)
+    network = network or options.lifter
+    net = build_variance_net(network)
     device = named_device(options.device)
     lifter = lifter.to(device).requires_grad_(False)
-    mean = mean_error(lifter, views, options.seed)
-    digest = hashlib.sha256(lifter_weights.read_bytes()).hexdigest()
-    config = _config("variance", options) | {"lifter_sha256": digest, "mean_error_m": mean}
+    typical = typical_of(lifter, views, options.seed)
+    config = _config("variance", options) | {
+        "target": target,
+        "network": network,
+        "lifter_sha256": hashlib.sha256(lifter_weights.read_bytes()).hexdigest(),
+        "mean_error_m": typical.mean_error_m,
+        "response_m": typical.response_m,
+    }
     processes.once(lambda: prepare_folder(options.out, config, options.resume))
+    kind = {"published": published_target, "response": response_target}[target]
+    of_val = kind(lifter, typical, torch.Generator().manual_seed(options.seed))
+    wanted = targets_of(of_val, windows, device)
     _run(
         options,
         net.to(device),
         views,
-        made_on_the_way(lifter, mean),
-        lambda n: variance_scores(n, lifter, mean, windows, device),
+        made_on_the_way(kind(lifter, typical)),
+        lambda n: variance_scores(n, wanted, windows, device),
     )
 
 

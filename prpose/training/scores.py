@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from prpose.data.windows import Windows
 from prpose.lifter import average_flipped
-from prpose.metrics import joint_errors, mpjpe, p_mpjpe
+from prpose.metrics import mpjpe, p_mpjpe
 from prpose.ranks import rank_correlation
 from prpose.skeleton import H36M_17, mirror_pose
 
@@ -28,24 +28,23 @@ def lifter_scores(
 @torch.no_grad()
 def variance_scores(
     net: nn.Module,
-    lifter: nn.Module,
-    mean_error_m: float,
+    targets: Tensor,
     windows: Windows,
     device: torch.device,
     batch_size: int = 512,
 ) -> dict[str, float]:
-    """Mean squared error of the predicted relative errors, and their rank correlation.
+    """Mean squared error of what is predicted for each window, and its rank correlation.
 
     The correlation (Spearman's) is over frames, joint by joint, and then averaged over all joints
     but the pelvis: it says whether the net knows *when* a joint goes wrong, not only which joints
     tend to.
+
+    Args:
+        net: in eval mode, on ``device``.
+        targets: (N, 1, J, 1), what is to be predicted for the items of ``windows``.
     """
-    found, wanted = [], []
-    for _, batch in windows.batches(batch_size):
-        keypoints, target = batch.keypoints.to(device), batch.target.to(device)
-        found.append(net(keypoints)[:, 0, :, 0].cpu())
-        wanted.append((joint_errors(lifter(keypoints), target) / mean_error_m)[:, 0].cpu())
-    sigma, error = torch.cat(found), torch.cat(wanted)
+    found = [net(b.keypoints.to(device)).cpu() for _, b in windows.batches(batch_size)]
+    sigma, error = (values[:, 0, :, 0] for values in (torch.cat(found), targets))
     joints = range(1, sigma.shape[1])
     known = [rank_correlation(sigma[:, j].numpy(), error[:, j].numpy()) or 0.0 for j in joints]
     return {
