@@ -1,0 +1,143 @@
+"""Where noise helps: kinds of noise of equal mean variance, what they know, what they are worth.
+
+    python examples/noise_study.py --root dataset --lifter-weights runs/lifter/best.safetensors \\
+        --published runs/published/best.safetensors --response runs/response/best.safetensors
+
+The lifter is mgcn_lw; the variance nets are its own, trained on the published target, and htnet's,
+trained on the response target (``prpose train variance``). On the validation split.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from prpose import clouds, metrics
+from prpose.cli import guarded
+from prpose.data import load_clips
+from prpose.data.windows import Batch, Windows
+from prpose.hypotheses import HypothesisLifter
+from prpose.noise import ConstantNoise
+from prpose.skeleton import H36M_17, mirror_pose
+from prpose.training.variance import response
+from prpose.weights import load_published
+
+SIGMA = 0.0145
+"""Root of the mean variance of every kind, half image widths."""
+
+
+class Given(torch.nn.Module):
+    """Noise whose widths, (B, 1, J, 1), are set before each use: pose, then mirror image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.widths: Iterator[Tensor] = iter(())
+
+    def forward(self, keypoints: Tensor) -> torch.distributions.Normal:
+        return torch.distributions.Normal(keypoints, next(self.widths).expand_as(keypoints))
+
+
+def main(
+    root: Path, lifter_weights: Path, published: Path, response: Path, S: int = 50, stride: int = 6
+) -> None:
+    """Prints both tables.
+
+    Args:
+        root: folder with data_cmu17.npz.
+        lifter_weights: of mgcn_lw.
+        published: its own variance net, by the published target.
+        response: htnet's variance net, by the response target.
+        S: hypotheses.
+        stride: every so many-th of the frames that are usually scored.
+    """
+    torch.manual_seed(0)
+    lifter = load_published("mgcn_lw", lifter_weights)
+    windows = Windows(load_clips("cmu17", root, "val"), every=6 * stride)
+    batch = windows[torch.arange(len(windows))]
+    nets = load_published("avg_mgcn_lw", published), load_published("avg_htnet", response)
+    with torch.no_grad():
+        net = HypothesisLifter(lifter, ConstantNoise(SIGMA))
+        error = metrics.joint_errors(net.single(batch.keypoints), batch.target)
+        show_joints(net, batch, error, S)
+        show_kinds(lifter, batch, kinds(lifter, nets, batch, error), S)
+
+
+def show_joints(net: HypothesisLifter, batch: Batch, error: Tensor, S: int) -> None:
+    """Whether equal noise moves the joints as far as they err."""
+    moved = net.sample(batch.keypoints, S, torch.Generator().manual_seed(1)).var(0).sum(-1).sqrt()
+    table = Table(title="equal noise on all joints, mm", title_justify="left")
+    for head in ("joint", "mean error", "spread (3D)", "error / spread"):
+        table.add_column(head, justify="left" if head == "joint" else "right")
+    for j, name in enumerate(H36M_17.names[1:], start=1):
+        a, b = float(error[..., j].mean()) * 1000, float(moved[..., j].mean()) * 1000
+        table.add_row(name, f"{a:.0f}", f"{b:.0f}", f"{a / b:.1f}")
+    Console().print(table)
+
+
+def kinds(
+    lifter: torch.nn.Module, nets: tuple[torch.nn.Module, ...], batch: Batch, error: Tensor
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Relative widths, (B, 1, J, 1), for the poses and for their mirror images."""
+    mirror = list(H36M_17.mirror)
+    poses = batch.keypoints, mirror_pose(batch.keypoints, mirror)
+    by_joint = error.mean((0, 1))[None, None, :, None]
+    by_joint[:, :, 0] = by_joint[:, :, 1:].mean()  # the pelvis never errs
+    by_joint = (by_joint + by_joint[:, :, mirror]) / 2
+    true = error[..., None].clone()
+    true[:, :, 0] = true[:, :, 1:].mean(2)
+    true = true, true[:, :, mirror]
+    moved = [response(lifter, x, draws=16)[:, None, :, None] for x in poses]
+    one = torch.ones_like(true[0])
+    return {
+        "constant": (one, one),
+        "published net": tuple(nets[0](x).clamp_min(1) for x in poses),
+        "each joint's mean error": (by_joint * one, by_joint * one),
+        "1 / response": tuple(one / r for r in moved),
+        "response net": tuple(nets[1](x).clamp_min(0.05) for x in poses),
+        "true error": true,
+        "true error / joint's mean": tuple(e / by_joint for e in true),
+        "true error / joint's mean / response": tuple(
+            e / by_joint / r for e, r in zip(true, moved, strict=True)
+        ),
+    }
+
+
+def show_kinds(
+    lifter: torch.nn.Module, batch: Batch, widths: dict[str, tuple[Tensor, Tensor]], S: int
+) -> None:
+    """What each kind of noise is worth at the same mean variance."""
+    table = Table(title=f"S = {S}, noise of equal mean variance, mm", title_justify="left")
+    for head in ("noise", f"P1, best of {S}", "P1 of the mean", "energy score", "spread"):
+        table.add_column(head, justify="left" if head == "noise" else "right")
+    noise = Given()
+    net = HypothesisLifter(lifter, noise)
+    eps = torch.randn(S, 2, *batch.keypoints.shape, generator=torch.Generator().manual_seed(0))
+    for name, relative in widths.items():
+        parts = []
+        scaled = [r * (SIGMA / r.square().mean().sqrt()) for r in relative]
+        for rows in torch.arange(len(batch.clip)).split(64):
+            noise.widths = iter([each[rows] for each in scaled])
+            poses = net(batch.keypoints[rows], eps[:, 0, rows], eps[:, 1, rows])
+            truth = batch.target[rows]
+            parts.append(
+                torch.stack(
+                    [
+                        metrics.mpjpe(poses, truth).min(0).values[:, 0],
+                        metrics.mpjpe(poses.mean(0), truth)[:, 0],
+                        clouds.energy_score(poses[:, :, 0], truth[:, 0]),
+                        clouds.spread(poses)[:, 0, 1:].mean((-2, -1)),
+                    ]
+                )
+            )
+        values = torch.cat(parts, dim=1).double().mean(1) * 1000
+        table.add_row(name, *(f"{value:.1f}" for value in values.tolist()))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: tyro.cli(main)))
