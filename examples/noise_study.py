@@ -43,21 +43,28 @@ class Given(torch.nn.Module):
 
 
 def main(
-    root: Path, lifter_weights: Path, published: Path, response: Path, S: int = 50, stride: int = 6
+    lifter_weights: Path,
+    published: Path,
+    response: Path,
+    root: Path = Path("dataset"),
+    data: str = "cmu17",
+    S: int = 50,
+    stride: int = 6,
 ) -> None:
     """Prints both tables.
 
     Args:
-        root: folder with data_cmu17.npz.
         lifter_weights: of mgcn_lw.
         published: its own variance net, by the published target.
         response: htnet's variance net, by the response target.
+        root: folder with the prepared file.
+        data: cmu17, walkers, or the name of a benchmark of your own.
         S: hypotheses.
         stride: every so many-th of the frames that are usually scored.
     """
     torch.manual_seed(0)
     lifter = load_published("mgcn_lw", lifter_weights)
-    windows = Windows(load_clips("cmu17", root, "val"), every=6 * stride)
+    windows = Windows(load_clips(data, root, "val"), every=6 * stride)
     batch = windows[torch.arange(len(windows))]
     nets = load_published("avg_mgcn_lw", published), load_published("avg_htnet", response)
     with torch.no_grad():
@@ -100,8 +107,8 @@ def kinds(
         "1 / response": tuple(one / r for r in moved),
         "response net": tuple(nets[1](x).clamp_min(0.05) for x in poses),
         "true error": true,
-        "true error / joint's mean": tuple(e / by_joint for e in true),
-        "true error / joint's mean / response": tuple(
+        "true error / joint": tuple(e / by_joint for e in true),
+        "true error / joint / response": tuple(
             e / by_joint / r for e, r in zip(true, moved, strict=True)
         ),
     }
@@ -112,8 +119,8 @@ def show_kinds(
 ) -> None:
     """What each kind of noise is worth at the same mean variance."""
     table = Table(title=f"S = {S}, noise of equal mean variance, mm", title_justify="left")
-    for head in ("noise", f"P1, best of {S}", "P1 of the mean", "energy score", "spread"):
-        table.add_column(head, justify="left" if head == "noise" else "right")
+    for head in ("noise", f"P1\nbest of {S}", "P1\nof mean", "energy\nscore", "spread"):
+        table.add_column(head, justify="left" if head == "noise" else "right", no_wrap=True)
     noise = Given()
     net = HypothesisLifter(lifter, noise)
     eps = torch.randn(S, 2, *batch.keypoints.shape, generator=torch.Generator().manual_seed(0))
