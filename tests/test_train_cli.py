@@ -105,6 +105,24 @@ def test_a_process_killed_in_the_middle_ends_as_one_that_was_not(tmp_path):
     assert logs[0] == logs[1]  # the training loss of the interrupted epoch covers its rest only
 
 
+def test_a_training_may_begin_with_anothers_weights(trained, capsys):
+    weights, out = trained / "best.safetensors", trained.parent / "second"
+    argv = ["train", "lifter", "--out", out, *SMALL, "--epochs", "1", "--init", weights]
+    assert prpose(*argv) == 0
+    first, second = (
+        json.loads((folder / "log.jsonl").read_text().splitlines()[0]) for folder in (trained, out)
+    )
+    assert second["loss"] < 0.8 * first["loss"]
+    config = json.loads((out / "config.json").read_text())["training"]
+    assert len(config["init_sha256"]) == 64
+    assert prpose(*argv[:-2], "--resume") == 1
+    assert "init_sha256 was" in capsys.readouterr().err
+    argv[3] = trained.parent / "third"
+    assert prpose(*argv[:-1], trained / "none.pth") == 1
+    assert "none.pth: no such file" in capsys.readouterr().err
+    assert not argv[3].exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -79,7 +79,17 @@ def command(config: dict[str, Any]) -> str:
 
 
 FLAGS = (
-    *("target", "network", "lifter", "data", "keypoints", "every", "epochs", "batch_size"),
+    *(
+        "init_sha256",
+        "target",
+        "network",
+        "lifter",
+        "data",
+        "keypoints",
+        "every",
+        "epochs",
+        "batch_size",
+    ),
     *("lr", "clip", "ema", "precision", "seed", "patience"),
 )
 

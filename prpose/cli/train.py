@@ -85,18 +85,26 @@ class Options:
         )
 
 
-def train_lifter(options: Annotated[Options, tyro.conf.arg(name="")]) -> None:
-    """A lifter: 2D keypoints to a 3D pose, by the mean joint error."""
+def train_lifter(
+    options: Annotated[Options, tyro.conf.arg(name="")], init: Path | None = None
+) -> None:
+    """A lifter: 2D keypoints to a 3D pose, by the mean joint error.
+
+    Args:
+        options: of the training.
+        init: weights to begin with; random ones if not given.
+    """
     look_up(options.lifter, LIFTERS, "lifter")
+    begun = {} if init is None else {"init_sha256": _sha256(init)}
     views, windows = _data(options)
     torch.manual_seed(options.seed)
-    net = build_lifter(options.lifter)
+    net = build_lifter(options.lifter) if init is None else load_published(options.lifter, init)
 
     def loss(net: torch.nn.Module, indices: torch.Tensor, batch: Batch) -> torch.Tensor:
         return mpjpe(net(batch.keypoints), batch.target).mean()
 
     device = named_device(options.device)
-    config = _config("lifter", options)
+    config = _config("lifter", options) | begun
     processes.once(lambda: prepare_folder(options.out, config, options.resume))
     _run(options, net.to(device), views, loss, lambda n: lifter_scores(n, windows, device))
 
@@ -127,7 +135,7 @@ def train_variance(
     config = _config("variance", options) | {
         "target": target,
         "network": network,
-        "lifter_sha256": hashlib.sha256(lifter_weights.read_bytes()).hexdigest(),
+        "lifter_sha256": _sha256(lifter_weights),
         "mean_error_m": typical.mean_error_m,
         "response_m": typical.response_m,
     }
@@ -149,6 +157,12 @@ def _data(options: Options) -> tuple[RandomViews, Windows]:
     views = RandomViews(motions, every=options.every, keypoints=options.keypoints)
     clips = load_clips(options.data, options.root, "val", options.keypoints)
     return views, Windows(clips, every=MOCAP.every)
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _config(kind: str, options: Options) -> dict[str, Any]:
