@@ -157,7 +157,9 @@ def test_ctrl_c_leaves_nothing_behind(release):
     before = set(release.rglob("*"))
     command = ["evaluate", "h36m", *MGCN, "-n", "200", "--json", "out.json"]
     code = (
-        "import sys; from prpose.cli import guarded, run; print('ready', flush=True); "
+        "import signal, sys; from prpose.cli import guarded, run; "
+        # A shell's background jobs ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler); print('ready', flush=True); "
         f"sys.exit(guarded(lambda: run({command})))"
     )
     process = subprocess.Popen(
