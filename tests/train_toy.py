@@ -34,4 +34,5 @@ def main(out):
             torch.save({"weights": weights[0], "losses": [value for _, value in losses]}, out)
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])
