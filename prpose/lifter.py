@@ -41,14 +41,19 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
         kw: constructor arguments that differ from the published ones.
 
     Raises:
-        ValueError: for an unknown name; the message names the nearest known one.
+        ValueError: for an unknown name; the message names the nearest known one. Or for
+            arguments that the network does not take.
 
     Example:
         >>> import torch
         >>> build_lifter("mgcn_lw").eval()(torch.zeros(4, 1, 17, 2)).shape
         torch.Size([4, 1, 17, 3])
     """
-    return look_up(name, LIFTERS, "lifter")(**kw)
+    build = look_up(name, LIFTERS, "lifter")
+    try:
+        return build(**kw)
+    except TypeError as error:
+        raise ValueError(f"{name} cannot be built with {kw}: {error}") from None
 
 
 def average_flipped(poses: Tensor, poses_mirrored: Tensor, mirror: Sequence[int]) -> Tensor:

@@ -84,6 +84,7 @@ FLAGS = (
         "target",
         "network",
         "lifter",
+        "lifter_args",
         "data",
         "keypoints",
         "every",

@@ -9,6 +9,7 @@ import torch
 import tyro
 
 from prpose import processes
+from prpose.cli.arguments import constructor_arguments
 from prpose.cli.device import named_device
 from prpose.cli.progress import progress
 from prpose.data import inputs_sha256, load_clips, load_motions
@@ -39,6 +40,7 @@ class Options:
     Args:
         out: folder of the run: config, log, checkpoint, best weights.
         lifter: htnet or mgcn_lw.
+        lifter_args: arguments of its constructor that differ from the published ones, as JSON.
         data: cmu17, walkers, or the name of a benchmark of your own.
         root: folder with the prepared file; walkers need none.
         keypoints: det for the simulated detector, gt for the truth.
@@ -57,6 +59,7 @@ class Options:
 
     out: Path
     lifter: str = "mgcn_lw"
+    lifter_args: str | None = None
     data: str = "cmu17"
     root: Path = Path("dataset")
     keypoints: Literal["det", "gt"] = "det"
@@ -98,7 +101,9 @@ def train_lifter(
     begun = {} if init is None else {"init_sha256": _sha256(init)}
     views, windows = _data(options)
     torch.manual_seed(options.seed)
-    net = build_lifter(options.lifter) if init is None else load_published(options.lifter, init)
+    kw = constructor_arguments(options.lifter_args)
+    name = options.lifter
+    net = build_lifter(name, **kw) if init is None else load_published(name, init, **kw)
 
     def loss(net: torch.nn.Module, indices: torch.Tensor, batch: Batch) -> torch.Tensor:
         return mpjpe(net(batch.keypoints), batch.target).mean()
@@ -124,7 +129,8 @@ def train_variance(
             such a joint over how far noise moves such a pose (docs/results.md says why).
         network: the variance net of that lifter; the lifter's own if not given.
     """
-    lifter = load_published(options.lifter, lifter_weights)
+    kw = constructor_arguments(options.lifter_args)
+    lifter = load_published(options.lifter, lifter_weights, **kw)
     views, windows = _data(options)
     torch.manual_seed(options.seed)
     network = network or options.lifter
