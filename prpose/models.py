@@ -18,7 +18,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import nn
 
-from prpose.atomic import replacing
+from prpose.atomic import check_output, replacing
 from prpose.hypotheses import HypothesisLifter
 from prpose.noise import AdaptiveNoise
 from prpose.tables import unknown
@@ -172,7 +172,7 @@ def write_model(
     """A folder with a card and its weights; the card's checksums are those of what is written.
 
     Args:
-        folder: a new name in an existing folder.
+        folder: a new one.
         card: whose checksums are filled in.
         weights: files of ``lifter`` and ``noise``.
         half: whether to store them as float16.
@@ -183,8 +183,9 @@ def write_model(
         ValueError: if the folder exists, weights cannot be read or are of another network, or the
             scores are of other weights; nothing is written then.
     """
-    if not folder.parent.is_dir() or (folder.exists() and not folder.is_dir()):
-        raise ValueError(f"{folder}: expected a name in an existing folder")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: expected the name of a folder, got a file")
+    check_output(folder / CARD, overwrite=True)
     if folder.exists() and not overwrite:
         raise ValueError(f"{folder}: exists already; name another folder or pass --overwrite")
     content, data = asdict(card), {}
@@ -199,7 +200,7 @@ def write_model(
     for found in scored:
         if any(found[role] != content[role]["sha256"] for role in ROLES):
             raise ValueError(f"{folder}: expected scores of these weights, got some of others")
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for role in ROLES:
         with replacing(_weights(folder, role)) as temporary:
             temporary.write_bytes(data[role])

@@ -34,9 +34,17 @@ def test_existing_files_and_folders_are_not_overwritten_unasked(tmp_path):
     with pytest.raises(ValueError, match="exists already"):
         check_output(path, overwrite=False)
     assert check_output(path, overwrite=True) == path
-    for bad in (tmp_path, tmp_path / "none" / "out.json"):
-        with pytest.raises(ValueError, match="file name in an existing folder"):
+    for bad in (tmp_path, path / "out.json", path / "none" / "out.json"):
+        with pytest.raises(ValueError, match="expected a file name, got a folder, or a file in"):
             check_output(bad, overwrite=True)
+
+
+def test_folders_are_made_with_the_file_and_not_before(tmp_path):
+    path = check_output(tmp_path / "a" / "b" / "out.json", overwrite=False)
+    assert not list(tmp_path.iterdir())
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
 
 
 def test_a_link_stays_and_its_file_is_replaced(tmp_path):

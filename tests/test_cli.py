@@ -98,7 +98,7 @@ def test_an_existing_file_is_kept_unless_asked(release, capsys):
         (["evaluate", "h36m", *MGCN[:4], "-n", "1"], "expected --model, or else all of --lifter"),
         (["evaluate", "h36m", "--model", "mgcn", "-n", "1"], "unknown model 'mgcn'"),
         (["evaluate", "h36m", *MGCN, "-n", "1", "--device", "meta"], "here: cpu"),
-        (["evaluate", "h36m", *MGCN, "-n", "1", "--json", "no/x.json"], "existing folder"),
+        (["evaluate", "h36m", *MGCN, "-n", "1", "--json", "/dev/null/x"], "expected a file name"),
         (
             ["evaluate", "h36m", *MGCN, "-n", "1", "--batch-size", "0"],
             "--batch-size from 1",

@@ -60,7 +60,7 @@ def test_mistakes_are_one_line_and_leave_nothing(runs, tmp_path, capsys):
     (tmp_path / "worse.json").write_text("{")
     swapped = ["--lifter-run", runs / "noise", "--noise-run", runs / "lifter"]
     for argv, message in [
-        ([tmp_path / "no" / "x"], "expected a name in an existing folder"),
+        ([tmp_path / "bad.json" / "x"], "expected a file name"),
         ([tmp_path / "x", "--alpha", "-1"], "expected alpha to be a finite number >= 0"),
         ([tmp_path / "x", "--scores", tmp_path / "bad.json"], "a report of prpose evaluate"),
         ([tmp_path / "x", "--scores", tmp_path / "worse.json"], "not a JSON file"),

@@ -128,7 +128,9 @@ def test_a_training_may_begin_with_anothers_weights(trained, capsys):
     [
         (["--lifter", "mgcn"], "unknown lifter 'mgcn'; did you mean mgcn_lw?"),
         (["--data", "h36m"], "expected a data set made of motion capture, got h36m"),
-        (["--data", "cmu17"], "data_cmu17.npz: no such file"),
+        (["--data", "cmu17", "--root", "no"], "data_cmu17.npz: no such file"),
+        (["--lifter-args", "[1]"], 'expected a JSON object such as {"dropout": 0}, got'),
+        (["--lifter-args", '{"wide": 1}'], "mgcn_lw cannot be built with {'wide': 1}"),
         (["--epochs", "0"], "expected epochs >= 1"),
         (["--lr", "nan"], "expected finite learning rates > 0"),
         (["--resume"], "nothing to resume; expected config.json in it"),

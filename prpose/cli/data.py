@@ -39,7 +39,7 @@ def prepare_h36m(
 
     Args:
         from_cdf: folder with S1/MyPoseFeatures/D3_Positions/*.cdf and so on.
-        root: existing folder that the npz files go to.
+        root: folder that the npz files go to.
         projection: tangential lens distortion of the ground-truth 2D: as in the published file,
             or OpenCV's (right, and up to 0.7 px different).
         overwrite: replace files that exist.
@@ -57,7 +57,7 @@ def prepare_3dhp(
 
     Args:
         from_original: folder with S1/Seq1/annot.mat, mpi_inf_3dhp_test_set/TS1/annot_data.mat ...
-        root: existing folder that the npz files go to.
+        root: folder that the npz files go to.
         annotation: height-normalised 3D, as the official evaluation uses, or metric.
         overwrite: replace files that exist.
     """
@@ -73,7 +73,7 @@ def prepare_cmu(
 
     Args:
         from_: folder with the clips as ASF/AMC (as CMU has them) and BVH.
-        root: existing folder that data_cmu17.npz goes to.
+        root: folder that data_cmu17.npz goes to.
         overwrite: replace the file if it exists.
     """
     with progress("clips", len(cmu17_clips())) as advance:
@@ -100,7 +100,7 @@ def prepare_mocap(
         format: of the files.
         joints: which of their points make which joint, as TOML; docs/data.md describes it.
         name: of the benchmark: data_NAME.npz.
-        root: existing folder that the file goes to.
+        root: folder that the file goes to.
         val: subjects for validation, with commas between.
         test: subjects for testing; all are, if neither is given.
         overwrite: replace the file if it exists.

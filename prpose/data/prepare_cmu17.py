@@ -32,7 +32,7 @@ def from_cmu(
 
     Args:
         folder: with ``NN/NN.asf`` and ``NN/NN_MM.amc`` as CMU has them, and ``ACTION_k.bvh``.
-        root: existing folder.
+        root: folder.
         overwrite: replace the file if it exists.
         on_clip: told 1 after each clip.
 

@@ -31,7 +31,7 @@ def from_cdf(
     Args:
         source: folder with ``S1/MyPoseFeatures/D3_Positions/*.cdf``, and so on for S5, S6, S7,
             S8, S9 and S11; (1, T, 96) world millimetres each.
-        root: existing folder to write to.
+        root: folder to write to.
         overwrite: whether to replace files that are there.
         tangential: lens model of the projection, see :meth:`prpose.camera.Camera.project`;
             the default makes the 2D that the field publishes.

@@ -52,7 +52,7 @@ def build(
     Args:
         name: of the benchmark.
         sources: its recordings.
-        root: existing folder.
+        root: folder.
         overwrite: replace the file if it exists.
         note: where the data are from, for the file's card.
         version: of the benchmark, for the same.

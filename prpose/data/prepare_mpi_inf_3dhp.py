@@ -59,7 +59,7 @@ def from_original(
         source: folder with ``S1/Seq1/annot.mat`` to ``S8/Seq2/annot.mat`` and/or
             ``mpi_inf_3dhp_test_set/TS1/annot_data.mat`` to TS6 (or TS1 to TS6 directly),
             MATLAB 5 or 7.3; millimetres and pixels.
-        root: existing folder to write to.
+        root: folder to write to.
         overwrite: whether to replace files that are there.
         annotation: ``univ_annot3`` is scaled to one skeleton height, as the field evaluates;
             ``annot3`` is in true size, and projects onto the image.

@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import save_file
 
 from prpose import processes
-from prpose.atomic import replacing
+from prpose.atomic import check_output, replacing
 from prpose.training import Loss, Source, State, fit
 
 SAVE_EVERY_S = 120.0
@@ -53,9 +53,8 @@ def prepare_folder(folder: Path, config: Mapping[str, Any], resume: bool) -> Non
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder}: exists already; name another folder or pass --resume")
-    if not folder.parent.is_dir():
-        raise ValueError(f"{folder}: expected a name in an existing folder")
-    folder.mkdir(exist_ok=True)
+    check_output(path, overwrite=False)
+    folder.mkdir(parents=True, exist_ok=True)
     content = {"training": config, "versions": versions(), "commit": commit()}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
