@@ -35,7 +35,8 @@ def check_output(path: str | Path, overwrite: bool) -> Path:
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place if, and only if, the block succeeds.
 
-    Folders that do not exist are made. Where ``path`` is a symbolic link, the file that it leads to is replaced, and the link stays.
+    Folders that do not exist are made. Where ``path`` is a symbolic link, the file that it leads to
+    is replaced, and the link stays.
 
     Raises:
         ValueError: if ``path`` is neither a file nor free.

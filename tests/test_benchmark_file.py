@@ -127,8 +127,8 @@ def test_damaged_cards_are_named(card, message, root):
         content = dict(file)
     np.savez(path, **(content | {"card": np.array(card)}))
     with pytest.raises(ValueError, match=rf"mine\.npz: card: .*{message}"):
-        inputs_sha256("mine", root)
-    assert inputs_sha256("walkers", root) == ""
+        inputs_sha256("mine", root, "det")
+    assert inputs_sha256("walkers", root, "det") == ""
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, footage):

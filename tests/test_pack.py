@@ -9,6 +9,7 @@ from prpose.models import find_model
 from prpose.predictor import Predictor
 
 SMALL = ["--data", "walkers", "--epochs", "1", "--every", "40"]
+ARGUMENTS = ["--lifter-args", '{"hidden": 32, "blocks": 1}']
 
 
 def prpose(*args):
@@ -18,10 +19,10 @@ def prpose(*args):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
-    assert prpose("train", "lifter", "--out", root / "lifter", *SMALL) == 0
+    assert prpose("train", "lifter", "--out", root / "lifter", *SMALL, *ARGUMENTS) == 0
     weights = root / "lifter" / "best.safetensors"
     argv = ["train", "variance", "--out", root / "noise", *SMALL, "--lifter-weights", weights]
-    assert prpose(*argv) == 0
+    assert prpose(*argv, *ARGUMENTS) == 0
     return root
 
 
@@ -46,7 +47,11 @@ def test_a_model_is_packed_scored_and_loaded(runs, tmp_path, capsys):
     assert card.scores["walkers test det"]["P1"] == pytest.approx(scores["single"]["P1"], abs=0.01)
     assert card.scores["walkers test det"]["P1_best_of_4"] < card.scores["walkers test det"]["P1"]
     assert card.name == "mine"
-    assert card.lifter.command.startswith("prpose train lifter --lifter mgcn_lw --data walkers")
+    assert card.lifter.arguments == {"hidden": 32, "blocks": 1}
+    assert card.lifter.command.startswith(
+        """prpose train lifter --lifter mgcn_lw --lifter-args '{"hidden": 32, "blocks": 1}' """
+        "--data walkers --keypoints det"
+    )
     assert card.noise.network == "avg_mgcn_lw"
     assert Predictor.load(out).net.noise.alpha == 0.01
     before = sorted(path.read_bytes() for path in whole.iterdir())

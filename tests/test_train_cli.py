@@ -68,9 +68,7 @@ def test_a_process_killed_in_the_middle_ends_as_one_that_was_not(tmp_path):
     whole = subprocess.run([*command, "--out", tmp_path / "whole"], env=env, capture_output=True)
     assert whole.returncode == 0, whole.stderr
     # Saving after every step, so that the kill falls between two saves in the middle of an epoch.
-    eager = ("import prpose.training.run as r; r.SAVE_EVERY_S = 0.0; "
-             "from prpose.cli import main; main()")  # fmt: skip
-    part = [sys.executable, "-c", eager, *command[3:], "--out", str(tmp_path / "part")]
+    part = [*command, "--save-every", "0", "--out", str(tmp_path / "part")]
     process = subprocess.Popen(part, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     checkpoint, deadline = tmp_path / "part" / "checkpoint.pt", time.time() + 100
     while time.time() < deadline:
@@ -123,11 +121,34 @@ def test_a_training_may_begin_with_anothers_weights(trained, capsys):
     assert not argv[3].exists()
 
 
+def test_a_variance_net_from_recordings_by_the_published_steps(release, capsys):
+    out, weights = release / "run", "ckpt/shhpe_model_mgcn_lw.pth"
+    argv = [
+        *("train", "variance", "--data", "h36m", "--lifter-weights", weights, "--out", out),
+        *("--schedule", "published", "--lr", "5e-4", "--epochs", "2", "--held-out", "S5,S7"),
+    ]
+    assert prpose(*argv) == 0
+    config = json.loads((out / "config.json").read_text())["training"]
+    assert (config["keypoints"], config["held_out"]) == ("cpn_ft_h36m_dbb", "S5,S7")
+    assert len(config["data_sha256"]) == 64
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert log[1]["loss"] < log[0]["loss"]
+    state = torch.load(out / "checkpoint.pt", weights_only=True)["state"]["optimiser"]
+    assert state["param_groups"][0]["amsgrad"]
+    assert state["param_groups"][0]["lr"] == 5e-4 * 0.95
+    files = ["--lifter-weights", weights, "--noise-weights", out / "best.safetensors"]
+    assert (
+        prpose("evaluate", "h36m", "-n", "2", "--stride", "9", "--lifter", "mgcn_lw", *files) == 0
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (["--lifter", "mgcn"], "unknown lifter 'mgcn'; did you mean mgcn_lw?"),
-        (["--data", "h36m"], "expected a data set made of motion capture, got h36m"),
+        (["--data", "h36m", "--root", "no"], "data_3d_h36m.npz: no such file"),
+        (["--held-out", "W01"], "expected no subjects held out: walkers has a split"),
+        (["--save-every", "nan"], "expected --save-every >= 0 minutes, got nan"),
         (["--data", "cmu17", "--root", "no"], "data_cmu17.npz: no such file"),
         (["--lifter-args", "[1]"], 'expected a JSON object such as {"dropout": 0}, got'),
         (["--lifter-args", '{"wide": 1}'], "mgcn_lw cannot be built with {'wide': 1}"),

@@ -1,6 +1,7 @@
 """prpose pack: a trained lifter and its variance net become a model that others can load."""
 
 import json
+import shlex
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from prpose.cli.arguments import constructor_arguments
 from prpose.models import ROLES, Card, Network, write_model
 from prpose.weights import VARIANCE_PREFIX
 
@@ -48,17 +50,10 @@ def pack(
                 f"expected two trainings with the same {key}, got "
                 f"{lifter['training'][key]} and {noise['training'][key]}"
             )
-    network = str(lifter["training"]["lifter"])
     card = Card(
         name=out.name,
-        lifter=Network(network, "", command(lifter), {}, str(lifter["commit"]), training),
-        noise=Network(
-            VARIANCE_PREFIX + str(noise["training"].get("network", network)),
-            "",
-            command(noise),
-            {},
-            str(noise["commit"]),
-        ),
+        lifter=_lifter(lifter, training),
+        noise=_variance_net(noise),
         alpha=alpha,
         floor=floor,
         data=str(lifter["training"]["data"]),
@@ -71,27 +66,31 @@ def pack(
     print(f"written: {model.folder}, {model.size / 1e6:.1f} MB")
 
 
+def _lifter(config: dict[str, Any], training: str) -> Network:
+    settings = config["training"]
+    arguments = constructor_arguments(settings.get("lifter_args"))
+    name, commit = str(settings["lifter"]), str(config["commit"])
+    return Network(name, "", command(config), arguments, commit, training)
+
+
+def _variance_net(config: dict[str, Any]) -> Network:
+    settings = config["training"]
+    name = VARIANCE_PREFIX + str(settings.get("network", settings["lifter"]))
+    return Network(name, "", command(config), {}, str(config["commit"]))
+
+
 def command(config: dict[str, Any]) -> str:
     """The command of a training, as its folder's config says; paths are the user's own."""
-    settings = {k: v for k, v in config["training"].items() if k in FLAGS and v is not None}
-    flags = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in settings.items())
+    settings = {k: v for k, v in config["training"].items() if k in FLAGS and v not in (None, "")}
+    words = [[f"--{key.replace('_', '-')}", str(value)] for key, value in settings.items()]
+    flags = shlex.join(word for pair in words for word in pair)
     return f"prpose train {config['training']['kind']} {flags}"
 
 
 FLAGS = (
-    *(
-        "init_sha256",
-        "target",
-        "network",
-        "lifter",
-        "lifter_args",
-        "data",
-        "keypoints",
-        "every",
-        "epochs",
-        "batch_size",
-    ),
-    *("lr", "clip", "ema", "precision", "seed", "patience"),
+    *("init_sha256", "target", "network", "lifter", "lifter_args", "data", "keypoints", "every"),
+    *("held_out", "epochs", "batch_size", "schedule", "lr", "clip", "ema", "precision", "seed"),
+    "patience",
 )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from prpose.data import benchmark_file, human36m, mpi_inf_3dhp, walkers
 from prpose.data.clip import Clip
 from prpose.data.motion import Motion
-from prpose.data.release_files import ALL_ACTIONS, Selection
+from prpose.data.release_files import ALL_ACTIONS, Selection, paths_of, sha256_of
 from prpose.tables import look_up
 
 __all__ = ["DATASETS", "Clip", "data_set", "inputs_sha256", "load_clips", "load_motions"]
@@ -105,16 +105,21 @@ def load_motions(name: str, root: str | Path, split: str) -> list[Motion]:
     return dataset.motions(Path(root), split)
 
 
-def inputs_sha256(name: str, root: str | Path) -> str:
-    """The hash of everything that a prepared benchmark was made of; empty for other data sets.
+def inputs_sha256(name: str, root: str | Path, keypoints: str) -> str:
+    """The hash of everything that a data set was made of; empty for walkers, who need nothing.
+
+    A prepared benchmark says itself what it was made of; of the field's npz files, 3D and 2D, it is
+    the hash of their bytes.
 
     Raises:
-        ValueError: as of :func:`data_set`, or for a file that does not say.
+        ValueError: as of :func:`data_set`, for a file that is missing or does not say.
     """
-    data_set(name, root)
-    path = benchmark_file.path_of(root, name)
-    if name == "walkers" or not path.is_file():
+    dataset = data_set(name, root)
+    if name == "walkers":
         return ""
+    if dataset.motions is None:
+        return sha256_of(paths_of(Path(root), name, keypoints))
+    path = benchmark_file.path_of(root, name)
     found = benchmark_file.read_card(path).get("inputs_sha256")
     if not isinstance(found, str):
         raise ValueError(f"{path}: card: expected inputs_sha256 in it, got {found!r}")

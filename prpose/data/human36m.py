@@ -13,7 +13,7 @@ import numpy as np
 from prpose.camera import Camera
 from prpose.data.arrays import finite_float32
 from prpose.data.clip import Clip
-from prpose.data.release_files import Selection, read_entries
+from prpose.data.release_files import Selection, paths_of, read_entries
 from prpose.skeleton import H36M_17
 
 SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
@@ -37,7 +37,7 @@ def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[C
         ValueError: naming file, subject, action and camera, for anything missing or misshapen.
     """
     J = len(H36M_17)
-    path_3d, path_2d = root / "data_3d_h36m.npz", root / f"data_2d_h36m_{keypoints}.npz"
+    path_3d, path_2d = paths_of(root, "h36m", keypoints)
     clips = []
     for entry in read_entries(path_3d, path_2d, SPLITS[split], selection, J):
         world = entry.check_poses(entry.poses, RAW_JOINTS)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prpose.camera import Camera
 from prpose.data.clip import Clip
-from prpose.data.release_files import Selection, read_entries
+from prpose.data.release_files import Selection, paths_of, read_entries
 from prpose.skeleton import H36M_17
 
 SPLITS = {
@@ -30,7 +30,7 @@ def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[C
         ValueError: naming file, subject, action and camera, for anything missing or misshapen.
     """
     J = len(H36M_17)
-    path_3d, path_2d = root / "data_3d_3dhp.npz", root / f"data_2d_3dhp_{keypoints}.npz"
+    path_3d, path_2d = paths_of(root, "3dhp", keypoints)
     clips = []
     for entry in read_entries(path_3d, path_2d, SPLITS[split], selection, J):
         all_poses = entry.poses_per_camera()

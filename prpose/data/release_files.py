@@ -69,6 +69,23 @@ class Selection:
         return slice(start, start + length, self.stride)
 
 
+def paths_of(root: Path, name: str, keypoints: str) -> tuple[Path, Path]:
+    """Of a data set's 3D, and of its 2D."""
+    return root / f"data_3d_{name}.npz", root / f"data_2d_{name}_{keypoints}.npz"
+
+
+def sha256_of(paths: Iterable[Path]) -> str:
+    """One hash of some files' bytes; ``ValueError`` if one is missing."""
+    whole = hashlib.sha256()
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file")
+        with path.open("rb") as file:
+            while part := file.read(2**20):
+                whole.update(part)
+    return whole.hexdigest()
+
+
 def _matches(action: str, word: str) -> bool:
     return word in (*ALL_ACTIONS, action.split(" ")[0])
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from prpose.atomic import check_output, replacing
 from prpose.camera import Array
+from prpose.data.release_files import paths_of
 from prpose.skeleton import H36M_17
 
 Tracks = Mapping[str, Mapping[str, Sequence[Array]]]
@@ -24,7 +25,7 @@ def check_pair(root: Path, name: str, overwrite: bool) -> tuple[Path, Path]:
     Raises:
         ValueError: if either exists and ``overwrite`` is false, or ``root`` is no folder.
     """
-    path_3d, path_2d = root / f"data_3d_{name}.npz", root / f"data_2d_{name}_gt.npz"
+    path_3d, path_2d = paths_of(root, name, "gt")
     return check_output(path_3d, overwrite), check_output(path_2d, overwrite)
 
 

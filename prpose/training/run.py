@@ -26,7 +26,7 @@ from prpose import processes
 from prpose.atomic import check_output, replacing
 from prpose.training import Loss, Source, State, fit
 
-SAVE_EVERY_S = 120.0
+SAVE_EVERY_MINUTES = 2.0
 
 
 def prepare_folder(folder: Path, config: Mapping[str, Any], resume: bool) -> None:
@@ -93,6 +93,7 @@ def train(
     loss: Loss,
     validate: Callable[[torch.nn.Module], dict[str, float]],
     patience: int | None = None,
+    save_every: float = SAVE_EVERY_MINUTES,
     on_items: Callable[[int], None] = lambda items: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda line: None,
 ) -> dict[str, float]:
@@ -107,6 +108,7 @@ def train(
         validate: scores of a network in eval mode on the validation split; the first one chooses
             the best epoch, lower being better.
         patience: epochs without a better one after which to stop.
+        save_every: minutes between checkpoints within an epoch; each epoch ends with one, too.
         on_items: told the number of items of each step, and of what was done before.
         on_epoch: told each log line.
 
@@ -127,7 +129,7 @@ def train(
     def after_step(items: int, loss: float) -> None:
         nonlocal saved_at
         on_items(items)
-        if first and time.monotonic() - saved_at > SAVE_EVERY_S:
+        if first and time.monotonic() - saved_at > 60 * save_every:
             _save(path, state, lines)
             saved_at = time.monotonic()
 
