@@ -95,9 +95,17 @@ def test_it_loads_by_its_name(root):
         ),
         ("clip_split", lambda x: np.array(["train", "exam", "test"]), "val, test, got 'exam'"),
         ("clip_cameras", lambda x: x * np.inf, "expected finite cameras"),
+        ("clip_cameras", lambda x: x * 1e300, "expected finite cameras"),
+        ("poses_world", lambda x: x + np.float32(1e38), "expected 3D within 100000 metres, got 1e"),
+        (
+            "clip_cameras",
+            lambda x: np.where(np.arange(18) < 15, x, [*[0.0] * 15, 0.0, 0.0, -9e5]),
+            "expected all joints 0.1 m before camera 0, got one at -",
+        ),
         ("clip_cameras", lambda x: x * (np.arange(18) > 1), "expected image sizes >= 1"),
         ("clip_cameras", lambda x: x[:, :0], r"expected detected_px of kind f and shape \(0, 720"),
         ("detected_px", lambda x: x + np.inf, "expected finite detected_px"),
+        ("detected_px", lambda x: x + np.float32(1e9), "expected finite detected_px"),
         ("score", lambda x: x * np.nan, "expected scores from 0 to 1"),
         ("score", lambda x: x + 1, "expected scores from 0 to 1"),
         ("detected_px", lambda x: x.astype(float) + 1e300, "expected finite detected_px"),
@@ -113,7 +121,7 @@ def test_damaged_files_are_named(key, change, message, root):
     content[key] = change(content[key])
     np.savez(path, **{k: v for k, v in content.items() if v is not None})
     with pytest.raises(ValueError, match=message):
-        read_footage(path, "train")
+        load_clips("mine", root, "train")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from prpose.data.mocap.mapping import SHIPPED, read_mapping
 from prpose.skeleton import H36M_17
 
 ONE_TO_ONE = "\n".join(f'{name} = ["{name}"]' for name in H36M_17.names)
+FLOOR = '\n[floor]\npoints = ["a"]\nclearance_m = '
 HEAD = 'metres_per_unit = 0.001\nup = "y"\n'
 
 
@@ -33,6 +34,17 @@ def test_axes_units_and_ground(up, order, tmp_path):
     lowest = poses[:, [3, 6], 2].min(axis=1)
     assert np.percentile(lowest, 5) == pytest.approx(0.08)  # an ankle at rest
     assert np.linalg.det(np.eye(3)[list(order)]) == pytest.approx(1)  # no mirror
+
+
+def test_somebody_far_away_is_moved_to_the_origin(tmp_path):
+    """Map coordinates: in float32 the bones would change their lengths by centimetres."""
+    near = mapping(tmp_path).poses(recording())
+    far = mapping(tmp_path).poses(recording(recording().positions + np.array([5e8, 0, -4e8])))
+    assert np.abs(far[..., :2]).max() < 3
+    shift = far - near
+    assert np.abs(shift - shift[0, 0]).max() < 1e-6
+    assert np.abs(shift[..., 2]).max() < 1e-6
+    assert np.array_equal(mapping(tmp_path).poses(recording(recording().positions * 1.0)), near)
 
 
 def test_left_handed_files_are_mirrored_back(tmp_path):
@@ -103,7 +115,10 @@ def test_shipped_mappings(name):
         (lambda t: 'left_handed = "false"\n' + t, "expected left_handed = true or false"),
         (lambda t: t.replace('["head"]', "{ head = nan, neck = 1 }"), "weights that sum to 1"),
         (lambda t: t.replace('["head"]', "{ head = true }"), "weights that sum to 1"),
-        (lambda t: t + '\n[floor]\npoints = ["a"]\nclearance_m = inf', r"expected \[floor\]"),
+        (lambda t: t + FLOOR + "inf", "expected clearance_m from 0 to 0.5 metres, got inf"),
+        (lambda t: t + FLOOR + "30", "expected clearance_m from 0 to 0.5 metres, got 30"),
+        (lambda t: t + FLOOR + "-0.1", "expected clearance_m from 0 to 0.5 metres, got -0.1"),
+        (lambda t: t + FLOOR.replace('"a"', "") + "0.1", r"expected \[floor\] with points"),
         (lambda t: t + '\n[floor]\npoints = ["a"]\nclearance_m = 1\nx = 2', r"expected \[floor\]"),
     ],
 )

@@ -89,6 +89,25 @@ def test_a_few_clips_in_cmus_own_layout(tmp_path, capsys):
     assert len(windows) == 4 * (29 + 15)
 
 
+@needs_cmu
+def test_two_files_of_one_clip_are_named(tmp_path):
+    """A shorter copy somewhere else is refused; a conversion under a trial's name is not taken."""
+    for file in ("asfamc/02/02.asf", "asfamc/02/02_03.amc", "asfamc/07/07.asf",
+                 "asfamc/07/07_05.amc", "bvh/running_2.bvh"):  # fmt: skip
+        path = tmp_path / "cmu" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((CMU / file).read_bytes())
+    walk = tmp_path / "cmu/asfamc/02/02_03.amc"
+    (walk.parent / "02_03.bvh").write_bytes((CMU / "bvh/running_1.bvh").read_bytes())
+    (tmp_path / "cmu/02_03.AMC").write_bytes(walk.read_bytes())  # the same once more
+    report = from_cmu(tmp_path / "cmu", tmp_path)
+    assert report.frames["test"] == len(load_motions("cmu17", tmp_path, "test")[0])
+    assert load_motions("cmu17", tmp_path, "test")[0].name == "02_03"
+    (tmp_path / "cmu/02_03.AMC").write_bytes(walk.read_bytes()[:-5000])
+    with pytest.raises(ValueError, match=r"expected one 02_03\.amc, got .*amc and .*AMC, another"):
+        from_cmu(tmp_path / "cmu", tmp_path, overwrite=True)
+
+
 @pytest.mark.slow
 @needs_cmu
 def test_all_of_it_twice_gives_the_same_bytes(tmp_path):

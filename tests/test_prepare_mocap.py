@@ -60,6 +60,8 @@ def test_subjects_actions_and_splits_come_from_names(folder):
         ("W03_reach", "W03", "reach", "test"),
     ]
     assert {s.split for s in sources(folder)} == {"test"}
+    (folder / "mocap" / "W02_run.npz").rename(folder / "mocap" / "W02_ run .npz")
+    assert [s.action for s in sources(folder) if s.subject == "W02"] == ["run"]
     (folder / "mocap" / "ann").mkdir()
     (folder / "mocap" / "W01_sit.npz").rename(folder / "mocap" / "ann" / "sit_01.npz")
     assert sources(folder)[-1].subject == "ann"
@@ -89,7 +91,7 @@ def test_a_table_says_it_better(folder):
         ),
         (f"{head}\n{row},fast\n", ", line 2: .* got more cells than columns"),
         (f"{head}\n.,bob,sit,val\n", ", line 2: no such file"),
-        (f"{head}\n/,bob,sit,val\n", ", line 2: no such file"),
+        (f"{head}\n/,bob,sit,val\n", ", line 2: expected a file in the folder, got /"),
         (f"{head}\nsit.npz,bob,sit,val\n", ", line 2: no such file: .*sit.npz"),
         (f"{head}\n", ": expected at least one row"),
         ("", ": expected the columns"),

@@ -16,7 +16,7 @@ def coordinates(value: Any, J: int, C: int, where: str, what: str) -> Array:
 
     Raises:
         ValueError: starting with ``where``, for anything but at least one frame of real numbers
-            of that shape, all of them finite in float32.
+            of that shape, all of them finite and within :data:`FARTHEST`.
     """
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
         got = f"{value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
@@ -25,7 +25,18 @@ def coordinates(value: Any, J: int, C: int, where: str, what: str) -> Array:
         raise ValueError(f"{where}: expected {what} of shape (T, {J}, {C}), got {value.shape}")
     if not len(value):
         raise ValueError(f"{where}: expected at least one frame of {what}, got none")
-    return finite_float32(value, where, what)
+    narrow = finite_float32(value, where, what)
+    largest = float(np.abs(narrow).max())
+    if largest > FARTHEST[C]:
+        raise ValueError(
+            f"{where}: expected {what} within {FARTHEST[C]:g} {UNITS[C]}, got {largest:g}"
+        )
+    return narrow
+
+
+UNITS = {2: "pixels", 3: "metres"}
+FARTHEST = {2: 1e7, 3: 1e5}
+"""No joint is farther from the origin, in 2D and in 3D; sums and squares stay finite."""
 
 
 def finite_float32(values: Array, where: str, what: str = "numbers") -> Array:

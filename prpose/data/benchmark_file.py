@@ -15,6 +15,7 @@ import numpy as np
 
 from prpose.atomic import replacing
 from prpose.camera import Array, Camera
+from prpose.data.arrays import FARTHEST
 from prpose.data.clip import Clip
 from prpose.data.filming import KEYPOINTS, Footage
 from prpose.data.motion import Motion
@@ -116,12 +117,15 @@ def load_benchmark(
     footage = read_footage(path, split)
     if footage:  # a split may be empty
         selection.check([film.motion.action for film in footage], f"{path}: {split}")
-    return [
-        clip
-        for film in footage
-        if selection.wants(film.motion.action)
-        for clip in film.clips(keypoints, selection.frames(len(film.motion)))
-    ]
+    wanted = [film for film in footage if selection.wants(film.motion.action)]
+    try:
+        return [
+            clip
+            for film in wanted
+            for clip in film.clips(keypoints, selection.frames(len(film.motion)))
+        ]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 ARRAYS: dict[str, tuple[str, tuple[int | str, ...]]] = {
@@ -172,11 +176,11 @@ def _check_values(path: Path, content: Mapping[str, Array]) -> None:
         ((content["clip_length"] < 1).any(), "at least one frame in each clip"),
         ((np.array(sides) != content["clip_split"]).any(), "each subject in one split"),
         (not cameras.size, "at least one camera"),
-        (not np.isfinite(cameras).all(), "finite cameras"),
+        (not (np.abs(cameras) < 1e6).all(), "finite cameras, numbers below a million"),
         ((focal <= 0).any(), "focal lengths > 0"),
         ((skew > 1e-3).any(), "orientations as unit quaternions"),
         (((image_sizes < 1) | (image_sizes != np.round(image_sizes))).any(), "image sizes >= 1"),
-        (not np.isfinite(pixels).all(), "finite detected_px"),
+        (not (np.abs(pixels) < FARTHEST[2]).all(), "finite detected_px"),
         (not ((score >= 0) & (score <= 1)).all(), "scores from 0 to 1"),
     ]:
         if fault:

@@ -43,14 +43,21 @@ class DetectorModel:
     The others are choices within what the error taxonomy above describes; docs/data.md shows the
     distribution that comes of them.
 
+    ``overlap`` is some three times COCO's sigma of a hip; ``peak`` and ``doubt`` put the rank
+    correlation of confidence and error near −0.5.
+
     Args:
         jitter: standard deviation, per axis, of a visible joint's error over COCO's sigma.
         hidden: how many times larger the jitter of a joint is that the camera cannot see.
         tail: standard deviation of the logarithm of the jitter's momentary scale: 0 is Gaussian.
         inversion: chance that a limb is taken for its opposite where the two overlap in the image;
             it falls as they part.
+        overlap: how far apart they are, in units of the person's size, where that chance has
+            fallen to 1/e.
         grab, grab_hidden: chance that a single joint is found at its opposite, visible or hidden.
-        doubt: standard deviation of what the confidence knows nothing of.
+        grab_width: how many times wider a grabbed joint's heatmap is: the confidence knows of it.
+        peak: how fast the confidence falls with the width of the heatmap.
+        doubt: standard deviation of the logarithm of what the confidence knows nothing of.
         jitter_s, event_s: time constants of the jitter and of inversions, grabs and scale.
     """
 
@@ -58,8 +65,11 @@ class DetectorModel:
     hidden: float = 2.5
     tail: float = 0.5
     inversion: float = 0.04
+    overlap: float = 0.25
     grab: float = 0.002
     grab_hidden: float = 0.03
+    grab_width: float = 2.0
+    peak: float = 0.4
     doubt: float = 0.4
     jitter_s: float = 0.1
     event_s: float = 0.25
@@ -93,8 +103,9 @@ class DetectorModel:
         found = source + spread[..., None] * noise
         # A heatmap's peak falls with its width; it knows of a grab a little, of an inversion
         # nothing.
-        width = factor * np.exp(self.doubt * rng.standard_normal(shape)) * np.where(grabbed, 2, 1)
-        return found, 1 / (1 + (0.4 * width) ** 2)
+        width = factor * np.exp(self.doubt * rng.standard_normal(shape))
+        width = width * np.where(grabbed, self.grab_width, 1)
+        return found, 1 / (1 + (self.peak * width) ** 2)
 
     def _exchange(
         self,
@@ -108,7 +119,7 @@ class DetectorModel:
         left, right = (H36M_17.subset([f"{side}_{j}" for j in limb]) for side in ("left", "right"))
         apart = keypoints_px[..., left, :] - keypoints_px[..., right, :]
         apart = np.linalg.norm(apart, axis=-1).mean(-1) / size[..., 0]  # (*, T)
-        chance = self.inversion * np.exp(-((apart / 0.25) ** 2))
+        chance = self.inversion * np.exp(-((apart / self.overlap) ** 2))
         swapped = happens(chance, correlated(rng, apart.shape, fps, self.event_s, time_axis=-1))
         exchanged = keypoints_px.copy()
         exchanged[..., [*left, *right], :] = keypoints_px[..., [*right, *left], :]
@@ -121,15 +132,24 @@ class DetectorModel:
         return happens(chance, correlated(rng, hidden.shape, fps, self.event_s))
 
 
-def person_size(keypoints_px: Array) -> Array:
-    """COCO's scale s of a person, the root of the area, (*, J, 2) → (*) pixels.
+BOX = 1.25
+"""Of a person's box over that of the keypoints: the padding of top-down detectors (Xiao et al.,
+Simple Baselines for Human Pose Estimation and Tracking, ECCV 2018)."""
 
-    Of the box around the keypoints, a quarter larger each way, 0.53 is taken to be body: the share
-    that COCO-style evaluations use where there is no mask.
-    """
+BODY_SHARE = 0.53
+"""Of a person's box that is body, as COCO-style evaluations take it where there is no mask
+(MMPose's AP on data sets without areas)."""
+
+THINNEST = 0.25
+"""A box is at least so wide for its height, and high for its width: our choice, for people seen
+edge-on."""
+
+
+def person_size(keypoints_px: Array) -> Array:
+    """COCO's scale s of a person, the root of the area, (*, J, 2) → (*) pixels."""
     extent = keypoints_px.max(axis=-2) - keypoints_px.min(axis=-2)
-    extent = np.maximum(extent, 0.25 * extent.max(axis=-1, keepdims=True))
-    return np.asarray(np.sqrt(0.53 * (1.25 * extent).prod(axis=-1)))
+    extent = np.maximum(extent, THINNEST * extent.max(axis=-1, keepdims=True))
+    return np.asarray(np.sqrt(BODY_SHARE * (BOX * extent).prod(axis=-1)))
 
 
 def happens(chance: Array, normal: Array) -> Array:

@@ -16,6 +16,10 @@ KEYPOINTS = ("det", "gt")
 """Kinds of 2D: of the simulated detector, and the truth."""
 
 
+NEAREST_M = 0.1
+"""Before a camera; nearer joints have no place in its image."""
+
+
 @dataclass(frozen=True, eq=False)
 class Footage:
     """A motion as four cameras and a detector saw it.
@@ -35,12 +39,21 @@ class Footage:
     hidden: Array
 
     def clips(self, keypoints: str, frames: slice) -> list[Clip]:
-        """One clip per camera, with the detector's 2D (``det``) or the truth (``gt``)."""
+        """One clip per camera, with the detector's 2D (``det``) or the truth (``gt``).
+
+        Raises:
+            ValueError: if somebody is not before a camera, or far out of its image.
+        """
         return [self._clip(index, keypoints, frames) for index in range(len(self.cameras))]
 
     def _clip(self, index: int, keypoints: str, frames: slice) -> Clip:
         camera, motion = self.cameras[index], self.motion
         poses = camera.world_to_camera(motion.poses_world.astype(np.float64))
+        if poses[..., 2].min() < NEAREST_M:
+            raise ValueError(
+                f"clip {motion.name}: expected all joints {NEAREST_M} m before camera {index}, "
+                f"got one at {poses[..., 2].min():g} m"
+            )
         true_px = camera.project(poses)
         detected = keypoints == "det"
         found = self.detected_px[index] if detected else true_px

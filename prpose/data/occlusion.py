@@ -36,11 +36,15 @@ class Body:
 
     Args:
         capsules: (joint, joint, radius in metres).
+        trunk: those of the capsules that make the trunk, and
+        inside: the joints that lie inside of it, which it does not hide.
         clearance_m: a capsule hides only what lies further than this behind it; less than that is
             the joint's own flesh.
     """
 
     capsules: tuple[Capsule, ...] = CAPSULES
+    trunk: tuple[Capsule, ...] = TRUNK
+    inside: tuple[str, ...] = ("pelvis", "spine", "thorax")
     clearance_m: float = 0.15
 
     def hidden(self, poses_cam: Array) -> Array:
@@ -63,9 +67,9 @@ class Body:
         return np.asarray(((gap < radii) & ~incident).any(axis=-1))
 
     def _on_trunk(self) -> Array:
-        """(J, capsules): pelvis, spine and thorax lie inside the trunk; it does not hide them."""
-        inside = np.isin(np.arange(len(H36M_17)), H36M_17.subset(("pelvis", "spine", "thorax")))
-        return inside[:, None] & np.array([capsule in TRUNK for capsule in self.capsules])
+        """(J, capsules): which joints lie inside of which capsules."""
+        inside = np.isin(np.arange(len(H36M_17)), H36M_17.subset(self.inside))
+        return inside[:, None] & np.array([capsule in self.trunk for capsule in self.capsules])
 
 
 def segment_distance(tip: Array, start: Array, end: Array) -> Array:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prpose.data.mocap.mapping import SHIPPED, read_mapping
-from prpose.data.mocap.sources import Source
+from prpose.data.mocap.sources import Source, is_a
 from prpose.data.prepare_mocap import Report, build
 
 VERSION = 1
@@ -42,23 +42,20 @@ def from_cmu(
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
-    found = {
-        path.stem: path
-        for ending in ("amc", "bvh")
-        for path in sorted(folder.rglob(f"*.{ending}"))
-        if path.is_file()
-    }
+    motions, converted = _by_stem(folder, ".amc"), _by_stem(folder, ".bvh")
     mappings = {
         ".amc": ("asf", read_mapping(SHIPPED / "cmu_asf.toml")),
         ".bvh": ("bvh", read_mapping(SHIPPED / "cmu_bvh.toml")),
     }
     sources, missing = [], []
     for row in clips():
-        path = found.get(row["clip"]) or found.get(row["trial"] or " ")
+        # A BVH file with a trial's name is somebody's conversion, on another skeleton.
+        own = motions if row["clip"] == row["trial"] else converted
+        path = own.get(row["clip"]) or motions.get(row["trial"] or " ")
         if path is None:
             missing.append(row["clip"])
             continue
-        format, mapping = mappings[path.suffix]
+        format, mapping = mappings[path.suffix.lower()]
         sources.append(
             Source(path, format, mapping, row["clip"], row["subject"], row["action"], row["split"])
         )
@@ -69,6 +66,21 @@ def from_cmu(
             "02/02_01.amc with 02/02.asf, or walking_3.bvh"
         )
     return build("cmu17", sources, root, overwrite, ACKNOWLEDGEMENT, VERSION, missing, on_clip)
+
+
+def _by_stem(folder: Path, ending: str) -> dict[str, Path]:
+    """Files of that ending, by name without it; of copies, one with a skeleton beside it.
+
+    Raises:
+        ValueError: naming both, if two that differ have the same name.
+    """
+    found: dict[str, Path] = {}
+    files = [path for path in folder.rglob("*") if is_a(path, ending)]
+    for path in sorted(files, key=lambda path: (not any(path.parent.glob("*.asf")), path)):
+        first = found.setdefault(path.stem, path)
+        if first.read_bytes() != path.read_bytes():
+            raise ValueError(f"expected one {path.stem}{ending}, got {first} and {path}, another")
+    return found
 
 
 def clips() -> list[dict[str, str]]:

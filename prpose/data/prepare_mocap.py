@@ -9,7 +9,7 @@ from typing import Any
 from prpose.atomic import check_output
 from prpose.data import human36m
 from prpose.data.benchmark_file import FORMAT, SPLITS, path_of, write_benchmark
-from prpose.data.detector_model import COCO_SIGMA, LIMBS
+from prpose.data.detector_model import BODY_SHARE, BOX, COCO_SIGMA, LIMBS, THINNEST
 from prpose.data.filming import Footage, Studio
 from prpose.data.mocap import FORMATS
 from prpose.data.mocap.asf_amc import FPS as AMC_FPS
@@ -70,7 +70,7 @@ def build(
     _check_sources(sources)
     sources = sorted(sources, key=lambda source: source.name)  # the file's order, whoever asks
     studio, cleaning = Studio(), Cleaning()
-    report = Report(path, missing=list(missing))
+    report = Report(path, missing=sorted(missing))
     footage: dict[str, list[Footage]] = {split: [] for split in SPLITS}
     by_mapping: list[tuple[JointMapping, list[Motion]]] = []
     for source in sources:
@@ -157,6 +157,7 @@ def _card(
         "constants": {
             "coco_sigma": COCO_SIGMA,
             "limbs": LIMBS,
+            "person_size": (BOX, BODY_SHARE, THINNEST),
             "amc_fps": AMC_FPS,
             "ankle_height_m": JointMapping.clearance_m,
         },

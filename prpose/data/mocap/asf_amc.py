@@ -150,13 +150,15 @@ def _set(path: Path, number: int, bone: Bone, words: list[str]) -> None:
             raise line_error(path, number, f"expected a direction of length 1, got {values}")
     elif key == "length":
         bone.length = numbers(path, number, values, 1)[0]
+        if bone.length < 0:
+            raise line_error(path, number, f"expected a length >= 0, got {values[0]}")
     elif key in ("position", "orientation") and any(numbers(path, number, values, 3)):
         raise line_error(path, number, f"expected a root without {key} of its own, got {values}")
     elif key == "axis":
         bone.axis_order = values[-1].lower() if values else ""
         if sorted(bone.axis_order) != ["x", "y", "z"]:
             raise line_error(path, number, f"expected an order of axes such as XYZ, got {values}")
-        if len(values) > 1:
+        if len(values) > 1 or bone.name != "root":  # the root's line says the order only
             bone.axis = np.array(numbers(path, number, values[:-1], 3))
     elif key in ("dof", "order"):
         bone.dof = tuple(value.lower() for value in values)
@@ -174,6 +176,8 @@ def _read_angles(path: Path, bones: dict[str, Bone]) -> dict[str, Array]:
         if words[0].startswith(":"):
             if words[0].upper() not in (":FULLY-SPECIFIED", ":DEGREES", ":RADIANS"):
                 raise line_error(path, number, f"expected :DEGREES or :RADIANS, got {words[0]}")
+            if frames:
+                raise line_error(path, number, f"{words[0]} is expected before the first frame")
             scale = float(np.rad2deg(1)) if words[0].upper() == ":RADIANS" else scale
         elif len(words) == 1 and words[0].isascii() and words[0].isdigit():
             _check_frame(path, number, rows, frames)

@@ -99,6 +99,8 @@ def _hierarchy(path: Path, lines: list[list[str]]) -> tuple[list[Joint], int]:
                 parent = stack[-1] if stack else -1
                 end = kind == "End"
                 called = f"{joints[parent].name}_end" if end else " ".join(name)
+                if any(joint.name == called for joint in joints):
+                    raise line_error(path, number, f"{called} is there already")
                 joints.append(Joint(called, parent, end=end))
                 opening = True
             case ["{"] if opening:
@@ -142,8 +144,10 @@ def _motion(
         found += numbers(path, number, words[len(head) :], count)
     frames, seconds = found
     rows = body[2:]
-    if seconds <= 0 or frames < 1 or frames != int(frames):
-        raise ValueError(f"{path}: expected frames and a frame time > 0, got {frames}, {seconds}")
+    if frames < 1 or frames != int(frames):
+        raise line_error(path, body[0][0], f"expected at least one frame, got {frames:g}")
+    if seconds <= 0:
+        raise line_error(path, body[1][0], f"expected a frame time > 0, got {seconds:g}")
     if len(rows) != frames:
         number = rows[-1][0] if rows else len(lines)
         raise line_error(path, number, f"expected {int(frames)} rows of motion, got {len(rows)}")

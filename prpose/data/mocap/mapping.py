@@ -55,7 +55,8 @@ class JointMapping:
     def poses(self, recording: Recording) -> Array:
         """(T, 17, 3) float64: metres, right-handed, z up, ground at 0; NaN where a point is.
 
-        The ground is where the lowest point of the feet that was seen is at rest.
+        The ground is where the lowest point of the feet that was seen is at rest. Somebody far
+        from the origin (map coordinates, say) is moved there: float32 is coarse out there.
 
         Raises:
             ValueError: naming the points that the recording lacks.
@@ -79,6 +80,9 @@ class JointMapping:
             at_rest = lowest_at_rest(ankles), JointMapping.clearance_m
         lowest, clearance_m = at_rest
         poses[..., 2] += clearance_m - (lowest or 0.0)  # without feet there is no good frame
+        seen = poses[np.isfinite(poses).all(axis=(1, 2)), 0, :2]
+        if len(seen) and np.abs(seen).max() > FAR_M:
+            poses[..., :2] -= np.median(seen, axis=0)
         return poses
 
     def _to_world(self, positions: Array) -> Array:
@@ -88,6 +92,12 @@ class JointMapping:
 
 
 ANKLES = ("left_ankle", "right_ankle")
+
+FAR_M = 100.0
+"""From the origin; float32 has steps of some 0.01 mm there."""
+
+HIGHEST_M = 0.5
+"""That a foot's point lies above the ground at rest."""
 
 
 def lowest_at_rest(heights: Array) -> float | None:
@@ -130,20 +140,26 @@ def _mapping(content: dict[str, Any]) -> JointMapping:
     left_handed = content.get("left_handed", False)
     if not isinstance(left_handed, bool):
         raise ValueError(f"expected left_handed = true or false, got {left_handed!r}")
-    floor = content.get("floor", {"points": [], "clearance_m": JointMapping.clearance_m})
-    entries = set(floor) if isinstance(floor, dict) else set()
-    if entries != {"points", "clearance_m"} or not (
-        _are_names(floor["points"], 0) and _is_number(floor["clearance_m"])
-    ):
-        raise ValueError("expected [floor] with points = [names] and clearance_m = a number")
+    points, clearance_m = _floor(content["floor"]) if "floor" in content else ((), None)
     return JointMapping(
         joints=tuple(_weights(name, joints[name]) for name in H36M_17.names),
         metres_per_unit=float(scale),
         up=up,
         left_handed=left_handed,
-        floor=tuple(floor["points"]),
-        clearance_m=float(floor["clearance_m"]),
+        floor=points,
+        clearance_m=JointMapping.clearance_m if clearance_m is None else clearance_m,
     )
+
+
+def _floor(value: Any) -> tuple[tuple[str, ...], float]:
+    """Points of the feet, and their height."""
+    entries = set(value) if isinstance(value, dict) else set()
+    if entries != {"points", "clearance_m"} or not _are_names(value["points"], 1):
+        raise ValueError("expected [floor] with points = [names] and clearance_m = a number")
+    height = value["clearance_m"]
+    if not _is_number(height) or not 0 <= height <= HIGHEST_M:
+        raise ValueError(f"expected clearance_m from 0 to {HIGHEST_M} metres, got {height!r}")
+    return tuple(value["points"]), float(height)
 
 
 def _is_number(value: Any) -> TypeGuard[int | float]:

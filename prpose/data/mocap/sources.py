@@ -70,7 +70,8 @@ def from_folder(
         chosen = "val" if subject in val else "train" if test or val else "test"
         split = "test" if subject in test else chosen
         name = _name(path.relative_to(folder))
-        subject, action = subject or path.stem, action or subject
+        subject = subject.strip() or path.stem
+        action = action.strip() or subject
         sources.append(Source(path, format, mapping, name, subject, action, split))
     unknown = sorted({*val, *test} - {source.subject for source in sources})
     if unknown:
@@ -107,6 +108,8 @@ def _from_table(folder: Path, format: str, mapping: JointMapping) -> list[Source
             what = f"no {empty[0]}" if empty else "more cells than columns"
             raise ValueError(f"{path}, line {number}: expected a cell for each column, got {what}")
         file = folder / cells.pop("file")
+        if not file.is_relative_to(folder):
+            raise ValueError(f"{path}, line {number}: expected a file in the folder, got {file}")
         if not file.is_file():
             raise ValueError(f"{path}, line {number}: no such file: {file}")
         sources.append(Source(file, format, mapping, _name(file.relative_to(folder)), **cells))
