@@ -7,6 +7,7 @@ from prpose import LIFTERS, VARIANCE_NETS, build_lifter, build_variance_net, loa
 from prpose.lifter import average_flipped
 from prpose.nets.graph import body_adjacency
 from prpose.nets.htnet import HTNet
+from prpose.nets.layers import DropPath
 from prpose.nets.residual_mlp import ResidualMLP
 from prpose.skeleton import H36M_17, mirror_pose
 from tests.golden_numbers import OURS, arrays, network, rule_state, table
@@ -109,8 +110,6 @@ def test_published_and_own_keys_load_alike(name, keys):
 
 
 def test_drop_path_keeps_the_mean_and_zeroes_whole_samples():
-    from prpose.nets.htnet import DropPath
-
     torch.manual_seed(0)
     y = DropPath(0.3).train()(torch.ones(20_000, 2, 3))
     assert abs(float(y.mean()) - 1) < 0.02

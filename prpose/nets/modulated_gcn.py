@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from prpose.nets.graph import ModulatedGraphConv
+from prpose.nets.layers import ChannelNorm
 
 
 class ModulatedGCN(nn.Module):
@@ -60,9 +61,7 @@ class GraphLayer(nn.Module):
     def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int, split: bool) -> None:
         super().__init__()
         self.gconv = ModulatedGraphConv(adjacency, in_channels, out_channels, split)
-        self.bn = nn.BatchNorm1d(out_channels)
+        self.bn = ChannelNorm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.gconv(x)
-        # One statistic per channel over everything else: joints count as samples.
-        return self.bn(x.flatten(0, -2)).view_as(x).relu()
+        return self.bn(self.gconv(x)).relu()
