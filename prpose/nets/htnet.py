@@ -28,6 +28,8 @@ class HTNet(nn.Module):
         Cai et al., HTNet: Human Topology Aware Network for 3D Human Pose Estimation, ICASSP 2023.
     """
 
+    F = 1  # receptive field, frames
+
     def __init__(
         self,
         adjacency: Tensor,
