@@ -1,20 +1,38 @@
-"""The lifter contract, the table of known lifters, and flip averaging.
+"""The lifter contract, the table of known lifters, their refinements, and flip averaging.
 
 A lifter is any ``nn.Module`` that maps normalised keypoints (B, T, J, 2) to poses
-(B, T - F + 1, J, 3): camera axes, metres, relative to the pelvis. F is its receptive field;
-single-frame networks have F = 1.
+(B, T - F + 1, J, 3): camera axes, metres, relative to the pelvis. F is its receptive field in
+frames, an attribute of that name; networks without one are of single frames, F = 1.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from prpose.nets.graph import body_adjacency
+from prpose.nets.graph import body_adjacency, body_partitions
+from prpose.nets.graphmlp import GraphMLP
 from prpose.nets.htnet import HTNet
 from prpose.nets.modulated_gcn import ModulatedGCN
-from prpose.skeleton import H36M_17, mirror_pose
+from prpose.nets.refinement import Refinement
+from prpose.nets.temporal import TemporalModel
+from prpose.skeleton import H36M_16, H36M_17, Skeleton, mirror_pose
 from prpose.tables import look_up
+
+PAIRS_16 = tuple(
+    H36M_16.subset(pair)
+    for pair in (
+        *(("right_knee", "right_ankle"), ("left_knee", "left_ankle"), ("right_hip", "left_hip")),
+        *(("pelvis", "spine"), ("thorax", "head")),
+        *(("right_elbow", "right_wrist"), ("left_elbow", "left_wrist")),
+        ("left_shoulder", "right_shoulder"),
+    )
+)
+"""What the 16-joint Modulated GCN's non-local blocks pool (behaviour of its release)."""
+
+NECK = {"neck": {"thorax": 0.5, "head": 0.5}}
+"""The joint that 16-joint networks lack: Human3.6M's neck/nose point lies between these two."""
 
 
 def _htnet(**kw: Any) -> HTNet:
@@ -26,11 +44,47 @@ def _light_modulated_gcn(**kw: Any) -> ModulatedGCN:
     return ModulatedGCN(body_adjacency(H36M_17.parents), **settings)
 
 
+def _modulated_gcn(joints: int = 17, nonlocal_blocks: bool = False, **kw: Any) -> nn.Module:
+    """The published network for detected keypoints; with 16 joints, the one for true ones."""
+    if not isinstance(nonlocal_blocks, bool):
+        raise ValueError(f"expected nonlocal_blocks to be true or false, got {nonlocal_blocks!r}")
+    settings: dict[str, Any] = {"out_channels": 3}
+    if joints == 16:
+        pairs = PAIRS_16 if nonlocal_blocks else ()
+        settings |= {"hidden": 128, "pairs": pairs, "unit_modulation": True} | kw
+        net = ModulatedGCN(body_adjacency(H36M_16.parents), **settings)
+        return Remapped(net, H36M_16, H36M_17, NECK)
+    if joints != 17:
+        raise ValueError(f"expected joints to be 16 or 17, got {joints!r:.80}")
+    if nonlocal_blocks:
+        raise ValueError("expected nonlocal_blocks with joints=16 only; of 17, one is always on")
+    settings |= {"hidden": 384, "dropout": 0.2, "non_local": True} | kw
+    return ModulatedGCN(body_adjacency(H36M_17.parents), **settings)
+
+
+def _graphmlp(**kw: Any) -> GraphMLP:
+    centre = H36M_17.index("spine")
+    return GraphMLP(body_partitions(H36M_17.parents, H36M_17.mirror, centre), **kw)
+
+
+def _temporal(**kw: Any) -> TemporalModel:
+    return TemporalModel(len(H36M_17), **kw)
+
+
 LIFTERS: dict[str, Callable[..., nn.Module]] = {
     "htnet": _htnet,
     "mgcn_lw": _light_modulated_gcn,
+    "modulated_gcn": _modulated_gcn,
+    "graphmlp": _graphmlp,
+    "temporal": _temporal,
 }
 """Published lifters by name; keyword arguments go to the network's constructor."""
+
+REFINEMENTS: dict[str, Callable[..., nn.Module]] = {
+    "modulated_gcn": Refinement,
+    "graphmlp": lambda **kw: Refinement(**({"hidden": 1536} | kw)),
+}
+"""The published refinement of a lifter's poses, by the lifter's name."""
 
 
 def build_lifter(name: str, **kw: Any) -> nn.Module:
@@ -38,7 +92,10 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
 
     Args:
         name: a key of :data:`LIFTERS`.
-        kw: constructor arguments that differ from the published ones.
+        kw: constructor arguments that differ from the published ones. Some choose another
+            published network: ``frames`` of graphmlp, ``filter_widths`` and ``causal`` of
+            temporal, ``joints`` (17 or 16; either way it lifts 17) and with 16 of them
+            ``nonlocal_blocks`` of modulated_gcn.
 
     Raises:
         ValueError: for an unknown name; the message names the nearest known one. Or for
@@ -48,12 +105,92 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
         >>> import torch
         >>> build_lifter("mgcn_lw").eval()(torch.zeros(4, 1, 17, 2)).shape
         torch.Size([4, 1, 17, 3])
+        >>> build_lifter("temporal", channels=8).eval()(torch.zeros(4, 30, 17, 2)).shape
+        torch.Size([4, 4, 17, 3])
     """
-    build = look_up(name, LIFTERS, "lifter")
+    return _built(name, LIFTERS, "lifter", kw)
+
+
+def build_refinement(name: str, **kw: Any) -> nn.Module:
+    """A refinement with random weights, in training mode; the defaults are the published one.
+
+    It maps a lifter's poses and its keypoints at the poses' depths
+    (:func:`prpose.nets.refinement.back_project`) to refined poses, (*, 17, 3) all of them.
+
+    Args:
+        name: the lifter's name, a key of :data:`REFINEMENTS`.
+        kw: constructor arguments that differ from the published ones.
+
+    Raises:
+        ValueError: as :func:`build_lifter`.
+    """
+    return _built(name, REFINEMENTS, "refinement", kw)
+
+
+def _built(
+    name: str, table: Mapping[str, Callable[..., nn.Module]], kind: str, kw: Mapping[str, Any]
+) -> nn.Module:
+    build = look_up(name, table, kind)
     try:
         return build(**kw)
-    except TypeError as error:
+    except (TypeError, RuntimeError) as error:  # torch's own, of negative sizes
         raise ValueError(f"{name} cannot be built with {kw}: {error}") from None
+
+
+def receptive_field(lifter: nn.Module) -> int:
+    """F: from how many frames of keypoints one pose is made; 1 if the lifter does not say.
+
+    Example:
+        >>> receptive_field(build_lifter("temporal", filter_widths=[3, 3], channels=8))
+        9
+    """
+    return int(getattr(lifter, "F", 1))
+
+
+class Remapped(nn.Module):
+    """A lifter of fewer joints as one of more, (B, T, J, 2) → (B, T - F + 1, J, 3).
+
+    It sees its own joints only; those it lacks are named weighted sums of the ones that it gives.
+
+    Args:
+        net: the lifter of fewer joints.
+        inner: its skeleton; the names of its joints are also in ``outer``.
+        outer: the skeleton of the J joints.
+        made: for each joint that ``inner`` lacks, the weights of joints that it has.
+
+    Raises:
+        ValueError: for a joint without weights, weights that do not sum to 1, so that the pose
+            would move with its origin, or that differ between the sides, so that the mirror image
+            of a pose would not be made of mirrored joints.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        inner: Skeleton,
+        outer: Skeleton,
+        made: Mapping[str, Mapping[str, float]],
+    ) -> None:
+        super().__init__()
+        rows = torch.zeros(len(outer), len(inner))
+        sums = {**made, **{name: {name: 1.0} for name in inner.names}}
+        for row, joint in zip(rows, outer.names, strict=True):
+            if joint not in sums:
+                raise ValueError(f"expected weights for {joint}, which the network lacks")
+            for name, weight in sums[joint].items():
+                row[inner.index(name)] = weight
+        if not torch.allclose(rows.sum(1), torch.ones(len(outer))):
+            raise ValueError(f"expected weights that sum to 1, got {made}")
+        if not rows[list(outer.mirror)][:, list(inner.mirror)].equal(rows):
+            raise ValueError(f"expected the same weights left and right, got {made}")
+        self.net = net
+        self.F = receptive_field(net)
+        self.seen = outer.subset(inner.names)
+        self.rows: Tensor
+        self.register_buffer("rows", rows, persistent=False)
+
+    def forward(self, keypoints: Tensor) -> Tensor:
+        return self.rows @ self.net(keypoints[..., list(self.seen), :])
 
 
 def average_flipped(poses: Tensor, poses_mirrored: Tensor, mirror: Sequence[int]) -> Tensor:

@@ -195,7 +195,8 @@ def write_model(
             state |= {k: v.half() for k, v in state.items() if v.is_floating_point()}
         network = getattr(card, role)
         load_published(network.network, state, **network.arguments)
-        data[role] = save({key: value.contiguous() for key, value in state.items()})
+        # Copies: some published checkpoints hold one tensor under several names.
+        data[role] = save({key: value.clone().contiguous() for key, value in state.items()})
         content[role]["sha256"] = hashlib.sha256(data[role]).hexdigest()
     for found in scored:
         if any(found[role] != content[role]["sha256"] for role in ROLES):

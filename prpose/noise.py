@@ -21,8 +21,12 @@ def _modulated_gcn(**kw: Any) -> ModulatedGCN:
 VARIANCE_NETS: dict[str, Callable[..., nn.Module]] = {
     "htnet": _modulated_gcn,
     "mgcn_lw": ResidualMLP,
+    "modulated_gcn": _modulated_gcn,
+    "graphmlp": _modulated_gcn,
+    "temporal": _modulated_gcn,
 }
-"""The published variance net of each published lifter, by the lifter's name."""
+"""The variance net of each lifter, by the lifter's name. Those of the first two are published; the
+other lifters have HTNet's, which sees one frame at a time whatever the lifter sees."""
 
 
 def build_variance_net(name: str, **kw: Any) -> nn.Module:

@@ -45,6 +45,22 @@ class Skeleton:
         """Indices of the named joints, in the order given."""
         return tuple(self.index(name) for name in names)
 
+    def without(self, name: str) -> "Skeleton":
+        """The skeleton that lacks one joint, whose children hang on its parent instead.
+
+        Raises:
+            ValueError: if there is no such joint, or it is the root or one of two sides.
+        """
+        gone = self.index(name)
+        if self.parents[gone] < 0:
+            raise ValueError(f"expected a joint with a parent, got {name}")
+        kept = [joint for joint in range(len(self)) if joint != gone]
+        parents = [self.parents[gone] if self.parents[j] == gone else self.parents[j] for j in kept]
+        return Skeleton(
+            names=tuple(self.names[joint] for joint in kept),
+            parents=tuple(parent - (parent > gone) for parent in parents),
+        )
+
     @property
     def mirror(self) -> tuple[int, ...]:
         """Exchanges left and right: ``swapped[..., j, :] = x[..., mirror[j], :]``."""
@@ -82,6 +98,9 @@ H36M_17 = Skeleton(
     parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
 )
 """The 17 joints of Human3.6M that the field evaluates on; ``neck`` is its neck/nose point."""
+
+H36M_16 = H36M_17.without("neck")
+"""The joints of networks that leave out the neck/nose point; the head hangs on the thorax."""
 
 PCK_14 = H36M_17.subset(
     (

@@ -10,13 +10,16 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from prpose.lifter import LIFTERS, build_lifter
-from prpose.nets import htnet
+from prpose.lifter import LIFTERS, REFINEMENTS, Remapped, build_lifter, build_refinement
+from prpose.nets import graphmlp, htnet, modulated_gcn
 from prpose.noise import VARIANCE_NETS, build_variance_net
 from prpose.tables import unknown
 
 VARIANCE_PREFIX = "avg_"
 """``avg_htnet`` is the variance net of ``htnet``, as in the published ``avg_model_htnet.pth``."""
+
+REFINEMENT_PREFIX = "refine_"
+"""``refine_graphmlp`` is the refinement of ``graphmlp``'s poses."""
 
 DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
@@ -24,7 +27,11 @@ DTYPES = (
 )
 """Of weights; quantised, complex and Boolean ones are none of ours."""
 
-RENAMINGS = {"htnet": htnet.rename_published}
+RENAMINGS: dict[str, Callable[[str], str]] = {
+    "htnet": htnet.rename_published,
+    "graphmlp": graphmlp.rename_published,
+    "modulated_gcn": modulated_gcn.rename_published,
+}
 """Networks whose parameters are not called as in their published checkpoints."""
 
 
@@ -33,15 +40,17 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
 
     Args:
         name: a lifter's name for the lifter (``"htnet"``), with ``avg_`` before it for its
-            variance net (``"avg_htnet"``).
+            variance net (``"avg_htnet"``), with ``refine_`` for its refinement
+            (``"refine_graphmlp"``).
         source: the release's ``.pth``, a ``.safetensors`` file, or a state dict. Parameters may
-            have the published names or prpose's own.
+            have the published names or prpose's own. A fixed graph may be among the published
+            ones, if it is the network's.
         kw: constructor arguments that differ from the published ones.
 
     Raises:
         ValueError: for an unknown name, a file that is missing, truncated or holds anything but
-            tensors (nothing of it is run), and for keys, shapes or types of another network, or
-            weights that are not finite.
+            tensors (nothing of it is run), and for keys, shapes or types of another network,
+            another graph, or weights that are not finite.
     """
     if not isinstance(name, str):
         raise ValueError(f"expected the name of a network, got {type(name).__name__}")
@@ -49,20 +58,25 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
         net = build_lifter(name, **kw)
     elif name.removeprefix(VARIANCE_PREFIX) in VARIANCE_NETS:
         net = build_variance_net(name.removeprefix(VARIANCE_PREFIX), **kw)
+    elif name.removeprefix(REFINEMENT_PREFIX) in REFINEMENTS:
+        net = build_refinement(name.removeprefix(REFINEMENT_PREFIX), **kw)
     else:
         known = [*LIFTERS, *(VARIANCE_PREFIX + variance for variance in VARIANCE_NETS)]
+        known += [REFINEMENT_PREFIX + refinement for refinement in REFINEMENTS]
         raise ValueError(unknown(name, known, "network"))
     if not isinstance(source, Mapping | str | Path):
         raise ValueError(f"expected a path or a state dict, got {type(source).__name__}")
     where = "the state dict" if isinstance(source, Mapping) else str(source)
     state = dict(source) if isinstance(source, Mapping) else read_state_dict(source)
     problem = _not_tensors(state)
-    if not problem and name in RENAMINGS:
-        state, problem = _renamed(state, RENAMINGS[name])
-    problem = problem or mismatch(net, state)
+    inner, prefix = (net.net, "net.") if isinstance(net, Remapped) else (net, "")
+    rename = RENAMINGS.get(name, str)  # keys that stay are strings already
+    if not problem:  # of a lifter in a wrapper, the checkpoint is the lifter's, or ours of both
+        state, problem = _renamed(inner, state, lambda key: rename(key.removeprefix(prefix)))
+    problem = problem or mismatch(inner, state)
     if problem:
         raise ValueError(f"{where} is not a checkpoint of {name}: {problem}")
-    net.load_state_dict(state, strict=True)
+    inner.load_state_dict(state, strict=True)
     return net.eval()
 
 
@@ -111,15 +125,37 @@ def _not_tensors(state: Any) -> str:
 
 
 def _renamed(
-    state: Mapping[str, Tensor], rename: Callable[[str], str]
+    net: nn.Module, state: Mapping[str, Tensor], rename: Callable[[str], str]
 ) -> tuple[dict[str, Tensor], str]:
-    """The state dict with our names, and what is wrong: two parameters with one name."""
+    """The state dict with our names and shapes, and what is wrong with it.
+
+    Wrong are two parameters with one name. What we keep as a fixed buffer, so that our state dict
+    lacks it, is left out if it has the buffer's value, and wrong if not.
+    """
     renamed: dict[str, Tensor] = {}
+    own = net.state_dict()
+    fixed = {name: buffer for name, buffer in net.named_buffers() if name not in own}
     for key, value in state.items():
-        if rename(key) in renamed:
-            return renamed, f"two parameters are called {rename(key)}, one of them {key}"
-        renamed[rename(key)] = value
+        ours = rename(key)
+        if ours in fixed:
+            if not _same(value, fixed[ours]):
+                return renamed, f"{key} is not this network's own graph"
+            continue
+        if ours in renamed:
+            return renamed, f"two parameters are called {ours}, one of them {key}"
+        shape = own[ours].shape if ours in own else value.shape
+        # The kernel of a 1 x 1 convolution is the matrix of a linear map.
+        matrix = value.shape == (*shape, *[1] * (value.ndim - len(shape)))
+        renamed[ours] = value.reshape(shape) if matrix else value
     return renamed, ""
+
+
+def _same(value: Tensor, fixed: Tensor) -> bool:
+    """Whether two tensors are equal, up to the rounding of the coarser type, float32 or half."""
+    if value.shape != fixed.shape or not value.is_floating_point():
+        return False
+    eps = max(torch.finfo(value.dtype).eps, torch.finfo(fixed.dtype).eps)
+    return torch.allclose(value.to(fixed.dtype), fixed, rtol=eps, atol=0)
 
 
 def mismatch(net: nn.Module, state: Mapping[str, Tensor]) -> str:

@@ -14,11 +14,14 @@ from prpose.training import Recipe, State, fit, published_rates
 from prpose.training.variance import error_targets, given
 from tests.golden_numbers import (
     GOLDEN,
+    LIFTER_CASES,
     OURS,
     VARIANCE_OF,
     arrays,
     golden_draw,
+    golden_lifter,
     hypothesis_lifter,
+    lifter_outputs,
     network,
     table,
 )
@@ -38,6 +41,16 @@ def nets() -> Iterator[tuple[str, float, str]]:
         net.double()
         one = largest(net(x[:1].double()), golden["y_float64"][:1])
         yield f"{name}, float64", max(largest(net(x.double()), golden["y_float64"]), one), "1e-8"
+
+
+def lifters() -> Iterator[tuple[str, float, str]]:
+    for name in LIFTER_CASES:
+        net = golden_lifter(name)
+        pairs = lifter_outputs(name, net, torch.float32)
+        yield f"{name}, float32", max(largest(y, golden.numpy()) for y, golden in pairs), "5e-6"
+        pairs = lifter_outputs(name, net.double(), torch.float64)
+        worst = max(largest(y, golden.numpy()) / float(golden.abs().max()) for y, golden in pairs)
+        yield f"{name}, float64, relative", worst, "1e-9"
 
 
 def pipeline() -> Iterator[tuple[str, float, str]]:
@@ -105,6 +118,6 @@ def training() -> Iterator[tuple[str, float, str]]:
 
 
 if __name__ == "__main__":
-    for part in (nets, pipeline, of_metrics, runs, training):
+    for part in (nets, lifters, pipeline, of_metrics, runs, training):
         for label, value, allowed in part():
             print(f"| {label} | {value:.1e} | {allowed} |", flush=True)

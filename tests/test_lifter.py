@@ -1,14 +1,76 @@
 import pytest
+import torch
 
-from prpose import build_lifter, build_variance_net
+from prpose import H36M_17, build_lifter, build_variance_net
+from prpose.lifter import NECK, Remapped, receptive_field
+from prpose.skeleton import H36M_16, mirror_pose
 
 
 @pytest.mark.parametrize("build", [build_lifter, build_variance_net])
 def test_unknown_names_get_the_nearest_and_all(build):
-    with pytest.raises(ValueError, match=r"did you mean htnet\? \(known: htnet, mgcn_lw\)"):
+    with pytest.raises(
+        ValueError, match=r"did you mean htnet\? \(known: graphmlp, htnet, mgcn_lw, "
+    ):
         build("htent")
 
 
 def test_keyword_arguments_reach_the_constructor():
     assert build_lifter("htnet", blocks=1, drop_path=(0.0,)).blocks[0].drop_path.rate == 0
     assert build_lifter("mgcn_lw", hidden=32).gconv_output.W.shape == (1, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "kw", "F"),
+    [
+        ("htnet", {}, 1),
+        ("mgcn_lw", {}, 1),
+        ("modulated_gcn", {"joints": 16}, 1),
+        ("graphmlp", {"frames": 9}, 9),
+        ("temporal", {"channels": 8}, 27),
+        ("temporal", {"channels": 8, "filter_widths": [3, 5]}, 15),
+    ],
+)
+def test_receptive_field(name, kw, F):
+    lifter = build_lifter(name, **kw)
+    assert receptive_field(lifter) == lifter.F == F
+
+
+def test_a_lifter_of_ones_own_is_of_single_frames():
+    assert receptive_field(torch.nn.Identity()) == 1
+
+
+class Still(torch.nn.Module):
+    """Keypoints as they are, at depth 0, of the middle of three frames."""
+
+    F = 3
+
+    def forward(self, keypoints):
+        return torch.nn.functional.pad(keypoints[:, 1:-1], (0, 1))
+
+
+def test_remapping_keeps_joints_by_name_and_is_mirror_equivariant():
+    net = Remapped(Still(), H36M_16, H36M_17, NECK)
+    x = torch.randn(2, 5, 17, 2, generator=torch.Generator().manual_seed(0))
+    y = net(x)
+    assert receptive_field(net) == 3
+    assert y.shape == (2, 3, 17, 3)
+    for name in H36M_16.names:
+        joint = H36M_17.index(name)
+        assert torch.equal(y[..., joint, :2], x[:, 1:-1, joint]), name
+    # Still is equivariant itself, so that all is if the remapping is.
+    mirrored = net(mirror_pose(x, H36M_17.mirror))
+    assert torch.equal(mirrored, mirror_pose(y, H36M_17.mirror))
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ({}, "expected weights for neck, which the network lacks"),
+        ({"neck": {"thorax": 0.5, "head": 0.4}}, "expected weights that sum to 1"),
+        ({"neck": {"left_shoulder": 1}}, "expected the same weights left and right"),
+        ({"neck": {"nose": 1}}, "no joint 'nose'"),
+    ],
+)
+def test_remappings_that_cannot_be_are_refused(made, message):
+    with pytest.raises(ValueError, match=message):
+        Remapped(Still(), H36M_16, H36M_17, made)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from prpose import build_lifter, build_variance_net
 from prpose.cli import guarded, run
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import PROTOCOLS, score, seeded_draw, tabulate
-from prpose.models import SHIPPED, find_model, shipped
+from prpose.models import SHIPPED, Card, Network, find_model, shipped, write_model
 from prpose.predictor import Predictor
 
 NAMES = sorted(shipped())
@@ -140,3 +141,19 @@ def test_networks_come_in_eval_mode():
     for net in find_model(NAMES[0]).networks():
         assert not any(module.training for module in net.modules())
         assert all(torch.isfinite(parameter).all() for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_checkpoints_with_one_tensor_under_two_names_are_packed(half, tmp_path):
+    arguments = {"channels": 8}
+    lifter = build_lifter("graphmlp", **arguments)
+    graph = lifter.blocks[0].conv1.partitions
+    state = lifter.state_dict() | {"A": graph, "mlp_gcn.blocks.0.adj": graph}
+    weights = {"lifter": tmp_path / "lifter.pth", "noise": tmp_path / "noise.pth"}
+    torch.save(state, weights["lifter"])
+    torch.save(build_variance_net("mgcn_lw").state_dict(), weights["noise"])
+    networks = Network("graphmlp", "", "", arguments), Network("avg_mgcn_lw", "", "")
+    card = Card("mine", *networks, alpha=0.01, data="", data_sha256="", date="")
+    packed, _ = write_model(tmp_path / "mine", card, weights, half=half).networks()
+    for key, value in packed.state_dict().items():
+        assert torch.allclose(value, state[key], rtol=1e-3, atol=1e-6 + half * 1e-3), key

@@ -4,12 +4,23 @@ import pytest
 import torch
 
 from prpose import LIFTERS, VARIANCE_NETS, build_lifter, build_variance_net, load_published
-from prpose.lifter import average_flipped
+from prpose.lifter import average_flipped, receptive_field
 from prpose.nets.graph import body_adjacency
 from prpose.nets.htnet import HTNet
+from prpose.nets.layers import ChannelNorm, DropPath
 from prpose.nets.residual_mlp import ResidualMLP
 from prpose.skeleton import H36M_17, mirror_pose
-from tests.golden_numbers import OURS, arrays, network, rule_state, table
+from prpose.weights import RENAMINGS
+from tests.golden_numbers import (
+    LIFTER_CASES,
+    OURS,
+    arrays,
+    golden_lifter,
+    lifter_outputs,
+    network,
+    rule_state,
+    table,
+)
 
 NETS = list(OURS)
 
@@ -54,20 +65,162 @@ def test_parameter_count(name):
     assert count == table(f"models/{name}.json")["parameter_count"]
 
 
-EVERY_NET = [
-    *(pytest.param(build_lifter, name, id=name) for name in LIFTERS),
+@pytest.fixture(scope="module", params=LIFTER_CASES)
+def case(request):
+    """A file of golden/lifters, with the state dict that goes with it."""
+    return request.param, rule_state(request.param)
+
+
+def test_rule_weights_of_lifters_are_the_golden_ones(case):
+    name, state = case
+    for tensor in table(f"lifters/{name}.json")["tensors"]:
+        value = state[tensor["key"]].double()
+        assert abs(float(value.sum()) - tensor["sum"]) < 1e-9 * max(1, tensor["abs_sum"])
+
+
+@torch.no_grad()
+def test_parity_of_lifters(case, device):
+    name, state = case
+    net = golden_lifter(name, state).to(device)
+    for ours, golden in lifter_outputs(name, net, torch.float32):
+        assert ours.shape == golden.shape
+        assert (ours.cpu() - golden).abs().max() <= 5e-6
+    for ours, golden in lifter_outputs(name, net.double(), torch.float64):
+        assert ours.dtype == golden.dtype
+        assert (ours.cpu() - golden).abs().max() <= 1e-9 * golden.abs().max()
+
+
+def test_parameters_of_lifters(case):
+    """As many as published, and every published key is one of ours, or the fixed graph."""
+    name, state = case
+    net, rename = golden_lifter(name, state), RENAMINGS.get(LIFTER_CASES[name][0], str)
+    count = sum(parameter.numel() for parameter in net.parameters())
+    assert count == table(f"lifters/{name}.json")["parameter_count"]
+    kinds = {t["key"]: t["kind"] for t in table(f"lifters/{name}.json")["tensors"]}
+    weights = {rename(key): value for key, value in state.items() if kinds[key] != "graph"}
+    assert len(weights) == sum(kind != "graph" for kind in kinds.values())
+    assert weights.keys() == net.state_dict().keys()
+    for key, value in net.state_dict().items():
+        assert torch.equal(weights[key].reshape(value.shape), value), key
+    graphs = {rename(key) for key, kind in kinds.items() if kind == "graph"}
+    assert all(net.get_buffer(key).shape == (4, 17, 17) for key in graphs)
+
+
+def test_published_keys_of_lifters_are_all_needed(case):
+    name, state = case
+    network, arguments = LIFTER_CASES[name]
+    key = next(key for key in reversed(state) if "bias" in key)
+    with pytest.raises(ValueError, match=f"not a checkpoint of {network}: missing [a-zA-Z_0-9.]+$"):
+        load_published(network, {k: v for k, v in state.items() if k != key}, **arguments)
+    with pytest.raises(ValueError, match=r"unexpected surplus\.weight$"):
+        load_published(network, state | {"surplus.weight": torch.zeros(1, 1)}, **arguments)
+
+
+# Constructor arguments that make other networks of the same name; narrow ones, where it is slow.
+VARIANTS = [
+    ("htnet", {}),
+    ("mgcn_lw", {}),
+    ("modulated_gcn", {"hidden": 64}),
+    ("modulated_gcn", {"joints": 16}),
+    ("modulated_gcn", {"joints": 16, "nonlocal_blocks": True}),
+    ("graphmlp", {"channels": 64}),
+    ("graphmlp", {"channels": 64, "frames": 9}),
+    ("temporal", {"channels": 64}),
+    ("temporal", {"channels": 64, "filter_widths": [3, 5], "causal": True}),
+    ("temporal", {"channels": 64, "filter_widths": [1, 1, 1]}),
+]
+every_lifter = pytest.mark.parametrize(
+    ("name", "kw"), [pytest.param(n, kw, id=f"{n}{kw or ''}") for n, kw in VARIANTS]
+)
+
+
+def lively(net):
+    """The net with noise on its parameters: some start at zero and would hide what follows."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return net
+
+
+def clip(B, T):
+    return torch.randn(B, T, 17, 2, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_variants_cover_the_table():
+    assert {name for name, _ in VARIANTS} == LIFTERS.keys()
+    assert VARIANCE_NETS.keys() == LIFTERS.keys()
+
+
+@every_lifter
+@torch.no_grad()
+def test_lifter_contract(name, kw):
+    """(B, T, J, 2) → (B, T - F + 1, J, 3), the same for a clip alone and for parts of its time."""
+    net = lively(build_lifter(name, **kw)).eval()
+    F = receptive_field(net)
+    x = clip(3, F + 4)
+    y = net(x)
+    assert y.shape == (3, 5, 17, 3)
+    assert y[0].std() > 1e-3  # else what follows says little
+    for b in range(3):
+        assert (net(x[b : b + 1]) - y[b : b + 1]).abs().max() < 1e-5
+    for start, stop in ((0, 1), (1, 4), (4, 5)):
+        assert (net(x[:, start : stop + F - 1]) - y[:, start:stop]).abs().max() < 1e-5
+    assert net(x[:0]).shape == (0, 5, 17, 3)
+
+
+@every_lifter
+def test_clips_shorter_than_the_receptive_field_are_refused(name, kw):
+    net = build_lifter(name, **kw).eval()
+    F = receptive_field(net)
+    if F == 1:
+        assert net(clip(1, 1)).shape == (1, 1, 17, 3)
+        return
+    with pytest.raises(ValueError, match=rf"T >= {F}, got \(2, {F - 1}, 17, 2\)"):
+        net(clip(2, F - 1))
+
+
+@every_lifter
+@torch.no_grad()
+def test_flip_averaging_makes_a_lifter_mirror_equivariant(name, kw):
+    net = lively(build_lifter(name, **kw)).eval()
+    x, mirror = clip(4, receptive_field(net) + 1), H36M_17.mirror
+
+    def lift(keypoints):
+        return average_flipped(net(keypoints), net(mirror_pose(keypoints, mirror)), mirror)
+
+    difference = lift(mirror_pose(x, mirror)) - mirror_pose(lift(x), mirror)
+    assert difference.abs().max() < 1e-6
+    assert not lift(x)[..., 0, :].any()
+
+
+@every_lifter
+def test_gradients_of_lifters_are_finite_everywhere(name, kw):
+    torch.manual_seed(0)
+    net = build_lifter(name, **kw).train()
+    for T in (0, 2):  # one window is another way through the temporal net than a clip is
+        net.zero_grad()
+        net(clip(8, receptive_field(net) + T)).square().mean().backward()
+        for key, parameter in net.named_parameters():
+            assert parameter.grad is not None, key
+            assert parameter.grad.isfinite().all(), key
+
+
+# Those that see one frame at a time take any leading axes.
+SINGLE_FRAME = [
+    *(pytest.param(build_lifter, name, id=name) for name in ("htnet", "mgcn_lw", "modulated_gcn")),
     *(pytest.param(build_variance_net, name, id=f"avg_{name}") for name in VARIANCE_NETS),
 ]
 
 
-@pytest.mark.parametrize(("build", "name"), EVERY_NET)
+@pytest.mark.parametrize(("build", "name"), SINGLE_FRAME)
 @pytest.mark.parametrize("shape", [(1, 1), (5, 1), (2, 3)])
 def test_leading_axes_and_batch_independence(build, name, shape):
     net = build(name).eval()
     x = torch.randn(*shape, 17, 2, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         y = net(x)
-        assert y.shape[:-1] == (*shape, 17)
+        assert y.shape == (*shape, 17, 3 if build is build_lifter else 1)
         for b in range(shape[0]):
             assert (net(x[b : b + 1]) - y[b : b + 1]).abs().max() < 1e-5
         folded = net(x.flatten(0, 1)[:, None]).view_as(y)
@@ -76,28 +229,29 @@ def test_leading_axes_and_batch_independence(build, name, shape):
     assert (folded - y).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize(("build", "name"), EVERY_NET)
-def test_training_mode_gradients_are_finite_everywhere(build, name):
+@pytest.mark.parametrize("name", VARIANCE_NETS)
+def test_gradients_of_variance_nets_are_finite_everywhere(name):
     torch.manual_seed(0)
-    net = build(name).train()
+    net = build_variance_net(name).train()
     net(torch.randn(8, 1, 17, 2)).square().mean().backward()
-    for name, parameter in net.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all(), name
+    for key, parameter in net.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
 
 
-@pytest.mark.parametrize("name", LIFTERS)
-@torch.no_grad()
-def test_flip_averaging_makes_a_lifter_mirror_equivariant(name):
-    net, x = build_lifter(name).eval(), inputs()[:6]
-    mirror = H36M_17.mirror
+def test_the_variance_nets_of_new_lifters_are_htnets():
+    shapes = {
+        name: {key: value.shape for key, value in build_variance_net(name).state_dict().items()}
+        for name in VARIANCE_NETS
+    }
+    for name in ("modulated_gcn", "graphmlp", "temporal"):
+        assert shapes[name] == shapes["htnet"]
 
-    def lift(keypoints):
-        return average_flipped(net(keypoints), net(mirror_pose(keypoints, mirror)), mirror)
 
-    difference = lift(mirror_pose(x, mirror)) - mirror_pose(lift(x), mirror)
-    assert difference.abs().max() < 1e-6
-    assert not lift(x)[..., 0, :].any()
+def test_channel_norm_is_batch_norm_of_the_last_axis():
+    x = torch.randn(3, 4, 5, 6, generator=torch.Generator().manual_seed(0)) * 2 + 1
+    expected = torch.nn.BatchNorm1d(6)(x.reshape(60, 6)).reshape(x.shape)
+    assert torch.equal(ChannelNorm(6)(x), expected)
 
 
 @pytest.mark.parametrize(("name", "keys"), [("htnet", "htnet"), ("mgcn_lw", "mgcn_lw")])
@@ -109,8 +263,6 @@ def test_published_and_own_keys_load_alike(name, keys):
 
 
 def test_drop_path_keeps_the_mean_and_zeroes_whole_samples():
-    from prpose.nets.htnet import DropPath
-
     torch.manual_seed(0)
     y = DropPath(0.3).train()(torch.ones(20_000, 2, 3))
     assert abs(float(y.mean()) - 1) < 0.02

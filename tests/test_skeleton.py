@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from prpose.skeleton import H36M_17, PCK_14, PCK_17, Skeleton, mirror_pose
+from prpose.skeleton import H36M_16, H36M_17, PCK_14, PCK_17, Skeleton, mirror_pose
 from tests.golden_numbers import arrays
 
 
@@ -42,3 +42,24 @@ def test_pck_joint_sets():
 def test_broken_skeletons_are_refused(names, parents, message):
     with pytest.raises(ValueError, match=message):
         Skeleton(names, parents)
+
+
+def test_without_a_joint_its_children_hang_on_its_parent():
+    assert H36M_16.names == tuple(name for name in H36M_17.names if name != "neck")
+    for name, parent in zip(H36M_16.names, H36M_16.parents, strict=True):
+        before = H36M_17.parents[H36M_17.index(name)]
+        expected = "thorax" if name == "head" else H36M_17.names[before]
+        assert parent == -1 if before == -1 else H36M_16.names[parent] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nose", "no joint 'nose'"),
+        ("pelvis", "expected a joint with a parent, got pelvis"),
+        ("left_knee", "no joint 'left_knee'"),
+    ],
+)
+def test_joints_that_must_stay(name, message):
+    with pytest.raises(ValueError, match=message):
+        H36M_17.without(name)

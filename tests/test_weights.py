@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from prpose import load_published
 from prpose.nets.htnet import rename_published
 from prpose.weights import read_state_dict
-from tests.golden_numbers import OURS, rule_state
+from tests.golden_numbers import LIFTER_CASES, OURS, rule_state
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -78,12 +78,85 @@ def test_half_precision_loads():
     assert all(parameter.dtype == torch.float32 for parameter in net.parameters())
 
 
+SMALL_CASES = [name for name in LIFTER_CASES if not name.startswith(("temporal", "graphmlp_f27"))]
+
+
+@pytest.mark.parametrize("name", SMALL_CASES)
+@pytest.mark.parametrize("half", [False, True])
+def test_published_and_own_keys_of_lifters_load_alike(name, half):
+    network, arguments = LIFTER_CASES[name]
+    state = rule_state(name)
+    if half:
+        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    net = load_published(network, state, **arguments)
+    again = load_published(network, net.state_dict(), **arguments)
+    assert not net.training
+    for key, value in net.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key])
+
+
+@pytest.mark.parametrize("key", ["A", "mlp_gcn.blocks.1.adj", "mlp_gcn.blocks.2.gcn_2.adj"])
+def test_another_graph_than_ours_is_refused(key):
+    state = rule_state("graphmlp_f1")
+    graph = state[key]
+    others = {
+        "a weight": graph + 1e-4 * (graph == graph.max()),
+        "a link more": graph + 1e-4 * (graph == 0),
+        "transposed": graph.mT,
+        "shape": graph[:3],
+        "NaN": graph * float("nan"),
+        "type": (graph * 12).long(),
+    }
+    for kind, other in others.items():
+        with pytest.raises(ValueError, match=rf"graphmlp: {key} is not this network's own graph"):
+            load_published("graphmlp", state | {key: other.contiguous()})
+        assert not torch.equal(other, graph), kind
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_our_graph_is_known_in_every_precision(dtype):
+    state = rule_state("graphmlp_f1")
+    graph = state["A"].double()
+    thirds = torch.where((graph - 1 / 3).abs() < 1e-6, 1 / 3, graph)  # as float64 has them
+    net = load_published("graphmlp", state | {"A": thirds.to(dtype)})
+    assert torch.equal(net.blocks[0].conv1.partitions, state["A"])
+
+
+def test_a_graph_is_not_needed():
+    state = {k: v for k, v in rule_state("graphmlp_f1").items() if v.shape != (4, 17, 17)}
+    net = load_published("graphmlp", state)
+    assert net.blocks[2].conv2.partitions.sum() == pytest.approx(17)
+
+
+def test_a_matrix_is_no_convolution_over_more_than_one_place():
+    state = rule_state("modulated_gcn_17")
+    wider = state["non_local.theta.weight"].expand(-1, -1, 3, 1).contiguous()
+    with pytest.raises(ValueError, match=r"non_local.query.weight has shape \(192, 384, 3, 1\)"):
+        load_published("modulated_gcn", state | {"non_local.theta.weight": wider})
+
+
+def test_another_variants_checkpoint_is_refused():
+    for name, arguments in (
+        ("graphmlp_f1", {"frames": 27}),
+        ("modulated_gcn_16", {"joints": 17}),
+        ("modulated_gcn_16", {"joints": 16, "nonlocal_blocks": True}),
+        ("modulated_gcn_16_nonlocal", {"joints": 16}),
+        ("modulated_gcn_17", {"joints": 16}),
+    ):
+        with pytest.raises(ValueError, match="the state dict is not a checkpoint of"):
+            load_published(LIFTER_CASES[name][0], rule_state(name), **arguments)
+
+
 def test_two_parameters_with_one_name_are_refused():
     """Published and own names side by side: which one counts?"""
     state = rule_state("htnet")
     both = state | {rename_published(key): value + 1 for key, value in state.items()}
     with pytest.raises(ValueError, match="two parameters are called"):
         load_published("htnet", both)
+    state = rule_state("modulated_gcn_16")
+    both = state | {f"net.{key}": value for key, value in state.items()}
+    with pytest.raises(ValueError, match="two parameters are called"):
+        load_published("modulated_gcn", both, joints=16)
 
 
 @pytest.mark.parametrize("source", [None, 3, [torch.zeros(1)], {3: torch.zeros(1)}])
@@ -141,3 +214,5 @@ def test_missing_files_and_other_contents_are_named(tmp_path):
         read_state_dict(tmp_path / "list.pth")
     with pytest.raises(ValueError, match=r"unknown network 'avg_htnt'; did you mean avg_htnet\?"):
         load_published("avg_htnt", {})
+    with pytest.raises(ValueError, match=r"unknown network 'refine_graph'; did you mean refine_g"):
+        load_published("refine_graph", {})

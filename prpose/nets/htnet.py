@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prpose.nets.graph import ModulatedGraphConv
+from prpose.nets.layers import MLP, DropPath
 
 # Human3.6M-17. Each limb from trunk outwards: right leg, left leg, left arm, right arm.
 LIMBS = ((1, 2, 3), (4, 5, 6), (11, 12, 13), (14, 15, 16))
@@ -26,6 +27,8 @@ class HTNet(nn.Module):
     Reference:
         Cai et al., HTNet: Human Topology Aware Network for 3D Human Pose Estimation, ICASSP 2023.
     """
+
+    F = 1  # receptive field, frames
 
     def __init__(
         self,
@@ -176,33 +179,6 @@ class GlobalBody(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=rate)  # (N, H, J, C/H)
         mixed = self.dropout(self.proj(mixed.transpose(1, 2).flatten(2)))
         return c + self.drop_path(mixed)
-
-
-class MLP(nn.Module):
-    """Linear → GELU → dropout → linear → dropout, (*, C) → (*, C)."""
-
-    def __init__(self, channels: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, hidden)
-        self.fc2 = nn.Linear(hidden, channels)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.fc2(self.dropout(F.gelu(self.fc1(x)))))
-
-
-class DropPath(nn.Module):
-    """Stochastic depth: while training, zeroes whole samples at ``rate`` and rescales the rest."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
-            return x
-        keep = torch.rand(len(x), 1, 1, device=x.device, dtype=x.dtype) >= self.rate
-        return x * keep / (1 - self.rate)
 
 
 # Published state-dict key parts → ours, longest first where one contains another.

@@ -1,8 +1,12 @@
-"""Modulated GCN: a light 2→3 lifter, and, wider and 2→1, the variance net of HTNet."""
+"""Modulated GCN: 2→3 lifters, light and full, and, 2→1, the variance net of HTNet."""
+
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from prpose.nets.graph import ModulatedGraphConv
+from prpose.nets.layers import ChannelNorm
+from prpose.nets.non_local import NonLocalBlock, PairNonLocalBlock
 
 
 class ModulatedGCN(nn.Module):
@@ -18,10 +22,19 @@ class ModulatedGCN(nn.Module):
         blocks: number of residual blocks.
         out_channels: 3 for a lifter, 1 for a variance net.
         split: own weights for a joint and for its neighbours.
+        dropout: rate after every ReLU.
+        non_local: a non-local block before the output.
+        pairs: pairs of joints, for a non-local block over pairs after the input layer and after
+            every residual block; none of these if empty.
+        unit_modulation: whether M starts as ones, rather than at random.
 
     Reference:
-        Zou & Tang, ICCV 2021. Parameter names are the published state-dict keys.
+        Zou & Tang, Modulated Graph Convolutional Network for 3D Human Pose Estimation, ICCV 2021.
+        Names of parameters are the published state-dict keys, but for the non-local blocks, where
+        :func:`rename_published` has ours.
     """
+
+    F = 1  # receptive field, frames
 
     def __init__(
         self,
@@ -30,39 +43,77 @@ class ModulatedGCN(nn.Module):
         blocks: int = 4,
         out_channels: int = 1,
         split: bool = True,
+        dropout: float = 0.0,
+        non_local: bool = False,
+        pairs: Sequence[Sequence[int]] = (),
+        unit_modulation: bool = False,
     ) -> None:
         super().__init__()
-        self.gconv_input = nn.Sequential(GraphLayer(adjacency, 2, hidden, split))
-        self.gconv_layers = nn.Sequential(
-            *(GraphBlock(adjacency, hidden, split) for _ in range(blocks))
+
+        def across() -> list[nn.Module]:
+            return [PairNonLocalBlock(hidden, pairs)] if pairs else []
+
+        self.gconv_input = nn.Sequential(
+            GraphLayer(adjacency, 2, hidden, split, dropout), *across()
         )
+        self.gconv_layers = nn.Sequential()
+        for _ in range(blocks):
+            self.gconv_layers.extend([GraphBlock(adjacency, hidden, split, dropout), *across()])
+        self.non_local = NonLocalBlock(hidden) if non_local else nn.Identity()
         self.gconv_output = ModulatedGraphConv(adjacency, hidden, out_channels, split)
+        if unit_modulation:
+            for module in self.modules():
+                if isinstance(module, ModulatedGraphConv):
+                    nn.init.ones_(module.M)
 
     def forward(self, keypoints: Tensor) -> Tensor:
-        return self.gconv_output(self.gconv_layers(self.gconv_input(keypoints)))
+        x = self.gconv_layers(self.gconv_input(keypoints))
+        return self.gconv_output(self.non_local(x))
 
 
 class GraphBlock(nn.Module):
     """x + layer(layer(x)), (*, J, hidden) → the same."""
 
-    def __init__(self, adjacency: Tensor, hidden: int, split: bool) -> None:
+    def __init__(self, adjacency: Tensor, hidden: int, split: bool, dropout: float) -> None:
         super().__init__()
-        self.gconv1 = GraphLayer(adjacency, hidden, hidden, split)
-        self.gconv2 = GraphLayer(adjacency, hidden, hidden, split)
+        self.gconv1 = GraphLayer(adjacency, hidden, hidden, split, dropout)
+        self.gconv2 = GraphLayer(adjacency, hidden, hidden, split, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.gconv2(self.gconv1(x))
 
 
 class GraphLayer(nn.Module):
-    """Modulated graph convolution → batch norm over channels → ReLU."""
+    """Modulated graph convolution → batch norm over channels → ReLU → dropout."""
 
-    def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int, split: bool) -> None:
+    def __init__(
+        self, adjacency: Tensor, in_channels: int, out_channels: int, split: bool, dropout: float
+    ) -> None:
         super().__init__()
         self.gconv = ModulatedGraphConv(adjacency, in_channels, out_channels, split)
-        self.bn = nn.BatchNorm1d(out_channels)
+        self.bn = ChannelNorm(out_channels)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.gconv(x)
-        # One statistic per channel over everything else: joints count as samples.
-        return self.bn(x.flatten(0, -2)).view_as(x).relu()
+        return self.dropout(self.bn(self.gconv(x)).relu())
+
+
+# Published state-dict key parts → ours; the other names are the same.
+PUBLISHED_KEYS = {
+    ".non_local.": ".",  # a block over pairs, wrapped in a module that reorders the joints
+    ".g.0.": ".value.",
+    ".phi.0.": ".key.",
+    ".concat_project.0.": ".pairwise.",
+    ".g.": ".value.",
+    ".phi.": ".key.",
+    ".theta.": ".query.",
+    ".W.0.": ".out.",
+    ".W.1.": ".norm.",
+}
+
+
+def rename_published(key: str) -> str:
+    """Our name of a published Modulated GCN parameter; names that are not published ones stay."""
+    for published, ours in PUBLISHED_KEYS.items():
+        key = key.replace(published, ours)
+    return key

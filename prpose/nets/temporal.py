@@ -1,0 +1,132 @@
+"""The temporal convolutions of VideoPose3D (arXiv 1811.11742)."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prpose.nets.frames import check_clip, odd
+from prpose.nets.layers import ChannelNorm
+
+
+class TemporalModel(nn.Module):
+    """Lifter from F frames to one of them, (*, T, J, 2) → (*, T - F + 1, J, 3).
+
+    A valid convolution over time: a first one from all coordinates to channels, a residual block
+    of a dilated convolution and a linear map for every further filter width, and a linear map to
+    all coordinates. F is the product of the widths; the pose is that of the middle frame, or, if
+    causal, of the last. The defaults are the published network of 27 frames.
+
+    Exactly F frames go through the strided form (:meth:`strided`), longer clips through the
+    dilated one (:meth:`dilated`). In eval mode both give the same pose. In training mode the
+    batch norms of the strided form see only the frames that the pose depends on, which is how
+    the published network is trained.
+
+    Args:
+        joints: J.
+        filter_widths: of the convolutions over time, odd.
+        causal: whether a pose depends on its own and earlier frames only.
+        channels: width.
+        dropout: rate after every ReLU.
+
+    Raises:
+        ValueError: for no widths or even ones, and a ``causal`` that is not true or false; in
+            ``forward`` for fewer than F frames.
+
+    Reference:
+        Pavllo et al., 3D human pose estimation in video with temporal convolutions and
+        semi-supervised training, CVPR 2019. Parameter names are the published state-dict keys.
+    """
+
+    def __init__(
+        self,
+        joints: int = 17,
+        filter_widths: Sequence[int] = (3, 3, 3),
+        causal: bool = False,
+        channels: int = 1024,
+        dropout: float = 0.25,
+    ) -> None:
+        super().__init__()
+        if not isinstance(filter_widths, Sequence) or not filter_widths:
+            raise ValueError(f"expected a list of filter_widths, got {filter_widths!r:.80}")
+        if not isinstance(causal, bool):
+            raise ValueError(f"expected causal to be true or false, got {causal!r:.80}")
+        first, *further = (odd("every one of filter_widths", width) for width in filter_widths)
+        self.filter_widths = (first, *further)
+        self.F = math.prod(self.filter_widths)
+        self.causal = causal
+
+        self.expand_conv = TapConv(2 * joints, channels, first, bias=False)
+        self.expand_bn = ChannelNorm(channels)
+        # A block's two convolutions stand one after the other: 0 and 1 are the first block's.
+        kernels = [size for width in further for size in (width, 1)]
+        self.layers_conv = nn.ModuleList(
+            TapConv(channels, channels, size, bias=False) for size in kernels
+        )
+        self.layers_bn = nn.ModuleList(ChannelNorm(channels) for _ in kernels)
+        self.shrink = TapConv(channels, 3 * joints, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, keypoints: Tensor) -> Tensor:
+        if keypoints.ndim >= 3 and keypoints.shape[-3] == self.F:
+            return self.strided(keypoints)
+        return self.dilated(keypoints)
+
+    def dilated(self, keypoints: Tensor) -> Tensor:
+        """Every pose of a clip, each frame's features computed once, (*, T, J, 2).
+
+        Raises:
+            ValueError: for fewer than F frames.
+        """
+        check_clip(keypoints, self.F)
+        return self._lift(keypoints, strided=False)
+
+    def strided(self, keypoints: Tensor) -> Tensor:
+        """The one pose of a window, nothing computed in vain, (*, F, J, 2) → (*, 1, J, 3).
+
+        Raises:
+            ValueError: for another number of frames than F.
+        """
+        check_clip(keypoints, self.F)
+        if keypoints.shape[-3] != self.F:
+            raise ValueError(f"expected windows of {self.F} frames, got {keypoints.shape[-3]}")
+        return self._lift(keypoints, strided=True)
+
+    def _lift(self, keypoints: Tensor, strided: bool) -> Tensor:
+        x = keypoints.flatten(-2)  # (*, T, 2·J): x and y of the first joint, of the second ...
+        dilation = 1
+        for block, width in enumerate(self.filter_widths):
+            seen = taps(x, width, 1, width) if strided else taps(x, width, dilation, 1)
+            if block == 0:
+                x = self._layer(seen, self.expand_conv, self.expand_bn)
+            else:
+                first, second = 2 * block - 2, 2 * block - 1
+                y = self._layer(seen, self.layers_conv[first], self.layers_bn[first])
+                y = self._layer(y[..., None, :], self.layers_conv[second], self.layers_bn[second])
+                x = seen[..., -1 if self.causal else width // 2, :] + y
+            dilation *= width
+        return self.shrink(x[..., None, :]).unflatten(-1, (-1, 3))
+
+    def _layer(self, seen: Tensor, conv: nn.Module, bn: nn.Module) -> Tensor:
+        return self.dropout(bn(conv(seen)).relu())
+
+
+def taps(x: Tensor, width: int, dilation: int, stride: int) -> Tensor:
+    """What each element of a filter meets as the filter moves, (*, T, C) → (*, T', width, C)."""
+    starts = x.shape[-2] - (width - 1) * dilation
+    seen = [x[..., k * dilation : k * dilation + starts : stride, :] for k in range(width)]
+    return torch.stack(seen, dim=-2)
+
+
+class TapConv(nn.Conv1d):
+    """A convolution of what :func:`taps` gives, (*, T', width, in) → (*, T', out).
+
+    As a linear map it stays in full float32 on CUDA, where cuDNN would round to TF32 by default,
+    and stride and dilation may change from call to call.
+    """
+
+    def forward(self, seen: Tensor) -> Tensor:
+        weight = self.weight.transpose(1, 2).flatten(1)  # (out, width·in)
+        return functional.linear(seen.flatten(-2), weight, self.bias)
