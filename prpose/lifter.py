@@ -2,7 +2,8 @@
 
 A lifter is any ``nn.Module`` that maps normalised keypoints (B, T, J, 2) to poses
 (B, T - F + 1, J, 3): camera axes, metres, relative to the pelvis. F is its receptive field in
-frames, an attribute of that name; networks without one are of single frames, F = 1.
+frames, an attribute of that name; networks without one are of single frames, F = 1. The pose is
+that of the middle one of F frames, or of the last one if an attribute ``causal`` says so.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -147,6 +148,22 @@ def receptive_field(lifter: nn.Module) -> int:
     return int(getattr(lifter, "F", 1))
 
 
+def is_causal(lifter: nn.Module) -> bool:
+    """Whether a pose is that of the last of its F frames, not of the middle one."""
+    return bool(getattr(lifter, "causal", False))
+
+
+def own_frame(lifter: nn.Module) -> int:
+    """Which of its F frames a pose is of, from 0.
+
+    Example:
+        >>> own_frame(build_lifter("temporal", channels=8))
+        13
+    """
+    F = receptive_field(lifter)
+    return F - 1 if is_causal(lifter) else F // 2
+
+
 class Remapped(nn.Module):
     """A lifter of fewer joints as one of more, (B, T, J, 2) → (B, T - F + 1, J, 3).
 
@@ -185,6 +202,7 @@ class Remapped(nn.Module):
             raise ValueError(f"expected the same weights left and right, got {made}")
         self.net = net
         self.F = receptive_field(net)
+        self.causal = is_causal(net)
         self.seen = outer.subset(inner.names)
         self.rows: Tensor
         self.register_buffer("rows", rows, persistent=False)

@@ -12,7 +12,7 @@ from prpose.cli.arguments import constructor_arguments
 from prpose.cli.progress import progress
 from prpose.cli.trained import Options
 from prpose.data.windows import Batch
-from prpose.lifter import LIFTERS, build_lifter
+from prpose.lifter import LIFTERS, build_lifter, own_frame
 from prpose.metrics import mpjpe
 from prpose.noise import build_variance_net
 from prpose.tables import look_up
@@ -40,11 +40,11 @@ def train_lifter(
     """
     look_up(options.lifter, LIFTERS, "lifter")
     begun = {} if init is None else {"init_sha256": _sha256(init)}
-    views, windows = options.sources()
     torch.manual_seed(options.seed)
     kw = constructor_arguments(options.lifter_args)
     name = options.lifter
     net = build_lifter(name, **kw) if init is None else load_published(name, init, **kw)
+    views, windows = options.sources(net)
 
     def loss(net: torch.nn.Module, indices: torch.Tensor, batch: Batch) -> torch.Tensor:
         return mpjpe(net(batch.keypoints), batch.target).mean()
@@ -72,9 +72,9 @@ def train_variance(
     """
     kw = constructor_arguments(options.lifter_args)
     lifter = load_published(options.lifter, lifter_weights, **kw)
-    views, windows = options.sources()
+    views, windows = options.sources(lifter)
     torch.manual_seed(options.seed)
-    network = network or options.lifter
+    network, frame = network or options.lifter, own_frame(lifter)
     net = build_variance_net(network)
     device = options.on
     lifter = lifter.to(device).requires_grad_(False)
@@ -94,8 +94,8 @@ def train_variance(
         options,
         net.to(device),
         views,
-        made_on_the_way(kind(lifter, typical)),
-        lambda n: variance_scores(n, wanted, windows, device),
+        made_on_the_way(kind(lifter, typical), frame),
+        lambda n: variance_scores(n, wanted, windows, device, frame=frame),
     )
 
 

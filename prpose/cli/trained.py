@@ -11,6 +11,7 @@ from prpose.cli.device import named_device
 from prpose.data import data_set, inputs_sha256
 from prpose.data.windows import Windows
 from prpose.evaluation import MOCAP, PROTOCOLS
+from prpose.lifter import is_causal, receptive_field
 from prpose.training import Recipe, Source, published_rates
 from prpose.training.run import SAVE_EVERY_MINUTES
 from prpose.training.sources import training_data
@@ -89,11 +90,13 @@ class Options:
             seed=self.seed,
         )
 
-    def sources(self) -> tuple[Source, Windows]:
-        """Training data and validation windows."""
+    def sources(self, lifter: torch.nn.Module) -> tuple[Source, Windows]:
+        """Training data and validation windows, as long as the lifter wants them."""
         held_out = [word for word in self.held_out.split(",") if word]
         val_every = PROTOCOLS.get(self.data, MOCAP).every
-        return training_data(self.data, self.root, self._keypoints, self.every, val_every, held_out)
+        where = (self.data, self.root, self._keypoints)
+        F, causal = receptive_field(lifter), is_causal(lifter)
+        return training_data(*where, self.every, val_every, held_out, F, causal)
 
     def config(self, kind: str) -> dict[str, Any]:
         """What may not change when a training is resumed."""

@@ -15,7 +15,7 @@ from prpose.camera import Array
 from prpose.data.filming import KEYPOINTS, Studio
 from prpose.data.motion import Motion
 from prpose.data.virtual_cameras import RandomCameras
-from prpose.data.windows import Batch, shuffled
+from prpose.data.windows import Batch, offsets_of, shuffled
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.tables import look_up
 
@@ -61,8 +61,9 @@ class RandomViews:
     Args:
         motions: at least one.
         F: odd window length; clips' ends are repeated.
-        every: windows are centred on every so many-th frame.
+        every: windows belong to every so many-th frame.
         keypoints: ``"det"`` or ``"gt"``.
+        causal: as of :class:`prpose.data.windows.Windows`.
         cameras, proportions, studio: what is drawn from.
 
     Raises:
@@ -73,6 +74,7 @@ class RandomViews:
     F: int = 1
     every: int = 1
     keypoints: str = "det"
+    causal: bool = False
     cameras: RandomCameras = field(default_factory=RandomCameras)
     proportions: Proportions = field(default_factory=Proportions)
     studio: Studio = field(default_factory=Studio)
@@ -80,8 +82,7 @@ class RandomViews:
     def __post_init__(self) -> None:
         if not self.motions:
             raise ValueError("expected at least one motion, got none")
-        if self.F < 1 or self.F % 2 == 0:
-            raise ValueError(f"expected an odd window length, got {self.F}")
+        self.offsets = offsets_of(self.F, self.causal)
         if self.every < 1:
             raise ValueError(f"expected every >= 1, got {self.every}")
         look_up(self.keypoints, dict.fromkeys(KEYPOINTS), "2D")
@@ -127,7 +128,7 @@ class RandomViews:
         """
         clip, frame = self.clip_of[index], self.frame_of[index]
         row = self.starts[clip] + frame
-        window = row[:, None] + np.arange(self.F) - self.F // 2
+        window = row[:, None] + self.offsets
         window = np.clip(window, self.starts[clip][:, None], self.ends[clip][:, None] - 1)
         mirrored = torch.from_numpy(rng.random(len(index)) < 0.5)
         poses_world = self.proportions.change(self.poses[window].astype(np.float64), rng)
@@ -141,12 +142,12 @@ class RandomViews:
                 [found[..., 0] / width * 2 - 1, found[..., 1] / width * 2 - height / width], axis=-1
             )
         ).float()
-        middle = torch.from_numpy(poses_cam[:, self.F // 2]).float()
-        target = (middle - middle[:, :1])[:, None]
+        own = torch.from_numpy(poses_cam[:, int(np.flatnonzero(self.offsets == 0)[0])]).float()
+        target = (own - own[:, :1])[:, None]
         flip = mirrored[:, None, None, None]
         keypoints = torch.where(flip, mirror_pose(keypoints, H36M_17.mirror), keypoints)
         target = torch.where(flip, mirror_pose(target, H36M_17.mirror), target)
-        root = middle[:, 0]
+        root = own[:, 0]
         root = torch.where(mirrored[:, None], root * root.new_tensor([-1, 1, 1]), root)
         return Batch(
             keypoints, target, root, torch.from_numpy(clip), torch.from_numpy(frame), mirrored

@@ -1,4 +1,7 @@
-"""Clips as a torch data set: F-frame windows of normalised keypoints, and mirrored copies."""
+"""Clips as a torch data set: F-frame windows of normalised keypoints, and mirrored copies.
+
+A window belongs to one of its frames: to the middle one, or, if causal, to the last.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -8,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from prpose.camera import normalise
+from prpose.camera import Array, normalise
 from prpose.data.clip import Clip
 from prpose.skeleton import H36M_17, Skeleton, mirror_pose
 
 
 class Batch(NamedTuple):
-    """Windows with the pose of their middle frame."""
+    """Windows with the pose of the frame that they belong to."""
 
     keypoints: Tensor
     """(B, F, J, 2) normalised."""
@@ -31,7 +34,7 @@ class Batch(NamedTuple):
 
 
 class Windows(Dataset[Batch]):
-    """All F-frame windows of some clips, one centred on each frame; clips' ends are repeated.
+    """All F-frame windows of some clips, one for each frame; clips' ends are repeated.
 
     Items are in the order of the clips and their frames; with ``mirrored``, each clip is followed
     by its mirror image. Indexing with a tensor gives a batch.
@@ -40,8 +43,9 @@ class Windows(Dataset[Batch]):
         clips: at least one.
         F: odd window length.
         mirrored: whether mirror images are items, too (for training).
-        every: windows are centred on every so many-th frame of each clip; their frames stay
+        every: windows belong to every so many-th frame of each clip; their frames stay
             neighbours.
+        causal: whether a window belongs to its last frame, not to its middle one.
         skeleton: of the clips.
 
     Raises:
@@ -54,12 +58,11 @@ class Windows(Dataset[Batch]):
         F: int = 1,
         mirrored: bool = False,
         every: int = 1,
+        causal: bool = False,
         skeleton: Skeleton = H36M_17,
     ) -> None:
         if not clips:
             raise ValueError("expected at least one clip, got none")
-        if F < 1 or F % 2 == 0:
-            raise ValueError(f"expected an odd window length, got {F}")
         if every < 1:
             raise ValueError(f"expected every >= 1, got {every}")
         self.clips = tuple(clips)
@@ -75,7 +78,7 @@ class Windows(Dataset[Batch]):
         lengths = torch.tensor([len(clip) for clip in clips])
         self.starts = lengths.cumsum(0) - lengths
         self.ends = self.starts + lengths
-        self.offsets = torch.arange(F) - F // 2
+        self.offsets = torch.from_numpy(offsets_of(F, causal))
         # Which clip and row each item is, clip by clip, mirror images behind their originals.
         copies = 2 if mirrored else 1
         items = (lengths + every - 1) // every
@@ -124,6 +127,17 @@ class Windows(Dataset[Batch]):
         order = torch.arange(len(self)) if seed is None else shuffled(len(self), seed)
         for indices in order.split(batch_size)[start:]:
             yield indices, self[indices]
+
+
+def offsets_of(F: int, causal: bool = False) -> Array:
+    """Frames of a window, counted from the one that it belongs to, (F,).
+
+    Raises:
+        ValueError: if F is even or < 1.
+    """
+    if F < 1 or F % 2 == 0:
+        raise ValueError(f"expected an odd window length, got {F}")
+    return np.arange(F) - (F - 1 if causal else F // 2)
 
 
 def shuffled(N: int, seed: tuple[int, ...]) -> Tensor:

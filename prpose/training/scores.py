@@ -32,6 +32,7 @@ def variance_scores(
     windows: Windows,
     device: torch.device,
     batch_size: int = 512,
+    frame: int = 0,
 ) -> dict[str, float]:
     """Mean squared error of what is predicted for each window, and its rank correlation.
 
@@ -42,8 +43,12 @@ def variance_scores(
     Args:
         net: in eval mode, on ``device``.
         targets: (N, 1, J, 1), what is to be predicted for the items of ``windows``.
+        frame: of the windows, which the targets are of.
     """
-    found = [net(b.keypoints.to(device)).cpu() for _, b in windows.batches(batch_size)]
+    found = [
+        net(batch.keypoints[:, frame : frame + 1].to(device)).cpu()
+        for _, batch in windows.batches(batch_size)
+    ]
     sigma, error = (values[:, 0, :, 0] for values in (torch.cat(found), targets))
     joints = range(1, sigma.shape[1])
     known = [rank_correlation(sigma[:, j].numpy(), error[:, j].numpy()) or 0.0 for j in joints]

@@ -19,6 +19,7 @@ def training_data(
     val_every: int = 1,
     held_out: Sequence[str] = (),
     F: int = 1,
+    causal: bool = False,
 ) -> tuple[Source, Windows]:
     """Training windows and validation windows of a data set.
 
@@ -28,11 +29,11 @@ def training_data(
 
     Args:
         name, root, keypoints: as of :func:`prpose.data.load_clips`.
-        every: training windows are centred on every so many-th frame.
+        every: training windows belong to every so many-th frame.
         val_every: the same for validation.
         held_out: training subjects to validate on, if the data set has no validation split; the
             last one if none is named.
-        F: odd window length.
+        F, causal: windows as of :class:`prpose.data.windows.Windows`.
 
     Raises:
         ValueError: as of :func:`prpose.data.load_clips`; or for subjects that are held out of a
@@ -42,8 +43,8 @@ def training_data(
         if held_out:
             raise ValueError(f"expected no subjects held out: {name} has a split for validation")
         val = load_clips(name, root, VALIDATION, keypoints)
-        views = RandomViews(load_motions(name, root, "train"), F, every, keypoints)
-        return views, Windows(val, F, every=val_every)
+        views = RandomViews(load_motions(name, root, "train"), F, every, keypoints, causal)
+        return views, Windows(val, F, every=val_every, causal=causal)
     clips = load_clips(name, root, "train", keypoints)
     subjects = list(dict.fromkeys(clip.subject for clip in clips))
     out = list(held_out) or subjects[-1:]
@@ -55,4 +56,5 @@ def training_data(
         )
     kept = [clip for clip in clips if clip.subject not in out]
     val = [clip for clip in clips if clip.subject in out]
-    return Windows(kept, F, mirrored=True, every=every), Windows(val, F, every=val_every)
+    train = Windows(kept, F, mirrored=True, every=every, causal=causal)
+    return train, Windows(val, F, every=val_every, causal=causal)

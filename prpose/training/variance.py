@@ -48,7 +48,7 @@ def error_targets(
 
 
 def given(targets: Tensor) -> Loss:
-    """Loss against targets made beforehand, (N, 1, J, 1), by item: as published."""
+    """Loss against targets made beforehand, (N, 1, J, 1), by item, of windows of one frame."""
 
     def loss(net: nn.Module, indices: Tensor, batch: Batch) -> Tensor:
         return F.mse_loss(net(batch.keypoints), targets[indices].to(batch.keypoints))
@@ -56,11 +56,16 @@ def given(targets: Tensor) -> Loss:
     return loss
 
 
-def made_on_the_way(target: Target) -> Loss:
-    """Loss against targets of the batch at hand: for data that are never the same twice."""
+def made_on_the_way(target: Target, frame: int = 0) -> Loss:
+    """Loss against targets of the batch at hand: for data that are never the same twice.
+
+    Args:
+        target: of a batch.
+        frame: of its windows, which the target is of.
+    """
 
     def loss(net: nn.Module, indices: Tensor, batch: Batch) -> Tensor:
-        return F.mse_loss(net(batch.keypoints), target(batch))
+        return F.mse_loss(net(batch.keypoints[:, frame : frame + 1]), target(batch))
 
     return loss
 
