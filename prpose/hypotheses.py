@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from prpose.lifter import average_flipped
+from prpose.lifter import average_flipped, receptive_field
 from prpose.noise import AdaptiveNoise, ConstantNoise, draw_eps
+from prpose.noise_in_time import correlated
 from prpose.skeleton import H36M_17, mirror_pose
 
 
@@ -21,7 +22,7 @@ class HypothesisLifter(nn.Module):
         lifter: (B, T, J, 2) → (B, T - F + 1, J, 3).
         noise: width of the noise on each keypoint.
         mirror: left/right permutation of the joints.
-        chunk: most clips lifted at once; bounds the memory whatever S × B is.
+        chunk: most poses lifted at once; bounds the memory whatever S × B × T is.
 
     Example:
         >>> from prpose import build_lifter, build_variance_net
@@ -85,7 +86,8 @@ class HypothesisLifter(nn.Module):
         S, B = eps.shape[:2]
         eps, eps_mirrored = eps.flatten(0, 1), eps_mirrored.flatten(0, 1)
         poses = Rows(S * B)
-        for rows in torch.arange(S * B, device=keypoints.device).split(self.chunk):
+        every = torch.arange(S * B, device=keypoints.device)
+        for rows in every.split(self._clips_at_once(keypoints)):
             b = rows % B
             noisy = noise.mean[b] + noise.stddev[b] * eps[rows]
             noisy_mirrored = noise_mirrored.mean[b] + noise_mirrored.stddev[b] * eps_mirrored[rows]
@@ -105,17 +107,19 @@ class HypothesisLifter(nn.Module):
             ValueError: for keypoints of a wrong shape or type, or not finite.
         """
         self._check(keypoints)
-        return torch.cat(
-            [self._lift(x, mirror_pose(x, self.mirror)) for x in keypoints.split(self.chunk)]
-        )
+        few = keypoints.split(self._clips_at_once(keypoints))
+        return torch.cat([self._lift(x, mirror_pose(x, self.mirror)) for x in few])
 
-    def sample(self, keypoints: Tensor, S: int, generator: torch.Generator) -> Tensor:
+    def sample(
+        self, keypoints: Tensor, S: int, generator: torch.Generator, keep: float = 0.0
+    ) -> Tensor:
         """S hypotheses with noise from ``generator``, which fixes them for given shapes.
 
         Args:
             keypoints: (B, T, J, 2), normalised.
             S: number of hypotheses; the first of a larger S are those of a smaller one.
             generator: source of the noise; its device draws it.
+            keep: of a frame's noise in the next one's (:mod:`prpose.noise_in_time`).
 
         Returns:
             (S, B, T - F + 1, J, 3) poses: camera axes, metres, pelvis at 0.
@@ -127,16 +131,27 @@ class HypothesisLifter(nn.Module):
             raise ValueError(f"expected S >= 1 hypotheses, got {S}")
         self._check(keypoints)
         pair = (2, *keypoints.shape)  # keypoints, mirror image
-        at_once = max(1, self.chunk // len(keypoints))
+        at_once = max(1, self._clips_at_once(keypoints) // len(keypoints))
         poses = Rows(S)
         for start in range(0, S, at_once):
             eps = draw_eps(min(at_once, S - start), pair, generator).to(keypoints)
+            eps = correlated(eps, keep)
             poses.add(self(keypoints, eps[:, 0], eps[:, 1]))
         return poses.whole
 
+    def _clips_at_once(self, keypoints: Tensor) -> int:
+        """How many clips make a chunk of poses."""
+        return max(1, self.chunk // max(1, keypoints.shape[1] - receptive_field(self.lifter) + 1))
+
     def _lift(self, keypoints: Tensor, mirrored: Tensor) -> Tensor:
-        """Both images through the lifter as one batch, averaged, (N, T, J, 2) → (N, T', J, 3)."""
-        poses, poses_mirrored = self.lifter(torch.cat([keypoints, mirrored])).chunk(2)
+        """Both images through the lifter as one batch, averaged, (N, T, J, 2) → (N, T', J, 3).
+
+        Long clips go through it a piece after the other, with F - 1 frames in common.
+        """
+        both, more = torch.cat([keypoints, mirrored]), receptive_field(self.lifter) - 1
+        starts = range(0, max(1, both.shape[1] - more), self.chunk)
+        pieces = [self.lifter(both[:, start : start + self.chunk + more]) for start in starts]
+        poses, poses_mirrored = torch.cat(pieces, dim=1).chunk(2)
         return average_flipped(poses, poses_mirrored, self.mirror)
 
     def _check(self, keypoints: Tensor) -> None:

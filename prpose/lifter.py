@@ -164,6 +164,18 @@ def own_frame(lifter: nn.Module) -> int:
     return F - 1 if is_causal(lifter) else F // 2
 
 
+def padded(keypoints: Tensor, lifter: nn.Module) -> Tensor:
+    """A clip with its ends repeated, so that there is a pose for each of its frames.
+
+    (B, T, J, 2) → (B, T + F - 1, J, 2), as VideoPose3D does (arXiv 1811.11742, §5).
+    """
+    before = own_frame(lifter)
+    after = receptive_field(lifter) - 1 - before
+    first, last = keypoints[:, :1], keypoints[:, -1:]
+    ends = first.expand(-1, before, -1, -1), last.expand(-1, after, -1, -1)
+    return torch.cat([ends[0], keypoints, ends[1]], dim=1)
+
+
 class Remapped(nn.Module):
     """A lifter of fewer joints as one of more, (B, T, J, 2) → (B, T - F + 1, J, 3).
 

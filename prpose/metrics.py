@@ -31,6 +31,24 @@ def mpjpe(poses: Tensor, target: Tensor) -> Tensor:
     return joint_errors(poses, target).mean(-1)
 
 
+def acceleration_error(poses: Tensor, target: Tensor, fps: float) -> Tensor:
+    """How far the joints' accelerations are off, (*, T, J, 3) and (*, T, J, 3) → (*, T - 2), m/s².
+
+    Of second differences over three frames, the mean over joints of the length of what is wrong
+    with them: jitter, and motion that is too smooth (Kanazawa et al., Learning 3D Human Dynamics
+    from Video, CVPR 2019, §4.1; there in mm/s²).
+
+    Raises:
+        ValueError: for shapes as in :func:`joint_errors`, fewer than three frames, or fps <= 0.
+    """
+    _check_shapes(poses, target)
+    if min(poses.ndim, target.ndim) < 3 or poses.shape[-3] < 3:
+        raise ValueError(f"expected at least three frames, got poses of shape {tuple(poses.shape)}")
+    if not fps > 0:
+        raise ValueError(f"expected fps > 0, got {fps}")
+    return mpjpe(poses.diff(n=2, dim=-3), target.diff(n=2, dim=-3)) * fps**2
+
+
 def p_mpjpe(poses: Tensor, target: Tensor) -> Tensor:
     """P2: MPJPE after the best similarity (scale, rotation, shift), (*, J, 3) → (*) in metres.
 

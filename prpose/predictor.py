@@ -9,6 +9,7 @@ import torch
 from prpose.camera import Array, normalise
 from prpose.data.arrays import coordinates
 from prpose.hypotheses import HypothesisLifter
+from prpose.lifter import padded
 from prpose.models import find_model
 from prpose.skeleton import H36M_17
 
@@ -94,8 +95,9 @@ class Predictor:
         """
         pixels = coordinates(keypoints_px, len(H36M_17), 2, "track", "2D")
         device = next(self.net.parameters()).device
-        keypoints = torch.from_numpy(normalise(pixels, width, height)).float()[:, None].to(device)
+        keypoints = torch.from_numpy(normalise(pixels, width, height)).float()[None].to(device)
+        keypoints = padded(keypoints, self.net.lifter)
         generator = torch.Generator().manual_seed(seed)
         poses = self.net.sample(keypoints, S, generator)
         single = self.net.single(keypoints)
-        return Prediction(poses[:, :, 0].cpu().numpy(), single[:, 0].cpu().numpy())
+        return Prediction(poses[:, 0].cpu().numpy(), single[0].cpu().numpy())

@@ -18,7 +18,7 @@ FLOORS = [
         "tables",
         "toml",
     },
-    {"lifter", "noise", "unpickle"},
+    {"lifter", "noise", "noise_in_time", "unpickle"},
     {"hypotheses", "data"},
     {"weights", "evaluation", "training", "draw", "tracks"},
     {"models"},

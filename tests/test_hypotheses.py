@@ -1,9 +1,14 @@
 import pytest
 import torch
 
+from prpose.hypotheses import HypothesisLifter
+from prpose.lifter import build_lifter, receptive_field
+from prpose.noise import ConstantNoise
 from prpose.skeleton import H36M_17, mirror_pose
 from tests.golden_numbers import VARIANCE_OF, arrays, hypothesis_lifter
 from tests.measure import peak_gib
+
+TEMPORAL = {"channels": 8, "filter_widths": (3, 3)}
 
 
 def golden_case():
@@ -157,3 +162,36 @@ def test_gradients_flow_to_the_keypoints_whatever_the_chunk(lifter):
         gradients.append(x.grad)
     assert gradients[0].abs().max() > 0
     assert (gradients[0] - gradients[1]).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(("name", "kw"), [("mgcn_lw", {}), ("temporal", TEMPORAL)])
+@pytest.mark.parametrize("chunk", [1, 4, 1000])
+def test_clips_of_many_frames_are_lifted_in_pieces(name, kw, chunk):
+    """The same poses, whatever the chunk; a single-frame lifter's are those of its frames."""
+    torch.manual_seed(0)
+    lifter = build_lifter(name, **kw).eval()
+    net = HypothesisLifter(lifter, ConstantNoise(0.02), chunk=chunk)
+    keypoints = torch.rand(2, 20, 17, 2) * 2 - 1
+    eps, eps_mirrored = torch.randn(2, 3, *keypoints.shape)
+    with torch.no_grad():
+        poses, single = net(keypoints, eps, eps_mirrored), net.single(keypoints)
+        whole = HypothesisLifter(lifter, ConstantNoise(0.02), chunk=1000)
+        assert torch.allclose(poses, whole(keypoints, eps, eps_mirrored), atol=1e-5)
+        assert torch.allclose(single, whole.single(keypoints), atol=1e-5)
+    F = receptive_field(lifter)
+    assert poses.shape == (3, 2, 20 - F + 1, 17, 3)
+    part = net(keypoints[:, 4 : 4 + F], eps[:, :, 4 : 4 + F], eps_mirrored[:, :, 4 : 4 + F])
+    assert torch.allclose(part[:, :, 0], poses[:, :, 4], atol=1e-5)
+
+
+def test_shared_noise_moves_all_frames_alike_and_independent_noise_trembles():
+    torch.manual_seed(0)
+    net = HypothesisLifter(build_lifter("mgcn_lw").eval(), ConstantNoise(0.02))
+    keypoints = (torch.rand(1, 1, 17, 2) * 2 - 1).expand(1, 15, 17, 2)  # somebody stands still
+    with torch.no_grad():
+        trembling, slow, still = (
+            net.sample(keypoints, 8, torch.Generator().manual_seed(1), keep=keep).diff(dim=2).abs()
+            for keep in (0.0, 0.9, 1.0)
+        )
+    assert still.max() < 1e-5
+    assert 0 < slow.mean() < 0.6 * trembling.mean()

@@ -15,6 +15,7 @@ from prpose.cli.compare import compare
 from prpose.cli.data import inspect, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
 from prpose.cli.evaluate import evaluate
 from prpose.cli.models import models
+from prpose.cli.motion import motion
 from prpose.cli.pack import pack
 from prpose.cli.predict import predict
 from prpose.cli.train import train_lifter, train_variance
@@ -25,6 +26,7 @@ COMMANDS: Tree = {
     "predict": predict,
     "evaluate": evaluate,
     "compare": compare,
+    "motion": motion,
     "data": {
         "prepare": {
             "h36m": prepare_h36m,
@@ -38,7 +40,7 @@ COMMANDS: Tree = {
     "pack": pack,
     "train": {"lifter": train_lifter, "variance": train_variance},
 }
-SHARED = ("evaluate", "compare", "train")
+SHARED = ("evaluate", "compare", "motion", "train")
 """Commands that several processes do together; others the first one does alone."""
 
 

@@ -14,7 +14,7 @@ from prpose.cli.progress import progress
 from prpose.cli.scored import Scored
 from prpose.data import load_clips
 from prpose.data.windows import Windows
-from prpose.evaluation import MOCAP, Row, score, seeded_draw, tabulate
+from prpose.evaluation import MOCAP, Row, score, tabulate
 from prpose.evaluation.baselines import IsotropicCloud, awareness, equal_variance, fitted_isotropic
 from prpose.hypotheses import HypothesisLifter
 from prpose.noise import AdaptiveNoise
@@ -40,14 +40,13 @@ def compare(
     options.check()
     if hypotheses < 2:
         raise ValueError(f"expected -n >= 2 hypotheses, a distribution, got {hypotheses}")
-    on, draw = options.on, seeded_draw(options.seed, hypotheses)
+    on = options.on
     networks = options.networks(MOCAP.alpha)
     noise = networks.noise
     net = HypothesisLifter(networks.lifter, noise, chunk=chunk_for(on)).to(on)
-    windows, val = (
-        Windows(load_clips(dataset, options.root, split), every=options.stride * MOCAP.every)
-        for split in (options.split, "val")
-    )
+    clips, val_clips = (load_clips(dataset, options.root, s) for s in (options.split, "val"))
+    windows, val = (options.windows(each, net.lifter, MOCAP.every) for each in (clips, val_clips))
+    draw = options.draw(clips, hypotheses)
     kinds = beside(net, noise, val, on)
     curve, rows = sorted({S for S in CURVE if hypotheses >= S} | {hypotheses}), {}
     with progress("compare", len(kinds) * len(windows)) as advance:

@@ -19,7 +19,6 @@ from prpose.cli.device import chunk_for
 from prpose.cli.progress import progress
 from prpose.cli.scored import Scored
 from prpose.data import data_set, load_clips
-from prpose.data.windows import Windows
 from prpose.evaluation import (
     CHOICES,
     METRICS,
@@ -28,7 +27,6 @@ from prpose.evaluation import (
     Protocol,
     Row,
     score,
-    seeded_draw,
     tabulate,
 )
 from prpose.hypotheses import HypothesisLifter
@@ -56,11 +54,12 @@ def evaluate(
     protocol = PROTOCOLS.get(dataset, MOCAP)
     options.check()
     found = keypoints or data_set(dataset, options.root).default_keypoints
-    on, draw = options.on, seeded_draw(options.seed, hypotheses)
+    on = options.on
     networks = options.networks(protocol.alpha)
     net = HypothesisLifter(networks.lifter, networks.noise, chunk=chunk_for(on)).to(on)
     clips = load_clips(dataset, options.root, options.split, found, tuple(actions.split(",")))
-    windows = Windows(clips, every=options.stride * protocol.every)
+    windows = options.windows(clips, net.lifter, protocol.every)
+    draw = options.draw(clips, hypotheses)
     with progress("evaluate", len(windows)) as advance:
         names, cloud, size = protocol.metrics, protocol.cloud, options.batch_size
         scores = score(net, windows, names, draw, size, on, cloud, (), advance)

@@ -1,19 +1,29 @@
 """What ``evaluate`` and ``compare`` have in common: which networks, on what, from which seed."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 import tyro
 from torch import nn
 
 from prpose.atomic import check_output
+from prpose.cli.arguments import constructor_arguments
 from prpose.cli.device import named_device
+from prpose.data import Clip
+from prpose.data.windows import Windows
+from prpose.evaluation import Draw, seeded_draw
+from prpose.lifter import is_causal, receptive_field
 from prpose.models import ROLES, find_model
 from prpose.noise import AdaptiveNoise
+from prpose.noise_in_time import kept
 from prpose.weights import VARIANCE_PREFIX, load_published
+
+DEFAULT_FPS = 50.0
+"""Of clips that do not say: Human3.6M's."""
 
 
 class Networks(NamedTuple):
@@ -35,10 +45,15 @@ class Scored:
         lifter_weights: the lifter's checkpoint (.pth or .safetensors), and
         noise_weights: its variance net's checkpoint.
         noise: the lifter whose variance net that is, if another one's.
+        lifter_args: arguments of the lifter's constructor that differ from the published ones, as
+            JSON.
         root: folder with the npz files; walkers need none.
         split: test, val or train.
         alpha: scale of the noise; if not given, the model's, or the data set's published one.
         floor: least relative width of the noise; if not given, the model's, or the published 1.
+        in_time: within the frames that a pose is made of: noise drawn anew for each
+            (independent), once for all of them (shared), or forgotten slowly (ar1).
+        time_constant: of ar1, seconds.
         seed: of the noise.
         stride: every stride-th of the frames that are usually scored.
         batch_size: frames at once; noise is drawn per batch, so it is part of the seed.
@@ -52,10 +67,13 @@ class Scored:
     lifter_weights: Path | None = None
     noise_weights: Path | None = None
     noise: str | None = None
+    lifter_args: str | None = None
     root: Path = Path("dataset")
     split: str = "test"
     alpha: float | None = None
     floor: float | None = None
+    in_time: Literal["independent", "shared", "ar1"] = "independent"
+    time_constant: float = 0.25
     seed: int = 0
     stride: int = 1
     batch_size: int = 64
@@ -86,7 +104,8 @@ class Scored:
             ValueError: if neither a card nor two files are named, or both.
         """
         if self.model is not None and (
-            (self.lifter, self.lifter_weights, self.noise_weights, self.noise) == (None,) * 4
+            (self.lifter, self.lifter_weights, self.noise_weights, self.noise, self.lifter_args)
+            == (None,) * 5
         ):
             model = find_model(self.model)
             sha256 = {role: getattr(model.card, role).sha256 for role in ROLES}
@@ -98,10 +117,21 @@ class Scored:
                 "expected --model, or else all of --lifter, --lifter-weights and --noise-weights"
             )
         files = {"lifter": self.lifter_weights, "noise": self.noise_weights}
-        lifter = load_published(self.lifter, self.lifter_weights)
+        kw = constructor_arguments(self.lifter_args)
+        lifter = load_published(self.lifter, self.lifter_weights, **kw)
         net = load_published(VARIANCE_PREFIX + (self.noise or self.lifter), self.noise_weights)
         sha256 = {k: hashlib.sha256(path.read_bytes()).hexdigest() for k, path in files.items()}
         return Networks(lifter, self._noise(net, published_alpha, 1.0), sha256)
+
+    def windows(self, clips: Sequence[Clip], lifter: nn.Module, every: int) -> Windows:
+        """Of the frames that are scored, as long as the lifter wants them."""
+        F, causal = receptive_field(lifter), is_causal(lifter)
+        return Windows(clips, F, every=self.stride * every, causal=causal)
+
+    def draw(self, clips: Sequence[Clip], S: int) -> Draw:
+        """The noise of S hypotheses; ``ValueError`` as of :func:`prpose.noise_in_time.kept`."""
+        fps = clips[0].fps or DEFAULT_FPS
+        return seeded_draw(self.seed, S, kept(self.in_time, fps, self.time_constant))
 
     def _noise(self, net: nn.Module, alpha: float, floor: float) -> AdaptiveNoise:
         """The user's numbers, or else these."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from prpose.camera import Array
 from prpose.data.windows import Windows
 from prpose.hypotheses import HypothesisLifter
+from prpose.lifter import own_frame
 from prpose.metrics import joint_errors
 from prpose.noise import AdaptiveNoise, ConstantNoise
 from prpose.ranks import rank_correlation
@@ -34,7 +35,9 @@ class IsotropicCloud(nn.Module):
     def forward(self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor) -> Tensor:
         """As :meth:`HypothesisLifter.forward`: three of the four numbers of a joint's noise."""
         poses = self.net.single(keypoints)
-        cloud = poses + self.width_m * torch.cat([eps, eps_mirrored[..., :1]], dim=-1)
+        eps3 = torch.cat([eps, eps_mirrored[..., :1]], dim=-1)  # (S, B, T, J, 3)
+        first = own_frame(self.net.lifter)
+        cloud = poses + self.width_m * eps3[..., first : first + poses.shape[1], :, :]
         cloud[..., 0, :] = 0
         return cloud
 
@@ -79,7 +82,7 @@ def awareness(
     sigmas, errors = [], []
     for _, batch in windows.batches(512):
         keypoints = batch.keypoints.to(device)
-        sigmas.append(net.noise(keypoints).stddev[:, 0, :, 0].cpu())
+        sigmas.append(net.noise(keypoints[:, own_frame(net.lifter)]).stddev[..., 0].cpu())
         errors.append(joint_errors(net.single(keypoints), batch.target.to(device))[:, 0].cpu())
     sigma, error = torch.cat(sigmas).numpy(), torch.cat(errors).numpy()
     masks = {"all": np.ones(error.shape, bool)}

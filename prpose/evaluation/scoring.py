@@ -11,6 +11,7 @@ from prpose.evaluation.baselines import IsotropicCloud
 from prpose.evaluation.protocols import METRICS
 from prpose.hypotheses import HypothesisLifter
 from prpose.noise import draw_eps
+from prpose.noise_in_time import correlated
 from prpose.seeds import mixed_seed
 
 Draw = Callable[[range, torch.Size], Iterable[tuple[Tensor, Tensor]]]
@@ -23,11 +24,12 @@ POSES_AT_ONCE = 4096
 """Most poses that are held and scored at once, whatever S is; Procrustes needs some kB for each."""
 
 
-def seeded_draw(seed: int, S: int) -> Draw:
+def seeded_draw(seed: int, S: int, keep: float = 0.0) -> Draw:
     """Noise of S hypotheses that depends on the seed and on a batch's place alone.
 
     Drawn on the CPU, so that every device gets the same numbers; the first of a larger S are those
-    of a smaller one.
+    of a smaller one. Within a window of several frames each keeps the share ``keep`` of the noise
+    of the one before (:mod:`prpose.noise_in_time`).
 
     Raises:
         ValueError: if S < 1 or seed < 0.
@@ -42,6 +44,7 @@ def seeded_draw(seed: int, S: int) -> Draw:
         at_once = max(1, POSES_AT_ONCE // shape[0])
         for start in range(0, S, at_once):
             eps = draw_eps(min(at_once, S - start), (2, *shape), generator)
+            eps = correlated(eps, keep)
             yield eps[:, 0], eps[:, 1]
 
     return draw
