@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prpose.imports import is_path, named_module_class
 from prpose.nets.graph import body_adjacency, body_partitions
 from prpose.nets.graphmlp import GraphMLP
 from prpose.nets.htnet import HTNet
@@ -92,7 +93,7 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
     """A lifter with random weights, in training mode; the defaults are the published network.
 
     Args:
-        name: a key of :data:`LIFTERS`.
+        name: a key of :data:`LIFTERS`, or ``package.module:Class`` for a network of your own.
         kw: constructor arguments that differ from the published ones. Some choose another
             published network: ``frames`` of graphmlp, ``filter_widths`` and ``causal`` of
             temporal, ``joints`` (17 or 16; either way it lifts 17) and with 16 of them
@@ -100,7 +101,7 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
 
     Raises:
         ValueError: for an unknown name; the message names the nearest known one. Or for
-            arguments that the network does not take.
+            arguments that the network does not take, or one that does not keep the contract.
 
     Example:
         >>> import torch
@@ -109,7 +110,32 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
         >>> build_lifter("temporal", channels=8).eval()(torch.zeros(4, 30, 17, 2)).shape
         torch.Size([4, 4, 17, 3])
     """
-    return _built(name, LIFTERS, "lifter", kw)
+    if not is_path(name):
+        return _built(name, LIFTERS, "lifter", kw)
+    lifter = _built(name, {name: named_module_class(name)}, "lifter", kw)
+    check_contract(lifter, name)
+    return lifter
+
+
+def check_contract(lifter: nn.Module, name: str = "the lifter") -> None:
+    """Whether it is a lifter: lifts a clip of F + 1 frames to two poses.
+
+    Raises:
+        ValueError: saying what was expected and what came.
+    """
+    F, J, training = receptive_field(lifter), len(H36M_17), lifter.training
+    keypoints = torch.zeros(2, F + 1, J, 2)
+    expected, given = (2, 2, J, 3), f"keypoints of shape {tuple(keypoints.shape)} (F = {F})"
+    try:
+        with torch.no_grad():
+            poses = lifter.eval()(keypoints)
+    except Exception as error:  # the network is the user's: anything may happen
+        raise ValueError(f"{name} cannot lift {given}: {error}") from None
+    finally:
+        lifter.train(training)
+    if not isinstance(poses, Tensor) or poses.shape != expected:
+        got = tuple(poses.shape) if isinstance(poses, Tensor) else type(poses).__name__
+        raise ValueError(f"expected {name} to make poses of shape {expected} of {given}, got {got}")
 
 
 def build_refinement(name: str, **kw: Any) -> nn.Module:

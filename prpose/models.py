@@ -20,6 +20,7 @@ from torch import nn
 
 from prpose.atomic import check_output, replacing
 from prpose.hypotheses import HypothesisLifter
+from prpose.imports import is_path
 from prpose.noise import AdaptiveNoise
 from prpose.tables import unknown
 from prpose.weights import load_published, read_state_dict
@@ -94,6 +95,11 @@ class Model:
         """Bytes of weights."""
         return sum(_weights(self.folder, role).stat().st_size for role in ROLES)
 
+    @property
+    def networks_named(self) -> tuple[str, ...]:
+        """What the card calls its two networks."""
+        return tuple(str(getattr(self.card, role).network) for role in ROLES)
+
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """Lifter and variance net, in eval mode, on the CPU.
 
@@ -140,7 +146,14 @@ def find_model(name: str | Path) -> Model:
     owner, slash, rest = str(name).partition("/")
     if not slash or not owner or not rest or "/" in rest or owner in (".", ".."):
         raise ValueError(f"{unknown(str(name), shipped(), 'model')}; nor is there such a folder")
-    return read_model(_downloaded(f"{owner}/{rest}"))
+    model = read_model(_downloaded(f"{owner}/{rest}"))
+    foreign = [network for network in model.networks_named if is_path(network)]
+    if foreign:  # a stranger's card must not choose what is imported
+        raise ValueError(
+            f"{name}: expected networks of prpose, got {foreign[0]}; if you trust it, download the "
+            "folder and name that"
+        )
+    return model
 
 
 def read_model(folder: Path) -> Model:

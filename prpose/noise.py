@@ -29,6 +29,20 @@ VARIANCE_NETS: dict[str, Callable[..., nn.Module]] = {
 other lifters have HTNet's, which sees one frame at a time whatever the lifter sees."""
 
 
+OTHERS = "htnet"
+"""Whose variance net a lifter without one of its own gets."""
+
+
+def variance_net_of(lifter: str) -> str:
+    """The name of a lifter's variance net, a key of :data:`VARIANCE_NETS`.
+
+    Example:
+        >>> variance_net_of("mgcn_lw"), variance_net_of("my_package.module:MyLifter")
+        ('mgcn_lw', 'htnet')
+    """
+    return lifter if lifter in VARIANCE_NETS else OTHERS
+
+
 def build_variance_net(name: str, **kw: Any) -> nn.Module:
     """A variance net with random weights; the defaults are the published network.
 

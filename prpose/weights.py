@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from prpose.imports import is_path
 from prpose.lifter import LIFTERS, REFINEMENTS, Remapped, build_lifter, build_refinement
 from prpose.nets import graphmlp, htnet, modulated_gcn
 from prpose.noise import VARIANCE_NETS, build_variance_net
@@ -39,9 +40,9 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
     """A network with weights of a published checkpoint, in eval mode, on the CPU.
 
     Args:
-        name: a lifter's name for the lifter (``"htnet"``), with ``avg_`` before it for its
-            variance net (``"avg_htnet"``), with ``refine_`` for its refinement
-            (``"refine_graphmlp"``).
+        name: a lifter's name for the lifter (``"htnet"``, or ``"package.module:Class"``), with
+            ``avg_`` before it for its variance net (``"avg_htnet"``), with ``refine_`` for its
+            refinement (``"refine_graphmlp"``).
         source: the release's ``.pth``, a ``.safetensors`` file, or a state dict. Parameters may
             have the published names or prpose's own. A fixed graph may be among the published
             ones, if it is the network's.
@@ -54,7 +55,7 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
     """
     if not isinstance(name, str):
         raise ValueError(f"expected the name of a network, got {type(name).__name__}")
-    if name in LIFTERS:
+    if name in LIFTERS or is_path(name):
         net = build_lifter(name, **kw)
     elif name.removeprefix(VARIANCE_PREFIX) in VARIANCE_NETS:
         net = build_variance_net(name.removeprefix(VARIANCE_PREFIX), **kw)

@@ -9,6 +9,7 @@ FLOORS = [
         "atomic",
         "camera",
         "clouds",
+        "imports",
         "metrics",
         "nets",
         "processes",

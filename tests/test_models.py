@@ -157,3 +157,15 @@ def test_checkpoints_with_one_tensor_under_two_names_are_packed(half, tmp_path):
     packed, _ = write_model(tmp_path / "mine", card, weights, half=half).networks()
     for key, value in packed.state_dict().items():
         assert torch.allclose(value, state[key], rtol=1e-3, atol=1e-6 + half * 1e-3), key
+
+
+def test_a_strangers_card_does_not_choose_what_is_imported(tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    card = json.loads((SHIPPED / "mgcn-cmu17/card.json").read_text())
+    card["lifter"]["network"] = "examples.own_lifter:ResidualLifter"
+    (folder / "card.json").write_text(json.dumps(card))
+    monkeypatch.setattr("prpose.models._downloaded", lambda name: folder)
+    with pytest.raises(ValueError, match="expected networks of prpose, got examples"):
+        find_model("somebody/model")
+    assert find_model(folder).card.lifter.network.startswith("examples")

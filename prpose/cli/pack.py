@@ -11,6 +11,7 @@ import tyro
 
 from prpose.cli.arguments import constructor_arguments
 from prpose.models import ROLES, Card, Network, write_model
+from prpose.noise import variance_net_of
 from prpose.weights import VARIANCE_PREFIX
 
 WEIGHTS = "best.safetensors"
@@ -75,7 +76,7 @@ def _lifter(config: dict[str, Any], training: str) -> Network:
 
 def _variance_net(config: dict[str, Any]) -> Network:
     settings = config["training"]
-    name = VARIANCE_PREFIX + str(settings.get("network", settings["lifter"]))
+    name = VARIANCE_PREFIX + str(settings.get("network", variance_net_of(settings["lifter"])))
     return Network(name, "", command(config), {}, str(config["commit"]))
 
 

@@ -18,7 +18,7 @@ from prpose.data.windows import Windows
 from prpose.evaluation import Draw, seeded_draw
 from prpose.lifter import is_causal, receptive_field
 from prpose.models import ROLES, find_model
-from prpose.noise import AdaptiveNoise
+from prpose.noise import AdaptiveNoise, variance_net_of
 from prpose.noise_in_time import kept
 from prpose.weights import VARIANCE_PREFIX, load_published
 
@@ -41,7 +41,7 @@ class Scored:
     Args:
         model: one that prpose brings ("prpose models" lists them), a folder that "prpose pack"
             made, or owner/name on the Hugging Face hub; or instead of it:
-        lifter: htnet or mgcn_lw, with
+        lifter: htnet, mgcn_lw, modulated_gcn, graphmlp, temporal, or package.module:Class, with
         lifter_weights: the lifter's checkpoint (.pth or .safetensors), and
         noise_weights: its variance net's checkpoint.
         noise: the lifter whose variance net that is, if another one's.
@@ -119,7 +119,9 @@ class Scored:
         files = {"lifter": self.lifter_weights, "noise": self.noise_weights}
         kw = constructor_arguments(self.lifter_args)
         lifter = load_published(self.lifter, self.lifter_weights, **kw)
-        net = load_published(VARIANCE_PREFIX + (self.noise or self.lifter), self.noise_weights)
+        net = load_published(
+            VARIANCE_PREFIX + (self.noise or variance_net_of(self.lifter)), self.noise_weights
+        )
         sha256 = {k: hashlib.sha256(path.read_bytes()).hexdigest() for k, path in files.items()}
         return Networks(lifter, self._noise(net, published_alpha, 1.0), sha256)
 

@@ -12,10 +12,9 @@ from prpose.cli.arguments import constructor_arguments
 from prpose.cli.progress import progress
 from prpose.cli.trained import Options
 from prpose.data.windows import Batch
-from prpose.lifter import LIFTERS, build_lifter, own_frame
+from prpose.lifter import build_lifter, own_frame
 from prpose.metrics import mpjpe
-from prpose.noise import build_variance_net
-from prpose.tables import look_up
+from prpose.noise import build_variance_net, variance_net_of
 from prpose.training import Loss, Source, State
 from prpose.training.run import prepare_folder, train
 from prpose.training.scores import lifter_scores, variance_scores
@@ -38,7 +37,6 @@ def train_lifter(
         options: of the training.
         init: weights to begin with; random ones if not given.
     """
-    look_up(options.lifter, LIFTERS, "lifter")
     begun = {} if init is None else {"init_sha256": _sha256(init)}
     torch.manual_seed(options.seed)
     kw = constructor_arguments(options.lifter_args)
@@ -68,13 +66,14 @@ def train_variance(
         lifter_weights: of the lifter, which stays as it is.
         target: what is predicted: the error over the mean error, as published; or the error for
             such a joint over how far noise moves such a pose (docs/results.md says why).
-        network: the variance net of that lifter; the lifter's own if not given.
+        network: the variance net of that lifter; the lifter's own if not given, or htnet's if it
+            has none.
     """
     kw = constructor_arguments(options.lifter_args)
     lifter = load_published(options.lifter, lifter_weights, **kw)
     views, windows = options.sources(lifter)
     torch.manual_seed(options.seed)
-    network, frame = network or options.lifter, own_frame(lifter)
+    network, frame = network or variance_net_of(options.lifter), own_frame(lifter)
     net = build_variance_net(network)
     device = options.on
     lifter = lifter.to(device).requires_grad_(False)

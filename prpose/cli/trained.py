@@ -23,7 +23,7 @@ class Options:
 
     Args:
         out: folder of the run: config, log, checkpoint, best weights.
-        lifter: htnet or mgcn_lw.
+        lifter: htnet, mgcn_lw, modulated_gcn, graphmlp, temporal, or package.module:Class.
         lifter_args: arguments of its constructor that differ from the published ones, as JSON.
         data: cmu17, walkers, the name of a benchmark of your own, h36m or 3dhp.
         root: folder with the npz files; walkers need none.

@@ -1,0 +1,76 @@
+"""A lifter of the user's own, by name: trained, given noise, packed, scored."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from prpose import build_lifter, load_published
+from prpose.cli import guarded, run
+from prpose.imports import named_module_class
+from prpose.models import find_model
+from prpose.predictor import Predictor
+
+OWN = "examples.own_lifter:ResidualLifter"
+SMALL = ["--lifter", OWN, "--lifter-args", '{"width": 32}', "--data", "walkers", "--epochs", "1",
+         "--every", "40"]  # fmt: skip
+
+
+def prpose(*args):
+    return guarded(lambda: run([str(arg) for arg in args]))
+
+
+class Shapeless(nn.Module):
+    def forward(self, keypoints):
+        return keypoints
+
+
+class Blind(nn.Module):
+    F = 3
+
+    def forward(self, keypoints):
+        raise RuntimeError("no eyes")
+
+
+def test_it_is_trained_packed_scored_and_loaded(tmp_path, capsys):
+    lifter, noise, model = tmp_path / "lifter", tmp_path / "noise", tmp_path / "mlp"
+    assert prpose("train", "lifter", *SMALL, "--out", lifter) == 0
+    weights = lifter / "best.safetensors"
+    assert prpose("train", "variance", *SMALL, "--out", noise, "--lifter-weights", weights) == 0
+    assert json.loads((noise / "config.json").read_text())["training"]["network"] == "htnet"
+    runs = ["--lifter-run", lifter, "--noise-run", noise]
+    assert prpose("pack", model, *runs, "--alpha", "0.01") == 0
+    assert prpose("evaluate", "walkers", "--model", model, "-n", "2", "--stride", "20") == 0
+    assert "all frames" in capsys.readouterr().out
+    card = find_model(model).card
+    assert (card.lifter.network, card.noise.network) == (OWN, "avg_htnet")
+    found = Predictor.load(model).net.lifter
+    same = load_published(OWN, weights, width=32)
+    keypoints = torch.rand(3, 1, 17, 2)
+    assert torch.equal(found(keypoints), same(keypoints))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("os:system", "expected system in os to be an nn.Module, got builtin_function"),
+        ("prpose.lifter:Lifter", "expected Lifter in .* to be an nn.Module, got nothing"),
+        ("no_such_module:Net", "no_such_module cannot be imported"),
+        ("prpose.lifter:", r"expected package\.module:Class, got 'prpose\.lifter:'"),
+        ("../evil:Net", r"expected package\.module:Class"),
+        ("torch.nn:Linear", "torch.nn:Linear cannot be built with {}"),
+        ("tests.test_own_lifter:Shapeless", r"poses of shape \(2, 2, 17, 3\) of keypoints of shape "
+         r"\(2, 2, 17, 2\) \(F = 1\), got \(2, 2, 17, 2\)"),
+        ("tests.test_own_lifter:Blind", r"cannot lift .* \(2, 4, 17, 2\) \(F = 3\): no eyes"),
+    ],
+)  # fmt: skip
+def test_what_is_no_lifter_is_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        build_lifter(name)
+
+
+def test_a_name_is_a_class_of_networks():
+    assert named_module_class("tests.test_own_lifter:Blind").__name__ == "Blind"
+    with pytest.raises(ValueError, match="expected CMU in tests.mocap_files to be"):
+        named_module_class("tests.mocap_files:CMU")
