@@ -72,5 +72,5 @@ def test_what_is_no_lifter_is_refused(name, message):
 
 def test_a_name_is_a_class_of_networks():
     assert named_module_class("tests.test_own_lifter:Blind").__name__ == "Blind"
-    with pytest.raises(ValueError, match="expected CMU in tests.mocap_files to be"):
+    with pytest.raises(ValueError, match=r"expected CMU in tests\.mocap_files to be"):
         named_module_class("tests.mocap_files:CMU")

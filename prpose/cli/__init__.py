@@ -14,6 +14,7 @@ from prpose import processes
 from prpose.cli.compare import compare
 from prpose.cli.data import inspect, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
 from prpose.cli.evaluate import evaluate
+from prpose.cli.lifters import lifters
 from prpose.cli.models import models
 from prpose.cli.motion import motion
 from prpose.cli.pack import pack
@@ -37,6 +38,7 @@ COMMANDS: Tree = {
         "inspect": inspect,
     },
     "models": models,
+    "lifters": lifters,
     "pack": pack,
     "train": {"lifter": train_lifter, "variance": train_variance},
 }
