@@ -19,7 +19,7 @@ FLOORS = [
         "tables",
         "toml",
     },
-    {"lifter", "noise", "noise_in_time", "unpickle"},
+    {"aggregate", "lifter", "noise", "noise_in_time", "placement", "unpickle"},
     {"hypotheses", "data"},
     {"weights", "evaluation", "training", "draw", "tracks"},
     {"models"},
