@@ -49,6 +49,34 @@ def acceleration_error(poses: Tensor, target: Tensor, fps: float) -> Tensor:
     return mpjpe(poses.diff(n=2, dim=-3), target.diff(n=2, dim=-3)) * fps**2
 
 
+def bone_lengths(poses: Tensor, parents: Sequence[int]) -> Tensor:
+    """Length of each joint's bone to its parent, (*, J, 3) → (*, J - 1) metres; the root has none.
+
+    Args:
+        parents: :attr:`prpose.skeleton.Skeleton.parents`.
+    """
+    joints = [joint for joint, parent in enumerate(parents) if parent >= 0]
+    ends = poses[..., [parents[joint] for joint in joints], :]
+    return torch.linalg.vector_norm(poses[..., joints, :] - ends, dim=-1)
+
+
+def bone_asymmetry(poses: Tensor, parents: Sequence[int], mirror: Sequence[int]) -> Tensor:
+    """Mean difference of left and right bones' lengths, (*, J, 3) → (*) metres."""
+    lengths = bone_lengths(poses, parents)
+    joints = [joint for joint, parent in enumerate(parents) if parent >= 0]
+    sided = [j for j in joints if mirror[j] > j]
+    left, right = ([joints.index(j) for j in js] for js in (sided, [mirror[j] for j in sided]))
+    return (lengths[..., left] - lengths[..., right]).abs().mean(-1)
+
+
+def bone_wobble(poses: Tensor, parents: Sequence[int]) -> Tensor:
+    """How much bones change over a clip, (*, T, J, 3) → (*) metres.
+
+    The standard deviation over time of each bone's length, mean over bones.
+    """
+    return bone_lengths(poses, parents).std(-2, correction=0).mean(-1)
+
+
 def p_mpjpe(poses: Tensor, target: Tensor) -> Tensor:
     """P2: MPJPE after the best similarity (scale, rotation, shift), (*, J, 3) → (*) in metres.
 

@@ -16,6 +16,7 @@ FLOORS = [
         "ranks",
         "seeds",
         "skeleton",
+        "smooth",
         "tables",
         "toml",
     },

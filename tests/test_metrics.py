@@ -4,7 +4,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from prpose import metrics
-from prpose.skeleton import PCK_14, PCK_17
+from prpose.data import load_clips
+from prpose.skeleton import H36M_17, PCK_14, PCK_17
 from tests.golden_numbers import arrays
 
 GOLDEN = arrays("metrics/metrics.npz")
@@ -189,3 +190,21 @@ def test_no_joints_no_thresholds_and_no_hypotheses_are_refused():
             metrics.auc(pose, pose, joints, thresholds)
     with pytest.raises(ValueError, match="S >= 1 hypotheses"):
         metrics.best_of_s(torch.zeros(0, 4))
+
+
+def test_bones_of_a_rigid_person_neither_wobble_nor_differ():
+    clip = load_clips("walkers", ".", "test", actions=("walk",))[0]
+    poses = torch.from_numpy(clip.poses_cam).double()
+    parents, mirror = H36M_17.parents, H36M_17.mirror
+    lengths = metrics.bone_lengths(poses, parents)
+    assert lengths.shape == (len(clip), 16)
+    by_hand = (poses[3, 13] - poses[3, 12]).norm()
+    assert lengths[3, 12] == pytest.approx(float(by_hand))  # the left forearm: joint 13
+    assert metrics.bone_wobble(poses, parents) < 1e-5
+    assert metrics.bone_asymmetry(poses, parents, mirror).max() < 1e-5
+    poses[:, 13] += (poses[:, 13] - poses[:, 12]) * 0.6  # a longer left forearm
+    sides = float(lengths[0, 12]) * 0.6 / 6
+    assert metrics.bone_asymmetry(poses, parents, mirror)[0] == pytest.approx(sides, rel=1e-3)
+    poses[::2] *= 1.1
+    expected = metrics.bone_lengths(poses, parents).numpy().std(axis=0).mean()
+    assert metrics.bone_wobble(poses, parents) == pytest.approx(float(expected))
