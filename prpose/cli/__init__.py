@@ -11,6 +11,7 @@ import tyro
 
 import prpose
 from prpose import processes
+from prpose.cli.choose import choose
 from prpose.cli.compare import compare
 from prpose.cli.data import inspect, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
 from prpose.cli.evaluate import evaluate
@@ -28,6 +29,7 @@ COMMANDS: Tree = {
     "evaluate": evaluate,
     "compare": compare,
     "motion": motion,
+    "choose": choose,
     "data": {
         "prepare": {
             "h36m": prepare_h36m,
@@ -42,7 +44,7 @@ COMMANDS: Tree = {
     "pack": pack,
     "train": {"lifter": train_lifter, "variance": train_variance},
 }
-SHARED = ("evaluate", "compare", "motion", "train")
+SHARED = ("evaluate", "compare", "motion", "choose", "train")
 """Commands that several processes do together; others the first one does alone."""
 
 

@@ -1,0 +1,66 @@
+"""prpose choose: which one pose of the hypotheses to take, measured."""
+
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated, Any
+
+import tyro
+from rich.table import Table
+
+from prpose.cli.console import plain_console
+from prpose.cli.device import chunk_for
+from prpose.cli.evaluate import as_json, write
+from prpose.cli.progress import progress
+from prpose.cli.scored import Scored
+from prpose.data import load_clips
+from prpose.evaluation import MOCAP
+from prpose.evaluation.choices import VALUES, score_choices
+from prpose.hypotheses import HypothesisLifter
+from prpose.noise_in_time import kept
+
+
+def choose(
+    dataset: tyro.conf.Positional[str],
+    hypotheses: Annotated[int, tyro.conf.arg(aliases=["-n"])],
+    options: Annotated[Scored, tyro.conf.arg(name="")],
+) -> None:
+    """Errors, bones and jitter of one pose for many, by every way to choose it.
+
+    All frames of all clips; every stride-th clip.
+
+    Args:
+        dataset: cmu17, walkers, or the name of a benchmark of your own.
+        hypotheses: S, the number of hypotheses.
+        options: of the scoring; --batch-size plays no part.
+    """
+    options.check()
+    on, networks = options.on, options.networks(MOCAP.alpha)
+    net = HypothesisLifter(networks.lifter, networks.noise, chunk=chunk_for(on)).to(on)
+    clips = load_clips(dataset, options.root, options.split)[:: options.stride]
+    keep = partial(kept, options.in_time, time_constant_s=options.time_constant)
+    with progress("choose", sum(map(len, clips))) as advance:
+        scores = score_choices(net, clips, hypotheses, options.seed, keep, on, advance)
+    rows = {
+        name: {
+            value: float(values[value].double().mean()) * (1000 if unit == "mm" else 1)
+            for value, unit in VALUES.items()
+        }
+        for name, values in scores.items()
+    }
+    show(rows, hypotheses)
+    if options.json is not None:
+        settings = {"dataset": dataset, "hypotheses": hypotheses, **asdict(options)}
+        settings |= {"alpha": networks.noise.alpha, "floor": networks.noise.floor, "device": on}
+        content: dict[str, Any] = {"settings": {k: as_json(v) for k, v in settings.items()}}
+        write(options.json, content | {"sha256": networks.sha256, "units": VALUES, "choices": rows})
+
+
+def show(rows: dict[str, dict[str, float]], S: int) -> None:
+    """Prints a line per choice."""
+    table = Table(title=f"S = {S}, mean over frames", title_justify="left", padding=0)
+    table.add_column("", no_wrap=True)
+    for value, unit in VALUES.items():
+        table.add_column(f"{value}\n{unit}", justify="right")
+    for name, row in rows.items():
+        table.add_row(name, *(f"{row[value]:.1f}" for value in VALUES))
+    plain_console().print(table)

@@ -1,0 +1,114 @@
+"""Which one pose of S hypotheses to take, and how to smooth it: scored against the truth."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prpose import metrics, processes
+from prpose.aggregate import AGGREGATES, aggregate, mean, reprojection_weights
+from prpose.camera import normalise
+from prpose.data import Clip
+from prpose.evaluation.motions import Rates
+from prpose.hypotheses import HypothesisLifter
+from prpose.lifter import padded
+from prpose.placement import place, reprojection_errors
+from prpose.seeds import mixed_seed
+from prpose.skeleton import H36M_17
+from prpose.smooth import gaussian, one_euro
+
+VALUES = {
+    "P1": "mm",
+    "P2": "mm",
+    "left/right": "mm",
+    "bone wobble": "mm",
+    "acceleration error": "m/s²",
+}
+"""What is scored, and its unit when reported: the difference of left and right bones, how much
+bones change over a clip, and jitter are measured beside the errors."""
+
+
+@torch.no_grad()
+def score_choices(
+    net: HypothesisLifter,
+    clips: Sequence[Clip],
+    S: int,
+    seed: int,
+    keep: Rates,
+    device: torch.device | str = "cpu",
+    on_clip: Callable[[int], None] = lambda frames: None,
+) -> dict[str, dict[str, Tensor]]:
+    """Scores of each choice in every frame of every clip, ``{choice: {value: (N,)}}``.
+
+    Several processes take clips in turn; each gets all scores. Hypotheses are placed before the
+    clip's own camera.
+
+    Args:
+        net, clips, S, seed, keep, device, on_clip: as of
+            :func:`prpose.evaluation.motions.score_motions`.
+
+    Raises:
+        ValueError: if S < 2, or for a clip without frame rate, with fewer than three frames, or
+            before a camera that is not calibrated.
+    """
+    if S < 2:
+        raise ValueError(f"expected S >= 2 hypotheses, a distribution, got {S}")
+    parts: dict[int, dict[str, dict[str, Tensor]]] = {}
+    for number, clip in enumerate(clips):
+        on_clip(len(clip))
+        if clip.fps is None or len(clip) < 3 or clip.camera.focal_px is None:
+            raise ValueError(
+                f"{clip.where()}: expected three frames or more, a frame rate, and a camera with "
+                "a focal length"
+            )
+        if number % processes.count() == processes.rank():
+            generator = torch.Generator().manual_seed(mixed_seed(seed, number))
+            found = _choices(net, clip, S, generator, keep(clip.fps), device)
+            truth = torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])
+            parts[number] = {name: _values(poses, truth, clip.fps) for name, poses in found.items()}
+    everyones = {number: part for own in processes.gathered(parts) for number, part in own.items()}
+    return {
+        name: {
+            value: torch.cat([everyones[n][name][value] for n in range(len(clips))])
+            for value in VALUES
+        }
+        for name in everyones[0]
+    }
+
+
+def _choices(
+    net: HypothesisLifter,
+    clip: Clip,
+    S: int,
+    generator: torch.Generator,
+    keep: float,
+    device: torch.device | str,
+) -> dict[str, Tensor]:
+    """(T, J, 3) by name; the first hypothesis stands for any."""
+    pixels = normalise(clip.keypoints_px, clip.camera.width, clip.camera.height)
+    keypoints = padded(torch.from_numpy(pixels).float()[None], net.lifter).to(device)
+    poses = net.sample(keypoints, S, generator, keep)[:, 0].cpu()  # (S, T, J, 3)
+    plane = torch.from_numpy(
+        (clip.keypoints_px - np.array(clip.camera.center_px)) / np.array(clip.camera.focal_px)
+    )
+    errors = reprojection_errors(poses, plane, place(poses, plane))
+    weights = reprojection_weights(errors.square().mean(-1).sqrt()).float()
+    fps = float(clip.fps or 0)
+    found = {"the lifter's own": net.single(keypoints)[0].cpu(), "a hypothesis": poses[0]}
+    found |= {kind: aggregate(poses, kind) for kind in AGGREGATES}
+    found["reprojection-weighted mean"] = mean(poses, weights)
+    found["mean, Gaussian 50 ms"] = gaussian(found["mean"], fps)
+    found["mean, One-Euro"] = one_euro(found["mean"], fps)
+    return found
+
+
+def _values(poses: Tensor, truth: Tensor, fps: float) -> dict[str, Tensor]:
+    parents = H36M_17.parents
+    return {
+        "P1": metrics.mpjpe(poses, truth),
+        "P2": metrics.p_mpjpe(poses, truth),
+        "left/right": metrics.bone_asymmetry(poses, parents, H36M_17.mirror),
+        "bone wobble": metrics.bone_wobble(poses, parents).expand(len(poses)),
+        "acceleration error": metrics.acceleration_error(poses, truth, fps),
+    }
