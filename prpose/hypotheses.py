@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Normal
 
 from prpose.lifter import average_flipped, receptive_field
 from prpose.noise import AdaptiveNoise, ConstantNoise, draw_eps
@@ -51,13 +52,17 @@ class HypothesisLifter(nn.Module):
         self.mirror = tuple(mirror)
         self.chunk = chunk
 
-    def forward(self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor) -> Tensor:
+    def forward(
+        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, doubt: Tensor | None = None
+    ) -> Tensor:
         """The pure function: the same inputs give the same poses.
 
         Args:
             keypoints: (B, T, J, 2), normalised.
             eps: (S, B, T, J, 2), standard normal, for the keypoints.
             eps_mirrored: the same for their mirror image; its joints are the mirror image's.
+            doubt: (B, T, J), how far each keypoint may be off besides (:func:`prpose.noise.doubt`);
+                its variance is added to the noise's.
 
         Returns:
             (S, B, T - F + 1, J, 3) poses: camera axes, metres, pelvis at 0.
@@ -81,8 +86,7 @@ class HypothesisLifter(nn.Module):
                 "expected as many hypotheses in eps_mirrored as in eps, and S >= 1, "
                 f"got {len(eps_mirrored)} and {len(eps)}"
             )
-        noise = self.noise(keypoints)
-        noise_mirrored = self.noise(mirror_pose(keypoints, self.mirror))
+        noise, noise_mirrored = self._noises(keypoints, doubt)
         S, B = eps.shape[:2]
         eps, eps_mirrored = eps.flatten(0, 1), eps_mirrored.flatten(0, 1)
         poses = Rows(S * B)
@@ -111,7 +115,12 @@ class HypothesisLifter(nn.Module):
         return torch.cat([self._lift(x, mirror_pose(x, self.mirror)) for x in few])
 
     def sample(
-        self, keypoints: Tensor, S: int, generator: torch.Generator, keep: float = 0.0
+        self,
+        keypoints: Tensor,
+        S: int,
+        generator: torch.Generator,
+        keep: float = 0.0,
+        doubt: Tensor | None = None,
     ) -> Tensor:
         """S hypotheses with noise from ``generator``, which fixes them for given shapes.
 
@@ -120,6 +129,7 @@ class HypothesisLifter(nn.Module):
             S: number of hypotheses; the first of a larger S are those of a smaller one.
             generator: source of the noise; its device draws it.
             keep: of a frame's noise in the next one's (:mod:`prpose.noise_in_time`).
+            doubt: as of :meth:`forward`.
 
         Returns:
             (S, B, T - F + 1, J, 3) poses: camera axes, metres, pelvis at 0.
@@ -136,8 +146,23 @@ class HypothesisLifter(nn.Module):
         for start in range(0, S, at_once):
             eps = draw_eps(min(at_once, S - start), pair, generator).to(keypoints)
             eps = correlated(eps, keep)
-            poses.add(self(keypoints, eps[:, 0], eps[:, 1]))
+            poses.add(self(keypoints, eps[:, 0], eps[:, 1], doubt))
         return poses.whole
+
+    def _noises(self, keypoints: Tensor, doubt: Tensor | None) -> tuple[Normal, Normal]:
+        """Of the keypoints, and of their mirror image."""
+        noises = self.noise(keypoints), self.noise(mirror_pose(keypoints, self.mirror))
+        if doubt is None:
+            return noises
+        if doubt.shape != keypoints.shape[:-1]:
+            got = tuple(doubt.shape)
+            raise ValueError(f"expected doubt of shape {tuple(keypoints.shape[:-1])}, got {got}")
+        both = doubt.to(keypoints), doubt[..., list(self.mirror)].to(keypoints)
+        own, mirrored = (
+            Normal(noise.mean, (noise.variance + more[..., None] ** 2).sqrt(), validate_args=False)
+            for noise, more in zip(noises, both, strict=True)
+        )
+        return own, mirrored
 
     def _clips_at_once(self, keypoints: Tensor) -> int:
         """How many clips make a chunk of poses."""

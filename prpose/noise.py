@@ -119,6 +119,36 @@ class ConstantNoise(nn.Module):
         return Normal(keypoints, torch.full_like(keypoints, self.sigma), validate_args=False)
 
 
+LEAST_CONFIDENCE = 0.02
+"""A keypoint of less is one of that much: its noise is as wide as noise can be of use."""
+
+
+def doubt(keypoints: Tensor, confidence: Tensor, scale: float) -> Tensor:
+    r"""How far a detector may be off, by its own word, (*, J, 2) and (*, J) → (*, J).
+
+    .. math:: d_j = k s \sqrt{1 / c_j - 1}
+
+    with s the person's size, the root of the area of the box around the keypoints. A heatmap whose
+    peak is c = 1 / (1 + w²) has the width w: the simulated detector's confidences are made so
+    (:mod:`prpose.data.detector_model`). Ours; measured in docs/results.md.
+
+    Args:
+        keypoints: normalised.
+        confidence: in [0, 1].
+        scale: k; 0 for a detector that is not asked.
+
+    Raises:
+        ValueError: for confidences beyond [0, 1], or a scale that is negative or not finite.
+    """
+    if not 0 <= scale < float("inf"):
+        raise ValueError(f"expected a scale >= 0 for confidences, got {scale}")
+    if not ((confidence >= 0) & (confidence <= 1)).all():
+        raise ValueError("expected confidences from 0 to 1, got others, or NaN")
+    extent = keypoints.amax(-2) - keypoints.amin(-2)
+    size = extent.prod(-1).sqrt()[..., None]
+    return scale * size * (1 / confidence.clamp_min(LEAST_CONFIDENCE) - 1).sqrt()
+
+
 def draw_eps(S: int, shape: torch.Size | tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Standard-normal noise, (S, *shape), float32, on the generator's device.
 

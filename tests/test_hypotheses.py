@@ -195,3 +195,25 @@ def test_shared_noise_moves_all_frames_alike_and_independent_noise_trembles():
         )
     assert still.max() < 1e-5
     assert 0 < slow.mean() < 0.6 * trembling.mean()
+
+
+def test_doubt_adds_its_variance_and_is_mirrored():
+    torch.manual_seed(0)
+    lifter = build_lifter("mgcn_lw").eval()
+    keypoints, eps, eps_mirrored = torch.rand(3, 1, 17, 2), *torch.randn(2, 4, 3, 1, 17, 2)
+    with torch.no_grad():
+        plain = HypothesisLifter(lifter, ConstantNoise(0.03))(keypoints, eps, eps_mirrored)
+        both = HypothesisLifter(lifter, ConstantNoise(0.018))
+        doubt = torch.full((3, 1, 17), 0.024)  # 0.018² + 0.024² = 0.03²
+        assert torch.allclose(both(keypoints, eps, eps_mirrored, doubt), plain, atol=1e-5)
+        one = torch.zeros(3, 1, 17)
+        one[..., 13] = 0.5  # the left wrist, which is the right one in the mirror image
+        still = HypothesisLifter(lifter, ConstantNoise(0.0))
+        moved = still(keypoints, 0 * eps, eps_mirrored, one)
+        by_hand = mirror_pose(keypoints, H36M_17.mirror)[None].repeat(4, 1, 1, 1, 1)
+        by_hand[..., 16, :] += 0.5 * eps_mirrored[..., 16, :]
+        expected = (lifter(keypoints) + mirror_pose(lifter(by_hand.flatten(0, 1)), H36M_17.mirror)
+                    .unflatten(0, (4, 3))) / 2  # fmt: skip
+        assert torch.allclose(moved[..., 1:, :], expected[..., 1:, :], atol=1e-5)
+    with pytest.raises(ValueError, match=r"expected doubt of shape \(3, 1, 17\), got \(3, 17\)"):
+        both(keypoints, eps, eps_mirrored, doubt[:, 0])

@@ -52,7 +52,10 @@ def compare(
     with progress("compare", len(kinds) * len(windows)) as advance:
         for kind, each in kinds.items():
             size = options.batch_size
-            scores = score(each, windows, MOCAP.metrics, draw, size, on, True, curve, advance)
+            scores = score(
+                *(each, windows, MOCAP.metrics, draw, size, on, True, curve, advance),
+                confidence_noise=options.confidence_noise,
+            )
             rows[kind] = tabulate(scores, windows, MOCAP)[1]
     known = awareness(net, windows, on)
     show(rows, curve, known)

@@ -62,7 +62,10 @@ def evaluate(
     draw = options.draw(clips, hypotheses)
     with progress("evaluate", len(windows)) as advance:
         names, cloud, size = protocol.metrics, protocol.cloud, options.batch_size
-        scores = score(net, windows, names, draw, size, on, cloud, (), advance)
+        scores = score(
+            *(net, windows, names, draw, size, on, cloud, (), advance),
+            confidence_noise=options.confidence_noise,
+        )
     rows, average = tabulate(scores, windows, protocol)
     show(rows, average, protocol, hypotheses)
     if options.json is not None:

@@ -51,6 +51,8 @@ class Scored:
         split: test, val or train.
         alpha: scale of the noise; if not given, the model's, or the data set's published one.
         floor: least relative width of the noise; if not given, the model's, or the published 1.
+        confidence_noise: how much low confidences of the keypoints widen the noise; 0 is not at
+            all.
         in_time: within the frames that a pose is made of: noise drawn anew for each
             (independent), once for all of them (shared), or forgotten slowly (ar1).
         time_constant: of ar1, seconds.
@@ -72,6 +74,7 @@ class Scored:
     split: str = "test"
     alpha: float | None = None
     floor: float | None = None
+    confidence_noise: float = 0.0
     in_time: Literal["independent", "shared", "ar1"] = "independent"
     time_constant: float = 0.25
     seed: int = 0
@@ -86,6 +89,8 @@ class Scored:
         for flag, value in (("stride", self.stride), ("batch-size", self.batch_size)):
             if not 1 <= value < 2**31:
                 raise ValueError(f"expected --{flag} from 1 to 2^31 - 1, got {value}")
+        if not 0 <= self.confidence_noise < float("inf"):
+            raise ValueError(f"expected --confidence-noise >= 0, got {self.confidence_noise}")
         if self.json is not None:
             check_output(self.json, self.overwrite)
 

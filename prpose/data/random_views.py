@@ -133,9 +133,10 @@ class RandomViews:
         mirrored = torch.from_numpy(rng.random(len(index)) < 0.5)
         poses_world = self.proportions.change(self.poses[window].astype(np.float64), rng)
         poses_cam, found, size = self.cameras.film(poses_world, rng)
+        score = np.ones(found.shape[:-1])
         if self.keypoints == "det":
             hidden = self.studio.body.hidden(poses_cam)
-            found, _ = self.studio.detector.detect(found, hidden, float(self.fps[clip[0]]), rng)
+            found, score = self.studio.detector.detect(found, hidden, float(self.fps[clip[0]]), rng)
         width, height = size[:, None, None, 0], size[:, None, None, 1]
         keypoints = torch.from_numpy(
             np.stack(
@@ -149,6 +150,8 @@ class RandomViews:
         target = torch.where(flip, mirror_pose(target, H36M_17.mirror), target)
         root = own[:, 0]
         root = torch.where(mirrored[:, None], root * root.new_tensor([-1, 1, 1]), root)
-        return Batch(
-            keypoints, target, root, torch.from_numpy(clip), torch.from_numpy(frame), mirrored
-        )
+        confidence = torch.from_numpy(score).float()
+        swapped = confidence[..., list(H36M_17.mirror)]
+        confidence = torch.where(mirrored[:, None, None], swapped, confidence)
+        item = torch.from_numpy(clip), torch.from_numpy(frame), mirrored
+        return Batch(keypoints, target, root, *item, confidence)

@@ -31,6 +31,8 @@ class Batch(NamedTuple):
     """(B,) index into the clip."""
     mirrored: Tensor
     """(B,) bool: whether the item is the mirror image."""
+    confidence: Tensor
+    """(B, F, J) of the keypoints, in [0, 1]; 1 where nobody knows."""
 
 
 class Windows(Dataset[Batch]):
@@ -75,6 +77,8 @@ class Windows(Dataset[Batch]):
                 [normalise(c.keypoints_px, c.camera.width, c.camera.height) for c in clips]
             )
         ).to(self.targets)
+        known = [np.ones(c.keypoints_px.shape[:2]) if c.score is None else c.score for c in clips]
+        self.confidence = torch.from_numpy(np.concatenate(known)).to(self.targets)
         lengths = torch.tensor([len(clip) for clip in clips])
         self.starts = lengths.cumsum(0) - lengths
         self.ends = self.starts + lengths
@@ -107,7 +111,10 @@ class Windows(Dataset[Batch]):
         keypoints = torch.where(flip, mirror_pose(keypoints, self.mirror), keypoints)
         target = torch.where(flip, mirror_pose(target, self.mirror), target)
         root = torch.where(mirrored[:, None], root * root.new_tensor([-1, 1, 1]), root)
-        return Batch(keypoints, target, root, clip, frame, mirrored)
+        confidence = self.confidence[window]
+        swapped = confidence[..., list(self.mirror)]
+        confidence = torch.where(mirrored[:, None, None], swapped, confidence)
+        return Batch(keypoints, target, root, clip, frame, mirrored, confidence)
 
     def batches(
         self, batch_size: int, seed: tuple[int, ...] | None = None, start: int = 0

@@ -32,8 +32,13 @@ class IsotropicCloud(nn.Module):
         """As :meth:`HypothesisLifter.single`."""
         return self.net.single(keypoints)
 
-    def forward(self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor) -> Tensor:
-        """As :meth:`HypothesisLifter.forward`: three of the four numbers of a joint's noise."""
+    def forward(
+        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, doubt: Tensor | None = None
+    ) -> Tensor:
+        """As :meth:`HypothesisLifter.forward`: three of the four numbers of a joint's noise.
+
+        It is of the same width everywhere, whatever the doubt.
+        """
         poses = self.net.single(keypoints)
         eps3 = torch.cat([eps, eps_mirrored[..., :1]], dim=-1)  # (S, B, T, J, 3)
         first = own_frame(self.net.lifter)

@@ -10,7 +10,7 @@ from prpose.data.windows import Windows
 from prpose.evaluation.baselines import IsotropicCloud
 from prpose.evaluation.protocols import METRICS
 from prpose.hypotheses import HypothesisLifter
-from prpose.noise import draw_eps
+from prpose.noise import doubt, draw_eps
 from prpose.noise_in_time import correlated
 from prpose.seeds import mixed_seed
 
@@ -61,6 +61,7 @@ def score(
     cloud: bool = False,
     curve: Sequence[int] = (),
     on_batch: Callable[[int], None] = lambda frames: None,
+    confidence_noise: float = 0.0,
 ) -> dict[str, dict[str, Tensor]]:
     """Scores of every frame, in bounded memory.
 
@@ -75,6 +76,8 @@ def score(
         cloud: whether to score the hypotheses as a distribution, too, if there are two or more.
         curve: numbers of hypotheses whose best is scored, too, as the choices ``best_of_{S}``.
         on_batch: told the number of frames after each batch.
+        confidence_noise: scale of what the keypoints' confidences add to the noise
+            (:func:`prpose.noise.doubt`).
 
     Returns:
         ``{choice: {metric: (N,)}}`` for each of :data:`CHOICES`, in metres or shares, on the CPU;
@@ -94,7 +97,12 @@ def score(
         scores = {"single": _values(net.single(keypoints)[None], target, names, items)}
         if draw is not None:
             noise = draw(items, keypoints.shape)
-            scores |= _score_many(net, keypoints, target, names, noise, items, cloud, curve)
+            more = doubt(keypoints, batch.confidence.to(device), confidence_noise)
+            hypotheses = (
+                net(keypoints, eps.to(keypoints), mirrored.to(keypoints), more)
+                for eps, mirrored in noise
+            )
+            scores |= _score_many(hypotheses, target, names, items, cloud, curve)
         parts[number] = {c: {n: v[0].cpu() for n, v in by.items()} for c, by in scores.items()}
     everyones = {number: part for own in processes.gathered(parts) for number, part in own.items()}
     in_order = [everyones[number] for number in range(len(everyones))]
@@ -105,18 +113,16 @@ def score(
 
 
 def _score_many(
-    net: HypothesisLifter | IsotropicCloud,
-    keypoints: Tensor,
+    hypotheses: Iterable[Tensor],
     target: Tensor,
     names: Sequence[str],
-    noise: Iterable[tuple[Tensor, Tensor]],
     items: range,
     cloud: bool,
     curve: Sequence[int],
 ) -> dict[str, dict[str, Tensor]]:
     """Mean, best and average hypothesis of a batch, ``{choice: {metric: (1, B)}}``.
 
-    Of each part of the noise only sums and the best values are kept, so that S may be any number;
+    Of each part of them only sums and the best values are kept, so that S may be any number;
     the poses themselves only for the cloud.
     """
     kept = []
@@ -124,8 +130,7 @@ def _score_many(
     S, total = 0, torch.zeros_like(target, dtype=torch.float64)
     best: dict[str, Tensor] = {}
     sums = {name: torch.zeros(len(target), dtype=torch.float64) for name in names}
-    for eps, eps_mirrored in noise:
-        poses = net(keypoints, eps.to(keypoints), eps_mirrored.to(keypoints))
+    for poses in hypotheses:
         kept += [poses] if cloud else []
         for name, values in _values(poses, target, names, items).items():
             so_far = torch.cat([best[name], values]) if name in best else values
