@@ -160,7 +160,7 @@ def _built(
     build = look_up(name, table, kind)
     try:
         return build(**kw)
-    except (TypeError, RuntimeError) as error:  # torch's own, of negative sizes
+    except (TypeError, RuntimeError, ArithmeticError, AttributeError) as error:
         raise ValueError(f"{name} cannot be built with {kw}: {error}") from None
 
 

@@ -21,9 +21,10 @@ from torch import nn
 from prpose.atomic import check_output, replacing
 from prpose.hypotheses import HypothesisLifter
 from prpose.imports import is_path
+from prpose.lifter import LIFTERS
 from prpose.noise import AdaptiveNoise
 from prpose.tables import unknown
-from prpose.weights import load_published, read_state_dict
+from prpose.weights import VARIANCE_PREFIX, load_published, read_state_dict
 
 SHIPPED = Path(__file__).parent / "cards"
 CARD = "card.json"
@@ -105,11 +106,12 @@ class Model:
 
         Raises:
             ValueError: naming the file, if its checksum is not the card's, or it is of another
-                network.
+                network; if the card names a network that cannot have the role.
         """
         nets = []
         for role in ROLES:
             network, path = getattr(self.card, role), _weights(self.folder, role)
+            _check_network(role, network)
             found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
             if found != network.sha256:
                 raise ValueError(f"{path}: expected SHA-256 {network.sha256}, got {found}")
@@ -139,7 +141,11 @@ def find_model(name: str | Path) -> Model:
     Raises:
         ValueError: if there is no such model, or it is damaged.
     """
-    if name in shipped():
+    if not isinstance(name, str | Path) or len(str(name)) > 4096:
+        raise ValueError(f"expected the name of a model, or a folder, got {name!r:.80}")
+    if str(name) in shipped():
+        if name == str(name) and (Path(name) / CARD).is_file():
+            raise ValueError(f"{name} is a model of prpose's, and a folder here: ./{name}")
         return shipped()[str(name)]
     if Path(name).is_dir():
         return read_model(Path(name))
@@ -207,6 +213,7 @@ def write_model(
         if half:
             state |= {k: v.half() for k, v in state.items() if v.is_floating_point()}
         network = getattr(card, role)
+        _check_network(role, network)
         load_published(network.network, state, **network.arguments)
         # Copies: some published checkpoints hold one tensor under several names.
         data[role] = save({key: value.clone().contiguous() for key, value in state.items()})
@@ -221,6 +228,18 @@ def write_model(
     with replacing(folder / CARD) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return read_model(folder)
+
+
+def _check_network(role: str, network: Network) -> None:
+    """``ValueError`` if a network cannot have the role, or its arguments are none."""
+    name, fits = str(network.network), network.network in LIFTERS or is_path(str(network.network))
+    if role == "noise":
+        fits = name.startswith(VARIANCE_PREFIX) and name != VARIANCE_PREFIX
+    if not fits:
+        raise ValueError(f"expected a network that can be the {role} of a model, got {name!r:.80}")
+    arguments = network.arguments
+    if not isinstance(arguments, Mapping) or {"name", "source"} & set(arguments):
+        raise ValueError(f"expected constructor arguments of {name}, got {arguments!r:.80}")
 
 
 def _weights(folder: Path, role: str) -> Path:

@@ -54,9 +54,14 @@ def build_variance_net(name: str, **kw: Any) -> nn.Module:
         kw: constructor arguments that differ from the published ones.
 
     Raises:
-        ValueError: for an unknown name; the message names the nearest known one.
+        ValueError: for an unknown name; the message names the nearest known one. Or for
+            arguments that the network does not take.
     """
-    return look_up(name, VARIANCE_NETS, "variance net")(**kw)
+    build = look_up(name, VARIANCE_NETS, "variance net")
+    try:
+        return build(**kw)
+    except (TypeError, RuntimeError, ArithmeticError, AttributeError) as error:
+        raise ValueError(f"{name} cannot be built with {kw}: {error}") from None
 
 
 class AdaptiveNoise(nn.Module):

@@ -169,3 +169,40 @@ def test_a_strangers_card_does_not_choose_what_is_imported(tmp_path, monkeypatch
     with pytest.raises(ValueError, match="expected networks of prpose, got examples"):
         find_model("somebody/model")
     assert find_model(folder).card.lifter.network.startswith("examples")
+
+
+@pytest.mark.parametrize("name", [None, 3, b"mgcn-cmu17", ["mgcn-cmu17"], "x" * 5000])
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(ValueError, match="expected the name of a model, or a folder, got"):
+        Predictor.load(name)
+
+
+@pytest.mark.parametrize(
+    ("role", "change", "message"),
+    [
+        ("lifter", {"network": "avg_htnet"}, "expected a network that can be the lifter"),
+        ("noise", {"network": "mgcn_lw"}, "expected a network that can be the noise"),
+        ("noise", {"network": "avg_"}, "expected a network that can be the noise"),
+        ("lifter", {"arguments": [1]}, "expected constructor arguments of mgcn_lw, got"),
+        ("lifter", {"arguments": None}, "expected constructor arguments of mgcn_lw, got None"),
+        ("lifter", {"arguments": {"source": "x"}}, "expected constructor arguments"),
+        ("lifter", {"arguments": {"hidden": 0}}, "mgcn_lw cannot be built with"),
+        ("noise", {"arguments": {"hidden": "a"}}, "htnet cannot be built with"),
+    ],
+)
+def test_cards_that_name_what_cannot_be_are_refused(role, change, message, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(SHIPPED / "mgcn-cmu17", folder)
+    card = json.loads((folder / "card.json").read_text())
+    card[role] |= change
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match=message):
+        find_model(folder).networks()
+
+
+def test_a_folder_with_a_shipped_models_name_is_not_mistaken(tmp_path, monkeypatch):
+    shutil.copytree(SHIPPED / "mgcn-cmu17", tmp_path / "mgcn-cmu17")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"a model of prpose's, and a folder here: \./mgcn-cmu17"):
+        find_model("mgcn-cmu17")
+    assert find_model("./mgcn-cmu17").folder.resolve() == tmp_path / "mgcn-cmu17"

@@ -23,6 +23,11 @@ def runs(tmp_path_factory):
     weights = root / "lifter" / "best.safetensors"
     argv = ["train", "variance", "--out", root / "noise", *SMALL, "--lifter-weights", weights]
     assert prpose(*argv, *ARGUMENTS) == 0
+    assert (
+        prpose("train", "lifter", "--out", root / "other", *SMALL, *ARGUMENTS, "--seed", "7") == 0
+    )
+    part = {"settings": {"alpha": 0.5, "floor": 1.0}, "sha256": {"lifter": "", "noise": ""}}
+    (root / "part.json").write_text(json.dumps(part))
     return root
 
 
@@ -37,15 +42,15 @@ def test_a_model_is_packed_scored_and_loaded(runs, tmp_path, capsys):
     whole = tmp_path / "whole"
     assert pack(runs, whole) == 0
     assert find_model(out).size < 0.6 * find_model(whole).size
-    evaluate = ["evaluate", "walkers", "-n", "4", "--stride", "9", "--json"]
+    evaluate = ["evaluate", "walkers", "-n", "4", "--split", "val", "--json"]
     assert prpose(*evaluate, report, "--model", out) == 0
     assert pack(runs, out, "--half", "--scores", report) == 1
     assert "exists already; name another folder or pass --overwrite" in capsys.readouterr().err
     assert pack(runs, out, "--half", "--scores", report, "--overwrite") == 0
     card = find_model(out).card
     scores = json.loads(report.read_text())["average"]["values"]
-    assert card.scores["walkers test det"]["P1"] == pytest.approx(scores["single"]["P1"], abs=0.01)
-    assert card.scores["walkers test det"]["P1_best_of_4"] < card.scores["walkers test det"]["P1"]
+    assert card.scores["walkers val det"]["P1"] == pytest.approx(scores["single"]["P1"], abs=0.01)
+    assert card.scores["walkers val det"]["P1_best_of_4"] < card.scores["walkers val det"]["P1"]
     assert card.name == "mine"
     assert card.lifter.arguments == {"hidden": 32, "blocks": 1}
     assert card.lifter.command.startswith(
@@ -53,6 +58,7 @@ def test_a_model_is_packed_scored_and_loaded(runs, tmp_path, capsys):
         "--data walkers --keypoints det"
     )
     assert card.noise.network == "avg_mgcn_lw"
+    assert " --lifter-weights sha256:" in card.noise.command
     assert Predictor.load(out).net.noise.alpha == 0.01
     before = sorted(path.read_bytes() for path in whole.iterdir())
     assert pack(runs, whole, "--scores", report, "--overwrite") == 1
@@ -72,6 +78,9 @@ def test_mistakes_are_one_line_and_leave_nothing(runs, tmp_path, capsys):
         ([tmp_path / "x", "--scores", tmp_path / "none.json"], "no such file"),
         ([tmp_path / "x", *swapped], "expected the training of a lifter"),
         ([tmp_path / "x", "--lifter-run", tmp_path], "config.json: no such file"),
+        ([tmp_path / "x" / ".."], "expected a folder whose name can be the model's"),
+        ([tmp_path / "x", "--lifter-run", runs / "other"], "expected the lifter of SHA-256"),
+        ([tmp_path / "x", "--scores", runs / "part.json"], "expected scores of alpha 0.01, got"),
     ]:
         assert pack(runs, *argv) == 1
         error = capsys.readouterr().err.strip()

@@ -1,9 +1,11 @@
 import pytest
 import torch
 
-from prpose import build_lifter, metrics
+from prpose import build_lifter, build_variance_net, metrics
 from prpose.data import load_clips
 from prpose.data.windows import Windows
+from prpose.training import Recipe, State
+from prpose.training.run import train
 from prpose.training.scores import lifter_scores, variance_scores
 from prpose.training.variance import (
     WIDTH,
@@ -61,6 +63,15 @@ def test_a_net_that_knows_the_error_scores_best(windows):
     blind = variance_scores(Blind(), wanted, windows, cpu)
     assert blind["val_mse"] > 0.1
     assert abs(blind["val_negative_rank"]) < 0.15
+
+
+def test_a_net_that_has_diverged_is_not_the_best(windows, tmp_path):
+    state = State(build_variance_net("mgcn_lw"), Recipe(1, 64))
+    scores = {"val_mse": float("nan")}
+    with pytest.raises(ValueError, match=r"the validation scores of epoch 1 are .*nan"):
+        train(tmp_path, state, windows, made_on_the_way(lambda batch: torch.ones(len(batch.clip), 1, 17, 1)),
+              lambda net: scores)  # fmt: skip
+    assert not (tmp_path / "best.safetensors").exists()
 
 
 def test_targets_made_on_the_way_are_the_lifters_relative_errors(windows):

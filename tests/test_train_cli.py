@@ -44,9 +44,9 @@ def test_a_lifter_and_its_variance_net(trained, capsys):
     printed = capsys.readouterr().out
     assert "val_mse" in printed
     assert "val_negative_rank" in printed
-    config = json.loads((out / "config.json").read_text())["training"]
-    assert len(config["lifter_sha256"]) == 64
-    assert 0.05 < config["mean_error_m"] < 5
+    content = json.loads((out / "config.json").read_text())
+    assert len(content["training"]["lifter_sha256"]) == 64
+    assert 0.05 < content["measured"]["mean_error_m"] < 5
     assert load_published("avg_mgcn_lw", out / "best.safetensors")
     other = trained.parent / "other"
     argv = ["train", "variance", "--out", other, *SMALL, "--lifter-weights", weights]
@@ -93,14 +93,53 @@ def test_a_process_killed_in_the_middle_ends_as_one_that_was_not(tmp_path):
         assert torch.equal(value, b["net"][key]), key
     for key, value in a["average"].items():
         assert torch.equal(value, b["average"][key]), key
-    logs = [
-        [
-            {k: v for k, v in json.loads(line).items() if k != "loss"}
-            for line in (tmp_path / name / "log.jsonl").read_text().splitlines()
-        ]
-        for name in ("whole", "part")
-    ]
-    assert logs[0] == logs[1]  # the training loss of the interrupted epoch covers its rest only
+    logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "part")]
+    assert logs[0] == logs[1]
+
+
+def test_a_training_that_lost_patience_is_not_gone_on_with(tmp_path, capsys):
+    argv = ["train", "lifter", "--out", tmp_path / "run", *SMALL, "--epochs", "9", "--ema", "0.1",
+            "--lr", "3", "--patience", "1", "--batch-size", "64"]  # fmt: skip
+    assert prpose(*argv) == 0
+    log = (tmp_path / "run/log.jsonl").read_text()
+    assert len(log.splitlines()) < 9
+    before = (tmp_path / "run/checkpoint.pt").read_bytes()
+    assert prpose(*argv, "--resume") == 0
+    assert (tmp_path / "run/log.jsonl").read_text() == log
+    assert (tmp_path / "run/checkpoint.pt").read_bytes() == before
+
+
+def test_a_damaged_run_is_named(trained, capsys):
+    argv = ["train", "lifter", "--out", trained, *SMALL, "--resume"]
+    config, checkpoint = trained / "config.json", trained / "checkpoint.pt"
+    whole = config.read_text()
+    for text in ("{", "[]", "{}", '{"training": null}', '{"training": []}'):
+        config.write_text(text)
+        assert prpose(*argv) == 1
+        assert "config.json: not a training's config" in capsys.readouterr().err
+    config.write_text(whole)
+    content = torch.load(checkpoint, weights_only=True)
+    for change in (
+        {"log": []},
+        {"log": [1, 2]},
+        {"log": [{"epoch": 1}, {"epoch": 2}]},
+        {"state": content["state"] | {"epoch": "two"}},
+        {"state": content["state"] | {"epoch": -1}},
+        {"state": content["state"] | {"net": {}}},
+    ):
+        torch.save(content | change, checkpoint)
+        assert prpose(*argv) == 1
+        error = capsys.readouterr().err.strip()
+        assert "checkpoint.pt: not a checkpoint of this training" in error
+        assert "\n" not in error
+
+
+def test_the_same_arguments_otherwise_written_are_the_same_training(tmp_path, capsys):
+    argv = ["train", "lifter", "--out", tmp_path / "run", *SMALL, "--epochs", "1", "--lifter-args"]
+    assert prpose(*argv, '{"hidden":16, "blocks":1}') == 0
+    assert prpose(*argv, '{"blocks": 1, "hidden": 16}', "--resume") == 0
+    assert prpose(*argv, '{"blocks": 2, "hidden": 16}', "--resume") == 1
+    assert "lifter_args was {'hidden': 16, 'blocks': 1}, is" in capsys.readouterr().err
 
 
 def test_a_training_may_begin_with_anothers_weights(trained, capsys):
@@ -152,6 +191,11 @@ def test_a_variance_net_from_recordings_by_the_published_steps(release, capsys):
         (["--data", "cmu17", "--root", "no"], "data_cmu17.npz: no such file"),
         (["--lifter-args", "[1]"], 'expected a JSON object such as {"dropout": 0}, got'),
         (["--lifter-args", '{"wide": 1}'], "mgcn_lw cannot be built with {'wide': 1}"),
+        (["--lifter-args", '{"hidden": 0}'], "mgcn_lw cannot be built with {'hidden': 0}"),
+        (["--lifter-args", '{"blocks": -1}'], "expected blocks >= 0"),
+        (["--lifter-args", '{"out_channels": 2}'], "to make poses of shape (2, 2, 17, 3)"),
+        (["--patience", "0"], "expected --patience >= 1, got 0"),
+        (["--seed", "-1"], "expected a seed >= 0, got -1"),
         (["--epochs", "0"], "expected epochs >= 1"),
         (["--lr", "nan"], "expected finite learning rates > 0"),
         (["--resume"], "nothing to resume; expected config.json in it"),

@@ -1,6 +1,7 @@
 """The command line. Only here are device and seed chosen, and only here is printed and exited."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
@@ -54,15 +55,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args == ["--version"]:
         print(f"prpose {prpose.__version__}")
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files are tidied up
+    sys.exit(guarded(lambda: _run_together(args)))
+
+
+def _run_together(args: list[str]) -> None:
+    """The command in this process, or its share of it."""
     with processes.joined(), Path(os.devnull).open("w") as nowhere:
         if processes.rank() == 0:
-            status = guarded(lambda: run(args))
+            run(args)
         elif args[:1] and args[0] in SHARED:
             with redirect_stdout(nowhere):
-                status = guarded(lambda: run(args))
-        else:
-            status = 0
-    sys.exit(status)
+                run(args)
 
 
 def run(args: list[str]) -> None:
@@ -94,6 +98,8 @@ def guarded(command: Callable[[], None]) -> int:
     except SystemExit as stop:  # tyro and argparse have said what was wrong with the arguments
         if isinstance(stop.code, str):
             print(stop.code, file=sys.stderr)
+        if stop.code == 143:
+            return 143
         return 0 if stop.code in (0, None) else 1
     except KeyboardInterrupt:
         print("interrupted; no file is left half-written", file=sys.stderr)

@@ -1,5 +1,6 @@
 """prpose pack: a trained lifter and its variance net become a model that others can load."""
 
+import hashlib
 import json
 import shlex
 from dataclasses import replace
@@ -51,8 +52,10 @@ def pack(
                 f"expected two trainings with the same {key}, got "
                 f"{lifter['training'][key]} and {noise['training'][key]}"
             )
+    name, weights = _name(out), {"lifter": lifter_run / WEIGHTS, "noise": noise_run / WEIGHTS}
+    _check_pair(noise, weights["lifter"])
     card = Card(
-        name=out.name,
+        name=name,
         lifter=_lifter(lifter, training),
         noise=_variance_net(noise),
         alpha=alpha,
@@ -61,15 +64,31 @@ def pack(
         data_sha256=str(lifter["training"]["data_sha256"]),
         date=date.today().isoformat(),
     )
-    weights = {"lifter": lifter_run / WEIGHTS, "noise": noise_run / WEIGHTS}
-    card = replace(card, scores={name: row for path in scores for name, row in [_scores(path)]})
+    rows = dict(_scores(path, alpha, floor) for path in scores)
+    card = replace(card, scores=rows)
     model = write_model(out, card, weights, half, overwrite, [_sha256(path) for path in scores])
     print(f"written: {model.folder}, {model.size / 1e6:.1f} MB")
 
 
+def _name(out: Path) -> str:
+    """Of the model; ``ValueError`` for a path that does not end in one."""
+    if out.name in ("", "..") or not out.name.isprintable():
+        raise ValueError(f"expected a folder whose name can be the model's, got {out}")
+    return out.name
+
+
+def _check_pair(noise: dict[str, Any], lifter: Path) -> None:
+    """``ValueError`` if the variance net was trained for another lifter."""
+    wanted = noise["training"].get("lifter_sha256")
+    found = hashlib.sha256(lifter.read_bytes()).hexdigest() if lifter.is_file() else "no file"
+    if found != wanted:
+        raise ValueError(f"{lifter}: expected the lifter of SHA-256 {wanted}, got {found}")
+
+
 def _lifter(config: dict[str, Any], training: str) -> Network:
     settings = config["training"]
-    arguments = constructor_arguments(settings.get("lifter_args"))
+    said = settings.get("lifter_args")
+    arguments = said if isinstance(said, dict) else constructor_arguments(said)
     name, commit = str(settings["lifter"]), str(config["commit"])
     return Network(name, "", command(config), arguments, commit, training)
 
@@ -81,15 +100,21 @@ def _variance_net(config: dict[str, Any]) -> Network:
 
 
 def command(config: dict[str, Any]) -> str:
-    """The command of a training, as its folder's config says; paths are the user's own."""
-    settings = {k: v for k, v in config["training"].items() if k in FLAGS and v not in (None, "")}
-    words = [[f"--{key.replace('_', '-')}", str(value)] for key, value in settings.items()]
-    flags = shlex.join(word for pair in words for word in pair)
-    return f"prpose train {config['training']['kind']} {flags}"
+    """The command of a training, as its folder's config says; files are named by their hashes."""
+    settings = config["training"]
+    words = ["prpose", "train", str(settings["kind"])]
+    for key, value in settings.items():
+        if key in FILES:
+            words += [FILES[key], f"sha256:{value}"]
+        elif key in FLAGS and value not in (None, "", {}):
+            text = json.dumps(value) if isinstance(value, dict) else str(value)
+            words += [f"--{key.replace('_', '-')}", text]
+    return shlex.join(words)
 
 
+FILES = {"init_sha256": "--init", "lifter_sha256": "--lifter-weights"}
 FLAGS = (
-    *("init_sha256", "target", "network", "lifter", "lifter_args", "data", "keypoints", "every"),
+    *("target", "network", "lifter", "lifter_args", "data", "keypoints", "every"),
     *("held_out", "epochs", "batch_size", "schedule", "lr", "clip", "ema", "precision", "seed"),
     "patience",
 )
@@ -107,9 +132,19 @@ def _config(run: Path, kind: str) -> dict[str, Any]:
     return content
 
 
-def _scores(path: Path) -> tuple[str, dict[str, float]]:
-    """Which frames a report is about, and its averages."""
+def _scores(path: Path, alpha: float, floor: float) -> tuple[str, dict[str, float]]:
+    """Which frames a report is about, and its averages.
+
+    Raises:
+        ValueError: if it is no report, or of other noise than the card's, or of part of the data.
+    """
     content = _read(path)
+    wanted = {"alpha": alpha, "floor": floor, "stride": 1, "actions": "*", "confidence_noise": 0}
+    settings = content.get("settings")
+    found: dict[str, Any] = settings if isinstance(settings, dict) else {}
+    for key, value in wanted.items():
+        if found.get(key, value) != value:
+            raise ValueError(f"{path}: expected scores of {key} {value}, got {found[key]}")
     try:
         settings, values = content["settings"], content["average"]["values"]
         name = f"{settings['dataset']} {settings['split']} {settings['keypoints']}"

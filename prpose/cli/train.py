@@ -8,11 +8,10 @@ import torch
 import tyro
 
 from prpose import processes
-from prpose.cli.arguments import constructor_arguments
 from prpose.cli.progress import progress
 from prpose.cli.trained import Options
 from prpose.data.windows import Batch
-from prpose.lifter import build_lifter, own_frame
+from prpose.lifter import build_lifter, check_contract, own_frame
 from prpose.metrics import mpjpe
 from prpose.noise import build_variance_net, variance_net_of
 from prpose.training import Loss, Source, State
@@ -38,10 +37,11 @@ def train_lifter(
         init: weights to begin with; random ones if not given.
     """
     begun = {} if init is None else {"init_sha256": _sha256(init)}
+    _ = options.recipe  # refuses what trains nothing before anything is drawn
     torch.manual_seed(options.seed)
-    kw = constructor_arguments(options.lifter_args)
-    name = options.lifter
+    name, kw = options.lifter, options.arguments
     net = build_lifter(name, **kw) if init is None else load_published(name, init, **kw)
+    check_contract(net, name)
     views, windows = options.sources(net)
 
     def loss(net: torch.nn.Module, indices: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -69,8 +69,8 @@ def train_variance(
         network: the variance net of that lifter; the lifter's own if not given, or htnet's if it
             has none.
     """
-    kw = constructor_arguments(options.lifter_args)
-    lifter = load_published(options.lifter, lifter_weights, **kw)
+    _ = options.recipe
+    lifter = load_published(options.lifter, lifter_weights, **options.arguments)
     views, windows = options.sources(lifter)
     torch.manual_seed(options.seed)
     network, frame = network or variance_net_of(options.lifter), own_frame(lifter)
@@ -82,10 +82,9 @@ def train_variance(
         "target": target,
         "network": network,
         "lifter_sha256": _sha256(lifter_weights),
-        "mean_error_m": typical.mean_error_m,
-        "response_m": typical.response_m,
     }
-    processes.once(lambda: prepare_folder(options.out, config, options.resume))
+    measured = {"mean_error_m": typical.mean_error_m, "response_m": typical.response_m}
+    processes.once(lambda: prepare_folder(options.out, config, options.resume, measured))
     kind = {"published": published_target, "response": response_target}[target]
     of_val = kind(lifter, typical, torch.Generator().manual_seed(options.seed))
     wanted = targets_of(of_val, windows, device)

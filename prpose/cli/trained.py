@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 
+from prpose.cli.arguments import constructor_arguments
 from prpose.cli.device import named_device
 from prpose.data import data_set, inputs_sha256
 from prpose.data.windows import Windows
@@ -73,10 +74,17 @@ class Options:
         return named_device(self.device)
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the lifter's constructor."""
+        return constructor_arguments(self.lifter_args)
+
+    @property
     def recipe(self) -> Recipe:
         """How to train; ``ValueError`` for numbers that train nothing."""
         if not self.save_every >= 0:
             raise ValueError(f"expected --save-every >= 0 minutes, got {self.save_every}")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"expected --patience >= 1, got {self.patience}")
         published = self.schedule == "published"
         return Recipe(
             self.epochs,
@@ -105,7 +113,11 @@ class Options:
         for name in ("out", "root", "device", "resume", "save_every"):
             del kept[name]
         sha256 = inputs_sha256(self.data, self.root, self._keypoints)
-        resolved = {"keypoints": self._keypoints, "precision": self._precision}
+        resolved = {
+            "keypoints": self._keypoints,
+            "precision": self._precision,
+            "lifter_args": self.arguments,
+        }
         return {"kind": kind, "data_sha256": sha256} | kept | resolved
 
     @property

@@ -28,6 +28,9 @@ class ModulatedGCN(nn.Module):
             every residual block; none of these if empty.
         unit_modulation: whether M starts as ones, rather than at random.
 
+    Raises:
+        ValueError: for ``blocks`` that are no number of blocks, or a ``split`` that is neither.
+
     Reference:
         Zou & Tang, Modulated Graph Convolutional Network for 3D Human Pose Estimation, ICCV 2021.
         Names of parameters are the published state-dict keys, but for the non-local blocks, where
@@ -49,6 +52,10 @@ class ModulatedGCN(nn.Module):
         unit_modulation: bool = False,
     ) -> None:
         super().__init__()
+        if not isinstance(blocks, int) or blocks < 0 or not isinstance(split, bool):
+            raise ValueError(
+                f"expected blocks >= 0 and split true or false, got {blocks!r:.80}, {split!r:.80}"
+            )
 
         def across() -> list[nn.Module]:
             return [PairNonLocalBlock(hidden, pairs)] if pairs else []

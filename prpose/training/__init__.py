@@ -75,6 +75,8 @@ class Recipe:
             raise ValueError(f"expected finite learning rates > 0, got {self.rates or self.lr}")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"expected clip > 0, got {self.clip}")
+        if self.seed is not None and self.seed < 0:
+            raise ValueError(f"expected a seed >= 0, got {self.seed}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"expected ema between 0 and 1, got {self.ema}")
 
@@ -123,6 +125,8 @@ class State:
         """Epochs done."""
         self.batch = 0
         """Batches done of the next one."""
+        self.steps: list[tuple[int, float]] = []
+        """(items, loss) of those batches."""
 
     @property
     def device(self) -> torch.device:
@@ -142,15 +146,20 @@ class State:
             "average": None if self.average is None else self.average.state_dict(),
             "epoch": self.epoch,
             "batch": self.batch,
+            "steps": [list(step) for step in self.steps],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts everything back; ``RuntimeError`` or ``KeyError`` if it is of another training."""
+        """Puts everything back; some error or other if it is of another training, or damaged."""
         self.net.load_state_dict(state["net"])
         self.optimiser.load_state_dict(state["optimiser"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.epoch, self.batch = state["epoch"], state["batch"]
+        epoch, batch = int(state["epoch"]), int(state["batch"])
+        if not 0 <= epoch <= self.recipe.epochs or batch < 0:
+            raise ValueError(f"epoch {epoch}, batch {batch}")
+        self.epoch, self.batch = epoch, batch
+        self.steps = [(int(items), float(loss)) for items, loss in state["steps"]]
 
 
 def fit(
@@ -171,7 +180,7 @@ def fit(
         data: what to train on.
         loss: what to minimise.
         on_step: told items and loss of each step, after it; the place to save the state.
-        on_epoch: told (items, loss) of the epoch's steps since the start; True stops.
+        on_epoch: told (items, loss) of the epoch's steps; True stops.
 
     Raises:
         ValueError: when the loss is not finite any more; the state is then that of the step before;
@@ -184,7 +193,6 @@ def fit(
         )
     per_epoch = -(-len(data) // recipe.batch_size)
     while state.epoch < recipe.epochs:
-        steps = []
         seed = None if recipe.seed is None else (recipe.seed, state.epoch)
         for indices, batch in data.batches(recipe.batch_size, seed, state.batch):
             if len(indices) < least <= len(data):
@@ -193,9 +201,9 @@ def fit(
             rate = recipe.rate(state.epoch, done, recipe.epochs * per_epoch)
             value = _step(state, loss, indices, batch, rate)
             state.batch += 1
-            steps.append((len(indices), value))
-            on_step(*steps[-1])
-        state.epoch, state.batch = state.epoch + 1, 0
+            state.steps.append((len(indices), value))
+            on_step(*state.steps[-1])
+        state.epoch, state.batch, steps, state.steps = state.epoch + 1, 0, state.steps, []
         if on_epoch(steps):
             return
 

@@ -11,11 +11,13 @@
 
 import importlib
 import json
+import math
 import platform
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,8 +31,19 @@ from prpose.training import Loss, Source, State, fit
 SAVE_EVERY_MINUTES = 2.0
 
 
-def prepare_folder(folder: Path, config: Mapping[str, Any], resume: bool) -> None:
+def prepare_folder(
+    folder: Path,
+    config: Mapping[str, Any],
+    resume: bool,
+    measured: Mapping[str, float] = MappingProxyType({}),
+) -> None:
     """A new folder with its config, or an old one that has the same.
+
+    Args:
+        folder: of the run.
+        config: what the training depends on; a resumed one must have the same.
+        resume: whether to go on with what is there.
+        measured: numbers to be kept beside it; another machine may round them otherwise.
 
     Raises:
         ValueError: if the folder is there already and ``resume`` is false, if there is nothing to
@@ -40,7 +53,7 @@ def prepare_folder(folder: Path, config: Mapping[str, Any], resume: bool) -> Non
     if resume:
         if not path.is_file():
             raise ValueError(f"{folder}: nothing to resume; expected {path.name} in it")
-        before = json.loads(path.read_text(encoding="utf-8"))["training"]
+        before = _training_of(path)
         now = json.loads(json.dumps(config))
         changed = [
             key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)
@@ -55,9 +68,21 @@ def prepare_folder(folder: Path, config: Mapping[str, Any], resume: bool) -> Non
         raise ValueError(f"{folder}: exists already; name another folder or pass --resume")
     check_output(path, overwrite=False)
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"training": config, "versions": versions(), "commit": commit()}
+    content: dict[str, Any] = {"training": config, "measured": dict(measured)}
+    content |= {"versions": versions(), "commit": commit()}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _training_of(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not a training's config ({error})") from None
+    training = content.get("training") if isinstance(content, dict) else None
+    if not isinstance(training, dict):
+        raise ValueError(f"{path}: not a training's config: expected an object with a training")
+    return training
 
 
 def versions() -> dict[str, str]:
@@ -119,10 +144,8 @@ def train(
         ValueError: as of :func:`prpose.training.fit`, or for a checkpoint that cannot be read.
     """
     path, saved_at = folder / "checkpoint.pt", time.monotonic()
-    lines: list[dict[str, float]] = []
-    if path.is_file():
-        lines = _load(path, state)
-        on_items(state.epoch * len(data) + state.batch * state.recipe.batch_size)
+    lines = _load(path, state) if path.is_file() else []
+    on_items(state.epoch * len(data) + state.batch * state.recipe.batch_size)
     first = processes.rank() == 0
     writer = _tensorboard(folder) if first else None
 
@@ -135,16 +158,15 @@ def train(
 
     def after_epoch(steps: list[tuple[int, float]]) -> bool:
         mean = sum(n * value for n, value in steps) / max(1, sum(n for n, _ in steps))
-        scores = processes.once(lambda: validate(state.result.eval()))
+        scores = processes.once(lambda: _finite(validate(state.result.eval()), state.epoch))
         lines.append({"epoch": state.epoch, "loss": mean} | scores)
-        best = _best(lines)
         if first:
-            _save_epoch(folder, state, lines, best is lines[-1])
+            _save_epoch(folder, state, lines, _best(lines) is lines[-1])
             _draw_curves(writer, lines[-1])
         on_epoch(lines[-1])
-        return patience is not None and state.epoch - int(best["epoch"]) >= patience
+        return _is_patience_over(lines, patience)
 
-    if not lines or state.epoch < state.recipe.epochs:
+    if not _is_patience_over(lines, patience):
         fit(state, data, loss, after_step, after_epoch)
     return _best(lines)
 
@@ -154,6 +176,20 @@ def _save_epoch(folder: Path, state: State, lines: list[dict[str, float]], best:
         _save_weights(folder / "best.safetensors", state.result)
     _write_log(folder / "log.jsonl", lines)
     _save(folder / "checkpoint.pt", state, lines)
+
+
+def _finite(scores: dict[str, float], epoch: int) -> dict[str, float]:
+    if not all(math.isfinite(value) for value in scores.values()):
+        raise ValueError(
+            f"the validation scores of epoch {epoch} are {scores}: is the learning rate too high?"
+        )
+    return scores
+
+
+def _is_patience_over(lines: list[dict[str, float]], patience: int | None) -> bool:
+    if not lines or patience is None:
+        return False
+    return int(lines[-1]["epoch"]) - int(_best(lines)["epoch"]) >= patience
 
 
 def _best(lines: list[dict[str, float]]) -> dict[str, float]:
@@ -178,7 +214,12 @@ def _load(path: Path, state: State) -> list[dict[str, float]]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         state.load_state_dict(content["state"])
-        return list(content["log"])
+        lines = [dict(line) for line in content["log"]]
+        if [line["epoch"] for line in lines] != list(range(1, state.epoch + 1)):
+            raise ValueError(f"a log of {len(lines)} epochs, where {state.epoch} are done")
+        if lines and not math.isfinite(_best(lines)[list(lines[0])[2]]):
+            raise ValueError("a log without scores")
+        return lines
     except Exception as error:  # a damaged file can fail in any way at all
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise ValueError(f"{path}: not a checkpoint of this training ({reason})") from None
