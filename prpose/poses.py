@@ -80,15 +80,15 @@ class Poses:
             raise ValueError(f"expected aggregate of shape (T, {J}, 3), T >= 1, got {shape}")
         if not _whole(self.S) or self.S < 1:
             raise ValueError(f"expected S as a whole number >= 1, got {self.S!r}")
-        for name in ("aggregate", "single"):
-            self._set(name, _pelvis_at_0(name, _floats(name, getattr(self, name), (T, J, 3))))
-        self._set("covariance", _covariances("covariance", self.covariance, (T, J, 3, 3)))
         if self.hypotheses is not None:
             K = len(self.hypotheses) if getattr(self.hypotheses, "ndim", 0) else 0
             if not 1 <= K <= self.S:
                 raise ValueError(f"expected 1 to S = {self.S} hypotheses, got {K}")
             poses = _floats("hypotheses", self.hypotheses, (K, T, J, 3))
             self._set("hypotheses", _pelvis_at_0("hypotheses", poses))
+        for name in ("aggregate", "single"):
+            self._set(name, _pelvis_at_0(name, _floats(name, getattr(self, name), (T, J, 3))))
+        self._set("covariance", _covariances("covariance", self.covariance, (T, J, 3, 3)))
         self._set("flags", _flags(np.zeros((T, J)) if self.flags is None else self.flags, T))
         self._check_time(T)
         self._check_place(T)
@@ -149,27 +149,32 @@ class Poses:
         return len(self.aggregate)
 
     @classmethod
-    def of(cls, hypotheses: Array, single: Array, **known: Any) -> "Poses":
+    def of(
+        cls, hypotheses: Array, single: Array, aggregate: Array | None = None, **known: Any
+    ) -> "Poses":
         """With the mean of the hypotheses, and their covariance (over S − 1, in float64).
 
         Args:
             hypotheses: (S, T, 17, 3) metres, S >= 2.
             single: (T, 17, 3) metres.
+            aggregate: (T, 17, 3) metres, chosen in another way than by the mean; say so with
+                ``aggregated_by``. The covariance is about the mean all the same.
             known: further fields, by name.
 
         Raises:
             ValueError: for fewer than two hypotheses, or as the class.
         """
-        S, T = (len(x) if getattr(x, "ndim", 0) else 0 for x in (hypotheses, single))
+        shape = np.shape(hypotheses)
+        S, T = shape[:2] if len(shape) == 4 else (0, 0)
         if S < 2:
-            raise ValueError(f"expected at least 2 hypotheses, a distribution, got {S}")
+            raise ValueError(f"expected hypotheses of shape (S, T, {J}, 3), S >= 2, got {shape}")
         poses = _floats("hypotheses", hypotheses, (S, T, J, 3))
         mean = poses.mean(axis=0, dtype=np.float64)
         covariance = np.empty((*mean.shape, 3), dtype=np.float32)
         for t in range(T):  # a frame at a time: S × T × 17 × 3 doubles are a lot
             away = poses[:, t] - mean[t]
             covariance[t] = np.einsum("sji,sjk->jik", away, away) / (S - 1)
-        return cls(mean, covariance, single, S, poses, **known)
+        return cls(mean if aggregate is None else aggregate, covariance, single, S, poses, **known)
 
     def keeping(self, which: Kept) -> "Poses":
         """The same with fewer hypotheses; aggregate and covariance stay those of all S.
