@@ -1,0 +1,73 @@
+"""Poses made up for the tests: random ones, and a person standing before the camera."""
+
+import numpy as np
+
+from prpose.camera import Camera
+from prpose.poses import Poses
+from prpose.skeleton import H36M_17
+
+CAMERA = Camera(1000, 800, (1100.5, 1101.0), (499.5, 400.25))
+
+STANDING = {
+    "pelvis": (0, 0, 0),
+    "hip": (0.1, 0.0, 0.0), "knee": (0.11, 0.45, -0.02), "ankle": (0.12, 0.9, 0.03),
+    "spine": (0, -0.25, 0.01), "thorax": (0, -0.5, 0), "neck": (0, -0.58, -0.1),
+    "head": (0, -0.7, 0),
+    "shoulder": (0.18, -0.48, 0.0), "elbow": (0.22, -0.2, 0.03), "wrist": (0.25, 0.05, -0.05),
+}  # fmt: skip
+"""Camera axes, metres, left side: facing the camera, whose right is the person's left."""
+
+
+def standing(T=1):
+    """(T, 17, 3) the same in all frames."""
+    rows = []
+    for name in H36M_17.names:
+        side, _, part = name.rpartition("_")
+        rows.append(np.array(STANDING[part]) * [-1 if side == "right" else 1, 1, 1])
+    return np.repeat(np.array(rows, dtype=np.float32)[None], T, axis=0)
+
+
+def random_walk_of_bones(T=20, seed=0):
+    """(T, 17, 3) bones of constant length that point anywhere, turning from frame to frame."""
+    rng = np.random.default_rng(seed)
+    directions = np.cumsum(rng.normal(size=(T, 17, 3)), axis=0)
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    lengths = rng.uniform(0.1, 0.5, 17)
+    pose = np.zeros((T, 17, 3))
+    for joint, parent in enumerate(H36M_17.parents[1:], start=1):
+        pose[:, joint] = pose[:, parent] + directions[:, joint] * lengths[joint]
+    return pose.astype(np.float32)
+
+
+def fields(T=4, S=5, draw=0):
+    """Arguments of Poses, every one of them."""
+    rng = np.random.default_rng(draw)
+    hypotheses = standing(T) + rng.normal(0, 0.03, (S, T, 17, 3)).astype(np.float32)
+    hypotheses[:, :, 0] = 0
+    spread = rng.normal(0, 0.2, (T, 3, 3))
+    return {
+        "hypotheses": hypotheses,
+        "single": standing(T),
+        "flags": rng.integers(0, 4, (T, 17)).astype(np.uint8),
+        "times_s": 7.5 + np.cumsum(rng.uniform(0.03, 0.035, T)),
+        "fps": 30.0,
+        "root_cam": rng.uniform([-1, -1, 3], [1, 1, 5], (T, 3)).astype(np.float32),
+        "root_covariance": (spread @ spread.swapaxes(1, 2)).astype(np.float32),
+        "keypoints_px": rng.uniform(0, 800, (T, 17, 2)).astype(np.float32),
+        "camera": CAMERA,
+        "model": {"name": "mgcn-cmu17", "alpha": 0.0125, "lifter": {"sha256": "24dd"}},
+        "command": "prpose predict track.npz --out 'poses.npz'",
+        "made_by": "prpose 0.1.0",
+        "seed": 3,
+    }
+
+
+def made(T=4, S=5, draw=0, **changes):
+    """Poses with all that there can be; a change of None leaves something out."""
+    return Poses.of(**(fields(T, S, draw) | changes))
+
+
+def of_one(aggregate, **known):
+    """Poses of which only the aggregate matters."""
+    T = len(aggregate)
+    return Poses(aggregate, np.zeros((T, 17, 3, 3)), aggregate, 2, **known)
