@@ -67,10 +67,9 @@ def test_a_net_that_knows_the_error_scores_best(windows):
 
 def test_a_net_that_has_diverged_is_not_the_best(windows, tmp_path):
     state = State(build_variance_net("mgcn_lw"), Recipe(1, 64))
-    scores = {"val_mse": float("nan")}
+    loss = made_on_the_way(lambda batch: torch.ones(len(batch.clip), 1, 17, 1))
     with pytest.raises(ValueError, match=r"the validation scores of epoch 1 are .*nan"):
-        train(tmp_path, state, windows, made_on_the_way(lambda batch: torch.ones(len(batch.clip), 1, 17, 1)),
-              lambda net: scores)  # fmt: skip
+        train(tmp_path, state, windows, loss, lambda net: {"val_mse": float("nan")})
     assert not (tmp_path / "best.safetensors").exists()
 
 
