@@ -27,12 +27,16 @@ FARTHEST_MIDDLE = 0.13
 FARTHEST_THORAX = 0.17
 FARTHEST_HEAD = 0.5
 LONGEST_LIMB = 0.75
-MOST_UNEQUAL = 3.0
+MOST_UNEQUAL = 5.0
 """The longer of left and right limb over the other, over a clip, each at its 90th percentile."""
 CLIP = 30
 """Fewer frames than that may show one limb from its end all the time."""
 APART = 0.06
 """Shoulders, hips or ears nearer than that to each other say nothing of left and right."""
+BROAD = 0.12
+"""Shoulders as far from each other face us, or away."""
+OFTEN = 0.2
+"""Share of frames, at least, in which left and right are clear, for them to be judged."""
 SURE = 0.8
 """Nose and eyes are seen where their scores are above that share of a usual one, the median."""
 USUAL = 0.8
@@ -184,22 +188,24 @@ def _sides(body: _Body, score: Array | None) -> list[Doubt]:
     order["ear"] = _order(ears[:, 0], ears[:, 1], body)
     for one, other in (("shoulder", "hip"), ("ear", "shoulder")):
         both = (order[one] != 0) & (order[other] != 0)
-        if both.sum() > 4 and (order[one] != order[other])[both].mean() > USUAL:
+        against = (order[one] != order[other])[both]
+        if len(against) > max(4, OFTEN * len(both)) and against.mean() > USUAL:
             found.append(Doubt("sides", f"left and right {one}s go against those of the {other}s"))
     if score is not None and set(FACE) <= set(body.layout.names):
         seen = score[body.kept][:, body.layout.subset(FACE[:3])] > SURE * np.median(score)
-        facing = np.all(seen, axis=1) & (order["shoulder"] != 0)
-        if facing.sum() > 4 and (order["shoulder"][facing] < 0).mean() > USUAL:
+        broad = _order(body.joint("left_shoulder"), body.joint("right_shoulder"), body, BROAD)
+        facing = np.all(seen, axis=1) & (broad != 0)
+        if facing.sum() > max(4, OFTEN * len(facing)) and (broad[facing] < 0).mean() > USUAL:
             found.append(
                 Doubt("sides", "nose and eyes are seen, but left and right are those of a back")
             )
     return found
 
 
-def _order(left: Array, right: Array, body: _Body) -> Array:
+def _order(left: Array, right: Array, body: _Body, apart: float = APART) -> Array:
     """1 where left is on the right of the image, as of somebody facing us, -1 else, 0 unclear."""
     across = (left - right)[:, 0] / body.size
-    return np.where(np.abs(across) > APART, np.sign(across), 0.0)
+    return np.where(np.abs(across) > apart, np.sign(across), 0.0)
 
 
 def _far(one: Array, other: Array, body: _Body) -> Array:

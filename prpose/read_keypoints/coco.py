@@ -152,7 +152,8 @@ def _joint_names(categories: Any, annotations: list[Any]) -> tuple[str, ...]:
     """Names of the keypoints, of the one category that the annotations are of."""
     if categories is None:
         return ()
-    used = {item.get("category_id") for item in annotations if isinstance(item, dict)}
+    used = [item.get("category_id") for item in annotations if isinstance(item, dict)]
+    used = [key for i, key in enumerate(used) if i == 0 or key != used[i - 1]]  # mostly one
     found = {
         tuple(map(str, category["keypoints"]))
         for category in items(categories, list, "categories", "a list")
