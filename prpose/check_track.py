@@ -172,9 +172,9 @@ def fill_gaps(track: Track, max_gap: int) -> tuple[Track, Array]:
     marks = np.zeros(shown.shape, dtype=bool)
     for j in range(shown.shape[1]):
         known = np.flatnonzero(shown[:, j])
-        for before, after in pairwise(known):
-            missing = (grid[after] - grid[before]) / step - 1
-            if after - before > 1 and missing <= max_gap:
+        holes = np.flatnonzero(np.diff(known) > 1)
+        for before, after in zip(known[holes], known[holes + 1], strict=True):
+            if (grid[after] - grid[before]) / step - 1 <= max_gap:
                 between = np.arange(before + 1, after)
                 share = (grid[between] - grid[before]) / (grid[after] - grid[before])
                 way = pixels[after, j] - pixels[before, j]

@@ -48,9 +48,8 @@ def main():
     for what, some in (("clips", clips), ("single frames", frames)):
         print(f"{len(some)} {what}")
         for one, other in (("h36m17", "coco17"), ("coco17", "h36m17")):
-            print(
-                f"  {one} as {one}: {count(some, one, one)}, as {other}: {count(some, one, other)}"
-            )
+            right, wrong = count(some, one, one), count(some, one, other)
+            print(f"  {one} as {one}: {right}, as {other}: {wrong}")
     for layout in LAYOUTS:
         print(f"  {layout} as itself: {count(clips, layout, layout)} of {len(clips)} clips")
     mirror = list(LAYOUTS["coco17"].mirror)
