@@ -197,7 +197,10 @@ def _sides(body: _Body, score: Array | None) -> list[Doubt]:
         facing = np.all(seen, axis=1) & (broad != 0)
         if facing.sum() > max(4, OFTEN * len(facing)) and (broad[facing] < 0).mean() > USUAL:
             found.append(
-                Doubt("sides", "nose and eyes are seen, but left and right are those of a back")
+                Doubt(
+                    "sides",
+                    "a face is seen where left and right are those of a back: mirrored?",
+                )
             )
     return found
 

@@ -60,7 +60,7 @@ JSON = {
     "no keypoints": ([{"image_id": 1, "bbox": [0]}], "0: expected keypoints in it, got image_id"),
     "not a result": ([COCO, 7], "result 1: expected a dict with image_id and keypoints, got int"),
     "image_id of 1.5": ([COCO | {"image_id": 1.5}], "image_id as a whole number, got 1.5"),
-    "14 joints": ([COCO | {"keypoints": [1, 2, 1] * 14}], "expected the file to say its layout"),
+    "14 joints": ([COCO | {"keypoints": [1, 2, 1] * 14}], "(of 14 joints: none is known)"),
     "mixed joints": ([COCO, COCO | {"image_id": 1, "keypoints": [1, 2, 1] * 14}], "got [14, 17]"),
     "nobody seen": ([COCO | {"keypoints": [0, 0, 0] * 17}], "finite 2D of some joint, got none"),
     "twice in a frame": ([COCO | {"track_id": 4}] * 2, "once in a frame, got '4' twice in frame 0"),

@@ -186,7 +186,7 @@ def _layout(reading: Reading, declared: str | None) -> str:
     elif reading.layout is None and declared is None:
         known = [key for key, layout in LAYOUTS.items() if len(layout) == J]
         some = f"its joints are {', '.join(reading.names[:4])} ...; " if reading.names else ""
-        hint = f" (of {J} joints: {', '.join(known)})" if known else ""
+        hint = f" (of {J} joints: {', '.join(known) or 'none is known'})"
         raise ValueError(f"{some}expected the file to say its layout, or --layout{hint}")
     else:
         name = agreed("layout", reading.layout, declared, "--layout")
