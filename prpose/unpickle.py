@@ -57,7 +57,7 @@ def _entries(path: str | Path, wanted: str | None = None) -> dict[str, bytes]:
                     raise ValueError(f"entry {wanted!r} is larger than {LARGEST:,} bytes")
             return {name[:-4]: archive.read(name) if name[:-4] == wanted else b"" for name in names}
     except Exception as error:  # zipfile has a dozen ways to say that a file is damaged
-        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        reason = f"{type(error).__name__}: {error}".split("\n")[0][:160]
         raise ValueError(f"{path}: truncated or not an npz file ({reason})") from None
 
 

@@ -14,6 +14,7 @@ from prpose.camera import Array
 from prpose.data import mpi_inf_3dhp
 from prpose.data.arrays import finite_float32
 from prpose.data.release_files_write import check_pair, import_mocap, write_pair
+from prpose.layouts import MPI_28
 from prpose.skeleton import H36M_17
 
 Annotation = Literal["univ_annot3", "annot3"]
@@ -23,13 +24,7 @@ TEST_SEQUENCE = "Seq1"
 """A test subject has one sequence; it gets the name of a training subject's first."""
 TEST_FOLDER = "mpi_inf_3dhp_test_set"
 
-TRAIN_JOINTS = (
-    *("spine3", "spine4", "spine2", "spine", "pelvis", "neck", "head", "head_top"),
-    *("left_clavicle", "left_shoulder", "left_elbow", "left_wrist", "left_hand"),
-    *("right_clavicle", "right_shoulder", "right_elbow", "right_wrist", "right_hand"),
-    *("left_hip", "left_knee", "left_ankle", "left_foot", "left_toe"),
-    *("right_hip", "right_knee", "right_ankle", "right_foot", "right_toe"),
-)
+TRAIN_JOINTS = MPI_28.names
 """The 28 joints of ``annot.mat``, in its order, by the data set's own names."""
 
 TEST_JOINTS = (
