@@ -16,6 +16,7 @@ from prpose.cli import guarded, run
 from prpose.data import load_clips
 from prpose.draw import draw_hypotheses
 from prpose.tracks import Track, write_track
+from prpose.write_poses import read_poses
 
 MODEL = "mgcn-cmu17"
 OUT = Path("demo")
@@ -34,12 +35,12 @@ def main() -> None:
     print("\nSomebody waves for four seconds; a detector's 2D keypoints become 3D:\n")
     prpose("predict", track, "--model", MODEL, "-n", "100", "--out", poses, "--overwrite")
 
-    with np.load(poses, allow_pickle=False) as file:
-        cloud, mean, single = file["hypotheses"], file["mean"], file["single"]
+    found = read_poses(poses)
+    assert found.hypotheses is not None, "all were written"
     with replacing(picture) as temporary:
-        draw_hypotheses(clip, FRAMES, cloud[:, FRAMES], single[FRAMES], temporary)
+        draw_hypotheses(clip, FRAMES, found.hypotheses[:, FRAMES], found.single[FRAMES], temporary)
     truth = clip.poses_cam - clip.poses_cam[:, :1]
-    error = np.linalg.norm(mean - truth, axis=-1).mean() * 1000
+    error = np.linalg.norm(found.aggregate - truth, axis=-1).mean() * 1000
     print(f"\nTheir mean is {error:.0f} mm from the truth on average. Files:")
     for path, what in (
         (track, "2D keypoints"),

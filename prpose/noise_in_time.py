@@ -43,6 +43,34 @@ def kept(kind: str, fps: float = 60.0, time_constant_s: float = 0.25) -> float:
     return ends.get(kind, math.exp(-1 / (fps * time_constant_s)))
 
 
+class NoiseStream:
+    """Noise of hypotheses, as many frames at a time as are wanted; any pieces make one whole.
+
+    Args:
+        shape: of one frame's noise, (*, J, 2).
+        keep: as of :func:`kept`.
+        generator: source of the noise, on its device.
+    """
+
+    def __init__(self, shape: tuple[int, ...], keep: float, generator: torch.Generator) -> None:
+        self.shape = shape
+        self.keep = keep
+        self.generator = generator
+        self.last: Tensor | None = None
+
+    def next(self, frames: int) -> Tensor:
+        """The noise of so many frames more, (*, frames, J, 2)."""
+        drawn = []
+        for _ in range(frames):
+            fresh = torch.randn(self.shape, generator=self.generator, device=self.generator.device)
+            if self.last is None:
+                self.last = fresh
+            else:
+                self.last = self.keep * self.last + math.sqrt(1 - self.keep**2) * fresh
+            drawn.append(self.last)
+        return torch.stack(drawn, dim=-3)
+
+
 def correlated(eps: Tensor, keep: float) -> Tensor:
     r"""Noise that remembers, from noise that does not, (*, T, J, C) → the same.
 

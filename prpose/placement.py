@@ -9,6 +9,9 @@ from torch import Tensor
 NEAREST_M = 0.3
 """Least depth of a joint."""
 
+FARTHEST_M = 1e4
+"""Nobody who is seen is farther away; a pose that is a point could be anywhere."""
+
 
 def place(
     poses: Tensor, plane: Tensor, weights: Tensor | None = None, iterations: int = 8
@@ -61,6 +64,9 @@ def placement_covariance(
         poses, root, weights: as of :func:`place`.
         sigma: standard deviation of the keypoints on the image plane at depth 1, per axis, a number
             or (*, J).
+
+    Returns:
+        Scaled down to :data:`FARTHEST_M` where it is larger.
     """
     poses = poses.double()
     w = torch.ones_like(poses[..., 0]) if weights is None else weights.double()
@@ -70,7 +76,9 @@ def placement_covariance(
     bread = torch.einsum("...jai,...j,...jak->...ik", jacobian, w, jacobian)
     meat = torch.einsum("...jai,...j,...jak->...ik", jacobian, w * w * variance, jacobian)
     inverse = torch.linalg.inv(_regular(bread))
-    return inverse @ meat @ inverse
+    covariance = inverse @ meat @ inverse
+    size = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    return covariance * (FARTHEST_M**2 / size.clamp_min(FARTHEST_M**2))
 
 
 def _linear(poses: Tensor, plane: Tensor, w: Tensor) -> Tensor:
@@ -105,7 +113,8 @@ def _residual(poses: Tensor, plane: Tensor, root: Tensor) -> tuple[Tensor, Tenso
 
 
 def _forward(root: Tensor, nearest: Tensor) -> Tensor:
-    """The root, not so near that a joint would be behind the camera."""
+    """The root, not so near that a joint would be behind the camera, and not out of this world."""
+    root = root.nan_to_num().clamp(-FARTHEST_M, FARTHEST_M)
     return torch.cat([root[..., :2], root[..., 2:].maximum(nearest[..., None])], dim=-1)
 
 

@@ -39,6 +39,7 @@ class Poses:
         flags: (T, 17) uint8, what is known of each joint's 2D: 0, seen, or nothing is known
             against it; 1, seen with low confidence; 2, interpolated between frames where it was
             seen; 3, not seen, but made from other joints. None stands for zeros.
+        frame_numbers: (T,) int64, increasing, as in the video or folder; from 0 if not known.
         times_s: (T,) float64 seconds, increasing, where known.
         fps: nominal frames per second, where known.
         root_cam: (T, 3) float32 metres, the pelvis in camera space, in front of the camera, where
@@ -47,6 +48,7 @@ class Poses:
         keypoints_px: (T, 17, 2) float32 pixels, what was lifted, where kept.
         camera: image size and, where known, calibration.
         model: what the model's card says, as JSON can hold it.
+        notes: what was mended in the 2D, and what looked wrong, a line each.
         command, made_by, seed: how to make them again: command line, program and version, seed.
 
     Raises:
@@ -62,6 +64,7 @@ class Poses:
     hypotheses: Array | None = None
     aggregated_by: str = "mean"
     flags: Array | None = None
+    frame_numbers: Array | None = None
     times_s: Array | None = None
     fps: float | None = None
     root_cam: Array | None = None
@@ -69,6 +72,7 @@ class Poses:
     keypoints_px: Array | None = None
     camera: Camera | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     command: str = ""
     made_by: str = ""
     seed: int | None = None
@@ -98,6 +102,8 @@ class Poses:
         object.__setattr__(self, name, value)
 
     def _check_time(self, T: int) -> None:
+        numbers = np.arange(T) if self.frame_numbers is None else self.frame_numbers
+        self._set("frame_numbers", _frame_numbers(numbers, T))
         if self.times_s is not None:
             times = _floats("times_s", self.times_s, (T,), np.float64, farthest=np.inf)
             if (np.diff(times) <= 0).any():
@@ -136,6 +142,11 @@ class Poses:
         for name in ("aggregated_by", "command", "made_by"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"expected {name} as text, got {getattr(self, name)!r:.60}")
+        if not isinstance(self.notes, tuple | list) or not all(
+            isinstance(note, str) for note in self.notes
+        ):
+            raise ValueError(f"expected notes as lines of text, got {self.notes!r:.60}")
+        self._set("notes", tuple(self.notes))
         if self.seed is not None and (not _whole(self.seed) or self.seed < 0):
             raise ValueError(f"expected seed as a whole number >= 0, got {self.seed!r:.60}")
         if not isinstance(self.model, Mapping):
@@ -202,6 +213,13 @@ class Poses:
         if self.times_s is not None:
             return self.times_s
         return None if self.fps is None else np.arange(len(self)) / self.fps
+
+
+def _frame_numbers(value: Any, T: int) -> Array:
+    found = np.asarray(value)
+    if found.dtype.kind not in "iu" or found.shape != (T,) or (np.diff(found) <= 0).any():
+        raise ValueError(f"expected frame_numbers as {T} whole numbers that increase, got others")
+    return found.astype(np.int64)
 
 
 def _whole(value: Any) -> bool:

@@ -1,68 +1,52 @@
 """Pixels to metres: the whole chain on one screen."""
 
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from prpose.camera import Array, normalise
-from prpose.data.arrays import coordinates
+from prpose.check_track import Prepared, prepare
 from prpose.hypotheses import HypothesisLifter
-from prpose.lifter import padded
-from prpose.models import find_model
-from prpose.skeleton import H36M_17
+from prpose.lifter import padded, receptive_field
+from prpose.models import Card, find_model
+from prpose.noise import doubt
+from prpose.noise_in_time import NoiseStream, kept
+from prpose.poses import Poses
+from prpose.prediction.how import How
+from prpose.prediction.stream import Stream
+from prpose.prediction.summary import flags_of, plane_of, summed_up
+from prpose.smooth import SMOOTHERS
+from prpose.tracks import Track
 
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Many 3D poses for each frame of a track: camera axes, metres, pelvis at 0.
-
-    Args:
-        hypotheses: (S, T, 17, 3) float32.
-        single: (T, 17, 3) float32, the lifter's own answer, without noise.
-    """
-
-    hypotheses: Array
-    single: Array
-
-    @property
-    def mean(self) -> Array:
-        """(T, 17, 3) mean of the hypotheses, joint by joint."""
-        return np.asarray(self.hypotheses.mean(axis=0))
-
-    @property
-    def spread(self) -> Array:
-        """(T, 17, 3) standard deviation over the hypotheses."""
-        return np.asarray(self.hypotheses.std(axis=0))
-
-    @property
-    def covariance(self) -> Array:
-        """(T, 17, 3, 3) covariance of each joint over the hypotheses, square metres; S >= 2."""
-        away = self.hypotheses - self.mean
-        products = np.einsum("stji,stjk->tjik", away, away)
-        return np.asarray(products / max(1, len(self.hypotheses) - 1))
+FRAMES_AT_ONCE = 64
+"""Of a track; bounds the memory however long it is, but for the hypotheses that are kept."""
 
 
 class Predictor:
-    """A lifter and its noise, for tracks in pixels.
+    """A lifter and its noise, for people in pixels.
 
     Args:
         net: in eval mode.
+        card: of the model, for the files that are written.
 
     Example:
-        >>> import numpy as np
-        >>> from prpose.data.walkers import load
-        >>> from prpose.data.release_files import Selection
-        >>> clip = load(".", "test", Selection(("wave",), stride=60))[0]
+        >>> from prpose.data import load_clips
+        >>> clip = load_clips("walkers", ".", "test", actions=("wave",), stride=60)[0]
         >>> predictor = Predictor.load("mgcn-cmu17")
-        >>> prediction = predictor.predict(clip.keypoints_px, 1000, 1002, S=5)
-        >>> prediction.hypotheses.shape, prediction.single.shape
-        ((5, 4, 17, 3), (4, 17, 3))
+        >>> poses = predictor.predict(clip.keypoints_px, (1000, 1002), hypotheses=5)
+        >>> poses.hypotheses.shape, poses.aggregate.shape, poses.root_cam.shape
+        ((5, 4, 17, 3), (4, 17, 3), (4, 3))
     """
 
-    def __init__(self, net: HypothesisLifter) -> None:
+    def __init__(self, net: HypothesisLifter, card: Card | None = None) -> None:
         self.net = net
+        self.card = card
 
     @classmethod
     def load(cls, name: str | Path, device: torch.device | str = "cpu") -> "Predictor":
@@ -76,28 +60,143 @@ class Predictor:
         Raises:
             ValueError: for an unknown name, or weights that are not those of the card.
         """
-        return cls(find_model(name).hypothesis_lifter().to(device))
+        model = find_model(name)
+        return cls(model.hypothesis_lifter().to(device), model.card)
 
-    @torch.no_grad()
     def predict(
-        self, keypoints_px: Array, width: int, height: int, S: int = 50, seed: int = 0
-    ) -> Prediction:
-        """S hypotheses for each frame of one person's track.
+        self,
+        keypoints_px: Array,
+        image_size: tuple[int, int],
+        layout: str = "h36m17",
+        hypotheses: int = 50,
+        seed: int = 0,
+        *,
+        score: Array | None = None,
+        fps: float | None = None,
+        how: How | None = None,
+    ) -> Poses:
+        """Many 3D poses for each frame of one person's keypoints.
+
+        What was mended, and what looks wrong, is warned of.
 
         Args:
-            keypoints_px: (T, 17, 2) pixels, Human3.6M-17.
-            width, height: of the image.
-            S: number of hypotheses.
+            keypoints_px: (T, J, 2) pixels; NaN where a joint was not seen.
+            image_size: width and height, pixels.
+            layout: order of the joints, a key of :data:`prpose.layouts.LAYOUTS`.
+            hypotheses: S >= 2.
             seed: of the noise.
+            score: (T, J) confidences.
+            fps: frames per second.
+            how: the rest.
+
+        Returns:
+            Camera axes, metres, relative to the pelvis, whose place is ``root_cam``.
 
         Raises:
-            ValueError: for another shape, values that are not finite, or S < 1.
+            ValueError: for wrong shapes, layouts and numbers, and as of
+                :func:`prpose.check_track.prepare`.
         """
-        pixels = coordinates(keypoints_px, len(H36M_17), 2, "track", "2D")
+        pixels = np.asarray(keypoints_px, dtype=np.float32)
+        track = Track(pixels, *image_size, layout=layout, fps=fps, score=score)
+        poses, messages = self.predict_track(track, hypotheses, seed, how or How())
+        for message in messages:
+            warnings.warn(message, stacklevel=2)
+        return poses
+
+    @torch.no_grad()
+    def predict_track(
+        self, track: Track, hypotheses: int, seed: int, how: How
+    ) -> tuple[Poses, tuple[str, ...]]:
+        """As :meth:`predict`, of a track; with what was mended, and what looks wrong."""
+        if hypotheses < 2:
+            raise ValueError(f"expected S >= 2 hypotheses, a distribution, got {hypotheses}")
+        if not 0 <= seed < 2**63:
+            raise ValueError(f"expected a seed >= 0, got {seed}")
+        how.check()
+        if isinstance(how.hypotheses_out, int) and how.hypotheses_out > hypotheses:
+            raise ValueError(
+                f"expected hypotheses_out up to {hypotheses}, got {how.hypotheses_out}"
+            )
+        ready = prepare(track, how.max_gap, how.skip_unseen, how.as_is)
+        camera, parts = how.camera(track.width, track.height), list[dict[str, Tensor]]()
+        for frames, poses in self._pieces(track, ready, hypotheses, seed, how):
+            parts.append(summed_up(poses, plane_of(ready.keypoints_px[frames], camera), how))
+        whole = {
+            name: torch.cat([p[name] for p in parts], dim=1 if name == "hypotheses" else 0)
+            for name in parts[0]
+        }
+        fps = track.fps
+        if how.smooth != "none" and fps is None:
+            raise ValueError("expected frames per second, to smooth by; got none")
+        chosen = SMOOTHERS[how.smooth](whole["aggregate"], fps or 0.0)
+        known: dict[str, Any] = {name: value.numpy() for name, value in whole.items()}
+        known |= {"aggregate": chosen.numpy(), "single": self._single(track, ready)}
+        poses_of = Poses(
+            S=hypotheses,
+            aggregated_by=how.choice if how.smooth == "none" else f"{how.choice}, {how.smooth}",
+            flags=flags_of(ready, how.low_confidence),
+            frame_numbers=ready.frames,
+            notes=ready.messages,
+            times_s=None if fps is None else ready.frames / fps,
+            fps=fps,
+            keypoints_px=ready.keypoints_px,
+            camera=camera,
+            model={} if self.card is None else asdict(self.card),
+            seed=seed,
+            **known,
+        )
+        return poses_of, ready.messages
+
+    def stream(
+        self,
+        image_size: tuple[int, int],
+        layout: str = "h36m17",
+        hypotheses: int = 50,
+        seed: int = 0,
+        fps: float | None = None,
+        how: How | None = None,
+    ) -> Stream:
+        """A frame in, a frame out, for people who are watched live.
+
+        Args:
+            image_size, layout, hypotheses, seed, fps, how: as of :meth:`predict`; gaps cannot be
+                filled in, and nothing is smoothed.
+        """
+        return Stream(self.net, image_size, layout, hypotheses, seed, fps, how or How())
+
+    def _keypoints(self, track: Track, ready: Prepared) -> Tensor:
+        pixels = normalise(ready.keypoints_px, track.width, track.height)
         device = next(self.net.parameters()).device
-        keypoints = torch.from_numpy(normalise(pixels, width, height)).float()[None].to(device)
-        keypoints = padded(keypoints, self.net.lifter)
+        return padded(torch.from_numpy(pixels).float()[None].to(device), self.net.lifter)
+
+    def _single(self, track: Track, ready: Prepared) -> Array:
+        return np.asarray(self.net.single(self._keypoints(track, ready))[0].cpu().numpy())
+
+    def _pieces(
+        self, track: Track, ready: Prepared, S: int, seed: int, how: How
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Frames, and their hypotheses (S, t, 17, 3), a few frames after the other."""
+        keypoints = self._keypoints(track, ready)
+        more = self._doubt(keypoints, ready, how)
+        F, keep = receptive_field(self.net.lifter), 0.0
+        if how.in_time == "shared" or track.fps is not None:
+            keep = kept(how.in_time, track.fps or 1.0, how.time_constant_s)
         generator = torch.Generator().manual_seed(seed)
-        poses = self.net.sample(keypoints, S, generator)
-        single = self.net.single(keypoints)
-        return Prediction(poses[:, 0].cpu().numpy(), single[0].cpu().numpy())
+        noise = NoiseStream((S, 2, 1, *keypoints.shape[2:]), keep, generator)
+        eps = noise.next(F - 1) if F > 1 else torch.empty(S, 2, 1, 0, *keypoints.shape[2:])
+        for start in range(0, len(ready.frames), FRAMES_AT_ONCE):
+            frames = slice(start, min(start + FRAMES_AT_ONCE, len(ready.frames)))
+            inputs = slice(start, frames.stop + F - 1)
+            eps = torch.cat([eps, noise.next(frames.stop - start)], dim=3)
+            own, mirrored = eps.to(keypoints).unbind(1)
+            here = None if more is None else more[:, inputs]
+            yield frames, self.net(keypoints[:, inputs], own, mirrored, here)[:, 0].cpu()
+            eps = eps[:, :, :, frames.stop - start :]
+
+    def _doubt(self, keypoints: Tensor, ready: Prepared, how: How) -> Tensor | None:
+        """(1, T + F - 1, 17), if there are confidences and they count."""
+        if ready.score is None or not how.confidence_noise:
+            return None
+        score = torch.from_numpy(np.asarray(ready.score, dtype=np.float32))[None, :, :, None]
+        score = padded(score, self.net.lifter)[..., 0].to(keypoints)
+        return doubt(keypoints, score, how.confidence_noise)

@@ -1,6 +1,7 @@
 """A motion without its tremble: filters over time for one pose per frame."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -62,3 +63,15 @@ def _positive(**values: float) -> None:
     for name, value in values.items():
         if not 0 < value < math.inf:
             raise ValueError(f"expected {name} > 0, got {value}")
+
+
+def _as_is(poses: Tensor, fps: float) -> Tensor:
+    return poses
+
+
+SMOOTHERS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "none": _as_is,
+    "gaussian": gaussian,
+    "one-euro": one_euro,
+}
+"""By name, (T, J, 3) and frames per second → (T, J, 3)."""

@@ -27,6 +27,7 @@ FLOORS = [
     {"hypotheses", "data", "remap", "write_poses"},
     {"weights", "evaluation", "training", "draw", "tracks", "plausible"},
     {"models", "check_track", "read_keypoints"},
+    {"prediction"},
     {"predictor"},
     {"__init__"},
     {"cli"},

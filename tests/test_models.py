@@ -46,18 +46,18 @@ def test_predictions_repeat_and_are_those_of_the_clip(name):
     clip = load_clips("walkers", ".", "test", actions=("squat",), stride=40)[0]
     predictor = Predictor.load(name)
     size = clip.camera.width, clip.camera.height
-    a, b, c = (predictor.predict(clip.keypoints_px, *size, S=6, seed=s) for s in (1, 1, 2))
+    a, b, c = (predictor.predict(clip.keypoints_px, size, hypotheses=6, seed=s) for s in (1, 1, 2))
     assert a.hypotheses.shape == (6, 6, 17, 3)
     assert np.array_equal(a.hypotheses, b.hypotheses)
     assert not np.array_equal(a.hypotheses, c.hypotheses)
     assert np.array_equal(a.single, c.single)
-    assert np.allclose(a.mean, a.hypotheses.mean(0))
+    assert np.allclose(a.aggregate, a.hypotheses.mean(0), atol=1e-6)
     truth = clip.poses_cam - clip.poses_cam[:, :1]
     assert np.linalg.norm(a.single - truth, axis=-1).mean() < 0.15
     with pytest.raises(ValueError, match=r"track: expected 2D of shape \(T, 17, 2\)"):
-        predictor.predict(clip.keypoints_px[:, :16], *size)
+        predictor.predict(clip.keypoints_px[:, :16], size)
     with pytest.raises(ValueError, match="positive image size, got 0 x 5"):
-        predictor.predict(clip.keypoints_px, 0, 5)
+        predictor.predict(clip.keypoints_px, (0, 5))
 
 
 def test_unknown_models_and_other_weights_are_refused(tmp_path):

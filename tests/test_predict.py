@@ -1,7 +1,5 @@
 """prpose predict, as typed."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -13,6 +11,7 @@ from prpose.predictor import Predictor
 from prpose.read_keypoints import tracks_of
 from prpose.skeleton import H36M_17
 from prpose.tracks import Track, write_track
+from prpose.write_poses import read_poses
 from tests.make_formats import HERE, found
 
 MODEL = next(iter(shipped()))
@@ -35,22 +34,17 @@ def test_the_file_holds_what_python_gives(track, tmp_path, capsys):
             "--out", tmp_path / "poses.npz"]  # fmt: skip
     assert prpose(*argv) == 0
     assert "8 frames, 7 hypotheses each" in capsys.readouterr().out
-    with np.load(tmp_path / "poses.npz", allow_pickle=False) as file:
-        poses = dict(file)
+    poses = read_poses(tmp_path / "poses.npz")
     size = track.camera.width, track.camera.height
-    expected = Predictor.load(MODEL).predict(track.keypoints_px, *size, S=7, seed=3)
-    assert np.array_equal(poses["hypotheses"], expected.hypotheses)
-    assert np.array_equal(poses["single"], expected.single)
-    assert np.allclose(poses["mean"], poses["hypotheses"].mean(0))
+    expected = Predictor.load(MODEL).predict(track.keypoints_px, size, hypotheses=7, seed=3, fps=2)
+    for name in ("hypotheses", "single", "aggregate", "covariance", "root_cam", "root_covariance"):
+        assert np.array_equal(getattr(poses, name), getattr(expected, name)), name
+    assert np.allclose(poses.aggregate, poses.hypotheses.mean(0), atol=1e-6)
     for t, j in [(0, 3), (7, 16)]:
-        by_numpy = np.cov(poses["hypotheses"][:, t, j].astype(float), rowvar=False)
-        assert np.allclose(poses["covariance"][t, j], by_numpy, atol=1e-6)
-    assert tuple(poses["joints"]) == H36M_17.names
-    assert (poses["fps"], *poses["image_size"]) == (2.0, *size)
-    info = json.loads(str(poses["info"]))
-    assert info["settings"]["seed"] == 3
-    assert info["model"]["name"] == MODEL
-    assert "y down" in info["axes"]
+        by_numpy = np.cov(poses.hypotheses[:, t, j].astype(float), rowvar=False)
+        assert np.allclose(poses.covariance[t, j], by_numpy, atol=1e-6)
+    assert (poses.fps, poses.camera.width, poses.camera.height) == (2.0, *size)
+    assert (poses.seed, poses.model["name"], poses.S) == (3, MODEL, 7)
     first = (tmp_path / "poses.npz").read_bytes()
     assert prpose(*argv) == 1
     assert "exists already" in capsys.readouterr().err
@@ -64,7 +58,19 @@ def test_the_file_holds_what_python_gives(track, tmp_path, capsys):
         (["--image-size", "10", "10"], "expected --image-size as in the file"),
         (["--layout", "coco17"], "expected --layout as in the file, h36m17, got coco17"),
         (["--model", "gpt"], "unknown model 'gpt'"),
-        (["-n", "1"], "expected -n >= 2"),
+        (["-n", "1"], "expected S >= 2"),
+        (["--fov-deg", "300"], "expected a field of view of 1 to 170 degrees, got 300.0"),
+        (["--fov-deg", "50", "--intrinsics", "1", "1", "0", "0"], "or intrinsics, got both"),
+        (["--intrinsics", "0", "1", "0", "0"], "expected finite fx, fy > 0"),
+        (["--choice", "median"], "unknown choice of one pose 'median'"),
+        (["--smooth", "kalman"], "unknown smoothing 'kalman'"),
+        (["--in-time", "white"], "unknown kind of noise in time 'white'"),
+        (["--time-constant-s", "0"], "expected time_constant_s > 0"),
+        (["--confidence-noise", "-1"], "expected confidence_noise >= 0"),
+        (["--hypotheses-out", "0"], "expected hypotheses_out all, none or a number >= 1"),
+        (["--hypotheses-out", "51"], "expected hypotheses_out up to 50, got 51"),
+        (["--seed", "-1"], "expected a seed >= 0"),
+        (["--out", "poses.xyz"], "unknown format of poses 'xyz'"),
         (["--out", "/dev/null/poses.npz"], "expected a file name"),
     ],
 )
@@ -87,18 +93,15 @@ def test_a_detectors_file_is_lifted_and_its_joints_are_flagged(tmp_path, capsys)
         assert "8 frames, 5 hypotheses each" in (printed := capsys.readouterr()).out
         assert "made of other joints" in printed.err
     assert "note: filled in by straight lines: left_wrist in 1 frames" in printed.err
-    with np.load(tmp_path / "poses.npz", allow_pickle=False) as file:
-        poses = dict(file)
+    poses = read_poses(tmp_path / "poses.npz")
     ready = prepare(tracks_of(HERE / "coco_annotations.json")[0])
-    for name in ("keypoints_px", "frames", "seen", "interpolated", "made", "score"):
-        assert np.array_equal(poses[name], getattr(ready, name)), name
-    assert np.argwhere(poses["interpolated"]).tolist() == [[4, H36M_17.index("left_wrist")]]
-    assert poses["fps"] == 10
-    info = json.loads(str(poses["info"]))
-    assert info["settings"]["layout"] == "coco17"
-    assert set(info["flags"]) <= set(poses)
-    expected = Predictor.load(MODEL).predict(ready.keypoints_px, 1000, 1002, S=5)
-    assert np.array_equal(poses["hypotheses"], expected.hypotheses)
+    assert np.array_equal(poses.keypoints_px, ready.keypoints_px)
+    assert np.array_equal(poses.frame_numbers, ready.frames)
+    assert np.argwhere(poses.flags == 2).tolist() == [[4, H36M_17.index("left_wrist")]]
+    assert poses.fps == 10
+    assert poses.notes == ready.messages
+    expected = Predictor.load(MODEL).predict(ready.keypoints_px, (1000, 1002), hypotheses=5, fps=10)
+    assert np.array_equal(poses.hypotheses, expected.hypotheses)
 
 
 def test_frames_may_be_left_out(tmp_path, capsys):
@@ -112,9 +115,9 @@ def test_frames_may_be_left_out(tmp_path, capsys):
     assert prpose(*argv, "--skip-unseen") == 0
     printed = capsys.readouterr()
     assert "3 frames left out; neither seen nor made: right_ankle in frames 5-7" in printed.err
-    with np.load(tmp_path / "poses.npz", allow_pickle=False) as file:
-        assert file["frames"].tolist() == [0, 1, 2, 3, 4]
-        assert file["hypotheses"].shape == (2, 5, 17, 3)
+    poses = read_poses(tmp_path / "poses.npz")
+    assert poses.frame_numbers.tolist() == [0, 1, 2, 3, 4]
+    assert poses.hypotheses.shape == (2, 5, 17, 3)
 
 
 def test_other_files_are_refused(tmp_path, capsys):

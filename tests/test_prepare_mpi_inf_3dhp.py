@@ -219,7 +219,8 @@ def test_nothing_is_replaced_unless_asked_for(original, tmp_path, existing):
 
 
 def test_outputs_are_checked_before_anything_is_read(tmp_path):
-    with pytest.raises(ValueError, match=r"root/data_3d_3dhp\.npz: expected a file name in an exi"):
+    (tmp_path / "root").write_text("a file")
+    with pytest.raises(ValueError, match=r"root/data_3d_3dhp\.npz: expected a file name, got"):
         from_original(tmp_path / "nowhere", tmp_path / "root")
 
 

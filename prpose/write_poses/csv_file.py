@@ -18,6 +18,7 @@ ROOT_COLUMNS = ("root_x_m", "root_y_m", "root_z_m")
 def write(poses: Poses, stream: BinaryIO, name: str) -> None:
     """Camera axes, metres, pelvis at 0; ``root_*``, the pelvis in camera space, where known."""
     times, flags = poses.seconds, np.asarray(poses.flags)
+    named = np.asarray(poses.frame_numbers)
     variance = np.diagonal(poses.covariance, axis1=-2, axis2=-1)
     numbers = np.concatenate([poses.aggregate, np.sqrt(np.maximum(variance, 0))], axis=-1)
     root = poses.root_cam
@@ -27,4 +28,4 @@ def write(poses: Poses, stream: BinaryIO, name: str) -> None:
         end = "" if root is None else "".join(f",{value:.6f}" for value in root[t])
         for joint, row, flag in zip(H36M_17.names, frame, flags[t], strict=True):
             cells = ",".join(f"{value:.6f}" for value in row)
-            stream.write(f"{t},{time},{joint},{cells},{FLAGS[flag]}{end}\n".encode())
+            stream.write(f"{named[t]},{time},{joint},{cells},{FLAGS[flag]}{end}\n".encode())

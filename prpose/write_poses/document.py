@@ -29,7 +29,7 @@ NOTE = (
     "outside more often than the level says."
 )
 ARRAYS = (
-    *("times_s", "aggregate", "covariance", "single", "flags"),
+    *("frame_numbers", "times_s", "aggregate", "covariance", "single", "flags"),
     *("root_cam", "root_covariance", "keypoints_px", "hypotheses"),
 )
 """Fields of :class:`Poses` that are arrays, the largest last."""
@@ -43,6 +43,7 @@ def header(poses: Poses) -> dict[str, Any]:
         "version": VERSION,
         "made_by": poses.made_by,
         "command": poses.command,
+        "notes": list(poses.notes),
         "seed": None if poses.seed is None else int(poses.seed),
         "model": dict(poses.model),
         "axes": AXES,
@@ -88,12 +89,12 @@ def poses_of(head: Any, array: Callable[[str], Array | None]) -> Poses:
         raise ValueError(f"expected version {VERSION}, got {head.get('version')!r:.40}")
     if head.get("joints") != list(H36M_17.names):
         raise ValueError("expected the 17 joints of Human3.6M, got others")
-    said = ("made_by", "command", "seed", "model", "fps", "S", "aggregated_by", "camera")
+    said = ("made_by", "command", "notes", "seed", "model", "fps", "S", "aggregated_by", "camera")
     missing = [name for name in (*said, "frames", "hypotheses_kept") if name not in head]
     if missing:
         raise ValueError(f"expected {missing[0]} in the file, got none")
     found = {name: array(name) for name in ARRAYS}
-    for name in ("aggregate", "covariance", "single", "flags"):
+    for name in ("frame_numbers", "aggregate", "covariance", "single", "flags"):
         if found[name] is None:
             raise ValueError(f"expected {name} in the file, got none")
     poses = Poses(**(found | {name: head[name] for name in said} | {"camera": _camera(head)}))

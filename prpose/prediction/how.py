@@ -1,0 +1,90 @@
+"""How a track becomes poses: every choice, checked, with its default."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from prpose.aggregate import AGGREGATES
+from prpose.camera import Camera
+from prpose.noise_in_time import kept
+from prpose.poses import Kept
+from prpose.smooth import SMOOTHERS
+from prpose.tables import look_up
+
+REPROJECTION = "reprojection-weighted"
+CHOICES = (*AGGREGATES, REPROJECTION)
+"""Ways to choose one pose of many (:mod:`prpose.aggregate`)."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How a track becomes poses.
+
+    Args:
+        in_time: how the noise of neighbouring frames hangs together, a key of
+            :data:`prpose.noise_in_time.KINDS`; ``independent`` where the frame rate is not known.
+        time_constant_s: of ``ar1``.
+        confidence_noise: how much low confidences widen the noise (:func:`prpose.noise.doubt`).
+        low_confidence: joints of less are flagged.
+        choice: of one pose, one of :data:`CHOICES`.
+        smooth: of the chosen poses over time, a key of :data:`prpose.smooth.SMOOTHERS`.
+        fov_deg: horizontal field of view, degrees; or
+        intrinsics: (fx, fy, cx, cy) in pixels. Without either the focal length is the image's
+            diagonal, some 53 degrees of it, as in CLIFF (Li et al., ECCV 2022).
+        hypotheses_out: which hypotheses to keep, ``"all"``, ``"none"``, or the first so many.
+        max_gap, skip_unseen, as_is: as of :func:`prpose.check_track.prepare`.
+    """
+
+    in_time: str = "ar1"
+    time_constant_s: float = 0.25
+    confidence_noise: float = 0.0
+    low_confidence: float = 0.3
+    choice: str = "mean"
+    smooth: str = "none"
+    fov_deg: float | None = None
+    intrinsics: tuple[float, float, float, float] | None = None
+    hypotheses_out: Kept = "all"
+    max_gap: int = 5
+    skip_unseen: bool = False
+    as_is: bool = False
+
+    def check(self) -> None:
+        """``ValueError`` for what cannot be done."""
+        look_up(self.choice, dict.fromkeys(CHOICES), "choice of one pose")
+        look_up(self.smooth, SMOOTHERS, "smoothing")
+        kept(self.in_time, time_constant_s=self.time_constant_s)
+        if self.hypotheses_out not in ("all", "none") and not int(self.hypotheses_out) >= 1:
+            raise ValueError(
+                f"expected hypotheses_out all, none or a number >= 1, got {self.hypotheses_out}"
+            )
+        for name in ("confidence_noise", "low_confidence"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"expected {name} >= 0, got {getattr(self, name)}")
+        if self.fov_deg is not None and not 1 <= self.fov_deg <= 170:
+            raise ValueError(f"expected a field of view of 1 to 170 degrees, got {self.fov_deg}")
+        if self.fov_deg is not None and self.intrinsics is not None:
+            raise ValueError("expected a field of view or intrinsics, got both")
+        if self.intrinsics is not None and not (
+            np.isfinite(self.intrinsics).all() and min(self.intrinsics[:2]) > 0
+        ):
+            raise ValueError(f"expected finite fx, fy > 0, cx, cy, got {self.intrinsics}")
+
+    def camera(self, width: int, height: int) -> Camera:
+        """The one that is taken for the user's."""
+        if self.intrinsics is not None:
+            fx, fy, cx, cy = self.intrinsics
+            return Camera(width, height, (fx, fy), (cx, cy))
+        focal = float(np.hypot(width, height))
+        if self.fov_deg is not None:
+            focal = width / 2 / float(np.tan(np.deg2rad(self.fov_deg) / 2))
+        return Camera(width, height, (focal, focal), (width / 2, height / 2))
+
+    def notes(self, camera: Camera | None) -> list[str]:
+        """What was assumed of the camera."""
+        if self.fov_deg is not None or self.intrinsics is not None or camera is None:
+            return []
+        focal = camera.focal_px[0] if camera.focal_px else 0.0
+        return [
+            f"no intrinsics: a focal length of {focal:.0f} px is assumed, the image's diagonal; "
+            "distances from the camera are only as good as that (--fov-deg, --intrinsics)"
+        ]

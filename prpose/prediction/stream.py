@@ -1,0 +1,109 @@
+"""A frame in, a frame out."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prpose.camera import Array, normalise
+from prpose.check_track import prepare
+from prpose.hypotheses import HypothesisLifter
+from prpose.lifter import own_frame, receptive_field
+from prpose.noise import doubt
+from prpose.noise_in_time import NoiseStream, kept
+from prpose.poses import Poses
+from prpose.prediction.how import How
+from prpose.prediction.summary import flags_of, plane_of, summed_up
+from prpose.tracks import Track
+
+
+class Stream:
+    """Poses of one person, frame by frame; the noise of a frame remembers that of the one before.
+
+    A lifter that wants frames of the future gets the present one in their place, so that no frame
+    waits; one that wants frames of the past gets the first in place of those before it.
+
+    Args:
+        net: in eval mode.
+        image_size: width and height, pixels.
+        layout: order of the joints.
+        hypotheses: S >= 2.
+        seed: of the noise.
+        fps: frames per second, of noise that is forgotten over time.
+        how: the rest; nothing is smoothed.
+
+    Raises:
+        ValueError: for fewer than two hypotheses.
+    """
+
+    def __init__(
+        self,
+        net: HypothesisLifter,
+        image_size: tuple[int, int],
+        layout: str,
+        hypotheses: int,
+        seed: int,
+        fps: float | None,
+        how: How,
+    ) -> None:
+        if hypotheses < 2:
+            raise ValueError(f"expected S >= 2 hypotheses, a distribution, got {hypotheses}")
+        self.net = net
+        self.image_size = image_size
+        self.layout = layout
+        self.S = hypotheses
+        self.fps = fps
+        self.how = how
+        keep = 0.0
+        if how.in_time == "shared" or fps is not None:
+            keep = kept(how.in_time, fps or 1.0, how.time_constant_s)
+        generator = torch.Generator().manual_seed(seed)
+        self.noise = NoiseStream((hypotheses, 2, 1, len(net.mirror), 2), keep, generator)
+        self.past: list[tuple[Tensor, Tensor, Tensor]] = []
+        """(keypoints, noise, doubt) of the frames that the lifter still wants."""
+
+    @torch.no_grad()
+    def step(self, keypoints_px: Array, score: Array | None = None) -> Poses:
+        """The poses of one frame.
+
+        Args:
+            keypoints_px: (J, 2) pixels, NaN where a joint was not seen.
+            score: (J,) confidences.
+
+        Raises:
+            ValueError: as of :meth:`prpose.predictor.Predictor.predict`.
+        """
+        pixels = np.asarray(keypoints_px, dtype=np.float32)[None]
+        scores = None if score is None else np.asarray(score, dtype=np.float32)[None]
+        track = Track(pixels, *self.image_size, layout=self.layout, fps=self.fps, score=scores)
+        ready = prepare(track, max_gap=0, as_is=self.how.as_is)
+        device = next(self.net.parameters()).device
+        keypoints = torch.from_numpy(normalise(ready.keypoints_px, *self.image_size)).float()
+        more = torch.zeros(keypoints.shape[:-1])
+        if ready.score is not None and self.how.confidence_noise:
+            worth = torch.from_numpy(np.asarray(ready.score, dtype=np.float32))
+            more = doubt(keypoints, worth, self.how.confidence_noise)
+        window = self._window((keypoints[None], self.noise.next(1), more[None]))
+        x, eps, more = (each.to(device) for each in window)
+        poses = self.net(x, eps[:, 0], eps[:, 1], more)[:, 0].cpu()
+        camera = self.how.camera(*self.image_size)
+        found = summed_up(poses, plane_of(ready.keypoints_px, camera), self.how)
+        known: dict[str, Any] = {name: value.numpy() for name, value in found.items()}
+        return Poses(
+            single=self.net.single(x)[0].cpu().numpy(),
+            S=self.S,
+            aggregated_by=self.how.choice,
+            flags=flags_of(ready, self.how.low_confidence),
+            fps=self.fps,
+            keypoints_px=ready.keypoints_px,
+            camera=camera,
+            **known,
+        )
+
+    def _window(self, now: tuple[Tensor, Tensor, Tensor]) -> list[Tensor]:
+        """Keypoints (1, F, 17, 2), noise (S, 2, 1, F, 17, 2) and doubt (1, F, 17) around now."""
+        F, own = receptive_field(self.net.lifter), own_frame(self.net.lifter)
+        self.past = [*(self.past or [now] * own), now][-(own + 1) :]
+        frames = [*self.past, *([now] * (F - 1 - own))]
+        return [torch.cat([f[i] for f in frames], dim=axis) for i, axis in ((0, 1), (1, 3), (2, 1))]

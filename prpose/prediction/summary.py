@@ -1,0 +1,64 @@
+"""What is kept of hypotheses: one pose, how unsure it is, where it is, what its 2D is worth."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prpose.aggregate import aggregate, mean, reprojection_weights
+from prpose.camera import Array, Camera
+from prpose.check_track import Prepared
+from prpose.placement import place, placement_covariance, reprojection_errors
+from prpose.prediction.how import REPROJECTION, How
+
+
+def plane_of(keypoints_px: Array, camera: Camera) -> Tensor:
+    """Pixels (*, 2) → the image plane at depth 1, (*, 2) float64; the lens is taken as perfect."""
+    focal, center = np.array(camera.focal_px), np.array(camera.center_px)
+    return torch.from_numpy((keypoints_px - center) / focal)
+
+
+def flags_of(ready: Prepared, low_confidence: float) -> Array:
+    """What each joint's 2D is worth, (T, 17), as :data:`prpose.poses.FLAGS` numbers it."""
+    low = np.zeros(ready.seen.shape, bool) if ready.score is None else ready.score < low_confidence
+    flags = np.where(low, 1, 0)
+    flags = np.where(~ready.seen & ~ready.interpolated, 3, flags)
+    return np.asarray(np.where(ready.interpolated, 2, flags), dtype=np.uint8)
+
+
+def summed_up(poses: Tensor, plane: Tensor, how: How) -> dict[str, Tensor]:
+    """One pose of the hypotheses, its covariance, its place, and those that are kept.
+
+    The root's covariance is that of the hypotheses' own roots, and what the distance of keypoints
+    and reprojected pose leaves open.
+
+    Args:
+        poses: (S, T, 17, 3) metres, relative to the pelvis.
+        plane: (T, 17, 2), as of :func:`plane_of`.
+        how: to choose, and which to keep.
+
+    Returns:
+        The fields of :class:`prpose.poses.Poses` by name, time first, but for ``hypotheses``.
+    """
+    roots = place(poses, plane)  # (S, t, 3)
+    if how.choice == REPROJECTION:
+        off = reprojection_errors(poses, plane, roots).square().mean(-1).sqrt()
+        chosen = mean(poses, reprojection_weights(off).to(poses))
+    else:
+        chosen = aggregate(poses, how.choice)
+    away = (poses - poses.mean(0)).double()
+    S = len(poses)
+    covariance = torch.einsum("stji,stjk->tjik", away, away) / (S - 1)
+    root = place(chosen, plane)
+    off = reprojection_errors(chosen, plane, root).square().mean(-1, keepdim=True).sqrt()
+    apart = roots - roots.mean(0)
+    spread = torch.einsum("sti,stk->tik", apart, apart) / (S - 1)
+    found = {
+        "aggregate": chosen,
+        "covariance": covariance.float(),
+        "root_cam": root.float(),
+        "root_covariance": (spread + placement_covariance(chosen, root, off / 2**0.5)).float(),
+    }
+    if how.hypotheses_out != "none":
+        count = S if how.hypotheses_out == "all" else int(how.hypotheses_out)
+        found["hypotheses"] = poses[:count]
+    return found
