@@ -21,18 +21,22 @@ class How:
     """How a track becomes poses.
 
     Args:
-        in_time: how the noise of neighbouring frames hangs together, a key of
-            :data:`prpose.noise_in_time.KINDS`; ``independent`` where the frame rate is not known.
-        time_constant_s: of ``ar1``.
-        confidence_noise: how much low confidences widen the noise (:func:`prpose.noise.doubt`).
+        in_time: noise drawn anew for each frame (independent), once for the clip (shared), or
+            forgotten slowly (ar1), so that each hypothesis is a motion; where the frame rate is not
+            known, ar1 is independent.
+        time_constant_s: of ar1, seconds.
+        confidence_noise: how much low confidences of the keypoints widen the noise; 0 is not at
+            all, and asks for no confidences from 0 to 1.
         low_confidence: joints of less are flagged.
-        choice: of one pose, one of :data:`CHOICES`.
-        smooth: of the chosen poses over time, a key of :data:`prpose.smooth.SMOOTHERS`.
+        choice: of one pose of many: mean, medoid, geometric-median or reprojection-weighted.
+        smooth: one pose a frame over time: none, gaussian or one-euro.
         fov_deg: horizontal field of view, degrees; or
-        intrinsics: (fx, fy, cx, cy) in pixels. Without either the focal length is the image's
-            diagonal, some 53 degrees of it, as in CLIFF (Li et al., ECCV 2022).
-        hypotheses_out: which hypotheses to keep, ``"all"``, ``"none"``, or the first so many.
-        max_gap, skip_unseen, as_is: as of :func:`prpose.check_track.prepare`.
+        intrinsics: fx fy cx cy, pixels. Without either the focal length is the image's diagonal,
+            some 53 degrees of it, as in CLIFF (Li et al., ECCV 2022).
+        hypotheses_out: which hypotheses to keep: all, none, or the first so many.
+        max_gap: frames that a joint may be missing for to be filled in by a straight line.
+        skip_unseen: leave out frames with joints that are neither seen nor made.
+        as_is: lift people who seem upside-down, lying, or outside of the image.
     """
 
     in_time: str = "ar1"
