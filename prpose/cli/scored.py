@@ -75,7 +75,7 @@ class Scored:
     alpha: float | None = None
     floor: float | None = None
     confidence_noise: float = 0.0
-    in_time: Literal["independent", "shared", "ar1"] = "independent"
+    in_time: Literal["independent", "shared", "ar1"] = "ar1"
     time_constant: float = 0.25
     seed: int = 0
     stride: int = 1
