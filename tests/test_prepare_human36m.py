@@ -190,7 +190,8 @@ def test_nothing_is_replaced_unless_asked_for(original, tmp_path, existing):
 
 
 def test_outputs_are_checked_before_anything_is_read(tmp_path):
-    with pytest.raises(ValueError, match=r"root/data_3d_h36m\.npz: expected a file name in an exi"):
+    (tmp_path / "root").write_text("a file")
+    with pytest.raises(ValueError, match=r"root/data_3d_h36m\.npz: expected a file name, got"):
         from_cdf(tmp_path / "nowhere", tmp_path / "root")
 
 
