@@ -159,7 +159,7 @@ def test_noise_comes_in_parts_that_do_not_change_it(monkeypatch):
 
 
 PEAK = """
-import resource, numpy as np, torch
+import numpy as np, torch
 from prpose import AdaptiveNoise, HypothesisLifter, build_lifter, build_variance_net
 from prpose.camera import Camera
 from prpose.data import Clip
@@ -170,7 +170,6 @@ net = HypothesisLifter(build_lifter("mgcn_lw"), noise).eval()
 x = np.random.default_rng(0).random((512, 17, 3), dtype=np.float32)
 windows = Windows([Clip(x[..., :2], x, Camera(10, 10), "S", "a", 0)])
 score(net, windows, ("P1", "P2", "AUC14"), seeded_draw(0, {S}), batch_size=512)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
 
 

@@ -137,7 +137,6 @@ net = HypothesisLifter(build_lifter("htnet"), AdaptiveNoise(build_variance_net("
 with torch.no_grad():
     poses = net.sample(torch.zeros({B}, 1, 17, 2), {S}, torch.Generator().manual_seed(0))
 assert poses.shape == ({S}, {B}, 1, 17, 3)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
 
 
