@@ -15,8 +15,8 @@ else:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(peak / 2**20)
 """
-"""The process's own peak. On Linux, resource's counts the process that started it, too, whose memory
-it had until it ran a program of its own."""
+"""The process's own peak. On Linux, what resource says counts the process that started it,
+too, whose memory it had until it ran a program of its own."""
 
 
 def peak_gib(code: str) -> float:

@@ -131,7 +131,7 @@ def test_bad_inputs_are_refused_by_name():
 
 
 PEAK = """
-import resource, torch
+import torch
 from prpose import AdaptiveNoise, HypothesisLifter, build_lifter, build_variance_net
 net = HypothesisLifter(build_lifter("htnet"), AdaptiveNoise(build_variance_net("htnet"))).eval()
 with torch.no_grad():
