@@ -3,14 +3,23 @@
 Points on the image plane at depth 1 are meant throughout: (pixels - centre) / focal length.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from prpose.camera import Array, Camera
 
 NEAREST_M = 0.3
 """Least depth of a joint."""
 
 FARTHEST_M = 1e4
 """Nobody who is seen is farther away; a pose that is a point could be anywhere."""
+
+
+def plane_of(keypoints_px: Array, camera: Camera) -> Tensor:
+    """Pixels (*, 2) → the image plane at depth 1, (*, 2) float64; the lens is taken as perfect."""
+    focal, center = np.array(camera.focal_px), np.array(camera.center_px)
+    return torch.from_numpy((keypoints_px - center) / focal)
 
 
 def place(

@@ -16,11 +16,12 @@ from prpose.hypotheses import HypothesisLifter
 from prpose.lifter import padded, receptive_field
 from prpose.models import Card, find_model
 from prpose.noise import doubt
-from prpose.noise_in_time import NoiseStream, kept
+from prpose.noise_in_time import NoiseStream
+from prpose.placement import plane_of
 from prpose.poses import Poses
 from prpose.prediction.how import How
 from prpose.prediction.stream import Stream
-from prpose.prediction.summary import flags_of, plane_of, summed_up
+from prpose.prediction.summary import flags_of, summed_up
 from prpose.smooth import SMOOTHERS
 from prpose.tracks import Track
 
@@ -178,9 +179,7 @@ class Predictor:
         """Frames, and their hypotheses (S, t, 17, 3), a few frames after the other."""
         keypoints = self._keypoints(track, ready)
         more = self._doubt(keypoints, ready, how)
-        F, keep = receptive_field(self.net.lifter), 0.0
-        if how.in_time == "shared" or track.fps is not None:
-            keep = kept(how.in_time, track.fps or 1.0, how.time_constant_s)
+        F, keep = receptive_field(self.net.lifter), how.keep(track.fps)
         generator = torch.Generator().manual_seed(seed)
         noise = NoiseStream((S, 2, 1, *keypoints.shape[2:]), keep, generator)
         eps = noise.next(F - 1) if F > 1 else torch.empty(S, 2, 1, 0, *keypoints.shape[2:])

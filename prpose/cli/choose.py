@@ -1,21 +1,16 @@
 """prpose choose: which one pose of the hypotheses to take, measured."""
 
-from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.table import Table
 
 from prpose.cli.console import plain_console
-from prpose.cli.device import chunk_for
-from prpose.cli.evaluate import as_json, write
 from prpose.cli.progress import progress
 from prpose.cli.scored import Scored
-from prpose.data import load_clips
-from prpose.evaluation import MOCAP
+from prpose.cli.whole_clips import averages, prepared, report
 from prpose.evaluation.choices import VALUES, score_choices
-from prpose.hypotheses import HypothesisLifter
 from prpose.noise_in_time import kept
 
 
@@ -33,26 +28,13 @@ def choose(
         hypotheses: S, the number of hypotheses.
         options: of the scoring; --batch-size plays no part.
     """
-    options.check()
-    on, networks = options.on, options.networks(MOCAP.alpha)
-    net = HypothesisLifter(networks.lifter, networks.noise, chunk=chunk_for(on)).to(on)
-    clips = load_clips(dataset, options.root, options.split)[:: options.stride]
+    net, clips, networks = prepared(dataset, options)
     keep = partial(kept, options.in_time, time_constant_s=options.time_constant)
     with progress("choose", sum(map(len, clips))) as advance:
-        scores = score_choices(net, clips, hypotheses, options.seed, keep, on, advance)
-    rows = {
-        name: {
-            value: float(values[value].double().mean()) * (1000 if unit == "mm" else 1)
-            for value, unit in VALUES.items()
-        }
-        for name, values in scores.items()
-    }
+        scores = score_choices(net, clips, hypotheses, options.seed, keep, options.on, advance)
+    rows = {name: averages(values, VALUES) for name, values in scores.items()}
     show(rows, hypotheses)
-    if options.json is not None:
-        settings = {"dataset": dataset, "hypotheses": hypotheses, **asdict(options)}
-        settings |= {"alpha": networks.noise.alpha, "floor": networks.noise.floor, "device": on}
-        content: dict[str, Any] = {"settings": {k: as_json(v) for k, v in settings.items()}}
-        write(options.json, content | {"sha256": networks.sha256, "units": VALUES, "choices": rows})
+    report(dataset, hypotheses, options, networks, {"units": VALUES, "choices": rows})
 
 
 def show(rows: dict[str, dict[str, float]], S: int) -> None:

@@ -1,21 +1,16 @@
 """prpose motion: hypotheses over whole clips, with each kind of noise in time."""
 
-from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.table import Table
 
 from prpose.cli.console import plain_console
-from prpose.cli.device import chunk_for
-from prpose.cli.evaluate import as_json, write
 from prpose.cli.progress import progress
 from prpose.cli.scored import Scored
-from prpose.data import load_clips
-from prpose.evaluation import MOCAP
+from prpose.cli.whole_clips import averages, prepared, report
 from prpose.evaluation.motions import VALUES, score_motions
-from prpose.hypotheses import HypothesisLifter
 from prpose.noise_in_time import KINDS, kept
 
 
@@ -33,25 +28,15 @@ def motion(
         hypotheses: S, the number of hypotheses.
         options: of the scoring; --in-time and --batch-size play no part.
     """
-    options.check()
-    on, networks = options.on, options.networks(MOCAP.alpha)
-    net = HypothesisLifter(networks.lifter, networks.noise, chunk=chunk_for(on)).to(on)
-    clips = load_clips(dataset, options.root, options.split)[:: options.stride]
+    net, clips, networks = prepared(dataset, options)
     rows: dict[str, dict[str, float]] = {}
     with progress("motion", len(KINDS) * sum(map(len, clips))) as advance:
         for kind in KINDS:
             keep = partial(kept, kind, time_constant_s=options.time_constant)
-            scores = score_motions(net, clips, hypotheses, options.seed, keep, on, advance)
-            rows[kind] = {
-                name: float(scores[name].double().mean()) * (1000 if unit == "mm" else 1)
-                for name, unit in VALUES.items()
-            }
+            scores = score_motions(net, clips, hypotheses, options.seed, keep, options.on, advance)
+            rows[kind] = averages(scores, VALUES)
     show(rows, hypotheses)
-    if options.json is not None:
-        settings = {"dataset": dataset, "hypotheses": hypotheses, **asdict(options)}
-        settings |= {"alpha": networks.noise.alpha, "floor": networks.noise.floor, "device": on}
-        content: dict[str, Any] = {"settings": {k: as_json(v) for k, v in settings.items()}}
-        write(options.json, content | {"sha256": networks.sha256, "units": VALUES, "kinds": rows})
+    report(dataset, hypotheses, options, networks, {"units": VALUES, "kinds": rows})
 
 
 def show(rows: dict[str, dict[str, float]], S: int) -> None:

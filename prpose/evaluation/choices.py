@@ -2,18 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from prpose import metrics, processes
 from prpose.aggregate import AGGREGATES, aggregate, mean, reprojection_weights
-from prpose.camera import normalise
 from prpose.data import Clip
-from prpose.evaluation.motions import Rates
+from prpose.evaluation.motions import Rates, lifted
 from prpose.hypotheses import HypothesisLifter
-from prpose.lifter import padded
-from prpose.placement import place, reprojection_errors
+from prpose.placement import place, plane_of, reprojection_errors
 from prpose.seeds import mixed_seed
 from prpose.skeleton import H36M_17
 from prpose.smooth import gaussian, one_euro
@@ -86,16 +83,12 @@ def _choices(
     device: torch.device | str,
 ) -> dict[str, Tensor]:
     """(T, J, 3) by name; the first hypothesis stands for any."""
-    pixels = normalise(clip.keypoints_px, clip.camera.width, clip.camera.height)
-    keypoints = padded(torch.from_numpy(pixels).float()[None], net.lifter).to(device)
-    poses = net.sample(keypoints, S, generator, keep)[:, 0].cpu()  # (S, T, J, 3)
-    plane = torch.from_numpy(
-        (clip.keypoints_px - np.array(clip.camera.center_px)) / np.array(clip.camera.focal_px)
-    )
+    poses, single = lifted(net, clip, S, generator, keep, device)
+    plane = plane_of(clip.keypoints_px, clip.camera)
     errors = reprojection_errors(poses, plane, place(poses, plane))
     weights = reprojection_weights(errors.square().mean(-1).sqrt()).float()
     fps = float(clip.fps or 0)
-    found = {"the lifter's own": net.single(keypoints)[0].cpu(), "a hypothesis": poses[0]}
+    found = {"the lifter's own": single, "a hypothesis": poses[0]}
     found |= {kind: aggregate(poses, kind) for kind in AGGREGATES}
     found["reprojection-weighted mean"] = mean(poses, weights)
     found["mean, Gaussian 50 ms"] = gaussian(found["mean"], fps)

@@ -71,6 +71,21 @@ def score_motions(
     return {name: torch.cat([everyones[n][name] for n in range(len(clips))]) for name in VALUES}
 
 
+def lifted(
+    net: HypothesisLifter,
+    clip: Clip,
+    S: int,
+    generator: torch.Generator,
+    keep: float,
+    device: torch.device | str,
+) -> tuple[Tensor, Tensor]:
+    """A clip's hypotheses, (S, T, J, 3), and the lifter's own answer, (T, J, 3), on the CPU."""
+    pixels = normalise(clip.keypoints_px, clip.camera.width, clip.camera.height)
+    keypoints = padded(torch.from_numpy(pixels).float()[None], net.lifter).to(device)
+    poses = net.sample(keypoints, S, generator, keep)[:, 0].cpu()
+    return poses, net.single(keypoints)[0].cpu()
+
+
 def _of_clip(
     net: HypothesisLifter,
     clip: Clip,
@@ -79,11 +94,9 @@ def _of_clip(
     keep: float,
     device: torch.device | str,
 ) -> dict[str, Tensor]:
-    pixels = normalise(clip.keypoints_px, clip.camera.width, clip.camera.height)
-    keypoints = padded(torch.from_numpy(pixels).float()[None], net.lifter).to(device)
+    poses, single = lifted(net, clip, S, generator, keep, device)
     truth = torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])
-    poses = net.sample(keypoints, S, generator, keep)[:, 0].cpu()  # (S, T, J, 3)
-    single, mean, fps = net.single(keypoints)[0].cpu(), poses.mean(0), float(clip.fps or 0)
+    mean, fps = poses.mean(0), float(clip.fps or 0)
     errors = metrics.mpjpe(poses, truth)  # (S, T)
     few = zip(poses.split(64, dim=1), truth.split(64), strict=True)
     values = (

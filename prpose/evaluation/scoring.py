@@ -97,7 +97,9 @@ def score(
         scores = {"single": _values(net.single(keypoints)[None], target, names, items)}
         if draw is not None:
             noise = draw(items, keypoints.shape)
-            more = doubt(keypoints, batch.confidence.to(device), confidence_noise)
+            more = None
+            if confidence_noise:
+                more = doubt(keypoints, batch.confidence.to(device), confidence_noise)
             hypotheses = (
                 net(keypoints, eps.to(keypoints), mirrored.to(keypoints), more)
                 for eps, mirrored in noise

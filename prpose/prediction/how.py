@@ -73,6 +73,12 @@ class How:
         ):
             raise ValueError(f"expected finite fx, fy > 0, cx, cy, got {self.intrinsics}")
 
+    def keep(self, fps: float | None) -> float:
+        """Of a frame's noise in the next one's (:mod:`prpose.noise_in_time`)."""
+        if self.in_time != "shared" and fps is None:
+            return 0.0
+        return kept(self.in_time, fps or 1.0, self.time_constant_s)
+
     def camera(self, width: int, height: int) -> Camera:
         """The one that is taken for the user's."""
         if self.intrinsics is not None:

@@ -11,10 +11,11 @@ from prpose.check_track import prepare
 from prpose.hypotheses import HypothesisLifter
 from prpose.lifter import own_frame, receptive_field
 from prpose.noise import doubt
-from prpose.noise_in_time import NoiseStream, kept
+from prpose.noise_in_time import NoiseStream
+from prpose.placement import plane_of
 from prpose.poses import Poses
 from prpose.prediction.how import How
-from prpose.prediction.summary import flags_of, plane_of, summed_up
+from prpose.prediction.summary import flags_of, summed_up
 from prpose.tracks import Track
 
 
@@ -55,11 +56,8 @@ class Stream:
         self.S = hypotheses
         self.fps = fps
         self.how = how
-        keep = 0.0
-        if how.in_time == "shared" or fps is not None:
-            keep = kept(how.in_time, fps or 1.0, how.time_constant_s)
         generator = torch.Generator().manual_seed(seed)
-        self.noise = NoiseStream((hypotheses, 2, 1, len(net.mirror), 2), keep, generator)
+        self.noise = NoiseStream((hypotheses, 2, 1, len(net.mirror), 2), how.keep(fps), generator)
         self.past: list[tuple[Tensor, Tensor, Tensor]] = []
         """(keypoints, noise, doubt) of the frames that the lifter still wants."""
 

@@ -5,16 +5,10 @@ import torch
 from torch import Tensor
 
 from prpose.aggregate import aggregate, mean, reprojection_weights
-from prpose.camera import Array, Camera
+from prpose.camera import Array
 from prpose.check_track import Prepared
 from prpose.placement import place, placement_covariance, reprojection_errors
 from prpose.prediction.how import REPROJECTION, How
-
-
-def plane_of(keypoints_px: Array, camera: Camera) -> Tensor:
-    """Pixels (*, 2) → the image plane at depth 1, (*, 2) float64; the lens is taken as perfect."""
-    focal, center = np.array(camera.focal_px), np.array(camera.center_px)
-    return torch.from_numpy((keypoints_px - center) / focal)
 
 
 def flags_of(ready: Prepared, low_confidence: float) -> Array:
@@ -33,7 +27,7 @@ def summed_up(poses: Tensor, plane: Tensor, how: How) -> dict[str, Tensor]:
 
     Args:
         poses: (S, T, 17, 3) metres, relative to the pelvis.
-        plane: (T, 17, 2), as of :func:`plane_of`.
+        plane: (T, 17, 2), as of :func:`prpose.placement.plane_of`.
         how: to choose, and which to keep.
 
     Returns:
