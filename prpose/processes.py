@@ -3,6 +3,8 @@
 Everything here is :mod:`torch.distributed`; without it, or with one process, nothing happens.
 """
 
+import gc
+import importlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,11 +22,16 @@ def joined() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield
         return
+    # Its functions' defaults are the group of the time of its import, which they hold for ever.
+    importlib.import_module("torch.distributed.nn.functional")
     cuda = torch.cuda.is_available()
     distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     try:
         yield
     finally:
+        # A group that anything still holds keeps its threads, and one of them that drops a tensor
+        # while the interpreter ends aborts the process (pytorch/pytorch#179291).
+        gc.collect()
         distributed.destroy_process_group()
 
 
