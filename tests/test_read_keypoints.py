@@ -196,7 +196,7 @@ def test_names_of_joints_that_are_no_layouts_are_not_guessed(tmp_path):
 
 
 def test_formats_and_layouts_are_those_of_the_help_text():
-    from prpose.cli.predict import Source
+    from prpose.cli.source import Source
 
     words = set(Source.__doc__.replace(",", " ").replace(".", " ").replace(":", " ").split())
     assert set(FORMATS) | set(LAYOUTS) <= words

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,41 +11,11 @@ import tyro
 import prpose
 from prpose.atomic import check_output
 from prpose.cli.device import named_device
+from prpose.cli.source import Source
 from prpose.poses import Poses
 from prpose.prediction.how import How
 from prpose.predictor import Predictor
-from prpose.read_keypoints import pick, tracks_of
-from prpose.tracks import Track
 from prpose.write_poses import format_of, write_poses
-
-
-@dataclass(frozen=True)
-class Source:
-    """Whose keypoints, and what the file does not say.
-
-    Args:
-        format: of the file, where it is not to be recognised: coco, coco-annotations, openpose,
-            alphapose, mmpose, mediapipe, videopose3d, detectron2, npy, csv, npz.
-        layout: order of the joints, where the file does not say it: h36m17, coco17, coco18,
-            body25, halpe26, wholebody133, blazepose33, mpi28.
-        image_size: width and height, pixels, where the file does not say them.
-        fps: frames per second, where the file does not say them.
-        person: which, if there are several; without it, they are listed.
-    """
-
-    format: str | None = None
-    layout: str | None = None
-    image_size: tuple[int, int] | None = None
-    fps: float | None = None
-    person: str | None = None
-
-    def read(self, file: Path) -> Track:
-        """One person's track."""
-        tracks = tracks_of(file, self.format, self.layout, self.image_size, self.fps)
-        try:
-            return pick(tracks, self.person)
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from None
 
 
 def predict(
