@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from prpose.cli import guarded, run
-from prpose.data import load_clips, prepare_mocap
+from prpose.data import load_clips, load_motions, prepare_mocap
 from prpose.data.benchmark_file import path_of, read_card
 from prpose.data.filming import Studio
 from prpose.data.mocap.sources import Source, from_folder
@@ -17,6 +17,7 @@ from prpose.data.prepare_mocap import FPS, build
 from prpose.data.virtual_cameras import FixedCameras
 from prpose.data.walkers import walker
 from prpose.skeleton import H36M_17
+from prpose.training.sources import training_data
 from tests.mocap_files import bvh_text, write_amc
 from tests.test_cli import MGCN
 
@@ -68,6 +69,19 @@ def test_subjects_actions_and_splits_come_from_names(folder):
     assert sources(folder)[-1].name == "ann_sit_01"
     with pytest.raises(ValueError, match="no subject W09; there are W01, W02, W03, ann"):
         sources(folder, test=["W09"])
+
+
+@pytest.mark.parametrize(
+    ("val", "test", "split"), [([], ["W02"], "val"), (["W01", "W02", "W03"], [], "train")]
+)
+def test_a_split_of_nobody_is_refused_by_name(folder, val, test, split):
+    build("mine", sources(folder, val=val, test=test), folder / "out")
+    for refused in (load_clips, load_motions):
+        with pytest.raises(ValueError, match=f"mine: expected recordings in its {split} split"):
+            refused("mine", folder / "out", split)
+    with pytest.raises(ValueError, match=f"mine: expected recordings in its {split} split"):
+        training_data("mine", folder / "out", "det")
+    run(["data", "inspect", "mine", "--root", str(folder / "out")])  # counts it as nobody
 
 
 def test_a_table_says_it_better(folder):

@@ -11,7 +11,7 @@ from rich.table import Table
 from prpose.atomic import check_output, replacing
 from prpose.cli.console import plain_console
 from prpose.cli.progress import progress
-from prpose.data import DATASETS, Clip, data_set, load_clips
+from prpose.data import DATASETS, Clip, data_set
 from prpose.data.inspection import (
     PERCENTILES,
     count,
@@ -24,6 +24,7 @@ from prpose.data.prepare_cmu17 import clips as cmu17_clips
 from prpose.data.prepare_human36m import from_cdf as human36m_from_cdf
 from prpose.data.prepare_mocap import Report, build
 from prpose.data.prepare_mpi_inf_3dhp import from_original as mpi_inf_3dhp_from_original
+from prpose.data.release_files import Selection
 from prpose.draw import draw_samples
 
 Overwrite = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -134,7 +135,7 @@ def inspect(
     dataset = data_set(name, root)
     console, clips = plain_console(), []
     for split in dataset.splits:
-        in_split = load_clips(name, root, split, keypoints)
+        in_split = dataset.load(root, split, Selection(), keypoints or dataset.default_keypoints)
         console.print(_counts(name, split, in_split))
         errors = _errors(in_split)
         if errors is not None:

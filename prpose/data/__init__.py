@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from prpose.data import benchmark_file, human36m, mpi_inf_3dhp, walkers
 from prpose.data.clip import Clip
@@ -11,6 +11,8 @@ from prpose.data.release_files import ALL_ACTIONS, Selection, paths_of, sha256_o
 from prpose.tables import look_up
 
 __all__ = ["DATASETS", "Clip", "data_set", "inputs_sha256", "load_clips", "load_motions"]
+
+T = TypeVar("T")
 
 
 class DataSet(NamedTuple):
@@ -80,13 +82,14 @@ def load_clips(
         subset: share of each clip, in (0, 1].
 
     Raises:
-        ValueError: for an unknown name or split, and for files that lack or break something,
-            naming file, subject, action and camera.
+        ValueError: for an unknown name or split, a split of nobody, and for files that lack or
+            break something, naming file, subject, action and camera.
     """
     dataset = data_set(name, root)
     look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
     selection = Selection(tuple(actions), stride, subset)
-    return dataset.load(Path(root), split, selection, keypoints or dataset.default_keypoints)
+    clips = dataset.load(Path(root), split, selection, keypoints or dataset.default_keypoints)
+    return _somebody(clips, name, split)
 
 
 def load_motions(name: str, root: str | Path, split: str) -> list[Motion]:
@@ -102,7 +105,13 @@ def load_motions(name: str, root: str | Path, split: str) -> list[Motion]:
     look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
     if dataset.motions is None:
         raise ValueError(f"expected a data set made of motion capture, got {name}")
-    return dataset.motions(Path(root), split)
+    return _somebody(dataset.motions(Path(root), split), name, split)
+
+
+def _somebody(found: list[T], name: str, split: str) -> list[T]:
+    if not found:
+        raise ValueError(f"{name}: expected recordings in its {split} split, got none")
+    return found
 
 
 def inputs_sha256(name: str, root: str | Path, keypoints: str) -> str:
