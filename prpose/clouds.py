@@ -9,6 +9,12 @@ from torch import Tensor
 LEVELS = tuple(level / 20 for level in range(21))
 """0, 0.05, …, 1: the levels of the calibration error (Pierzchlewicz et al., 2022)."""
 
+LEAST_S = 4
+"""Hypotheses that a covariance of three axes needs."""
+
+LEAST_M = 1e-5
+"""Standard deviation that a cloud has at least: one of copies has a covariance, too."""
+
 
 def energy_score(poses: Tensor, target: Tensor) -> Tensor:
     r"""Energy score, (S, *, J, 3) and (*, J, 3) → (*) in metres; lower is better.
@@ -41,6 +47,30 @@ def spread(poses: Tensor) -> Tensor:
     if poses.ndim < 3 or len(poses) < 2:
         raise ValueError(f"expected a cloud of at least 2 poses, got {tuple(poses.shape)}")
     return poses.std(0)
+
+
+def mahalanobis(poses: Tensor, target: Tensor, centre: Tensor) -> Tensor:
+    """Squared distance of truth and centre by the hypotheses' covariance, → (*, J).
+
+    Chi-square with 3 degrees of freedom if the truth is a Gaussian of that covariance about the
+    centre; how far regions must reach to hold it is a quantile of these (:mod:`prpose.regions`).
+
+    Args:
+        poses: (S, *, J, 3), S >= 4, or there is no covariance of three axes.
+        target, centre: (*, J, 3).
+
+    Raises:
+        ValueError: for shapes that do not fit.
+    """
+    _check(poses, target)
+    _check(poses, centre)
+    if len(poses) < LEAST_S:
+        raise ValueError(f"expected S >= {LEAST_S} hypotheses, a covariance, got {len(poses)}")
+    away = (poses - poses.mean(0)).double()
+    covariance = torch.einsum("s...i,s...k->...ik", away, away) / (len(poses) - 1)
+    covariance = covariance + LEAST_M**2 * torch.eye(3).to(covariance)
+    off = (target - centre).double()[..., None]
+    return (off * torch.linalg.solve(covariance, off)).sum((-2, -1)).to(target)
 
 
 def covered(poses: Tensor, target: Tensor, levels: tuple[float, ...] = LEVELS) -> Tensor:

@@ -23,6 +23,7 @@ from prpose.hypotheses import HypothesisLifter
 from prpose.imports import is_path
 from prpose.lifter import LIFTERS
 from prpose.noise import AdaptiveNoise
+from prpose.regions import limits_of
 from prpose.tables import unknown
 from prpose.weights import VARIANCE_PREFIX, load_published, read_state_dict
 
@@ -63,9 +64,12 @@ class Card:
         data: what it was trained on, and ``data_sha256``, the hash of everything in it.
         date: when.
         scores: by split and metric, of the stored weights.
+        limits_95: by joint, how large 95 % regions are (:mod:`prpose.regions`); measured on
+            validation. Nothing if it was not.
 
     Raises:
-        ValueError: if alpha or floor is negative or not a finite number.
+        ValueError: if alpha or floor is negative or not a finite number, or as of
+            :func:`prpose.regions.limits_of`.
     """
 
     name: str
@@ -77,8 +81,10 @@ class Card:
     date: str
     floor: float = 1.0
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    limits_95: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        limits_of({"limits_95": self.limits_95})
         for name, value in (("alpha", self.alpha), ("floor", self.floor)):
             if not 0 <= value < float("inf"):
                 raise ValueError(f"expected {name} to be a finite number >= 0, got {value}")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from prpose.clouds import LEVELS, covered, energy_score, spread
+from prpose.clouds import LEVELS, covered, energy_score, mahalanobis, spread
 
 
 def cloud(*shape, seed=0):
@@ -64,6 +64,24 @@ def test_covered_against_a_loop(S):
             t = np.linalg.norm(target[n, j].numpy() - median)
             expected = [np.quantile(e, q) > t for q in LEVELS]
             assert ours[n, j].tolist() == expected
+
+
+def test_mahalanobis_against_numpy_and_chi_square():
+    poses, truth, centre = cloud(9, 6, 2, 3), cloud(6, 2, 3, seed=1), cloud(6, 2, 3, seed=2)
+    ours = mahalanobis(poses, truth, centre)
+    for n in range(6):
+        for j in range(2):
+            off = (truth - centre)[n, j].numpy()
+            expected = off @ np.linalg.inv(np.cov(poses[:, n, j].numpy().T)) @ off
+            assert ours[n, j] == pytest.approx(expected, rel=1e-4)
+    many, truth = cloud(500, 2000, 1, 3, seed=3), cloud(2000, 1, 3, seed=4)
+    inside = mahalanobis(many, truth, torch.zeros(2000, 1, 3)) < 7.8147
+    assert inside.double().mean() == pytest.approx(0.95, abs=0.015)
+    copies = torch.ones(5, 3, 17, 3)
+    assert mahalanobis(copies, copies[0], copies[0]).abs().max() == 0
+    assert mahalanobis(copies, copies[0] + 0.01, copies[0]).isfinite().all()
+    with pytest.raises(ValueError, match="expected S >= 4 hypotheses, a covariance, got 3"):
+        mahalanobis(poses[:3], poses[0], poses[0])
 
 
 def test_spread_and_shapes():

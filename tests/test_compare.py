@@ -24,7 +24,7 @@ def test_compare_prints_and_writes_all_kinds(tmp_path, capsys, monkeypatch):
         curve = [values[f"best_of_{S}"]["P1"] for S in (1, 5, 10, 12)]
         assert curve == sorted(curve, reverse=True)
         assert curve[-1] == values["best"]["P1"]
-        assert set(values["cloud"]) == {"ES", "spread", "ECE"}
+        assert set(values["cloud"]) == {"ES", "spread", "ECE", "held_95"}
     singles = {row["values"]["single"]["P1"] for row in report["kinds"].values()}
     assert len(singles) == 1  # the same lifter
     assert len(report["awareness"]["all"]) == 17

@@ -22,7 +22,7 @@ FLOORS = [
     },
     {
         *("aggregate", "layouts", "lifter", "noise", "noise_in_time"),
-        *("placement", "poses", "unpickle"),
+        *("placement", "poses", "regions", "unpickle"),
     },
     {"hypotheses", "data", "remap", "write_poses"},
     {"weights", "evaluation", "training", "draw", "tracks", "plausible"},

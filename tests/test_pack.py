@@ -7,6 +7,7 @@ import pytest
 from prpose.cli import guarded, run
 from prpose.models import find_model
 from prpose.predictor import Predictor
+from prpose.skeleton import H36M_17
 
 SMALL = ["--data", "walkers", "--epochs", "1", "--every", "40"]
 ARGUMENTS = ["--lifter-args", '{"hidden": 32, "blocks": 1}']
@@ -52,6 +53,12 @@ def test_a_model_is_packed_scored_and_loaded(runs, tmp_path, capsys):
     assert card.scores["walkers val det"]["P1"] == pytest.approx(scores["single"]["P1"], abs=0.01)
     assert card.scores["walkers val det"]["P1_best_of_4"] < card.scores["walkers val det"]["P1"]
     assert card.name == "mine"
+    assert set(card.limits_95) == set(H36M_17.names[1:])
+    assert card.scores["walkers val det"]["held_95"] < 95  # before calibration
+    assert prpose(*evaluate, report, "--model", out, "--overwrite") == 0
+    again = json.loads(report.read_text())
+    assert again["settings"]["calibrated"]
+    assert again["average"]["values"]["cloud"]["held_95"] == pytest.approx(95, abs=0.2)
     assert card.lifter.arguments == {"hidden": 32, "blocks": 1}
     assert card.lifter.command.startswith(
         """prpose train lifter --lifter mgcn_lw --lifter-args '{"hidden": 32, "blocks": 1}' """

@@ -3,6 +3,7 @@
 import csv
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -12,10 +13,10 @@ import pytest
 import prpose.write_poses
 from prpose.camera import Camera
 from prpose.poses import FLAGS
+from prpose.regions import CHI_SQUARE, confidence_regions
 from prpose.skeleton import H36M_17
 from prpose.write_poses import FORMATS, format_of, read_poses, write_poses
 from prpose.write_poses.document import ARRAYS, short
-from prpose.write_poses.regions import CHI_SQUARE, LEVEL, confidence_regions
 from tests.pose_files import made
 
 SCHEMA = json.loads(
@@ -81,20 +82,19 @@ def test_the_info_of_an_npz_is_the_header_of_the_json(tmp_path):
     assert "Over-confident" in info["region"]["note"]
 
 
-def test_regions_hold_95_percent_of_a_gaussian():
-    chi2 = pytest.importorskip("scipy.stats").chi2
-    assert pytest.approx(chi2.ppf(LEVEL, 3)) == CHI_SQUARE
-    rng = np.random.default_rng(0)
-    mixing = rng.normal(0, 0.1, (4, 3, 3))
-    covariance = mixing @ mixing.swapaxes(1, 2)
-    semi_axes, directions = confidence_regions(covariance)
-    assert (np.diff(semi_axes) <= 0).all()
-    assert np.abs(directions @ directions.swapaxes(1, 2) - np.eye(3)).max() < 1e-12
-    draws = np.einsum("kij,kjn->kin", mixing, rng.normal(size=(4, 3, 100_000)))
-    inside = ((directions @ draws / semi_axes[..., None]) ** 2).sum(1) < 1
-    assert np.abs(inside.mean(1) - LEVEL).max() < 0.003
-    flat, _ = confidence_regions(np.zeros((17, 3, 3)))
-    assert not flat.any()
+def test_regions_are_calibrated_where_the_model_is(tmp_path):
+    said = {name: 100.0 + j for j, name in enumerate(H36M_17.names[1:])}
+    for model, factor in (({}, 1.0), ({"limits_95": said}, 102 / CHI_SQUARE)):
+        poses = replace(made(), model=model)
+        write_poses(poses, tmp_path / "a.json", overwrite=True)
+        found = json.loads((tmp_path / "a.json").read_bytes())
+        jsonschema.validate(found, SCHEMA)
+        assert found["region"]["calibrated"] == bool(model)
+        assert found["region"]["limits"][3] == pytest.approx(CHI_SQUARE * factor)
+        longest = np.array(found["region_semi_axes_m"])[:, 3, 0]
+        expected, _ = confidence_regions(poses.covariance[:, 3])
+        assert np.allclose(longest, expected[:, 0] * factor**0.5, rtol=1e-5)
+        assert read_poses(tmp_path / "a.json").model == model
 
 
 def test_short_floats_are_the_same_floats():

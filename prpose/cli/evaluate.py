@@ -17,7 +17,7 @@ from prpose.atomic import replacing
 from prpose.cli.console import plain_console
 from prpose.cli.device import chunk_for
 from prpose.cli.progress import progress
-from prpose.cli.scored import Scored
+from prpose.cli.scored import Networks, Scored
 from prpose.data import data_set, load_clips
 from prpose.evaluation import (
     CHOICES,
@@ -26,10 +26,12 @@ from prpose.evaluation import (
     PROTOCOLS,
     Protocol,
     Row,
+    limits_95,
     score,
     tabulate,
 )
 from prpose.hypotheses import HypothesisLifter
+from prpose.regions import CHI_SQUARE
 
 SHOWN = ("single", "mean", "best")
 """Columns of the printed tables; the JSON has all of CHOICES."""
@@ -66,18 +68,16 @@ def evaluate(
             *(net, windows, names, draw, size, on, cloud, (), advance),
             confidence_noise=options.confidence_noise,
         )
-    rows, average = tabulate(scores, windows, protocol)
+    limits = networks.limits
+    reach = CHI_SQUARE if limits is None else torch.from_numpy(limits[1:])
+    rows, average = tabulate(scores, windows, protocol, reach)
     show(rows, average, protocol, hypotheses)
     if options.json is not None:
         settings = {"dataset": dataset, "hypotheses": hypotheses, **asdict(options)}
-        settings |= {
-            "keypoints": found,
-            "actions": actions,
-            "alpha": networks.noise.alpha,
-            "floor": networks.noise.floor,
-            "device": on,
-        }
-        write(options.json, report(rows, average, settings, networks.sha256))
+        settings |= {"keypoints": found, "actions": actions, "device": on}
+        distances = scores.get("cloud", {}).get("mahalanobis")
+        measured = {} if distances is None else {"limits_95": limits_95(distances)}
+        write(options.json, report(rows, average, settings, networks) | measured)
 
 
 def show(rows: list[Row], average: Row, protocol: Protocol, S: int) -> None:
@@ -106,22 +106,25 @@ def show(rows: list[Row], average: Row, protocol: Protocol, S: int) -> None:
 def _cloud_table(rows: list[Row], average: Row, S: int) -> Table:
     table = Table(title=f"S = {S}; the hypotheses as a distribution", title_justify="left")
     table.add_column("", no_wrap=True)
-    for head in ("energy score\nmm", "spread\nmm", "ECE\n"):
+    heads = ["energy score\nmm", "spread\nmm", "ECE\n"]
+    measured = "held_95" in average.values["cloud"]
+    for head in heads + ["in 95 % regions\n%"] * measured:
         table.add_column(head, justify="right", no_wrap=True)
     for row in [*rows, average]:
         if row is average:
             table.add_section()
         cloud = row.values["cloud"]
-        table.add_row(
-            row.name, f"{cloud['ES']:.1f}", f"{cloud['spread']:.1f}", f"{cloud['ECE']:.3f}"
-        )
+        cells = [f"{cloud['ES']:.1f}", f"{cloud['spread']:.1f}", f"{cloud['ECE']:.3f}"]
+        table.add_row(row.name, *cells, *[f"{cloud.get('held_95', 0):.1f}"] * measured)
     return table
 
 
 def report(
-    rows: list[Row], average: Row, settings: dict[str, Any], sha256: dict[str, str]
+    rows: list[Row], average: Row, settings: dict[str, Any], networks: Networks
 ) -> dict[str, Any]:
     """Every number with what it takes to repeat it."""
+    noise, calibrated = networks.noise, networks.limits is not None
+    settings |= {"alpha": noise.alpha, "floor": noise.floor, "calibrated": calibrated}
     return {
         "settings": {key: as_json(value) for key, value in settings.items()},
         "versions": {
@@ -130,7 +133,7 @@ def report(
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
-        "sha256": sha256,
+        "sha256": networks.sha256,
         "units": {name: metric.unit for name, metric in METRICS.items()},
         "choices": CHOICES,
         "rows": [asdict(row) for row in rows],

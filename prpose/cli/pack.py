@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,7 @@ import tyro
 from prpose.cli.arguments import constructor_arguments
 from prpose.models import ROLES, Card, Network, write_model
 from prpose.noise import variance_net_of
+from prpose.training.sources import VALIDATION
 from prpose.weights import VARIANCE_PREFIX
 
 WEIGHTS = "best.safetensors"
@@ -42,7 +44,8 @@ def pack(
         floor: least relative width of the noise; 1 is the published one.
         training: how long it took, and on what, for the card.
         half: store weights as float16.
-        scores: JSON files of "prpose evaluate" on this model, for the card.
+        scores: JSON files of "prpose evaluate" on this model, for the card; that of the training
+            data's validation split says how large 95 % regions are, too.
         overwrite: replace the folder's files if it exists.
     """
     lifter, noise = _config(lifter_run, "lifter"), _config(noise_run, "variance")
@@ -65,7 +68,7 @@ def pack(
         date=date.today().isoformat(),
     )
     rows = dict(_scores(path, alpha, floor) for path in scores)
-    card = replace(card, scores=rows)
+    card = replace(card, scores=rows, limits_95=_limits(scores, card.data))
     model = write_model(out, card, weights, half, overwrite, [_sha256(path) for path in scores])
     print(f"written: {model.folder}, {model.size / 1e6:.1f} MB")
 
@@ -155,6 +158,18 @@ def _scores(path: Path, alpha: float, floor: float) -> tuple[str, dict[str, floa
         return name, row
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ValueError(f"{path}: expected a report of prpose evaluate") from None
+
+
+def _limits(paths: Sequence[Path], data: str) -> dict[str, float]:
+    """Of 95 % regions, from the report on the validation split; nothing if there is none."""
+    found = {}
+    for path in paths:
+        content = _read(path)
+        settings = content["settings"]
+        if (settings["dataset"], settings["split"]) == (data, VALIDATION):
+            said = content.get("limits_95", {})
+            found = {name: float(f"{value:.4g}") for name, value in said.items()}
+    return found
 
 
 def _sha256(path: Path) -> dict[str, str]:

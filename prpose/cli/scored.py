@@ -11,6 +11,7 @@ import tyro
 from torch import nn
 
 from prpose.atomic import check_output
+from prpose.camera import Array
 from prpose.cli.arguments import constructor_arguments
 from prpose.cli.device import named_device
 from prpose.data import Clip
@@ -20,6 +21,7 @@ from prpose.lifter import is_causal, receptive_field
 from prpose.models import ROLES, find_model
 from prpose.noise import AdaptiveNoise, variance_net_of
 from prpose.noise_in_time import kept
+from prpose.regions import limits_of
 from prpose.weights import VARIANCE_PREFIX, load_published
 
 DEFAULT_FPS = 50.0
@@ -32,6 +34,8 @@ class Networks(NamedTuple):
     lifter: nn.Module
     noise: AdaptiveNoise
     sha256: dict[str, str]
+    limits: Array | None = None
+    """Of the 95 % regions, as of :func:`prpose.regions.limits_of`, if they are known."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,10 @@ class Scored:
             sha256 = {role: getattr(model.card, role).sha256 for role in ROLES}
             lifter, variance_net = model.networks()
             noise = self._noise(variance_net, model.card.alpha, model.card.floor)
-            return Networks(lifter, noise, sha256)
+            own = (noise.alpha, noise.floor) == (model.card.alpha, model.card.floor)
+            known = own and not self.confidence_noise
+            limits = limits_of({"limits_95": model.card.limits_95}) if known else None
+            return Networks(lifter, noise, sha256, limits)
         if self.model or self.lifter is None or not (self.lifter_weights and self.noise_weights):
             raise ValueError(
                 "expected --model, or else all of --lifter, --lifter-weights and --noise-weights"

@@ -10,7 +10,7 @@ from prpose.evaluation.protocols import (
     action_of,
 )
 from prpose.evaluation.scoring import POSES_AT_ONCE, Draw, score, seeded_draw
-from prpose.evaluation.tables import Row, average_as_released, tabulate
+from prpose.evaluation.tables import Row, average_as_released, limits_95, tabulate
 
 __all__ = [
     "CHOICES",
@@ -24,6 +24,7 @@ __all__ = [
     "Row",
     "action_of",
     "average_as_released",
+    "limits_95",
     "score",
     "seeded_draw",
     "tabulate",

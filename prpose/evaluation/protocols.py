@@ -45,7 +45,8 @@ CHOICES = {
 
 CLOUD = {"ES": 1000.0, "spread": 1000.0}
 """Of the hypotheses as a distribution, with the scale from metres to mm; and the calibration error,
-``ECE``, which is a number between 0 and 1."""
+``ECE``, which is a number between 0 and 1, and ``held_95``, the percentage of joints that the 95 %
+regions hold."""
 
 
 @dataclass(frozen=True)

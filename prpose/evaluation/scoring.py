@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from prpose import clouds, metrics, processes
-from prpose.data.windows import Windows
+from prpose.data.windows import Batch, Windows
 from prpose.evaluation.baselines import IsotropicCloud
 from prpose.evaluation.protocols import METRICS
 from prpose.hypotheses import HypothesisLifter
@@ -81,8 +81,9 @@ def score(
 
     Returns:
         ``{choice: {metric: (N,)}}`` for each of :data:`CHOICES`, in metres or shares, on the CPU;
-        with ``cloud`` also ``{"cloud": {"ES": (N,), "spread": (N,), "covered": (N, J - 1, Q)}}``,
-        the latter two of all joints but the pelvis.
+        with ``cloud`` also ``{"cloud": {"ES": (N,), "spread": (N,), "covered": (N, J - 1, Q),
+        "mahalanobis": (N, J - 1)}}``, all but the first of all joints but the pelvis, and the last
+        of the truth from the single hypothesis, if there are four hypotheses or more.
 
     Raises:
         ValueError: if poses are not finite, naming the frames.
@@ -92,19 +93,10 @@ def score(
         on_batch(len(indices))
         if number % processes.count() != processes.rank():
             continue
-        keypoints, target = batch.keypoints.to(device), batch.target.to(device)
         items = range(int(indices[0]), int(indices[-1]) + 1)
-        scores = {"single": _values(net.single(keypoints)[None], target, names, items)}
-        if draw is not None:
-            noise = draw(items, keypoints.shape)
-            more = None
-            if confidence_noise:
-                more = doubt(keypoints, batch.confidence.to(device), confidence_noise)
-            hypotheses = (
-                net(keypoints, eps.to(keypoints), mirrored.to(keypoints), more)
-                for eps, mirrored in noise
-            )
-            scores |= _score_many(hypotheses, target, names, items, cloud, curve)
+        scores = _score_batch(
+            net, batch, items, names, draw, device, cloud, curve, confidence_noise
+        )
         parts[number] = {c: {n: v[0].cpu() for n, v in by.items()} for c, by in scores.items()}
     everyones = {number: part for own in processes.gathered(parts) for number, part in own.items()}
     in_order = [everyones[number] for number in range(len(everyones))]
@@ -114,18 +106,46 @@ def score(
     }
 
 
+def _score_batch(
+    net: HypothesisLifter | IsotropicCloud,
+    batch: Batch,
+    items: range,
+    names: Sequence[str],
+    draw: Draw | None,
+    device: torch.device | str,
+    cloud: bool,
+    curve: Sequence[int],
+    confidence_noise: float,
+) -> dict[str, dict[str, Tensor]]:
+    """Scores of a batch, ``{choice: {metric: (1, B)}}``."""
+    keypoints, target = batch.keypoints.to(device), batch.target.to(device)
+    single = net.single(keypoints)
+    scores = {"single": _values(single[None], target, names, items)}
+    if draw is None:
+        return scores
+    more = None
+    if confidence_noise:
+        more = doubt(keypoints, batch.confidence.to(device), confidence_noise)
+    hypotheses = (
+        net(keypoints, eps.to(keypoints), mirrored.to(keypoints), more)
+        for eps, mirrored in draw(items, keypoints.shape)
+    )
+    centre = single if cloud else None
+    return scores | _score_many(hypotheses, target, names, items, centre, curve)
+
+
 def _score_many(
     hypotheses: Iterable[Tensor],
     target: Tensor,
     names: Sequence[str],
     items: range,
-    cloud: bool,
+    centre: Tensor | None,
     curve: Sequence[int],
 ) -> dict[str, dict[str, Tensor]]:
     """Mean, best and average hypothesis of a batch, ``{choice: {metric: (1, B)}}``.
 
     Of each part of them only sums and the best values are kept, so that S may be any number;
-    the poses themselves only for the cloud.
+    the poses themselves only for the cloud, if a centre of its regions is given.
     """
     kept = []
     curves: dict[str, dict[str, Tensor]] = {f"best_of_{k}": {} for k in curve}
@@ -133,7 +153,7 @@ def _score_many(
     best: dict[str, Tensor] = {}
     sums = {name: torch.zeros(len(target), dtype=torch.float64) for name in names}
     for poses in hypotheses:
-        kept += [poses] if cloud else []
+        kept += [] if centre is None else [poses]
         for name, values in _values(poses, target, names, items).items():
             so_far = torch.cat([best[name], values]) if name in best else values
             before = len(so_far) - len(values)
@@ -150,22 +170,26 @@ def _score_many(
         "best": best,
         "any": {name: (value / S).float()[None] for name, value in sums.items()},
     } | {choice: by for choice, by in curves.items() if by}
-    return scores | ({"cloud": _score_cloud(torch.cat(kept), target)} if kept and S > 1 else {})
+    if centre is None or S < 2:
+        return scores
+    return scores | {"cloud": _score_cloud(torch.cat(kept), target, centre)}
 
 
 def _best(name: str, values: Tensor) -> Tensor:
     return metrics.best_of_s(values, METRICS[name].higher_is_better)[None]
 
 
-def _score_cloud(poses: Tensor, target: Tensor) -> dict[str, Tensor]:
+def _score_cloud(poses: Tensor, target: Tensor, centre: Tensor) -> dict[str, Tensor]:
     """Distributional scores of (S, B, 1, J, 3) against (B, 1, J, 3), each (1, B, ...)."""
     cloud, truth = poses[:, :, 0], target[:, 0]
+    measured = len(poses) >= clouds.LEAST_S
+    distances = clouds.mahalanobis(cloud, truth, centre[:, 0])[:, 1:] if measured else None
     few = zip(cloud.split(FRAMES_AT_ONCE, dim=1), truth.split(FRAMES_AT_ONCE), strict=True)
     return {
         "ES": torch.cat([clouds.energy_score(x, y) for x, y in few])[None],
         "spread": clouds.spread(cloud)[:, 1:].mean((-2, -1))[None],
         "covered": clouds.covered(cloud, truth)[:, 1:][None],
-    }
+    } | ({} if distances is None else {"mahalanobis": distances[None]})
 
 
 def _values(poses: Tensor, target: Tensor, names: Sequence[str], items: range) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Per-frame scores as tables. Only this file averages."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from prpose.clouds import LEVELS
 from prpose.data import Clip
 from prpose.data.windows import Windows
 from prpose.evaluation.protocols import CLOUD, METRICS, Protocol, action_of
+from prpose.regions import CHI_SQUARE, LEVEL
+from prpose.skeleton import H36M_17
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,10 @@ class Row:
 
 
 def tabulate(
-    scores: dict[str, dict[str, Tensor]], windows: Windows, protocol: Protocol
+    scores: dict[str, dict[str, Tensor]],
+    windows: Windows,
+    protocol: Protocol,
+    limits: Tensor | float = CHI_SQUARE,
 ) -> tuple[list[Row], Row]:
     """Per-frame scores → table.
 
@@ -30,6 +36,7 @@ def tabulate(
         scores: ``{choice: {metric: (N,)}}``, as :func:`score` gives them.
         windows: that were scored.
         protocol: how the data set is reported.
+        limits: squared Mahalanobis distances of the 95 % regions, a number or (J - 1,).
 
     Returns:
         One row per group, in alphabetical order, and their average.
@@ -38,9 +45,10 @@ def tabulate(
     rows = []
     for name in sorted(set(groups)):
         inside = torch.tensor([group == name for group in groups])
-        rows.append(Row(name, int(inside.sum()), _means(scores, inside)))
+        rows.append(Row(name, int(inside.sum()), _means(scores, inside, limits)))
     if protocol.average == "frames":
-        return rows, Row("all frames", len(groups), _means(scores, torch.ones(len(groups)).bool()))
+        everything = torch.ones(len(groups)).bool()
+        return rows, Row("all frames", len(groups), _means(scores, everything, limits))
     average = {
         choice: {n: sum(r.values[choice][n] for r in rows) / len(rows) for n in by}
         for choice, by in scores.items()
@@ -48,7 +56,9 @@ def tabulate(
     return rows, Row("average", len(groups), average)
 
 
-def _means(scores: dict[str, dict[str, Tensor]], inside: Tensor) -> dict[str, dict[str, float]]:
+def _means(
+    scores: dict[str, dict[str, Tensor]], inside: Tensor, limits: Tensor | float
+) -> dict[str, dict[str, float]]:
     means = {
         choice: {n: _mean(v[inside]) * METRICS[n].scale for n, v in by.items()}
         for choice, by in scores.items()
@@ -58,6 +68,8 @@ def _means(scores: dict[str, dict[str, Tensor]], inside: Tensor) -> dict[str, di
         by = scores["cloud"]
         means["cloud"] = {n: _mean(by[n][inside]) * scale for n, scale in CLOUD.items()}
         means["cloud"]["ECE"] = calibration_error(by["covered"][inside])
+        if "mahalanobis" in by:
+            means["cloud"]["held_95"] = 100 * _mean((by["mahalanobis"][inside] <= limits).float())
     return means
 
 
@@ -73,6 +85,20 @@ def calibration_error(covered: Tensor, levels: Sequence[float] = LEVELS) -> floa
     """
     share = covered.double().mean(0).median(0).values  # (levels,)
     return float((share - share.new_tensor(levels)).abs().mean())
+
+
+def limits_95(distances: Tensor) -> dict[str, float]:
+    """How far regions must reach to hold each joint in 95 % of N frames, (N, J - 1) → by joint.
+
+    The quantile of split conformal prediction: of N + 1, so that another frame of the same kind is
+    held with a probability of 95 % or more; the largest distance where N is too small for one.
+
+    Args:
+        distances: squared Mahalanobis distances of all joints but the pelvis.
+    """
+    in_order = distances.double().sort(dim=0).values
+    rank = min(len(in_order), math.ceil(LEVEL * (len(in_order) + 1))) - 1
+    return dict(zip(H36M_17.names[1:], in_order[rank].tolist(), strict=True))
 
 
 def average_as_released(

@@ -11,8 +11,8 @@ import numpy as np
 
 from prpose.camera import Array, Camera
 from prpose.poses import FLAGS, Poses
+from prpose.regions import CHI_SQUARE, LEVEL, limits_of, regions_of
 from prpose.skeleton import H36M_17
-from prpose.write_poses.regions import CHI_SQUARE, LEVEL, confidence_regions
 
 FORMAT = "prpose-poses"
 VERSION = 1
@@ -24,9 +24,14 @@ UNITS = {
     "times": "s",
     "keypoints, focal lengths, centres": "px",
 }
-NOTE = (
+RAW = (
     "Over-confident: covariance and regions tell how the hypotheses scatter, and the truth lies "
     "outside more often than the level says."
+)
+CALIBRATED = (
+    "The covariance tells how the hypotheses scatter, and is over-confident; regions are as large "
+    "as they had to be to hold the truth as often as the level says in the model's validation "
+    "data. They hold it less often in motions that are not like its training data's."
 )
 ARRAYS = (
     *("frame_numbers", "times_s", "aggregate", "covariance", "single", "flags"),
@@ -57,14 +62,14 @@ def header(poses: Poses) -> dict[str, Any]:
         "hypotheses_kept": kept,
         "aggregated_by": poses.aggregated_by,
         "flag_names": list(FLAGS),
-        "region": {"level": LEVEL, "chi_square": CHI_SQUARE, "note": NOTE},
+        "region": _region(poses),
         "camera": None if poses.camera is None else _plain(asdict(poses.camera)),
     }
 
 
 def arrays(poses: Poses) -> dict[str, Array]:
     """The arrays that there are, by name; with the regions, which follow from the covariance."""
-    semi_axes, directions = confidence_regions(poses.covariance)
+    semi_axes, directions = regions_of(poses.covariance, poses.model)
     found = {name: getattr(poses, name) for name in ARRAYS[:-1]}
     found["region_semi_axes_m"] = semi_axes.astype(np.float32)
     found["region_directions"] = directions.astype(np.float32)
@@ -105,6 +110,13 @@ def poses_of(head: Any, array: Callable[[str], Array | None]) -> Poses:
             f"frames, got {kept} of {len(poses)}"
         )
     return poses
+
+
+def _region(poses: Poses) -> dict[str, Any]:
+    limits = limits_of(poses.model)
+    reach = [CHI_SQUARE] * len(H36M_17) if limits is None else limits.tolist()
+    note = RAW if limits is None else CALIBRATED
+    return {"level": LEVEL, "calibrated": limits is not None, "limits": reach, "note": note}
 
 
 def _plain(camera: dict[str, Any]) -> dict[str, Any]:
