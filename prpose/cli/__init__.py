@@ -45,7 +45,7 @@ COMMANDS: Tree = {
     "pack": pack,
     "train": {"lifter": train_lifter, "variance": train_variance},
 }
-SHARED = ("evaluate", "compare", "motion", "choose", "train")
+SHARED = ("predict", "evaluate", "compare", "motion", "choose", "train")
 """Commands that several processes do together; others the first one does alone."""
 
 
