@@ -69,14 +69,12 @@ def test_clips_longer_than_the_walkers_begin_again(tmp_path):
 
 
 def test_frames_of_a_stream_are_timed_after_the_warm_up():
-    ms = live.frames_ms(Predictor.load("mgcn-cmu17"), 2, frames=3, warm_up=1)
-    assert ms.shape == (3,)
-    assert (ms > 0).all()
-    assert live.percentiles([np.arange(50.0), np.arange(50.0, 101.0)]) == {
-        "p50": 50.0,
-        "p90": 90.0,
-        "p99": 99.0,
-    }
+    found = live.watch(Predictor.load("mgcn-cmu17"), 2, frames=3, warm_up=1)
+    assert found.ms.shape == (3,)
+    assert (found.ms > 0).all()
+    assert found.cpu_ms > 0
+    turns = [live.Frames(np.arange(50.0), 3.0), live.Frames(np.arange(50.0, 101.0), 5.0)]
+    assert live.percentiles(turns) == {"p50": 50.0, "p90": 90.0, "p99": 99.0, "cpu": 4.0}
 
 
 def test_memory_is_that_of_now():
@@ -108,6 +106,7 @@ def test_bench_prints_a_table_and_writes_every_number(tmp_path, capsys):
     for name in ("mgcn-cmu17", "temporal-cmu17"):
         one, runs = report["models"][name], report["runs"][name]
         assert len(runs) == 2
+        assert one["cpu_seconds"] == pytest.approx(sum(r["cpu_seconds"] for r in runs) / 2)
         assert one["seconds"] == pytest.approx(sum(r["seconds"] for r in runs) / 2)
         assert one["frames_per_s"] == pytest.approx(4 / one["seconds"])
         assert 0 < sum(one["percent"].values()) <= 100

@@ -55,7 +55,9 @@ def bench(
     on = named_device(device)
     predictors = {name: Predictor.load(name, on) for name in model}
     runs: dict[str, list[clip.Run]] = {name: [] for name in model}
-    ms: dict[str, dict[int, list[Any]]] = {n: {S: [] for S in live_hypotheses} for n in model}
+    ms: dict[str, dict[int, list[live.Frames]]] = {
+        n: {S: [] for S in live_hypotheses} for n in model
+    }
     with TemporaryDirectory() as folder, progress("turns", repeats * len(model)) as advance:
         keypoints, out = Path(folder) / "keypoints.npz", Path(folder) / "poses.npz"
         clip.write_keypoints(keypoints, min(frames, 64))
@@ -66,7 +68,7 @@ def bench(
             for name, predictor in predictors.items():
                 runs[name].append(clip.run(predictor, keypoints, out, hypotheses))
                 for S in live_hypotheses if live_frames else ():
-                    ms[name][S].append(live.frames_ms(predictor, S, live_frames))
+                    ms[name][S].append(live.watch(predictor, S, live_frames))
                 advance(1)
     found = {
         name: summed_up(runs[name], {S: v for S, v in ms[name].items() if v}, frames, hypotheses)
@@ -108,7 +110,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def summed_up(
-    runs: list[clip.Run], ms: dict[int, list[Any]], frames: int, S: int
+    runs: list[clip.Run], ms: dict[int, list[live.Frames]], frames: int, S: int
 ) -> dict[str, Any]:
     """Medians over the turns of a model."""
     seconds = median(run.seconds for run in runs)
@@ -117,6 +119,7 @@ def summed_up(
     memory = [run.memory_mb for run in runs if run.memory_mb is not None]
     return {
         "seconds": seconds,
+        "cpu_seconds": median(run.cpu_seconds for run in runs),
         "frames_per_s": frames / seconds,
         "hypotheses_per_s": frames * S / seconds,
         "single_per_s": frames / single,
@@ -150,6 +153,7 @@ def show(found: dict[str, dict[str, Any]], frames: int, S: int) -> None:
         table.add_row(label, *cells)
 
     row("seconds, file to file", 1, lambda one: one["seconds"])
+    row("CPU seconds of all threads", 1, lambda one: one["cpu_seconds"])
     row("frames per second", 1, lambda one: one["frames_per_s"])
     row("hypotheses per second", 0, lambda one: one["hypotheses_per_s"])
     row("single answers per second", 0, lambda one: one["single_per_s"])
@@ -163,4 +167,5 @@ def show(found: dict[str, dict[str, Any]], frames: int, S: int) -> None:
         for q in live.PERCENTILES:
             label = f"live, S = {S_live}: {q} % within, ms"
             row(label, 1, lambda one, S=S_live, q=q: one["live_ms"][S][f"p{q}"])
+        row(f"live, S = {S_live}: CPU ms", 1, lambda one, S=S_live: one["live_ms"][S]["cpu"])
     plain_console().print(table)
