@@ -25,7 +25,7 @@ from prpose.prediction.summary import flags_of, summed_up
 from prpose.smooth import SMOOTHERS
 from prpose.tracks import Track
 
-FRAMES_AT_ONCE = 64
+FRAMES_AT_ONCE = 256
 """Of a track; bounds the memory however long it is, but for the hypotheses that are kept."""
 
 
