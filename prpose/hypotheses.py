@@ -166,16 +166,25 @@ class HypothesisLifter(nn.Module):
 
     def _noises(self, keypoints: Tensor, doubt: Tensor | None) -> tuple[Normal, Normal]:
         """Of the keypoints, and of their mirror image."""
-        noises = self.noise(keypoints), self.noise(mirror_pose(keypoints, self.mirror))
-        if doubt is None:
-            return noises
-        if doubt.shape != keypoints.shape[:-1]:
-            got = tuple(doubt.shape)
-            raise ValueError(f"expected doubt of shape {tuple(keypoints.shape[:-1])}, got {got}")
-        both = doubt.to(keypoints), doubt[..., list(self.mirror)].to(keypoints)
+        frames = torch.stack([keypoints, mirror_pose(keypoints, self.mirror)]).flatten(0, 2)
+        few = frames.split(self.chunk or poses_at_once(self.noise, keypoints.device))
+        found = [self.noise(some) for some in few]
+        means, stddevs = (
+            torch.cat(parts).view(2, *keypoints.shape).unbind(0)
+            for parts in zip(*((part.mean, part.stddev) for part in found), strict=True)
+        )
+        if doubt is not None:
+            if doubt.shape != keypoints.shape[:-1]:
+                got = tuple(doubt.shape)
+                raise ValueError(
+                    f"expected doubt of shape {tuple(keypoints.shape[:-1])}, got {got}"
+                )
+            more = doubt.to(keypoints), doubt[..., list(self.mirror)].to(keypoints)
+            pairs = zip(stddevs, more, strict=True)
+            stddevs = tuple((std**2 + own[..., None] ** 2).sqrt() for std, own in pairs)
         own, mirrored = (
-            Normal(noise.mean, (noise.variance + more[..., None] ** 2).sqrt(), validate_args=False)
-            for noise, more in zip(noises, both, strict=True)
+            Normal(mean, stddev, validate_args=False)
+            for mean, stddev in zip(means, stddevs, strict=True)
         )
         return own, mirrored
 
