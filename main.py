@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from prpose.atomic import replacing
-from prpose.cli.device import chunk_for, named_device
+from prpose.cli.device import named_device
 from prpose.cli.progress import progress
 from prpose.data import load_clips
 from prpose.data.windows import Windows
@@ -143,7 +143,6 @@ def test(args: argparse.Namespace, device: torch.device, draw: Draw) -> None:
             ),
             PROTOCOLS[args.dataset].alpha if args.alpha is None else args.alpha,
         ),
-        chunk=chunk_for(device),
     ).to(device)
     windows = load_windows(args, "test")
     names = ("P1", "P2") if args.dataset == "h36m" else ("PCK17",)

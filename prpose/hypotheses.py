@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from prpose.lifter import average_flipped, receptive_field
+from prpose.lifter import average_flipped, poses_at_once, receptive_field
 from prpose.noise import AdaptiveNoise, ConstantNoise, draw_eps
 from prpose.noise_in_time import correlated
 from prpose.skeleton import H36M_17, mirror_pose
@@ -23,7 +23,8 @@ class HypothesisLifter(nn.Module):
         lifter: (B, T, J, 2) → (B, T - F + 1, J, 3).
         noise: width of the noise on each keypoint.
         mirror: left/right permutation of the joints.
-        chunk: most poses lifted at once; bounds the memory whatever S × B × T is.
+        chunk: most poses lifted at once; bounds the memory whatever S × B × T is. If not given, as
+            many as suit the lifter and the device (:func:`prpose.lifter.poses_at_once`).
 
     Example:
         >>> from prpose import build_lifter, build_variance_net
@@ -42,10 +43,10 @@ class HypothesisLifter(nn.Module):
         lifter: nn.Module,
         noise: AdaptiveNoise | ConstantNoise,
         mirror: Sequence[int] = H36M_17.mirror,
-        chunk: int = 512,
+        chunk: int | None = None,
     ) -> None:
         super().__init__()
-        if chunk < 1:
+        if chunk is not None and chunk < 1:
             raise ValueError(f"expected chunk >= 1, got {chunk}")
         self.lifter = lifter
         self.noise = noise
@@ -71,21 +72,7 @@ class HypothesisLifter(nn.Module):
             ValueError: for wrong shapes, types or devices, or values that are not finite.
         """
         self._check(keypoints)
-        for name, value in (("eps", eps), ("eps_mirrored", eps_mirrored)):
-            _check_type(name, value)
-            if value.shape[1:] != keypoints.shape:
-                raise ValueError(
-                    f"expected {name} of shape (S, {', '.join(map(str, keypoints.shape))}), "
-                    f"got {tuple(value.shape)}"
-                )
-            if value.device != keypoints.device:
-                raise ValueError(f"expected {name} on {keypoints.device}, got {value.device}")
-            _check_finite(name, value)
-        if len(eps) != len(eps_mirrored) or not len(eps):
-            raise ValueError(
-                "expected as many hypotheses in eps_mirrored as in eps, and S >= 1, "
-                f"got {len(eps_mirrored)} and {len(eps)}"
-            )
+        _check_eps(keypoints, eps=eps, eps_mirrored=eps_mirrored)
         noise, noise_mirrored = self._noises(keypoints, doubt)
         S, B = eps.shape[:2]
         eps, eps_mirrored = eps.flatten(0, 1), eps_mirrored.flatten(0, 1)
@@ -97,6 +84,35 @@ class HypothesisLifter(nn.Module):
             noisy_mirrored = noise_mirrored.mean[b] + noise_mirrored.stddev[b] * eps_mirrored[rows]
             poses.add(self._lift(noisy, noisy_mirrored))
         return poses.whole.unflatten(0, (S, B))
+
+    def noisy(
+        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, doubt: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` lifts; for whoever keeps it, as a stream does.
+
+        Args:
+            keypoints, eps, eps_mirrored, doubt: as of :meth:`forward`.
+
+        Returns:
+            (S, B, T, J, 2) noisy keypoints, and the same of the mirror image.
+        """
+        self._check(keypoints)
+        _check_eps(keypoints, eps=eps, eps_mirrored=eps_mirrored)
+        own, mirrored = self._noises(keypoints, doubt)
+        return own.mean + own.stddev * eps, mirrored.mean + mirrored.stddev * eps_mirrored
+
+    def lift(self, keypoints: Tensor, mirrored: Tensor) -> Tensor:
+        """Lifts keypoints as they are, flip averaged: the mirror image need not be theirs.
+
+        Args:
+            keypoints, mirrored: (N, T, J, 2), normalised, as of :meth:`noisy` but for S and B.
+
+        Returns:
+            (N, T - F + 1, J, 3) poses: camera axes, metres, pelvis at 0.
+        """
+        few = self._clips_at_once(keypoints)
+        pairs = zip(keypoints.split(few), mirrored.split(few), strict=True)
+        return torch.cat([self._lift(*pair) for pair in pairs])
 
     def single(self, keypoints: Tensor) -> Tensor:
         """The lifter's own answer, without noise, flip averaged.
@@ -111,8 +127,7 @@ class HypothesisLifter(nn.Module):
             ValueError: for keypoints of a wrong shape or type, or not finite.
         """
         self._check(keypoints)
-        few = keypoints.split(self._clips_at_once(keypoints))
-        return torch.cat([self._lift(x, mirror_pose(x, self.mirror)) for x in few])
+        return self.lift(keypoints, mirror_pose(keypoints, self.mirror))
 
     def sample(
         self,
@@ -151,22 +166,39 @@ class HypothesisLifter(nn.Module):
 
     def _noises(self, keypoints: Tensor, doubt: Tensor | None) -> tuple[Normal, Normal]:
         """Of the keypoints, and of their mirror image."""
-        noises = self.noise(keypoints), self.noise(mirror_pose(keypoints, self.mirror))
-        if doubt is None:
-            return noises
-        if doubt.shape != keypoints.shape[:-1]:
-            got = tuple(doubt.shape)
-            raise ValueError(f"expected doubt of shape {tuple(keypoints.shape[:-1])}, got {got}")
-        both = doubt.to(keypoints), doubt[..., list(self.mirror)].to(keypoints)
+        frames = torch.stack([keypoints, mirror_pose(keypoints, self.mirror)]).flatten(0, 2)
+        few = frames.split(self.chunk or poses_at_once(self.noise, keypoints.device))
+        found = [self.noise(some) for some in few]
+        means, stddevs = (
+            torch.cat(parts).view(2, *keypoints.shape).unbind(0)
+            for parts in zip(*((part.mean, part.stddev) for part in found), strict=True)
+        )
+        if doubt is not None:
+            if doubt.shape != keypoints.shape[:-1]:
+                got = tuple(doubt.shape)
+                raise ValueError(
+                    f"expected doubt of shape {tuple(keypoints.shape[:-1])}, got {got}"
+                )
+            more = doubt.to(keypoints), doubt[..., list(self.mirror)].to(keypoints)
+            pairs = zip(stddevs, more, strict=True)
+            stddevs = tuple((std**2 + own[..., None] ** 2).sqrt() for std, own in pairs)
         own, mirrored = (
-            Normal(noise.mean, (noise.variance + more[..., None] ** 2).sqrt(), validate_args=False)
-            for noise, more in zip(noises, both, strict=True)
+            Normal(mean, stddev, validate_args=False)
+            for mean, stddev in zip(means, stddevs, strict=True)
         )
         return own, mirrored
 
+    def _at_once(self, keypoints: Tensor) -> int:
+        """How many poses make a chunk."""
+        return self.chunk or poses_at_once(self.lifter, keypoints.device)
+
     def _clips_at_once(self, keypoints: Tensor) -> int:
         """How many clips make a chunk of poses."""
-        return max(1, self.chunk // max(1, keypoints.shape[1] - receptive_field(self.lifter) + 1))
+        return max(
+            1,
+            self._at_once(keypoints)
+            // max(1, keypoints.shape[1] - receptive_field(self.lifter) + 1),
+        )
 
     def _lift(self, keypoints: Tensor, mirrored: Tensor) -> Tensor:
         """Both images through the lifter as one batch, averaged, (N, T, J, 2) → (N, T', J, 3).
@@ -174,8 +206,9 @@ class HypothesisLifter(nn.Module):
         Long clips go through it a piece after the other, with F - 1 frames in common.
         """
         both, more = torch.cat([keypoints, mirrored]), receptive_field(self.lifter) - 1
-        starts = range(0, max(1, both.shape[1] - more), self.chunk)
-        pieces = [self.lifter(both[:, start : start + self.chunk + more]) for start in starts]
+        at_once = self._at_once(keypoints)
+        starts = range(0, max(1, both.shape[1] - more), at_once)
+        pieces = [self.lifter(both[:, start : start + at_once + more]) for start in starts]
         poses, poses_mirrored = torch.cat(pieces, dim=1).chunk(2)
         return average_flipped(poses, poses_mirrored, self.mirror)
 
@@ -194,6 +227,25 @@ def _check_type(name: str, value: Tensor) -> None:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         got = value.dtype if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"expected {name} as a tensor of floating-point numbers, got {got}")
+
+
+def _check_eps(keypoints: Tensor, **eps: Tensor) -> None:
+    for name, value in eps.items():
+        _check_type(name, value)
+        if value.shape[1:] != keypoints.shape:
+            raise ValueError(
+                f"expected {name} of shape (S, {', '.join(map(str, keypoints.shape))}), "
+                f"got {tuple(value.shape)}"
+            )
+        if value.device != keypoints.device:
+            raise ValueError(f"expected {name} on {keypoints.device}, got {value.device}")
+        _check_finite(name, value)
+    S, S_mirrored = map(len, eps.values())
+    if S_mirrored != S or not S:
+        raise ValueError(
+            "expected as many hypotheses in eps_mirrored as in eps, and S >= 1, "
+            f"got {S_mirrored} and {S}"
+        )
 
 
 def _check_finite(name: str, value: Tensor) -> None:

@@ -190,6 +190,18 @@ def own_frame(lifter: nn.Module) -> int:
     return F - 1 if is_causal(lifter) else F // 2
 
 
+def poses_at_once(lifter: nn.Module, device: torch.device) -> int:
+    """How many poses a network lifts fastest at once, each with its mirror image.
+
+    A CPU wants features that its cache holds and its allocator keeps, some 2 MB; a GPU wants many
+    poses. Networks of single frames have features for every joint, those of several frames mostly
+    for every frame. Measured in docs/speed.md.
+    """
+    if device.type != "cpu":
+        return 4096
+    return 128 if receptive_field(lifter) == 1 else 512
+
+
 def padded(keypoints: Tensor, lifter: nn.Module) -> Tensor:
     """A clip with its ends repeated, so that there is a pose for each of its frames.
 

@@ -15,6 +15,9 @@ NEAREST_M = 0.3
 FARTHEST_M = 1e4
 """Nobody who is seen is farther away; a pose that is a point could be anywhere."""
 
+ENOUGH_M = 1e-9
+"""Gauss-Newton stops at steps of less; float32 knows no such difference at any distance."""
+
 
 def plane_of(keypoints_px: Array, camera: Camera) -> Tensor:
     """Pixels (*, 2) → the image plane at depth 1, (*, 2) float64; the lens is taken as perfect."""
@@ -35,23 +38,23 @@ def place(
         poses: (*, J, 3) metres, camera axes, relative to the pelvis.
         plane: (*, J, 2) the keypoints, on the image plane at depth 1; broadcasts against the poses.
         weights: (*, J) of the joints, >= 0; equal ones if not given.
-        iterations: of Gauss-Newton.
+        iterations: of Gauss-Newton, at most.
 
     Returns:
         (*, 3) metres, camera axes, every joint at least :data:`NEAREST_M` away. In float64, as it
         is computed.
     """
-    poses, plane = poses.double(), plane.double()
-    w = torch.ones_like(poses[..., 0]) if weights is None else weights.double()
-    w = w.expand(poses.shape[:-1])
-    plane = plane.expand(*poses.shape[:-1], 2)
-    nearest = NEAREST_M - poses[..., 2].min(-1).values
-    root = _forward(_linear(poses, plane, w), nearest)
+    shape = torch.broadcast_shapes(poses.shape[:-1], plane.shape[:-1])
+    x, y, z = _planes(poses)
+    u, v = (part.expand(shape) for part in _planes(plane))
+    w = None if weights is None else weights.double().expand(shape)
+    nearest = NEAREST_M - z.min(-1).values
+    root = _forward(_linear(x, y, z, u, v, w), nearest)
     for _ in range(iterations):
-        residual, jacobian = _residual(poses, plane, root)
-        normal = torch.einsum("...jai,...j,...jak->...ik", jacobian, w, jacobian)
-        step = torch.einsum("...jai,...j,...ja->...i", jacobian, w, residual)
-        root = _forward(root - _solve(normal, step), nearest)
+        step = _step(x, y, z, u, v, w, root)
+        root = _forward(root - step, nearest)
+        if step.abs().max() < ENOUGH_M:
+            break
     return root
 
 
@@ -90,19 +93,46 @@ def placement_covariance(
     return covariance * (FARTHEST_M**2 / size.clamp_min(FARTHEST_M**2))
 
 
-def _linear(poses: Tensor, plane: Tensor, w: Tensor) -> Tensor:
+def _planes(points: Tensor) -> tuple[Tensor, ...]:
+    """(*, C) → C times (*), float64, each in one piece of memory."""
+    return tuple(points.movedim(-1, 0).to(torch.float64).contiguous().unbind(0))
+
+
+def _linear(x: Tensor, y: Tensor, z: Tensor, u: Tensor, v: Tensor, w: Tensor | None) -> Tensor:
     """Least squares of (X + t)_xy = x · (Z + t_z), linear in t."""
-    one, zero = torch.ones_like(w), torch.zeros_like(w)
-    rows = torch.stack(
-        [
-            torch.stack([one, zero, -plane[..., 0]], dim=-1),
-            torch.stack([zero, one, -plane[..., 1]], dim=-1),
-        ],
-        dim=-2,
-    )  # (*, J, 2, 3)
-    right = plane * poses[..., 2:] - poses[..., :2]  # (*, J, 2)
-    normal = torch.einsum("...jai,...j,...jak->...ik", rows, w, rows)
-    return _solve(normal, torch.einsum("...jai,...j,...ja->...i", rows, w, right))
+    one = torch.ones_like(x) if w is None else w
+    return _solved(one, u, v, one, u * z - x, v * z - y)
+
+
+def _step(
+    x: Tensor, y: Tensor, z: Tensor, u: Tensor, v: Tensor, w: Tensor | None, root: Tensor
+) -> Tensor:
+    """Gauss-Newton's, (*, 3): to be taken off the root."""
+    x0, y0, z0 = root[..., None, :].unbind(-1)
+    near = 1 / (z + z0)
+    seen_x, seen_y = (x + x0) * near, (y + y0) * near
+    once = near if w is None else w * near
+    return _solved(once * near, seen_x, seen_y, once, seen_x - u, seen_y - v)
+
+
+def _solved(a: Tensor, p: Tensor, q: Tensor, b: Tensor, right_x: Tensor, right_y: Tensor) -> Tensor:
+    r"""Solves a least squares problem whose rows are (1, 0, -p) and (0, 1, -q).
+
+    .. math:: \sum a \begin{pmatrix} 1 & 0 & -p \\ 0 & 1 & -q \\ -p & -q & p² + q²
+        \end{pmatrix} t = \sum b \begin{pmatrix} r_x \\ r_y \\ -p r_x - q r_y \end{pmatrix}
+
+    The matrix is made a trace larger: a person who is a point has no depth, but no crash either.
+    """
+    ap, aq, bx, by = a * p, a * q, b * right_x, b * right_y
+    near, far = a.sum(-1), (ap * p + aq * q).sum(-1)
+    more = 1e-9 * (2 * near + far).clamp_min(1e-12)
+    across, down = ap.sum(-1) / (near + more), aq.sum(-1) / (near + more)
+    to_x, to_y = bx.sum(-1), by.sum(-1)
+    away = across * to_x + down * to_y - (bx * p + by * q).sum(-1)
+    t_z = away / (far + more - (near + more) * (across * across + down * down))
+    return torch.stack(
+        [to_x / (near + more) + across * t_z, to_y / (near + more) + down * t_z, t_z], dim=-1
+    )
 
 
 def _residual(poses: Tensor, plane: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,10 +155,6 @@ def _forward(root: Tensor, nearest: Tensor) -> Tensor:
     """The root, not so near that a joint would be behind the camera, and not out of this world."""
     root = root.nan_to_num().clamp(-FARTHEST_M, FARTHEST_M)
     return torch.cat([root[..., :2], root[..., 2:].maximum(nearest[..., None])], dim=-1)
-
-
-def _solve(normal: Tensor, right: Tensor) -> Tensor:
-    return torch.linalg.solve(_regular(normal), right[..., None])[..., 0]
 
 
 def _regular(normal: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from prpose.prediction.summary import flags_of, summed_up
 from prpose.smooth import SMOOTHERS
 from prpose.tracks import Track
 
-FRAMES_AT_ONCE = 64
+FRAMES_AT_ONCE = 256
 """Of a track; bounds the memory however long it is, but for the hypotheses that are kept."""
 
 
@@ -109,15 +109,7 @@ class Predictor:
         self, track: Track, hypotheses: int, seed: int, how: How
     ) -> tuple[Poses, tuple[str, ...]]:
         """As :meth:`predict`, of a track; with what was mended, and what looks wrong."""
-        if hypotheses < 2:
-            raise ValueError(f"expected S >= 2 hypotheses, a distribution, got {hypotheses}")
-        if not 0 <= seed < 2**63:
-            raise ValueError(f"expected a seed >= 0, got {seed}")
-        how.check()
-        if isinstance(how.hypotheses_out, int) and how.hypotheses_out > hypotheses:
-            raise ValueError(
-                f"expected hypotheses_out up to {hypotheses}, got {how.hypotheses_out}"
-            )
+        how.check(hypotheses, seed)
         ready = prepare(track, how.max_gap, how.skip_unseen, how.as_is)
         camera, parts = how.camera(track.width, track.height), list[dict[str, Tensor]]()
         for frames, poses in self._pieces(track, ready, hypotheses, seed, how):

@@ -8,12 +8,17 @@ import importlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 from torch import distributed
 
 T = TypeVar("T")
+
+LONGEST = timedelta(days=1)
+"""That a process waits for the others, whose files may take longer than its own. It need not notice
+that one of them has died: ``torchrun`` does, and stops the others."""
 
 
 @contextmanager
@@ -25,7 +30,8 @@ def joined() -> Iterator[None]:
     # Its functions' defaults are the group of the time of its import, which they hold for ever.
     importlib.import_module("torch.distributed.nn.functional")
     cuda = torch.cuda.is_available()
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+    distributed.init_process_group(backend, timeout=LONGEST)
     try:
         yield
     finally:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ import pytest
 import torch
 
 from prpose import processes
+from prpose.write_poses import read_poses
+from tests.make_formats import HERE
 
 ROOT = Path(__file__).parent.parent
 ENV = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -74,6 +78,60 @@ def test_two_processes_train_and_resume_by_command(tmp_path):
     refused = start(2, *args, cwd=tmp_path)
     assert refused.returncode != 0
     assert "error: run: exists already" in refused.stderr
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """Five files in a folder, the second of which is bad."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for name in ("a", "c", "d", "e"):
+        shutil.copy(HERE / "walk_h36m17.npz", folder / f"{name}.npz")
+    (folder / "b.json").write_text("[")
+    return folder
+
+
+def test_two_processes_lift_each_file_once_and_a_bad_one_stops_none(clips, tmp_path):
+    args = ["-m", "prpose", "predict", "clips", "--out", "poses", "-n", "3", "--seed", "4"]
+    one = subprocess.run([sys.executable, *args], env=ENV, cwd=tmp_path, capture_output=True)
+    first = {path.name: path.read_bytes() for path in (tmp_path / "poses").iterdir()}
+    shutil.rmtree(tmp_path / "poses")
+    two = start(2, *args, cwd=tmp_path)
+    second = {path.name: path.read_bytes() for path in (tmp_path / "poses").iterdir()}
+    assert (one.returncode, two.returncode) == (1, 1)
+    assert sorted(first) == ["a.npz", "c.npz", "d.npz", "e.npz"]
+    assert second == first
+    assert two.stdout == one.stdout.decode()  # printed once, by the first
+    assert "4 of 5 files, 4 people, 32 frames, 3 hypotheses each" in two.stdout
+    for said in (one.stderr.decode(), two.stderr):
+        assert said.count("error: clips/b.json: ") == 1
+        assert said.count("error: 1 of 5 files could not be lifted: b.json") == 1
+        assert said.count("note: a.npz, c.npz, d.npz, e.npz: no intrinsics") == 1
+    again = start(2, *args, cwd=tmp_path)
+    assert again.returncode == 1
+    assert "error: poses/a.npz: exists already, and 3 more" in again.stderr
+
+
+def test_the_command_in_a_file_makes_the_file_again(clips, tmp_path):
+    """Alone, in one process, with the same bytes."""
+    (clips / "b.json").unlink()
+    args = ["-m", "prpose", "predict", "clips", "--out", "poses", "-n", "3", "--seed", "4"]
+    done = start(3, *args, "--out-format", "json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    made = tmp_path / "poses" / "c.json"
+    content = made.read_bytes()
+    command = read_poses(made).command
+    assert command == "prpose predict clips/c.npz --out poses/c.json -n 3 --seed 4"
+    made.unlink()
+    prpose(*shlex.split(command)[1:], cwd=tmp_path)
+    assert made.read_bytes() == content
+
+
+def test_one_file_is_lifted_by_one_of_two_processes(clips, tmp_path):
+    args = ["-m", "prpose", "predict", "clips/a.npz", "--out", "a.npz", "-n", "3"]
+    done = start(2, *args, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("written: a.npz") == 1
 
 
 def test_one_process_is_alone(monkeypatch):

@@ -12,6 +12,7 @@ import tyro
 
 import prpose
 from prpose import processes
+from prpose.cli.bench import bench
 from prpose.cli.choose import choose
 from prpose.cli.compare import compare
 from prpose.cli.data import inspect, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
@@ -31,6 +32,7 @@ COMMANDS: Tree = {
     "compare": compare,
     "motion": motion,
     "choose": choose,
+    "bench": bench,
     "data": {
         "prepare": {
             "h36m": prepare_h36m,
@@ -45,7 +47,7 @@ COMMANDS: Tree = {
     "pack": pack,
     "train": {"lifter": train_lifter, "variance": train_variance},
 }
-SHARED = ("evaluate", "compare", "motion", "choose", "train")
+SHARED = ("predict", "evaluate", "compare", "motion", "choose", "train")
 """Commands that several processes do together; others the first one does alone."""
 
 

@@ -8,7 +8,6 @@ import tyro
 from rich.table import Table
 
 from prpose.cli.console import plain_console
-from prpose.cli.device import chunk_for
 from prpose.cli.evaluate import as_json, write
 from prpose.cli.progress import progress
 from prpose.cli.scored import Scored
@@ -43,7 +42,7 @@ def compare(
     on = options.on
     networks = options.networks(MOCAP.alpha)
     noise = networks.noise
-    net = HypothesisLifter(networks.lifter, noise, chunk=chunk_for(on)).to(on)
+    net = HypothesisLifter(networks.lifter, noise).to(on)
     clips, val_clips = (load_clips(dataset, options.root, s) for s in (options.split, "val"))
     windows, val = (options.windows(each, net.lifter, MOCAP.every) for each in (clips, val_clips))
     draw = options.draw(clips, hypotheses)

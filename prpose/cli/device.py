@@ -5,11 +5,6 @@ import torch
 from prpose import processes
 
 
-def chunk_for(device: torch.device) -> int:
-    """How many clips to lift at once: HTNet needs some 0.6 MB each, a GPU wants many."""
-    return 4096 if device.type == "cuda" else 512
-
-
 def named_device(name: str) -> torch.device:
     """``auto`` for the first available one, or ``cpu``, ``cuda``, ``cuda:1`` ...
 

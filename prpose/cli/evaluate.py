@@ -15,7 +15,6 @@ import prpose
 from prpose import processes
 from prpose.atomic import replacing
 from prpose.cli.console import plain_console
-from prpose.cli.device import chunk_for
 from prpose.cli.progress import progress
 from prpose.cli.scored import Networks, Scored
 from prpose.data import data_set, load_clips
@@ -58,7 +57,7 @@ def evaluate(
     found = keypoints or data_set(dataset, options.root).default_keypoints
     on = options.on
     networks = options.networks(protocol.alpha)
-    net = HypothesisLifter(networks.lifter, networks.noise, chunk=chunk_for(on)).to(on)
+    net = HypothesisLifter(networks.lifter, networks.noise).to(on)
     clips = load_clips(dataset, options.root, options.split, found, tuple(actions.split(",")))
     windows = options.windows(clips, net.lifter, protocol.every)
     draw = options.draw(clips, hypotheses)

@@ -1,21 +1,20 @@
 """prpose predict: keypoints in, many 3D poses out."""
 
-import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-import prpose
+from prpose import processes
 from prpose.atomic import check_output
-from prpose.cli.device import named_device
+from prpose.cli.command import typed
+from prpose.cli.lifting import Lifting
+from prpose.cli.many_files import is_many, lift_many
 from prpose.cli.source import Source
 from prpose.poses import Poses
 from prpose.prediction.how import How
-from prpose.predictor import Predictor
-from prpose.write_poses import format_of, write_poses
+from prpose.write_poses import format_of
 
 
 def predict(
@@ -27,39 +26,54 @@ def predict(
     hypotheses: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 50,
     seed: int = 0,
     device: str = "auto",
+    each: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    out_format: str | None = None,
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(aliases=["--force"])] = (
         False
     ),
 ) -> None:
     """Many plausible 3D poses for each frame of one person's 2D keypoints.
 
+    Of a folder, too, file by file; torchrun shares them among processes.
+
     Args:
         file: keypoints, as COCO, OpenPose (a folder), AlphaPose, MMPose, MediaPipe, VideoPose3D,
-            Detectron2, CSV, npy or npz; docs/formats.md shows each.
+            Detectron2, CSV, npy or npz; docs/formats.md shows each. Or a folder of such files.
         out: file for the poses, by its ending: npz or json for all of it, csv, trc (OpenSim) or
-            bvh (Blender) for one pose a frame; docs/output.md describes each.
+            bvh (Blender) for one pose a frame; docs/output.md describes each. Of a folder of
+            files, a folder; the poses of a.json become a.npz in it. With --person all, everybody
+            gets a file: poses.0.npz, poses.1.npz ...
         source: of the keypoints.
         how: they become poses.
         model: one that prpose brings ("prpose models"), a folder, or owner/name on the hub.
         hypotheses: how many for each frame.
-        seed: of the noise.
+        seed: of the noise; every file has the same, so that alone it becomes the same poses.
         device: auto, cpu, cuda, cuda:1 ...
+        each: take every file of a folder by itself, even if together they could be one clip.
+        out_format: npz, json, csv, trc or bvh; without it the ending of --out says, and in a
+            folder it is npz.
         overwrite: replace the file if it exists.
     """
-    format_of(check_output(out, overwrite))
-    how.check()
+    processes.once(lambda: how.check(hypotheses, seed))
+    lifting = Lifting(how, model, hypotheses, seed, device, out_format, overwrite)
+    if processes.once(lambda: is_many(file, each, source.person)):
+        lift_many(file, out, each, source, lifting)
+    elif processes.rank() == 0:
+        lift_one(file, out, source, lifting)
+
+
+def lift_one(file: Path, out: Path, source: Source, lifting: Lifting) -> None:
+    """One person of one file."""
+    format_of(check_output(out, lifting.overwrite), lifting.format)
     track = source.read(file)
-    predictor = Predictor.load(model, named_device(device))
+    _ = lifting.predictor  # so that what is wrong with it is not said of the file
     try:
-        poses, messages = predictor.predict_track(track, hypotheses, seed, how)
+        poses, messages = lifting.lift(track, out, typed(sys.argv[1:]))
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
-    for message in (*messages, *how.notes(poses.camera)):
+    for message in messages:
         print(f"note: {message}", file=sys.stderr)
-    made_by = f"prpose {prpose.__version__}"
-    command = shlex.join(["prpose", *sys.argv[1:]])
-    write_poses(replace(poses, command=command, made_by=made_by), out, overwrite=overwrite)
-    print(said_of(poses, hypotheses))
+    print(said_of(poses, lifting.hypotheses))
     print(f"written: {out}")
 
 

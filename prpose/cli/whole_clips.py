@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor
 
-from prpose.cli.device import chunk_for
 from prpose.cli.evaluate import as_json, write
 from prpose.cli.scored import Networks, Scored
 from prpose.data import Clip, load_clips
@@ -18,7 +17,7 @@ def prepared(dataset: str, options: Scored) -> tuple[HypothesisLifter, Sequence[
     """The networks together, every stride-th clip, and the networks' origin."""
     options.check()
     on, networks = options.on, options.networks(MOCAP.alpha)
-    net = HypothesisLifter(networks.lifter, networks.noise, chunk=chunk_for(on)).to(on)
+    net = HypothesisLifter(networks.lifter, networks.noise).to(on)
     return net, load_clips(dataset, options.root, options.split)[:: options.stride], networks
 
 

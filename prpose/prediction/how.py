@@ -52,14 +52,22 @@ class How:
     skip_unseen: bool = False
     as_is: bool = False
 
-    def check(self) -> None:
-        """``ValueError`` for what cannot be done."""
+    def check(self, hypotheses: int, seed: int) -> None:
+        """``ValueError`` for what cannot be done, with so many hypotheses from that seed."""
+        if hypotheses < 2:
+            raise ValueError(f"expected S >= 2 hypotheses, a distribution, got {hypotheses}")
+        if not 0 <= seed < 2**63:
+            raise ValueError(f"expected a seed >= 0, got {seed}")
         look_up(self.choice, dict.fromkeys(CHOICES), "choice of one pose")
         look_up(self.smooth, SMOOTHERS, "smoothing")
         kept(self.in_time, time_constant_s=self.time_constant_s)
         if self.hypotheses_out not in ("all", "none") and not int(self.hypotheses_out) >= 1:
             raise ValueError(
                 f"expected hypotheses_out all, none or a number >= 1, got {self.hypotheses_out}"
+            )
+        if isinstance(self.hypotheses_out, int) and self.hypotheses_out > hypotheses:
+            raise ValueError(
+                f"expected hypotheses_out up to {hypotheses}, got {self.hypotheses_out}"
             )
         for name in ("confidence_noise", "low_confidence"):
             if not 0 <= getattr(self, name) < float("inf"):

@@ -16,6 +16,7 @@ from prpose.placement import plane_of
 from prpose.poses import Poses
 from prpose.prediction.how import How
 from prpose.prediction.summary import flags_of, summed_up
+from prpose.skeleton import mirror_pose
 from prpose.tracks import Track
 
 
@@ -58,8 +59,9 @@ class Stream:
         self.how = how
         generator = torch.Generator().manual_seed(seed)
         self.noise = NoiseStream((hypotheses, 2, 1, len(net.mirror), 2), how.keep(fps), generator)
-        self.past: list[tuple[Tensor, Tensor, Tensor]] = []
-        """(keypoints, noise, doubt) of the frames that the lifter still wants."""
+        self.past: list[tuple[Tensor, Tensor]] = []
+        """Of the frames that the lifter still wants: keypoints, without noise first, then S times
+        with it, and the same of the mirror image, (S + 1, 1, 17, 2)."""
 
     @torch.no_grad()
     def step(self, keypoints_px: Array, score: Array | None = None) -> Poses:
@@ -78,18 +80,22 @@ class Stream:
         ready = prepare(track, max_gap=0, as_is=self.how.as_is)
         device = next(self.net.parameters()).device
         keypoints = torch.from_numpy(normalise(ready.keypoints_px, *self.image_size)).float()
-        more = torch.zeros(keypoints.shape[:-1])
+        more = None
         if ready.score is not None and self.how.confidence_noise:
             worth = torch.from_numpy(np.asarray(ready.score, dtype=np.float32))
-            more = doubt(keypoints, worth, self.how.confidence_noise)
-        window = self._window((keypoints[None], self.noise.next(1), more[None]))
-        x, eps, more = (each.to(device) for each in window)
-        poses = self.net(x, eps[:, 0], eps[:, 1], more)[:, 0].cpu()
+            more = doubt(keypoints, worth, self.how.confidence_noise)[None].to(device)
+        x, eps = keypoints[None].to(device), self.noise.next(1).to(device)
+        own, mirrored = self.net.noisy(x, eps[:, 0], eps[:, 1], more)
+        now = (
+            torch.cat([x, own[:, 0]]),
+            torch.cat([mirror_pose(x, self.net.mirror), mirrored[:, 0]]),
+        )
+        single, poses = self.net.lift(*self._window(now)).cpu().split([1, self.S])
         camera = self.how.camera(*self.image_size)
         found = summed_up(poses, plane_of(ready.keypoints_px, camera), self.how)
         known: dict[str, Any] = {name: value.numpy() for name, value in found.items()}
         return Poses(
-            single=self.net.single(x)[0].cpu().numpy(),
+            single=single[0].numpy(),
             S=self.S,
             aggregated_by=self.how.choice,
             flags=flags_of(ready, self.how.low_confidence),
@@ -99,9 +105,9 @@ class Stream:
             **known,
         )
 
-    def _window(self, now: tuple[Tensor, Tensor, Tensor]) -> list[Tensor]:
-        """Keypoints (1, F, 17, 2), noise (S, 2, 1, F, 17, 2) and doubt (1, F, 17) around now."""
+    def _window(self, now: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Both of the F frames around now, (S + 1, F, 17, 2)."""
         F, own = receptive_field(self.net.lifter), own_frame(self.net.lifter)
         self.past = [*(self.past or [now] * own), now][-(own + 1) :]
-        frames = [*self.past, *([now] * (F - 1 - own))]
-        return [torch.cat([f[i] for f in frames], dim=axis) for i, axis in ((0, 1), (1, 3), (2, 1))]
+        keypoints, mirrored = zip(*self.past, *([now] * (F - 1 - own)), strict=True)
+        return torch.cat(keypoints, dim=1), torch.cat(mirrored, dim=1)

@@ -58,6 +58,11 @@ def looks_like(content: Any) -> bool:
     )
 
 
+def is_of_an_image(content: Any) -> bool:
+    """Whether it is what MMPose's inferencer writes of one image of a folder."""
+    return isinstance(content, list) and looks_like(content) and "instances" not in content[0]
+
+
 def _folder(path: Path) -> Reading:
     files = sorted(file for file in path.glob("*.json") if file.is_file())
     numbers = frame_numbers([file.name for file in files])

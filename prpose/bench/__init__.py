@@ -1,0 +1,1 @@
+"""How long predicting takes, and where the time goes; measured from outside."""

@@ -1,0 +1,184 @@
+"""prpose predict of a folder: every file by itself, whatever becomes of one."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from prpose.cli import guarded, run
+from prpose.read_keypoints.folders import inputs_in, is_one_clip
+from prpose.tracks import read_track, write_track
+from prpose.write_poses import read_poses
+from tests.make_formats import HERE
+
+SIZE = ["--image-size", "1000", "1002", "--fps", "10", "-n", "3"]
+
+
+def prpose(*args):
+    return guarded(lambda: run([str(arg) for arg in args]))
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """Two files, a folder of OpenPose with two people, and what is neither."""
+    folder = tmp_path / "clips"
+    (folder / "deeper").mkdir(parents=True)
+    shutil.copy(HERE / "walk_h36m17.npz", folder / "b.npz")
+    shutil.copy(HERE / "walk_coco17.csv", folder / "a.csv")
+    shutil.copytree(HERE / "openpose_body25", folder / "two.people")
+    (folder / "notes.txt").write_text("not keypoints")
+    (folder / ".hidden.json").write_text("{}")
+    return folder
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_every_file_is_an_input_and_one_of_them_may_be_bad(clips, capsys):
+    out = clips.parent / "poses"
+    (clips / "bad.json").write_text("{")
+    assert prpose("predict", clips, "--out", out, *SIZE) == 1
+    printed = capsys.readouterr()
+    assert names(out) == ["a.npz", "b.npz"]
+    errors = [line for line in printed.err.splitlines() if line.startswith("error")]
+    assert f"error: {clips}/bad.json: " in errors[0]
+    assert f"error: {clips}/two.people: expected one person, or --person" in errors[1]
+    assert errors[2] == "error: 2 of 4 files could not be lifted: bad.json, two.people"
+    assert len(errors) == 3
+    assert "note: no keypoints, left out: deeper, notes.txt" in printed.err
+    assert "note: a.csv, b.npz: no intrinsics" in printed.err
+    assert "2 of 4 files, 2 people, 16 frames, 3 hypotheses each" in printed.out
+    assert f"written: 2 files in {out}" in printed.out
+    alone = clips.parent / "alone.npz"
+    assert prpose("predict", clips / "a.csv", "--out", alone, *SIZE) == 0
+    one, many = read_poses(alone), read_poses(out / "a.npz")
+    for name in ("hypotheses", "aggregate", "covariance", "keypoints_px", "root_cam"):
+        assert np.array_equal(getattr(one, name), getattr(many, name)), name
+
+
+def test_everybody_gets_a_file(clips, capsys):
+    out = clips.parent / "poses"
+    argv = ["predict", clips, "--out", out, "--person", "all", "--out-format", "csv", *SIZE]
+    assert prpose(*argv) == 0
+    assert names(out) == ["a.0.csv", "b.0.csv", "two.people.0.csv", "two.people.1.csv"]
+    assert "3 of 3 files, 4 people, 32 frames" in capsys.readouterr().out
+    assert prpose(*argv) == 1
+    assert "a.0.csv: exists already, and 3 more" in capsys.readouterr().err
+    assert prpose(*argv, "--force") == 0
+    single = clips.parent / "single.npz"
+    argv = ["predict", clips / "two.people", "--out", single, "--person", "all", *SIZE]
+    assert prpose(*argv) == 0
+    assert "written: " + ", ".join(f"{single.parent}/single.{n}.npz" for n in (0, 1)) in (
+        capsys.readouterr().out
+    )
+    assert not single.exists()
+    first, second = (read_poses(single.parent / f"single.{n}.npz") for n in (0, 1))
+    assert not np.array_equal(first.aggregate, second.aggregate)
+
+
+def test_one_person_who_cannot_be_lifted_does_not_stop_the_others(tmp_path, capsys):
+    content = json.loads((HERE / "coco_annotations.json").read_text())
+    for one in list(content["annotations"]):
+        one["track_id"] = 5
+        no_ankles = one["keypoints"][: 15 * 3] + [0] * 6
+        content["annotations"].append(one | {"id": 1000, "track_id": 77, "keypoints": no_ankles})
+    (tmp_path / "two.json").write_text(json.dumps(content))
+    argv = ["predict", tmp_path / "two.json", "--out", tmp_path / "p.npz", "--person", "all"]
+    assert prpose(*argv, "-n", "2") == 1
+    error = capsys.readouterr().err
+    assert "two.json, person 77: expected every joint in every frame" in error
+    assert "1 of 1 files could not be lifted for everybody in them: two.json" in error
+    assert names(tmp_path) == ["p.5.npz", "two.json"]
+
+
+def test_files_of_one_clip_are_taken_each_by_itself_if_asked(tmp_path, capsys):
+    folder = tmp_path / "frames"
+    shutil.copytree(HERE / "openpose_body25", folder)
+    argv = ["predict", folder, "--person", "0", *SIZE]
+    assert prpose(*argv, "--out", tmp_path / "clip.npz") == 0
+    assert len(read_poses(tmp_path / "clip.npz")) == 8
+    assert prpose(*argv, "--each", "--out", tmp_path / "each") == 0
+    assert len(names(tmp_path / "each")) == 8
+    assert len(read_poses(next((tmp_path / "each").iterdir()))) == 1
+    capsys.readouterr()
+
+
+def test_what_is_one_clip():
+    for name in ("openpose_body25", "openpose_coco18", "mmpose_images"):
+        assert is_one_clip(HERE / name)
+    assert not is_one_clip(HERE)
+    inputs, others = inputs_in(HERE)
+    assert {"mmpose_images", "coco_results.json"} <= {path.name for path in inputs}
+    assert others == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--out", "{clips}"], "expected another folder than that of the keypoints"),
+        (["--out", "{tmp}/poses.npz"], "expected a folder for the poses of many files"),
+        (["--out", "{clips}/a.csv/x"], "expected a file name, got a folder, or a file in place"),
+        (["--out", "{clips}/notes.txt"], "expected a folder for the poses of many files"),
+        (["--out-format", "xyz"], "unknown format of poses 'xyz'"),
+        (["--model", "gpt"], "unknown model 'gpt'"),
+        (["-n", "1"], "expected S >= 2"),
+        (["--seed", "-1"], "expected a seed >= 0"),
+        (["--hypotheses-out", "51"], "expected hypotheses_out up to 3, got 51"),
+        (["--fov-deg", "300"], "expected a field of view"),
+    ],
+)
+def test_mistakes_are_one_line_before_any_work(change, message, clips, capsys):
+    tmp = clips.parent
+    change = [word.format(clips=clips, tmp=tmp) for word in change]
+    assert prpose("predict", clips, "--out", tmp / "poses", *SIZE, *change) == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+    assert names(tmp) == ["clips"]
+
+
+def test_two_files_of_the_same_name_are_refused(clips, capsys):
+    shutil.copy(HERE / "walk_h36m17.npz", clips / "a.npz")
+    assert prpose("predict", clips, "--out", clips.parent / "poses", *SIZE) == 1
+    assert "expected files of different names, got a.csv, a.npz: a.npz" in capsys.readouterr().err
+    assert not (clips.parent / "poses").exists()
+
+
+def test_outputs_that_exist_are_refused_before_any_work(clips, capsys):
+    out = clips.parent / "poses"
+    out.mkdir()
+    (out / "b.npz").write_text("precious")
+    assert prpose("predict", clips, "--out", out, "--person", "0", *SIZE) == 1
+    assert "b.npz: exists already" in capsys.readouterr().err
+    assert names(out) == ["b.npz"]
+    assert prpose("predict", clips, "--out", out, "--person", "0", "--force", *SIZE) == 0
+    assert names(out) == ["a.npz", "b.npz", "two.people.npz"]  # each has a person 0
+    assert (out / "b.npz").read_bytes() != b"precious"
+
+
+def test_each_of_a_file_and_an_empty_folder_are_refused(tmp_path, capsys):
+    argv = ["--out", tmp_path / "poses", *SIZE]
+    assert prpose("predict", HERE / "walk_coco17.csv", "--each", *argv) == 1
+    assert "expected a folder with --each" in capsys.readouterr().err
+    assert prpose("predict", tmp_path, *argv) == 1
+    assert "expected files of keypoints in the folder" in capsys.readouterr().err
+
+
+def test_people_whose_names_are_paths_stay_in_the_folder(tmp_path, capsys):
+    track = read_track(HERE / "walk_h36m17.npz")
+    write_track(tmp_path / "w.npz", type(track)(**(vars(track) | {"person": "../S1/walk 0"})))
+    argv = [
+        "predict",
+        tmp_path / "w.npz",
+        "--person",
+        "all",
+        "--out",
+        tmp_path / "p.npz",
+        "-n",
+        "2",
+    ]
+    assert prpose(*argv) == 0
+    assert names(tmp_path) == ["p._S1_walk_0.npz", "w.npz"]
+    capsys.readouterr()
