@@ -163,7 +163,7 @@ def test_each_of_a_file_and_an_empty_folder_are_refused(tmp_path, capsys):
     assert prpose("predict", HERE / "walk_coco17.csv", "--each", *argv) == 1
     assert "expected a folder with --each" in capsys.readouterr().err
     assert prpose("predict", tmp_path, *argv) == 1
-    assert "expected files of keypoints in the folder" in capsys.readouterr().err
+    assert "or files or folders of keypoints" in capsys.readouterr().err
 
 
 def test_people_whose_names_are_paths_stay_in_the_folder(tmp_path, capsys):

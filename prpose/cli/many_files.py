@@ -86,8 +86,8 @@ def _planned(
         format_of(out, lifting.format)
         jobs, notes = [Job(file, out)], list[str]()
     else:
-        _check_folder(file, out)
         inputs, others = inputs_in(file)
+        _check_folder(file, out)
         others = [path for path in others if path.resolve() != out.resolve()]
         ending = format_of("", lifting.format or "npz")
         jobs = [Job(path, out / f"{_stem(path)}.{ending}") for path in inputs]

@@ -38,8 +38,8 @@ def inputs_in(folder: Path) -> tuple[list[Path], list[Path]]:
     inputs = [path for path in inside if _is_input(path)]
     if not inputs:
         raise ValueError(
-            f"{folder}: expected files of keypoints in the folder ({', '.join(ENDINGS)}), folders "
-            "of OpenPose, or *_keypoints.json of it, got none"
+            f"{folder}: expected *_keypoints.json of OpenPose in the folder, or files or folders "
+            f"of keypoints ({', '.join(ENDINGS)}), got none"
         )
     return inputs, [path for path in inside if path not in inputs]
 
