@@ -1,9 +1,16 @@
-"""What "prpose predict" reads, and what its user says of it."""
+"""What "prpose predict" reads or watches, and what its user says of it."""
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from prpose.read_keypoints import pick, tracks_of
+from prpose.cli.progress import progress
+from prpose.detect import model_file
+from prpose.detect.frames import kind_of, open_film
+from prpose.detect.named import detector_of
+from prpose.detect.watching import watch
+from prpose.prediction.how import DETECTED, How
+from prpose.read_keypoints import pick, tracks_from, tracks_of
 from prpose.tracks import Track
 
 
@@ -19,6 +26,10 @@ class Source:
         image_size: width and height, pixels, where the file does not say them.
         fps: frames per second, where the file does not say them.
         person: which, if there are several; without it, they are listed.
+        detector: of people in pictures and video: mediapipe, or package.module:Class of your own.
+        detector_model: file that the detector needs; MediaPipe's is fetched on first use.
+        people: to look for, at most; one is followed and smoothed over time.
+        seconds: to watch; a camera without it ends by Ctrl-C.
     """
 
     format: str | None = None
@@ -26,11 +37,47 @@ class Source:
     image_size: tuple[int, int] | None = None
     fps: float | None = None
     person: str | None = None
+    detector: str = "mediapipe"
+    detector_model: Path | None = None
+    people: int = 1
+    seconds: float | None = None
+
+    def is_watched(self, file: Path) -> bool:
+        """Whether people are to be found in pictures, rather than read from a file."""
+        return self.format is None and kind_of(file) is not None
 
     def read(self, file: Path) -> Track:
         """One person's track."""
-        tracks = tracks_of(file, self.format, self.layout, self.image_size, self.fps)
+        if self.is_watched(file):
+            tracks = self._watched(file)
+        else:
+            tracks = tracks_of(file, self.format, self.layout, self.image_size, self.fps)
         try:
             return pick(tracks, self.person)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+
+    def fitting(self, how: How, file: Path) -> How:
+        """The same choices, with those that depend on the input made."""
+        if how.confidence_noise is not None or not self.is_watched(file):
+            return how
+        return replace(how, confidence_noise=DETECTED)
+
+    def _watched(self, file: Path) -> list[Track]:
+        """Everybody whom the detector finds."""
+        film = open_film(file, self.fps, self.seconds)
+        own = self.detector != "mediapipe" or self.detector_model is not None
+        if not own and not model_file.cached().is_file():
+            print(f"note: fetching {model_file.URL}, once", file=sys.stderr)
+        with (
+            detector_of(self.detector, self.detector_model, self.people) as detector,
+            progress("frames", film.total) as advance,
+        ):
+            reading = watch(film, detector, advance)
+        try:
+            if not reading.sightings:
+                raise ValueError("expected somebody in it, the detector found nobody in any frame")
+            fps = None if film.kind == "folder" else self.fps  # a folder has taken it over
+            return tracks_from(reading, self.layout, self.image_size, fps)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
