@@ -66,6 +66,7 @@ def predict(
 def lift_one(file: Path, out: Path, source: Source, lifting: Lifting) -> None:
     """One person of one file."""
     format_of(check_output(out, lifting.overwrite), lifting.format)
+    source.check(file, lifting.overwrite)
     track = source.read(file)
     _ = lifting.predictor  # so that what is wrong with it is not said of the file
     try:
@@ -76,6 +77,7 @@ def lift_one(file: Path, out: Path, source: Source, lifting: Lifting) -> None:
         print(f"note: {message}", file=sys.stderr)
     print(said_of(poses, lifting.hypotheses))
     print(f"written: {out}")
+    source.draw_over(file, poses, lifting.overwrite)
 
 
 def said_of(poses: Poses, S: int) -> str:

@@ -9,6 +9,8 @@ from prpose.detect import model_file
 from prpose.detect.frames import kind_of, open_film
 from prpose.detect.named import detector_of
 from prpose.detect.watching import watch
+from prpose.overlay import check_overlay, write_overlay
+from prpose.poses import Poses
 from prpose.prediction.how import DETECTED, How
 from prpose.read_keypoints import pick, tracks_from, tracks_of
 from prpose.tracks import Track
@@ -30,6 +32,7 @@ class Source:
         detector_model: file that the detector needs; MediaPipe's is fetched on first use.
         people: to look for, at most; one is followed and smoothed over time.
         seconds: to watch; a camera without it ends by Ctrl-C.
+        overlay: file for the pictures with the poses on them: png of a photo, else mp4, mov or mkv.
     """
 
     format: str | None = None
@@ -41,6 +44,12 @@ class Source:
     detector_model: Path | None = None
     people: int = 1
     seconds: float | None = None
+    overlay: Path | None = None
+
+    def check(self, file: Path, overwrite: bool) -> None:
+        """``ValueError`` for what cannot be done; ask before the work."""
+        if self.overlay is not None:
+            check_overlay(kind_of(file) if self.is_watched(file) else None, self.overlay, overwrite)
 
     def is_watched(self, file: Path) -> bool:
         """Whether people are to be found in pictures, rather than read from a file."""
@@ -62,6 +71,14 @@ class Source:
         if how.confidence_noise is not None or not self.is_watched(file):
             return how
         return replace(how, confidence_noise=DETECTED)
+
+    def draw_over(self, file: Path, poses: Poses, overwrite: bool) -> None:
+        """The overlay, if it is wanted."""
+        if self.overlay is not None:
+            film = open_film(file, self.fps, self.seconds)
+            with progress("overlay", film.total) as advance:
+                write_overlay(film, poses, self.overlay, overwrite, advance)
+            print(f"written: {self.overlay}")
 
     def _watched(self, file: Path) -> list[Track]:
         """Everybody whom the detector finds."""
