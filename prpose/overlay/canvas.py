@@ -7,7 +7,7 @@ from prpose.overlay.letters import LETTERS
 
 Colour = tuple[int, int, int]
 
-STEP = 0.5
+STEP = 0.8
 """Pixels between the points that a line is made of."""
 
 
@@ -123,9 +123,10 @@ def _blend(image: Array, points: Array, colour: Colour, share: float, most: floa
     for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
         at = corner + np.array([dx, dy]) - low
         weight = np.abs(1 - dx - part[:, 0]) * np.abs(1 - dy - part[:, 1])
-        fine = ((at >= 0) & (at < size)).all(axis=1)
-        index = at[fine, 1] * size[0] + at[fine, 0]
-        cover += np.bincount(index, weight[fine], len(cover))
+        x, y = at[:, 0], at[:, 1]
+        weight[(x < 0) | (y < 0) | (x >= size[0]) | (y >= size[1])] = 0
+        index = y.clip(0, size[1] - 1) * size[0] + x.clip(0, size[0] - 1)
+        cover += np.bincount(index, weight, len(cover))
     covered = np.flatnonzero(cover)
     rows, columns = covered // size[0] + low[1], covered % size[0] + low[0]
     alpha = np.minimum(cover[covered] * share, most)[:, None]

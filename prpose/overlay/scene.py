@@ -134,13 +134,15 @@ def _in_space(view: Array, poses: Poses, t: int, axes: tuple[int, int], per_metr
     if poses.hypotheses is not None:
         _bones(view, shown(poses.hypotheses[:MOST_LINES, t]), 1.0, 0.15, 0.5)
     _bones(view, shown(poses.aggregate[t][None]), 2.5, 1.0, 1.0)
+    rings: dict[str, list[Array]] = {}
     for joint in ENDS:
         spread = poses.covariance[t, joint][np.ix_(axes, axes)].astype(np.float64)
         values, vectors = np.linalg.eigh(spread)
         radii = np.sqrt(np.maximum(values, 0) * CHI_SQUARE_2) * per_metre
         ring = shown(poses.aggregate[t, joint]) + ((vectors * radii) @ CIRCLE).T
-        lines = np.stack([ring[:-1], ring[1:]], axis=1)
-        draw_lines(view, lines, SIDE_COLOURS[_side(SIDES[joint])], 1.0, 0.7)
+        rings.setdefault(_side(SIDES[joint]), []).append(np.stack([ring[:-1], ring[1:]], axis=1))
+    for side, lines in rings.items():
+        draw_lines(view, np.concatenate(lines), SIDE_COLOURS[side], 1.0, 0.7, 0.7)
 
 
 def _bones(image: Array, poses: Array, width: float, opacity: float, most: float) -> None:
