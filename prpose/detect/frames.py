@@ -80,32 +80,34 @@ class Film:
             with _opened(path) as stream:
                 image = next(iter(_decoded(stream, [])), None)
                 if image is None or image.is_corrupt:
-                    raise ValueError(f"{path}: expected a picture, got one that is damaged")
+                    raise ValueError(f"{path}: expected a picture, got none, or part of one")
                 yield Frame(number, upright(image, path), time, name)
 
     def _video(self) -> Iterator[Frame]:
         bad: list[str] = []
-        with _opened(self.path, _camera_of(self.path) if self.kind == "camera" else None) as stream:
-            count, first, last = 0, 0.0, -np.inf
+        device = _camera_of(self.path) if self.kind == "camera" else None
+        count, first, last, whole = 0, 0.0, -np.inf, False
+        with _opened(self.path, device) as stream:
             for image in _decoded(stream, bad):
-                time = image.time if image.time is not None else count / (self.fps or 25.0)
+                time = image.time
+                if time is None:  # some old containers time only some of their frames
+                    time = last + 1 / (self.fps or 25.0) if count else 0.0
                 first = time if not count else first
                 if time <= last:
-                    bad.append("comes no later than the one before")
+                    bad.append("comes no later than the frame before")
                     continue
                 if self.seconds is not None and time - first >= self.seconds:
+                    whole = True
                     break
-                yield Frame(
-                    count, upright(image, self.path), time - first * (self.kind == "camera")
-                )
+                since = first if self.kind == "camera" else 0.0  # a camera's clock started at boot
+                yield Frame(count, upright(image, self.path), time - since)
                 count, last = count + 1, time
-            else:
-                if self.total is not None and count < 0.9 * self.total:
-                    bad.append(f"is missing, {count} of {self.total} are there; is the file whole?")
         if not count:
             raise ValueError(f"{self.path}: expected a video, got no frame that can be decoded")
-        if bad:
-            self.notes = (f"{len(bad)} pieces of the video left out; the first {bad[0]}",)
+        notes = [f"{len(bad)} pieces of the video left out: the first {bad[0]}"] if bad else []
+        if not whole and self.total is not None and count < 0.9 * self.total:
+            notes.append(f"{count} of {self.total} frames are there: is the video whole?")
+        self.notes = tuple(notes)
 
 
 def open_film(path: Path, fps: float | None = None, seconds: float | None = None) -> Film:

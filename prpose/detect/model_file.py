@@ -61,7 +61,10 @@ def fetch(path: Path, url: str = URL) -> Path:
                 raise ValueError(f"expected {announced} bytes, got {size}")
             checked(temporary, "what came")
     except (OSError, HTTPException, ValueError) as error:
-        said = f"HTTP {error.code}" if isinstance(error, HTTPError) else str(error)
+        said = str(error)
+        if isinstance(error, HTTPError):
+            said = f"HTTP {error.code}"
+            error.close()
         raise ValueError(
             f"MediaPipe's model cannot be fetched ({said.removeprefix('<').removesuffix('>')}): "
             f"get {url} where there is a connection, and name the file with --detector-model"
