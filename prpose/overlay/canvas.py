@@ -27,7 +27,7 @@ def draw_lines(
         image: (H, W, 3) uint8.
         lines: (N, 2, 2) ends in pixels; parts beyond the picture are left out.
         colour: red, green, blue.
-        width: pixels.
+        width: pixels, >= 1.
         opacity: of one line, from 0 to 1.
         most: of all of them together.
     """
@@ -41,10 +41,10 @@ def draw_lines(
     place = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
     points = start[which] + way[which] * (place / np.maximum(counts - 1, 1)[which])[:, None]
     across = np.stack([-way[:, 1], way[:, 0]], axis=-1) / np.maximum(length, 1e-9)[:, None]
-    rows = np.arange(-(width - 1) / 2, (width - 1) / 2 + 1e-9, STEP)
+    half = (width - 1) / 2
+    rows = np.linspace(-half, half, int(np.ceil(2 * half / STEP)) + 1)
     points = (points[:, None] + across[which][:, None] * rows[:, None]).reshape(-1, 2)
-    per_pixel = STEP if width <= 1 else STEP * STEP
-    _blend(image, points, colour, opacity * per_pixel, most)
+    _blend(image, points, colour, opacity * STEP * width / len(rows), most)
 
 
 def draw_dots(
@@ -96,6 +96,7 @@ def draw_text(image: Array, text: str, corner: tuple[int, int], colour: Colour, 
 def _near(lines: Array, image: Array) -> Array:
     """The lines, cut off where they leave the picture; those far away are left out."""
     height, width = image.shape[:2]
+    lines = lines[np.isfinite(lines).all(axis=(1, 2))]
     low, high = np.array([-8.0, -8.0]), np.array([width + 8.0, height + 8.0])
     way = lines[:, 1] - lines[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -104,7 +105,7 @@ def _near(lines: Array, image: Array) -> Array:
     first = np.where(way == 0, np.where(inside, 0.0, np.inf), np.minimum(a, b)).max(axis=1)
     last = np.where(way == 0, 1.0, np.maximum(a, b)).min(axis=1)
     first, last = np.maximum(first, 0), np.minimum(last, 1)
-    kept = np.isfinite(lines).all(axis=(1, 2)) & (first <= last)
+    kept = first <= last
     shares = np.stack([first, last], axis=1)[kept, :, None]
     return np.asarray(lines[kept, :1] + shares * way[kept, None])
 
