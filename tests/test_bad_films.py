@@ -183,6 +183,9 @@ def server(tmp_path, monkeypatch):
         def __init__(self, *args):
             super().__init__(*args, directory=str(folder))
 
+        def copyfile(self, source, outputfile):  # of a connection that breaks
+            outputfile.write(source.read(300 if (folder / "broken").exists() else -1))
+
         def log_message(self, *args):
             pass
 
@@ -207,18 +210,22 @@ def test_the_model_is_fetched_once_and_kept(server, tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["pose.task"]
 
 
-@pytest.mark.parametrize("served", ["nothing", "something else", "half of it"])
+@pytest.mark.parametrize("served", ["nothing", "something else", "half of it", "less"])
 def test_a_model_that_does_not_come_leaves_nothing(served, server, tmp_path):
     folder, url = server
+    size = 0
     if served == "something else":
         (folder / "pose.task").write_text("<html>please log in</html>")
     if served == "half of it":
         whole = bundle(folder / "pose.task", *model_file.PARTS).read_bytes()
         (folder / "pose.task").write_bytes(whole[:300])
+    if served == "less":
+        size = bundle(folder / "pose.task", *model_file.PARTS).stat().st_size
+        (folder / "broken").touch()
     with pytest.raises(ValueError, match="--detector-model") as caught:
         model_file.find(None, url)
-    reason = "HTTP 404" if served == "nothing" else "what came: expected a model of MediaPipe's"
-    assert reason in str(caught.value)
+    reason = {"nothing": "HTTP 404", "less": f"expected {size} bytes, got 300"}
+    assert reason.get(served, "what came: expected a model of") in str(caught.value)
     assert url in str(caught.value)
     assert not list((tmp_path / "cache" / "prpose").iterdir())
 

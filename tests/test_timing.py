@@ -146,6 +146,18 @@ def test_smoothing_by_the_clock(clip):
     assert bent[1].mean() < 0.5 * bent[0].mean()
 
 
+def test_smoothing_does_not_reach_across_a_pause(clip):
+    """Frames 5 s apart are neighbours by number only."""
+    frames = np.r_[0:10, 100:110]
+    times = np.concatenate([np.arange(10) / 30, 5 + np.arange(10) / 30])
+    how = How(smooth="gaussian")
+    whole, _ = small().predict_track(track(clip, frames, 30.0, times), 4, 0, how)
+    alone, _ = small().predict_track(track(clip, frames[:10], 30.0, times[:10]), 4, 0, how)
+    plain, _ = small().predict_track(track(clip, frames, 30.0), 4, 0, how)
+    away = [np.abs(p.aggregate[9] - alone.aggregate[9]).max() for p in (whole, plain)]
+    assert away[0] < 0.05 * away[1]
+
+
 def test_gaps_are_filled_by_the_clock(clip):
     pixels = clip.keypoints_px[:5].copy()
     pixels[2, 13] = np.nan
