@@ -137,7 +137,8 @@ CUSTOM = {"metadata": {"layout_name": "coco", "video_metadata": {"v": {"w": 640,
 POSES = {"v": {"custom": [np.ones((3, 17, 2), np.float32)]}}
 
 FILES = {
-    "video.mp4": (b"0000ftyp", "as .json, .npz, .npy, .csv or a folder, got .mp4"),
+    "video.mp4": (b"0000ftyp", "video.mp4: expected a picture or video, got none (Invalid data"),
+    "poses.xls": (b"0000", "as .json, .npz, .npy, .csv or a folder, got .xls"),
     "none": (b"", "or keypoints, as .json, .npz, .npy, .csv or a folder, got no ending"),
     "cut.json": (b'[{"image_id": 1, "keypo', "expected JSON, got something else at line 1"),
     "empty.json": (b"", "expected JSON, got something else at line 1, column 1"),

@@ -131,6 +131,17 @@ def test_an_uneven_track_has_uneven_noise(clip):
     assert unknown.keep == 0
 
 
+def test_what_was_filled_in_is_less_sure_but_not_lost(clip):
+    pixels = clip.keypoints_px[:9].copy()
+    pixels[4, 13] = np.nan
+    score = np.full(pixels.shape[:2], 0.99, np.float32)
+    score[7, 13] = 0.001
+    given = Track(pixels, *SIZE, layout="h36m17", fps=60.0, score=score)
+    poses, _ = small().predict_track(given, 400, 0, How(confidence_noise=0.03))
+    seen, filled, lost = np.sqrt(poses.covariance[[3, 4, 7], 13].trace(axis1=-2, axis2=-1))
+    assert seen < filled < 0.5 * lost
+
+
 def test_smoothing_by_the_clock(clip):
     """Poses at uneven times are smoothed as at even ones: a straight motion stays what it is."""
     times = np.cumsum(np.tile([0.01, 0.05, 0.03], 20))

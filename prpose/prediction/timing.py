@@ -22,6 +22,11 @@ CLOSE = 0.05
 """A rate that differs by less from that of a lifter's training is as good as the same."""
 
 
+FILLED = 0.3
+"""Confidence of a joint that was filled in between frames, for the noise. A wrist that turns round
+at 10 m/s² is 4 cm off a straight line of 0.17 s; at 0 it would be as unsure as one never seen."""
+
+
 @dataclass(frozen=True, eq=False)
 class Timing:
     """What the lifter gets, and how its answers are those of the track's frames.
@@ -70,6 +75,9 @@ def timing(
         learnt_fps: frames per second of the motions that the lifter was trained on, where that
             matters and is known. Keypoints of another rate are interpolated, by straight lines.
     """
+    if ready.score is not None:
+        filled = np.where(ready.interpolated, FILLED, ready.score)
+        ready = replace(ready, score=filled.astype(np.float32))
     times = seconds(ready, fps)
     uneven = ready.times_s is not None and is_uneven(ready, fps)
     if times is None or len(times) < 2:
