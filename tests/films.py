@@ -69,11 +69,13 @@ def with_square(image, x, y, colour):
     return image
 
 
-def write_video(path, images, times=None, fps=10, rotation=0, audio=False):
+def write_video(path, images, times=None, fps=10, rotation=0, aspect=None):
     """Frames at ``times`` seconds, or at an even rate."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.pix_fmt, stream.options = "yuv420p", {"preset": "ultrafast"}
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         if rotation:
             stream.set_display_rotation(rotation)
         if times is not None:

@@ -1,5 +1,7 @@
 """Photos, videos and folders as frames: order, times, which way up, and memory."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,15 @@ def test_a_turned_video_is_put_upright(degrees, place, tmp_path):
     image = next(open_film(path).frames()).image
     assert image.shape[:2] == ((240, 320) if degrees == 180 else (320, 240))
     assert np.allclose(middle(image), place, atol=1)
+
+
+def test_pixels_are_made_square(tmp_path):
+    """Stored 240 wide, meant to be seen 320 wide."""
+    images = [picture(60, 120, width=240)] * 3
+    path = write_video(tmp_path / "tape.mp4", images, aspect=Fraction(4, 3))
+    image = next(open_film(path).frames()).image
+    assert image.shape == (240, 320, 3)
+    assert np.allclose(middle(image), (80, 120), atol=1)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

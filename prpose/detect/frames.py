@@ -88,6 +88,7 @@ class Film:
         device = _camera_of(self.path) if self.kind == "camera" else None
         count, first, last, whole = 0, 0.0, -np.inf, False
         with _opened(self.path, device) as stream:
+            aspect = stream.sample_aspect_ratio
             for image in _decoded(stream, bad):
                 time = image.time
                 if time is None:  # some old containers time only some of their frames
@@ -100,7 +101,7 @@ class Film:
                     whole = True
                     break
                 since = first if self.kind == "camera" else 0.0  # a camera's clock started at boot
-                yield Frame(count, upright(image, self.path), time - since)
+                yield Frame(count, upright(image, self.path, aspect), time - since)
                 count, last = count + 1, time
         if not count:
             raise ValueError(f"{self.path}: expected a video, got no frame that can be decoded")

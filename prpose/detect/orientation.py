@@ -1,6 +1,7 @@
 """Which way up a picture is: what cameras write beside it, and pixels turned accordingly."""
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,19 @@ TURNS = {
 }
 
 
-def upright(frame: Any, path: Path) -> Array:
-    """PyAV's frame of a file as (H, W, 3) uint8 RGB, the way up that it is meant to be seen.
+def upright(frame: Any, path: Path, aspect: Fraction | None = None) -> Array:
+    """PyAV's frame of a file as (H, W, 3) uint8 RGB, as it is meant to be seen.
 
-    JPEGs say it in Exif, which knows mirrored pictures; of anything else it is the frame's
-    rotation, which does not: a video that its file says is mirrored is taken as it is stored.
+    Args:
+        frame: of PyAV.
+        path: of its file.
+        aspect: width of a pixel over its height; others than square ones are made square.
+
+    JPEGs say in Exif which way up they are, mirrored ones, too; of anything else it is the frame's
+    rotation, which knows of no mirrors.
     """
-    pixels = np.asarray(frame.to_ndarray(format="rgb24"))
+    wide = round(frame.width * aspect) if aspect else frame.width
+    pixels = np.asarray(frame.to_ndarray(format="rgb24", width=wide, height=frame.height))
     if path.suffix.lower() in (".jpg", ".jpeg"):
         turned = TURNS[orientation(path)](pixels)
     else:

@@ -54,7 +54,7 @@ def write_overlay(
 
     On the picture: the keypoints with their bones, left blue and right orange, rings where a joint
     is flagged; beneath them the hypotheses' projection. Beside it: hypotheses, the one pose of
-    them and 95 % ellipses, from the camera and from its left.
+    them and 95 % regions, from the camera and from its left.
 
     Args:
         film: that the poses are of.

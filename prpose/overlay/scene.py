@@ -8,6 +8,7 @@ from prpose.camera import Array, Camera
 from prpose.draw import BONES, SIDES
 from prpose.overlay.canvas import Colour, draw_dots, draw_lines, draw_text, text_width
 from prpose.poses import Poses
+from prpose.regions import CHI_SQUARE, limits_of
 from prpose.skeleton import H36M_17
 
 SIDE_COLOURS: dict[str, Colour] = {
@@ -20,14 +21,12 @@ SIDE_COLOURS: dict[str, Colour] = {
 PAPER, INK = (250, 250, 250), (60, 60, 60)
 MOST_LINES = 20
 """Hypotheses that are drawn; more are no easier to see."""
-CHI_SQUARE_2 = 5.991
-"""95 % quantile of chi-square with 2 degrees of freedom: an ellipse."""
 ENDS = tuple(
     j
     for j, name in enumerate(H36M_17.names)
     if name.endswith(("head", "elbow", "wrist", "knee", "ankle"))
 )
-"""Joints whose ellipses are drawn."""
+"""Joints whose regions are drawn."""
 CIRCLE = np.stack([np.cos(a := np.linspace(0, 2 * np.pi, 25)), np.sin(a)])
 VIEWS = (("FRONT", (0, 1)), ("SIDE", (2, 1)))
 """From the camera, and with the camera on the left: axes across and down."""
@@ -125,7 +124,7 @@ def _on_picture(picture: Array, poses: Poses, t: int, scale: float) -> None:
 
 
 def _in_space(view: Array, poses: Poses, t: int, axes: tuple[int, int], per_metre: float) -> None:
-    """Hypotheses, the one pose, and 95 % ellipses of what ends limbs, around the pelvis."""
+    """Hypotheses, the one pose, and the shadows of 95 % regions of what ends limbs."""
     middle = np.array([view.shape[1] / 2, view.shape[0] / 2])
 
     def shown(points: Array) -> Array:
@@ -134,11 +133,13 @@ def _in_space(view: Array, poses: Poses, t: int, axes: tuple[int, int], per_metr
     if poses.hypotheses is not None:
         _bones(view, shown(poses.hypotheses[:MOST_LINES, t]), 1.0, 0.15, 0.5)
     _bones(view, shown(poses.aggregate[t][None]), 2.5, 1.0, 1.0)
+    known = limits_of(poses.model)
+    limits = np.full(len(H36M_17), CHI_SQUARE) if known is None else known
     rings: dict[str, list[Array]] = {}
     for joint in ENDS:
         spread = poses.covariance[t, joint][np.ix_(axes, axes)].astype(np.float64)
         values, vectors = np.linalg.eigh(spread)
-        radii = np.sqrt(np.maximum(values, 0) * CHI_SQUARE_2) * per_metre
+        radii = np.sqrt(np.maximum(values, 0) * limits[joint]) * per_metre
         ring = shown(poses.aggregate[t, joint]) + ((vectors * radii) @ CIRCLE).T
         rings.setdefault(_side(SIDES[joint]), []).append(np.stack([ring[:-1], ring[1:]], axis=1))
     for side, lines in rings.items():
