@@ -22,7 +22,15 @@ from prpose.poses import Poses
 from prpose.prediction.how import How
 from prpose.prediction.stream import Stream
 from prpose.prediction.summary import flags_of, summed_up
-from prpose.prediction.timing import Timing, evened, interpolated, is_uneven, seconds, timing
+from prpose.prediction.timing import (
+    Timing,
+    evened,
+    interpolated,
+    is_uneven,
+    own_rate,
+    seconds,
+    timing,
+)
 from prpose.smooth import SMOOTHERS
 from prpose.tracks import Track
 
@@ -173,7 +181,7 @@ class Predictor:
         if fps is None:
             raise ValueError("expected frames per second, to smooth by; got none")
         if ready.times_s is None or not is_uneven(ready, fps):
-            return smoother(poses, fps)
+            return smoother(poses, own_rate(ready, fps))
         even, positions = evened(poses, ready.times_s, fps)
         return interpolated(smoother(even, fps), positions)
 

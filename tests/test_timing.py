@@ -127,6 +127,11 @@ def test_an_uneven_track_has_uneven_noise(clip):
     assert np.allclose(when.keep, np.exp(-np.diff(times) / 0.25))
     even = timing(prepare(track(clip, slice(0, 5), 30.0, np.arange(5) / 30 + 7)), 30.0, How())
     assert even.keep == How().keep(30.0)
+    away = dataclasses.replace(track(clip, slice(0, 5), 30.0), frames=np.array([0, 1, 2, 92, 93]))
+    when = timing(prepare(away), 30.0, How())
+    assert np.allclose(when.keep, np.exp(-np.array([1, 1, 90, 1]) / 30 / 0.25))
+    fifth = dataclasses.replace(away, frames=np.arange(0, 25, 5))
+    assert timing(prepare(fifth), 30.0, How()).keep == How().keep(6.0)
     unknown = timing(prepare(track(clip, slice(0, 5), None)), None, How())
     assert unknown.keep == 0
 

@@ -88,9 +88,10 @@ def timing(
         steps = np.minimum(np.diff(times) * learnt_fps, F)
         positions = np.concatenate([[0.0], np.cumsum(steps)]).round(6)  # 2 is 2, not 1.9999999
         return Timing(_on_grid(ready, positions), how.keep(learnt_fps), positions)
-    if uneven:
-        return Timing(ready, [how.keep(1 / step) for step in np.diff(times)])
-    return Timing(ready, how.keep(fps))
+    steps = np.diff(times)
+    if uneven or steps.max() > 1.5 * steps.min():  # or somebody was away
+        return Timing(ready, [how.keep(1 / step) for step in steps])
+    return Timing(ready, how.keep(fps and own_rate(ready, fps)))
 
 
 def seconds(ready: Prepared, fps: float | None) -> Array | None:
@@ -98,6 +99,12 @@ def seconds(ready: Prepared, fps: float | None) -> Array | None:
     if ready.times_s is not None:
         return ready.times_s
     return None if fps is None else ready.frames / fps
+
+
+def own_rate(ready: Prepared, fps: float) -> float:
+    """Frames of the track per second: of a track of every fifth frame, a fifth of the rate."""
+    steps = np.diff(ready.frames)
+    return fps / max(1.0, float(np.median(steps))) if len(steps) else fps
 
 
 def is_uneven(ready: Prepared, fps: float | None) -> bool:
