@@ -1,12 +1,10 @@
 """A detector over pictures and video, and prpose predict of them."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from prpose.cli import guarded, run
-from prpose.detect.frames import Frame, open_film
+from prpose.detect.frames import open_film
 from prpose.detect.named import detector_of
 from prpose.detect.watching import watch
 from prpose.prediction.how import DETECTED, How
@@ -112,20 +110,22 @@ def test_two_people_are_told_apart(tmp_path, capsys):
     assert poses.keypoints_px[0, 0, 0] == pytest.approx(227.5, abs=1)
 
 
-def test_a_camera_that_is_interrupted_gives_what_it_saw(monkeypatch):
-    def frames(film):
-        yield from (Frame(t, picture(100 + t), t / 30) for t in range(5))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("prpose.detect.frames.Film.frames", frames)
-    film = open_film(Path("0"))
-    (track,) = tracks_from(watch(film, Finder()))
-    assert len(track) == 5
-    assert np.allclose(track.times_s, np.arange(5) / 30)
-    assert track.fps == pytest.approx(30)
-    film.kind = "video"  # of a file, nothing is left half-done
-    with pytest.raises(KeyboardInterrupt):
-        watch(film, Finder())
+def test_a_camera_ends_by_time_or_by_ctrl_c(tmp_path, monkeypatch, capsys):
+    """FFmpeg's test picture, which never ends, stands in for a camera."""
+    source = ("testsrc=rate=30:size=320x240", "lavfi")
+    monkeypatch.setattr("prpose.detect.frames._camera_of", lambda path: source)
+    monkeypatch.chdir(tmp_path)
+    argv = ["predict", "0", "--out", tmp_path / "poses.npz", "-n", 2, "--overwrite", "--detector"]
+    for more, frames in ((["tests.films:Always", "--seconds", "0.5"], 15),
+                         (["tests.films:Impatient"], 5)):  # fmt: skip
+        assert prpose(*argv, *more) == 0
+        poses = read_poses(tmp_path / "poses.npz")
+        assert np.allclose(poses.times_s, np.arange(frames) / 30)
+        assert poses.fps == pytest.approx(30)
+    path = write_video(tmp_path / "walk.mp4", [picture()] * 9)
+    argv[1] = path  # of a file, nothing is left half-done
+    assert prpose(*argv, "tests.films:Impatient") == 130
+    assert "interrupted; no file is left half-written" in capsys.readouterr().err
 
 
 def test_a_detector_of_ones_own_is_made_and_closed(tmp_path):

@@ -95,6 +95,7 @@ def test_a_folder_of_photos_is_a_clip_in_natural_order(tmp_path):
     assert [frame.time_s for frame in frames] == [0.2, 0.4, 2.0]
     assert [middle(frame.image)[0] for frame in frames] == [20, 40, 60]
     assert [frame.time_s for frame in open_film(tmp_path).frames()] == [None] * 3
+    assert len(list(open_film(tmp_path, fps=5, seconds=0.3).frames())) == 2
 
 
 def test_what_a_path_is(tmp_path, monkeypatch):

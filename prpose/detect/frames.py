@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,10 +73,15 @@ class Film:
         return self._photos() if self.kind in ("photo", "folder") else self._video()
 
     def _photos(self) -> Iterator[Frame]:
+        first = min(self.names)
         for number, name in self.names.items():
             path = self.path / name if self.kind == "folder" else self.path
             time = number / self.fps if self.kind == "folder" and self.fps else None
-            if self.seconds is not None and time is not None and time >= self.seconds:
+            if (
+                self.fps
+                and self.seconds is not None
+                and (number - first) / self.fps >= self.seconds
+            ):
                 return
             with _opened(path) as stream:
                 image = next(iter(_decoded(stream, [])), None)
@@ -141,6 +147,8 @@ def open_film(path: Path, fps: float | None = None, seconds: float | None = None
         film = Film(path, kind, float(rate) if rate else None, stream.frames or None, seconds)
         if film.total is None and stream.duration and film.fps:
             film.total = round(float(stream.duration * stream.time_base) * film.fps)
+        if film.total is not None and film.fps and seconds is not None:
+            film.total = min(film.total, ceil(seconds * film.fps))
     return film
 
 
