@@ -197,7 +197,7 @@ class Predictor:
         """Frames that are lifted, and their hypotheses (S, t, 17, 3), a few after the other."""
         ready = when.ready
         keypoints = self._keypoints(track, ready)
-        more = self._doubt(keypoints, ready, how)
+        more = self._doubt(keypoints, ready, how.confidence_noise_of(track.detected))
         F = receptive_field(self.net.lifter)
         generator = torch.Generator().manual_seed(seed)
         noise = NoiseStream((S, 2, 1, *keypoints.shape[2:]), when.keep, generator)
@@ -212,10 +212,10 @@ class Predictor:
             yield frames, self.net(keypoints[:, inputs], own, mirrored, here)[:, 0].cpu()
             eps = eps[:, :, :, frames.stop - start :]
 
-    def _doubt(self, keypoints: Tensor, ready: Prepared, how: How) -> Tensor | None:
+    def _doubt(self, keypoints: Tensor, ready: Prepared, scale: float) -> Tensor | None:
         """(1, T + F - 1, 17), if there are confidences and they count."""
-        if ready.score is None or not how.confidence_noise:
+        if ready.score is None or not scale:
             return None
         score = torch.from_numpy(np.asarray(ready.score, dtype=np.float32))[None, :, :, None]
         score = padded(score, self.net.lifter)[..., 0].to(keypoints)
-        return doubt(keypoints, score, how.confidence_noise)
+        return doubt(keypoints, score, scale)

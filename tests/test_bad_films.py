@@ -77,7 +77,7 @@ def keypoints(folder):
 
 NO_VIDEO = "expected a picture or video, got none (Invalid data found when processing input)"
 BAD = {
-    "an empty folder": (empty_folder, "expected *_keypoints.json of OpenPose or images in the"),
+    "an empty folder": (empty_folder, "expected pictures, video or files of keypoints in"),
     "text": (a_text, "photo.jpg: expected a picture, got none, or part of one"),
     "a photo of 0 bytes": (lambda f: zero_bytes(f, "photo.png"), "photo.png: expected a picture"),
     "a video of 0 bytes": (zero_bytes, f"video.mp4: {NO_VIDEO}"),

@@ -243,7 +243,7 @@ def test_unknown_names(option, message, tmp_path, capsys):
 
 def test_a_folder_without_keypoints(tmp_path, capsys):
     (tmp_path / "frames").mkdir()
-    message = "expected *_keypoints.json of OpenPose or images in the folder, got none"
+    message = "expected pictures, video or files of keypoints in the folder"
     assert message in error_of(tmp_path / "frames", tmp_path, capsys, *SIZE)
     (tmp_path / "frames" / "a_0_keypoints.json").write_text("{")
     assert "a_0_keypoints.json: expected JSON" in error_of(tmp_path / "frames", tmp_path, capsys)

@@ -1,7 +1,8 @@
 """What "prpose predict" reads or watches, and what its user says of it."""
 
 import sys
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from prpose.cli.progress import progress
@@ -11,7 +12,6 @@ from prpose.detect.named import detector_of
 from prpose.detect.watching import watch
 from prpose.overlay import check_overlay, write_overlay
 from prpose.poses import Poses
-from prpose.prediction.how import DETECTED, How
 from prpose.read_keypoints import pick, tracks_from, tracks_of
 from prpose.tracks import Track
 
@@ -46,8 +46,10 @@ class Source:
     seconds: float | None = None
     overlay: Path | None = None
 
-    def check(self, file: Path, overwrite: bool) -> None:
+    def check(self, file: Path, overwrite: bool, many: bool = False) -> None:
         """``ValueError`` for what cannot be done; ask before the work."""
+        if self.overlay is not None and many:
+            raise ValueError(f"{self.overlay}: expected one person of one film to draw, got many")
         if self.overlay is not None:
             check_overlay(kind_of(file) if self.is_watched(file) else None, self.overlay, overwrite)
 
@@ -55,22 +57,19 @@ class Source:
         """Whether people are to be found in pictures, rather than read from a file."""
         return self.format is None and kind_of(file) is not None
 
-    def read(self, file: Path) -> Track:
-        """One person's track."""
-        if self.is_watched(file):
-            tracks = self._watched(file)
-        else:
-            tracks = tracks_of(file, self.format, self.layout, self.image_size, self.fps)
+    def read(self, file: Path, bar: bool = True) -> Track:
+        """One person's track; ``bar`` is whether there may be one of the frames' progress."""
+        tracks = self.tracks(file, bar)
         try:
             return pick(tracks, self.person)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
 
-    def fitting(self, how: How, file: Path) -> How:
-        """The same choices, with those that depend on the input made."""
-        if how.confidence_noise is not None or not self.is_watched(file):
-            return how
-        return replace(how, confidence_noise=DETECTED)
+    def tracks(self, file: Path, bar: bool = True) -> list[Track]:
+        """Everybody's."""
+        if self.is_watched(file):
+            return self._watched(file, bar)
+        return tracks_of(file, self.format, self.layout, self.image_size, self.fps)
 
     def draw_over(self, file: Path, poses: Poses, overwrite: bool) -> None:
         """The overlay, if it is wanted."""
@@ -80,7 +79,7 @@ class Source:
                 write_overlay(film, poses, self.overlay, overwrite, advance)
             print(f"written: {self.overlay}")
 
-    def _watched(self, file: Path) -> list[Track]:
+    def _watched(self, file: Path, bar: bool) -> list[Track]:
         """Everybody whom the detector finds."""
         film = open_film(file, self.fps, self.seconds)
         own = self.detector != "mediapipe" or self.detector_model is not None
@@ -88,7 +87,7 @@ class Source:
             print(f"note: fetching {model_file.URL}, once", file=sys.stderr)
         with (
             detector_of(self.detector, self.detector_model, self.people) as detector,
-            progress("frames", film.total) as advance,
+            progress("frames", film.total) if bar else nullcontext() as advance,
         ):
             reading = watch(film, detector, advance)
         try:

@@ -14,6 +14,7 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.detect.orientation import upright
+from prpose.read_keypoints.folders import ENDINGS
 from prpose.read_keypoints.reading import frame_numbers
 
 Kind = Literal["photo", "video", "folder", "camera"]
@@ -155,7 +156,9 @@ def open_film(path: Path, fps: float | None = None, seconds: float | None = None
 def kind_of(path: Path) -> Kind | None:
     """What a path leads to, by its name, or None if it is nothing to be watched."""
     if path.is_dir():
-        return "folder" if photos_in(path) and not any(path.glob("*.json")) else None
+        others = (*VIDEOS, *ENDINGS)
+        many = any(inside.suffix.lower() in others for inside in path.iterdir())
+        return "folder" if photos_in(path) and not many else None
     if not path.exists() and path.name == str(path) and path.name.isdecimal():
         return "camera"
     if str(path).startswith("/dev/video"):

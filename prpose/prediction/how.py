@@ -17,7 +17,7 @@ CHOICES = (*AGGREGATES, REPROJECTION)
 
 
 DETECTED = 0.03
-"""Confidence noise of people whom a detector finds in pictures; docs/video.md says why."""
+"""Confidence noise of people whom prpose finds in pictures; docs/video.md says why."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,12 @@ class How:
             np.isfinite(self.intrinsics).all() and min(self.intrinsics[:2]) > 0
         ):
             raise ValueError(f"expected finite fx, fy > 0, cx, cy, got {self.intrinsics}")
+
+    def confidence_noise_of(self, detected: bool) -> float:
+        """Of a file's keypoints, or of people whom prpose found in pictures."""
+        if self.confidence_noise is not None:
+            return self.confidence_noise
+        return DETECTED if detected else 0.0
 
     def keep(self, fps: float | None) -> float:
         """Of a frame's noise in the next one's (:mod:`prpose.noise_in_time`)."""
