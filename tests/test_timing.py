@@ -13,7 +13,7 @@ from prpose.hypotheses import HypothesisLifter
 from prpose.models import shipped
 from prpose.noise import AdaptiveNoise
 from prpose.noise_in_time import NoiseStream, kept
-from prpose.prediction.how import How
+from prpose.prediction.how import DETECTED, How
 from prpose.prediction.timing import Timing, evened, interpolated, timing
 from prpose.predictor import Predictor
 from prpose.tracks import Track, read_track, write_track
@@ -191,7 +191,27 @@ def test_gaps_are_filled_by_the_clock(clip):
 def test_times_are_kept_by_files(clip, tmp_path):
     given = track(clip, slice(0, 4), 30.0, np.array([0.5, 0.6, 0.9, 1.0]))
     write_track(tmp_path / "t.npz", given)
-    assert np.array_equal(read_track(tmp_path / "t.npz").times_s, given.times_s)
+    found = read_track(tmp_path / "t.npz")
+    assert np.array_equal(found.times_s, given.times_s)
+    assert not found.detected
+    write_track(tmp_path / "t.npz", dataclasses.replace(given, detected=True))
+    assert read_track(tmp_path / "t.npz").detected
+
+
+def test_confidences_count_by_default_where_people_were_detected(clip):
+    score = np.full((5, 17), 0.5, np.float32)
+    given = dataclasses.replace(track(clip, slice(0, 5), 30.0), score=score)
+    net = small()
+    plain, _ = net.predict_track(given, 3, 0, How())
+    zero, _ = net.predict_track(given, 3, 0, How(confidence_noise=0.0))
+    assert np.array_equal(plain.hypotheses, zero.hypotheses)
+    found = dataclasses.replace(given, detected=True)
+    wide, _ = net.predict_track(found, 3, 0, How())
+    said, _ = net.predict_track(given, 3, 0, How(confidence_noise=DETECTED))
+    none, _ = net.predict_track(found, 3, 0, How(confidence_noise=0.0))
+    assert np.array_equal(wide.hypotheses, said.hypotheses)
+    assert np.array_equal(none.hypotheses, zero.hypotheses)
+    assert not np.array_equal(wide.hypotheses, zero.hypotheses)
 
 
 @pytest.mark.parametrize("times", [[0, 1, 1, 2], [0, 1, np.nan, 3], [0, 1], [3, 2, 1, 0]])
