@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DETECT := $(VENV)/.detect
 
 # PyTorch's idle threads spin by default; on a shared machine that slows everything down.
 export OMP_WAIT_POLICY := PASSIVE
@@ -14,7 +15,7 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
-test-all: $(READY)
+test-all: $(READY) $(DETECT)
 	$(BIN)/python -m pytest -m "slow or not slow"
 
 check: $(READY)
@@ -30,4 +31,9 @@ format: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+# Without what MediaPipe asks for: its OpenCV would be installed over that of the tests.
+$(DETECT): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps mediapipe certifi flatbuffers
 	touch $@

@@ -35,6 +35,8 @@ class Prepared:
         made: (T, 17) bool, it is a weighted sum of several joints (:mod:`prpose.remap`).
         score: (T, 17) the detector's, the lowest of what a joint is made of, 0 where interpolated.
         messages: what was mended, and what looks wrong, one line each.
+        times_s: (T,) seconds, where the track has them; those of frames that it lacked lie evenly
+            between their neighbours'.
     """
 
     keypoints_px: Array
@@ -44,6 +46,7 @@ class Prepared:
     made: Array
     score: Array | None
     messages: tuple[str, ...]
+    times_s: Array | None = None
 
 
 def prepare(
@@ -64,7 +67,7 @@ def prepare(
     if max_gap < 0:
         raise ValueError(f"expected --max-gap >= 0 frames, got {max_gap}")
     track, messages = _without_zeros(track)
-    messages += _check_pixels(track, as_is)
+    messages = [*track.notes, *messages, *_check_pixels(track, as_is)]
     messages += _check_body(track, as_is)
     filled, marks = fill_gaps(track, max_gap)
     messages += _said_of_gaps(track, filled, marks)
@@ -93,6 +96,7 @@ def prepare(
         body.made[kept],
         None if body.score is None else body.score[kept],
         tuple(messages),
+        None if filled.times_s is None else filled.times_s[kept],
     )
 
 
@@ -133,7 +137,7 @@ def _check_pixels(track: Track, as_is: bool) -> list[str]:
     if outside.mean() > 0.01:
         return [
             f"{outside.mean():.0%} of the joints lie outside of the image of "
-            f"{track.width} x {track.height}: is that its size?"
+            f"{track.width} x {track.height}: guesses of the detector, if that is its size"
         ]
     return []
 
@@ -156,7 +160,8 @@ def fill_gaps(track: Track, max_gap: int) -> tuple[Track, Array]:
     """Gaps of up to ``max_gap`` frames filled in by straight lines, joint by joint.
 
     Frames are counted by the track's usual step, the median of the differences of its frame
-    numbers, so that a file of every fifth frame has no gaps.
+    numbers, so that a file of every fifth frame has no gaps. Lines are straight over the times of
+    the frames, if they have any, else over their numbers.
 
     Returns:
         The track, also with the frames that it lacked, and (T', J) bool of what was filled in,
@@ -168,6 +173,8 @@ def fill_gaps(track: Track, max_gap: int) -> tuple[Track, Array]:
     place = np.searchsorted(grid, numbers)
     pixels = np.full((len(grid), *track.keypoints_px.shape[1:]), np.nan, dtype=np.float32)
     pixels[place] = track.keypoints_px
+    times = None if track.times_s is None else np.interp(grid, numbers, track.times_s)
+    clock = grid if times is None else times
     shown = is_seen(pixels)
     marks = np.zeros(shown.shape, dtype=bool)
     for j in range(shown.shape[1]):
@@ -176,7 +183,7 @@ def fill_gaps(track: Track, max_gap: int) -> tuple[Track, Array]:
         for before, after in zip(known[holes], known[holes + 1], strict=True):
             if (grid[after] - grid[before]) / step - 1 <= max_gap:
                 between = np.arange(before + 1, after)
-                share = (grid[between] - grid[before]) / (grid[after] - grid[before])
+                share = (clock[between] - clock[before]) / (clock[after] - clock[before])
                 way = pixels[after, j] - pixels[before, j]
                 pixels[between, j] = pixels[before, j] + share[:, None].astype(np.float32) * way
                 marks[between, j] = True
@@ -194,6 +201,7 @@ def fill_gaps(track: Track, max_gap: int) -> tuple[Track, Array]:
         score=score,
         frames=grid,
         frame_names=tuple(names) if track.frame_names else (),
+        times_s=times,
     ), marks
 
 

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -12,17 +13,19 @@ def is_path(name: str) -> bool:
     return ":" in name
 
 
-def named_module_class(name: str) -> type[nn.Module]:
-    """The class, imported; modules of the working directory count, too.
+def named_attribute(name: str) -> Any:
+    """What a module has by a name, imported; modules of the working directory count, too.
 
-    Only a class of networks is given out, so that a name from a file can call nothing else.
+    Only names that a user has typed may come here: importing runs code.
 
     Args:
         name: ``package.module:Class``.
 
+    Returns:
+        None if the module has nothing by that name.
+
     Raises:
-        ValueError: if there is no such module or class, it cannot be imported, or it is none of
-            networks.
+        ValueError: if there is no such module, or it cannot be imported.
     """
     module_name, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
@@ -35,8 +38,21 @@ def named_module_class(name: str) -> type[nn.Module]:
         raise ValueError(f"{module_name} cannot be imported: {error}") from None
     finally:
         sys.path.remove(here)
-    found = getattr(module, attribute, None)
+    return getattr(module, attribute, None)
+
+
+def named_module_class(name: str) -> type[nn.Module]:
+    """The class, as of :func:`named_attribute`.
+
+    Only a class of networks is given out, so that a name from a file can call nothing else.
+
+    Raises:
+        ValueError: if there is no such module or class, it cannot be imported, or it is none of
+            networks.
+    """
+    found = named_attribute(name)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        module_name, _, attribute = name.partition(":")
         got = "nothing" if found is None else type(found).__name__
         raise ValueError(f"expected {attribute} in {module_name} to be an nn.Module, got {got}")
     return found

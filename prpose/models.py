@@ -66,9 +66,10 @@ class Card:
         scores: by split and metric, of the stored weights.
         limits_95: by joint, how large 95 % regions are (:mod:`prpose.regions`); measured on
             validation. Nothing if it was not.
+        fps: frames per second of the data, for lifters of several frames.
 
     Raises:
-        ValueError: if alpha or floor is negative or not a finite number, or as of
+        ValueError: if alpha or floor is negative or not a finite number, fps is not > 0, or as of
             :func:`prpose.regions.limits_of`.
     """
 
@@ -82,12 +83,15 @@ class Card:
     floor: float = 1.0
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     limits_95: Mapping[str, float] = field(default_factory=dict)
+    fps: float | None = None
 
     def __post_init__(self) -> None:
         limits_of({"limits_95": self.limits_95})
         for name, value in (("alpha", self.alpha), ("floor", self.floor)):
             if not 0 <= value < float("inf"):
                 raise ValueError(f"expected {name} to be a finite number >= 0, got {value}")
+        if self.fps is not None and not 0 < self.fps < float("inf"):
+            raise ValueError(f"expected fps to be a finite number > 0, got {self.fps}")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ slowly (AR(1)) errs as detectors do.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -48,13 +49,17 @@ class NoiseStream:
 
     Args:
         shape: of one frame's noise, (*, J, 2).
-        keep: as of :func:`kept`.
+        keep: as of :func:`kept`; or one for each step from a frame to the next, after which the
+            last goes on.
         generator: source of the noise, on its device.
     """
 
-    def __init__(self, shape: tuple[int, ...], keep: float, generator: torch.Generator) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], keep: float | Sequence[float], generator: torch.Generator
+    ) -> None:
         self.shape = shape
-        self.keep = keep
+        self.keep = [keep] if isinstance(keep, float | int) else list(keep)
+        self.step = 0
         self.generator = generator
         self.last: Tensor | None = None
 
@@ -66,7 +71,9 @@ class NoiseStream:
             if self.last is None:
                 self.last = fresh
             else:
-                self.last = self.keep * self.last + math.sqrt(1 - self.keep**2) * fresh
+                keep = self.keep[min(self.step, len(self.keep) - 1)]
+                self.last = keep * self.last + math.sqrt(1 - keep**2) * fresh
+                self.step += 1
             drawn.append(self.last)
         return torch.stack(drawn, dim=-3)
 

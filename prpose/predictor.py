@@ -22,6 +22,15 @@ from prpose.poses import Poses
 from prpose.prediction.how import How
 from prpose.prediction.stream import Stream
 from prpose.prediction.summary import flags_of, summed_up
+from prpose.prediction.timing import (
+    Timing,
+    evened,
+    interpolated,
+    is_uneven,
+    own_rate,
+    seconds,
+    timing,
+)
 from prpose.smooth import SMOOTHERS
 from prpose.tracks import Track
 
@@ -112,26 +121,24 @@ class Predictor:
         how.check(hypotheses, seed)
         ready = prepare(track, how.max_gap, how.skip_unseen, how.as_is)
         camera, parts = how.camera(track.width, track.height), list[dict[str, Tensor]]()
-        for frames, poses in self._pieces(track, ready, hypotheses, seed, how):
+        when = timing(ready, track.fps, how, receptive_field(self.net.lifter), self._learnt_fps)
+        for frames, poses in when.sampled(self._pieces(track, when, hypotheses, seed, how)):
             parts.append(summed_up(poses, plane_of(ready.keypoints_px[frames], camera), how))
         whole = {
             name: torch.cat([p[name] for p in parts], dim=1 if name == "hypotheses" else 0)
             for name in parts[0]
         }
-        fps = track.fps
-        if how.smooth != "none" and fps is None:
-            raise ValueError("expected frames per second, to smooth by; got none")
-        chosen = SMOOTHERS[how.smooth](whole["aggregate"], fps or 0.0)
+        chosen = self._smooth(whole["aggregate"], track, ready, how)
         known: dict[str, Any] = {name: value.numpy() for name, value in whole.items()}
-        known |= {"aggregate": chosen.numpy(), "single": self._single(track, ready)}
+        known |= {"aggregate": chosen.numpy(), "single": self._single(track, when)}
         poses_of = Poses(
             S=hypotheses,
             aggregated_by=how.choice if how.smooth == "none" else f"{how.choice}, {how.smooth}",
             flags=flags_of(ready, how.low_confidence),
             frame_numbers=ready.frames,
             notes=ready.messages,
-            times_s=None if fps is None else ready.frames / fps,
-            fps=fps,
+            times_s=seconds(ready, track.fps),
+            fps=track.fps,
             keypoints_px=ready.keypoints_px,
             camera=camera,
             model={} if self.card is None else asdict(self.card),
@@ -162,21 +169,42 @@ class Predictor:
         device = next(self.net.parameters()).device
         return padded(torch.from_numpy(pixels).float()[None].to(device), self.net.lifter)
 
-    def _single(self, track: Track, ready: Prepared) -> Array:
-        return np.asarray(self.net.single(self._keypoints(track, ready))[0].cpu().numpy())
+    @property
+    def _learnt_fps(self) -> float | None:
+        return None if self.card is None else self.card.fps
+
+    def _smooth(self, poses: Tensor, track: Track, ready: Prepared, how: How) -> Tensor:
+        """(T, 17, 3) smoothed; frames at uneven times are evened out for it, and put back."""
+        smoother, fps = SMOOTHERS[how.smooth], track.fps
+        if how.smooth == "none":
+            return poses
+        if fps is None:
+            raise ValueError("expected frames per second, to smooth by; got none")
+        if ready.times_s is None or not is_uneven(ready, fps):
+            return smoother(poses, own_rate(ready, fps))
+        even, positions = evened(poses, ready.times_s, fps)
+        return interpolated(smoother(even, fps), positions)
+
+    def _single(self, track: Track, when: Timing) -> Array:
+        poses = self.net.single(self._keypoints(track, when.ready))[0].cpu()
+        if when.positions is not None:
+            poses = interpolated(poses, when.positions)
+        return np.asarray(poses.numpy())
 
     def _pieces(
-        self, track: Track, ready: Prepared, S: int, seed: int, how: How
+        self, track: Track, when: Timing, S: int, seed: int, how: How
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Frames, and their hypotheses (S, t, 17, 3), a few frames after the other."""
+        """Frames that are lifted, and their hypotheses (S, t, 17, 3), a few after the other."""
+        ready = when.ready
         keypoints = self._keypoints(track, ready)
-        more = self._doubt(keypoints, ready, how)
-        F, keep = receptive_field(self.net.lifter), how.keep(track.fps)
+        more = self._doubt(keypoints, ready, how.confidence_noise_of(track.detected))
+        F = receptive_field(self.net.lifter)
         generator = torch.Generator().manual_seed(seed)
-        noise = NoiseStream((S, 2, 1, *keypoints.shape[2:]), keep, generator)
+        noise = NoiseStream((S, 2, 1, *keypoints.shape[2:]), when.keep, generator)
         eps = noise.next(F - 1) if F > 1 else torch.empty(S, 2, 1, 0, *keypoints.shape[2:])
-        for start in range(0, len(ready.frames), FRAMES_AT_ONCE):
-            frames = slice(start, min(start + FRAMES_AT_ONCE, len(ready.frames)))
+        T = len(ready.keypoints_px)
+        for start in range(0, T, FRAMES_AT_ONCE):
+            frames = slice(start, min(start + FRAMES_AT_ONCE, T))
             inputs = slice(start, frames.stop + F - 1)
             eps = torch.cat([eps, noise.next(frames.stop - start)], dim=3)
             own, mirrored = eps.to(keypoints).unbind(1)
@@ -184,10 +212,10 @@ class Predictor:
             yield frames, self.net(keypoints[:, inputs], own, mirrored, here)[:, 0].cpu()
             eps = eps[:, :, :, frames.stop - start :]
 
-    def _doubt(self, keypoints: Tensor, ready: Prepared, how: How) -> Tensor | None:
+    def _doubt(self, keypoints: Tensor, ready: Prepared, scale: float) -> Tensor | None:
         """(1, T + F - 1, 17), if there are confidences and they count."""
-        if ready.score is None or not how.confidence_noise:
+        if ready.score is None or not scale:
             return None
         score = torch.from_numpy(np.asarray(ready.score, dtype=np.float32))[None, :, :, None]
         score = padded(score, self.net.lifter)[..., 0].to(keypoints)
-        return doubt(keypoints, score, how.confidence_noise)
+        return doubt(keypoints, score, scale)

@@ -32,10 +32,15 @@ class Track:
         frames: (T,) numbers of the frames in the video or folder, increasing; from 0 if not given.
         person: who it is, in the file's words or by :mod:`prpose.read_keypoints.people`.
         frame_names: T names of the images, where the file has them; else none.
+        times_s: (T,) float64 seconds, increasing, where each frame has a time of its own; frames of
+            an even rate need none.
+        notes: what was wrong with the file, a line each.
+        detected: whether prpose itself found the person in pictures: all joints are given then, and
+            ``score`` from 0 to 1 says which are guesses.
 
     Raises:
         ValueError: for an unknown layout, another number of joints, values that are infinite, no
-            joint in any frame, or an image of no size.
+            joint in any frame, an image of no size, or times that do not increase.
     """
 
     keypoints_px: Array
@@ -47,6 +52,9 @@ class Track:
     frames: Array | None = None
     person: str = "0"
     frame_names: tuple[str, ...] = ()
+    times_s: Array | None = None
+    notes: tuple[str, ...] = ()
+    detected: bool = False
 
     def __post_init__(self) -> None:
         skeleton = look_up(self.layout, LAYOUTS, "layout")
@@ -68,6 +76,8 @@ class Track:
                 raise ValueError("expected frames in increasing order")
         if self.frame_names and len(self.frame_names) != shape[0]:
             raise ValueError(f"expected {shape[0]} frame names, got {len(self.frame_names)}")
+        if self.times_s is not None:
+            _check_times(self.times_s, shape[0])
 
     def __len__(self) -> int:
         return len(self.keypoints_px)
@@ -81,6 +91,13 @@ class Track:
     def frame_numbers(self) -> Array:
         """(T,) ``frames``, or those from 0."""
         return np.arange(len(self)) if self.frames is None else self.frames
+
+
+def _check_times(times_s: Array, T: int) -> None:
+    if times_s.shape != (T,) or times_s.dtype.kind not in "fiu" or not np.isfinite(times_s).all():
+        raise ValueError(f"expected {T} finite times, got {times_s.dtype} {times_s.shape}")
+    if (np.diff(times_s) <= 0).any():
+        raise ValueError("expected times in increasing order")
 
 
 def check_coordinates(keypoints_px: Any, J: int, where: str) -> Array:
@@ -117,8 +134,9 @@ def read_track(
 
     Args:
         path: with ``keypoints_px`` and, optionally, ``layout`` (text), ``image_size`` (width,
-            height), ``fps``, ``score`` (T, J), ``frames`` (T,), ``person`` (text) and
-            ``frame_names`` (T,). A joint of score 0 is unseen, as one that is NaN.
+            height), ``fps``, ``score`` (T, J), ``frames`` (T,), ``times_s`` (T,),
+            ``person`` (text), ``frame_names`` (T,) and ``detected``. A joint of score 0
+            is unseen, as one that is NaN.
         layout, image_size, fps: where the file does not say.
 
     Raises:
@@ -129,7 +147,10 @@ def read_track(
     has = entry_names(path)
     said = {
         name: read_npz(path, name)
-        for name in ("layout", "image_size", "fps", "score", "frames", "person", "frame_names")
+        for name in (
+            *("layout", "image_size", "fps", "score", "frames", "times_s", "person"),
+            *("frame_names", "detected"),
+        )
         if name in has
     }
     keypoints = np.asarray(read_npz(path, "keypoints_px"))
@@ -148,6 +169,8 @@ def read_track(
             frames=np.asarray(said["frames"]) if "frames" in said else None,
             person=str(said.get("person", "0")),
             frame_names=tuple(map(str, np.atleast_1d(said.get("frame_names", [])))),
+            times_s=np.asarray(said["times_s"]) if "times_s" in said else None,
+            detected=bool(np.all(said.get("detected", False))),
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -168,9 +191,11 @@ def write_track(path: Path, track: Track) -> None:
         "image_size": np.array([track.width, track.height]),
         "person": np.array(track.person),
     }
-    for name in ("fps", "score", "frames"):
+    for name in ("fps", "score", "frames", "times_s"):
         if getattr(track, name) is not None:
             content[name] = np.array(getattr(track, name))
+    if track.detected:
+        content["detected"] = np.array(True)
     if track.frame_names:
         content["frame_names"] = np.array(track.frame_names)
     with replacing(path) as temporary:

@@ -137,8 +137,9 @@ CUSTOM = {"metadata": {"layout_name": "coco", "video_metadata": {"v": {"w": 640,
 POSES = {"v": {"custom": [np.ones((3, 17, 2), np.float32)]}}
 
 FILES = {
-    "video.mp4": (b"0000ftyp", "as .json, .npz, .npy, .csv or a folder, got .mp4"),
-    "none": (b"", "expected keypoints, as .json, .npz, .npy, .csv or a folder, got no ending"),
+    "video.mp4": (b"0000ftyp", "video.mp4: expected a picture or video, got none (Invalid data"),
+    "poses.xls": (b"0000", "as .json, .npz, .npy, .csv or a folder, got .xls"),
+    "none": (b"", "or keypoints, as .json, .npz, .npy, .csv or a folder, got no ending"),
     "cut.json": (b'[{"image_id": 1, "keypo', "expected JSON, got something else at line 1"),
     "empty.json": (b"", "expected JSON, got something else at line 1, column 1"),
     "bytes.json": (b"\xff\xfe\x00", "expected JSON in UTF-8, got other bytes"),
@@ -242,7 +243,7 @@ def test_unknown_names(option, message, tmp_path, capsys):
 
 def test_a_folder_without_keypoints(tmp_path, capsys):
     (tmp_path / "frames").mkdir()
-    message = "expected *_keypoints.json of OpenPose in the folder, or files or folders"
+    message = "expected pictures, video or files of keypoints in the folder"
     assert message in error_of(tmp_path / "frames", tmp_path, capsys, *SIZE)
     (tmp_path / "frames" / "a_0_keypoints.json").write_text("{")
     assert "a_0_keypoints.json: expected JSON" in error_of(tmp_path / "frames", tmp_path, capsys)

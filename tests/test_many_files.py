@@ -10,6 +10,7 @@ from prpose.cli import guarded, run
 from prpose.read_keypoints.folders import inputs_in, is_one_clip
 from prpose.tracks import read_track, write_track
 from prpose.write_poses import read_poses
+from tests.films import picture, with_square, write_png, write_video
 from tests.make_formats import HERE
 
 SIZE = ["--image-size", "1000", "1002", "--fps", "10", "-n", "3"]
@@ -47,7 +48,7 @@ def test_every_file_is_an_input_and_one_of_them_may_be_bad(clips, capsys):
     assert f"error: {clips}/two.people: expected one person, or --person" in errors[1]
     assert errors[2] == "error: 2 of 4 files could not be lifted: bad.json, two.people"
     assert len(errors) == 3
-    assert "note: no keypoints, left out: deeper, notes.txt" in printed.err
+    assert "note: neither keypoints nor video, left out: deeper, notes.txt" in printed.err
     assert "note: a.csv, b.npz: no intrinsics" in printed.err
     assert "2 of 4 files, 2 people, 16 frames, 3 hypotheses each" in printed.out
     assert f"written: 2 files in {out}" in printed.out
@@ -163,7 +164,7 @@ def test_each_of_a_file_and_an_empty_folder_are_refused(tmp_path, capsys):
     assert prpose("predict", HERE / "walk_coco17.csv", "--each", *argv) == 1
     assert "expected a folder with --each" in capsys.readouterr().err
     assert prpose("predict", tmp_path, *argv) == 1
-    assert "or files or folders of keypoints" in capsys.readouterr().err
+    assert "expected pictures, video or files of keypoints in the folder" in capsys.readouterr().err
 
 
 def test_people_whose_names_are_paths_stay_in_the_folder(tmp_path, capsys):
@@ -182,3 +183,38 @@ def test_people_whose_names_are_paths_stay_in_the_folder(tmp_path, capsys):
     assert prpose(*argv) == 0
     assert names(tmp_path) == ["p._S1_walk_0.npz", "w.npz"]
     capsys.readouterr()
+
+
+def test_videos_and_folders_of_photos_side_by_side(tmp_path, capsys):
+    """Each is a clip of its own; photos beside them are left out unless each is wanted."""
+    clips, finder = tmp_path / "clips", ["--detector", "tests.films:Finder", "-n", "2"]
+    (clips / "frames").mkdir(parents=True)
+    for t in range(3):
+        write_png(clips / "frames" / f"{t}.png", picture(100 + t))
+    write_video(clips / "a.mp4", [picture(120 + t) for t in range(4)])
+    write_video(clips / "gone.mp4", [np.full_like(picture(), 80)] * 2)
+    write_png(clips / "photo.png", picture())
+    assert prpose("predict", clips, "--out", tmp_path / "out", *finder) == 1
+    printed = capsys.readouterr()
+    assert "neither keypoints nor video, left out: photo.png" in printed.err
+    assert "gone.mp4: expected somebody in it, the detector found nobody" in printed.err
+    assert "2 of 3 files, 2 people, 7 frames" in printed.out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.npz", "frames.npz"]
+    alone = ["predict", clips / "a.mp4", "--out", tmp_path / "a.npz", *finder]
+    assert prpose(*alone) == 0
+    a, b = read_poses(tmp_path / "a.npz"), read_poses(tmp_path / "out" / "a.npz")
+    assert np.array_equal(a.hypotheses, b.hypotheses)
+    argv = ["predict", clips / "frames", "--out", tmp_path / "each", "--each", *finder]
+    assert prpose(*argv) == 0
+    assert len(list((tmp_path / "each").iterdir())) == 3
+    assert prpose(*argv, "--overwrite", "--overlay", tmp_path / "o.mp4") == 1
+    assert "expected one person of one film to draw, got many" in capsys.readouterr().err
+
+
+def test_everybody_in_a_video_gets_a_file(tmp_path, capsys):
+    images = [with_square(picture(70, 120, "red"), 240, 130, "white") for _ in range(3)]
+    path = write_video(tmp_path / "two.mp4", images)
+    argv = ["predict", path, "--detector", "tests.films:Finder", "-n", "2", "--person", "all"]
+    assert prpose(*argv, "--out", tmp_path / "p.npz") == 0
+    places = [read_poses(tmp_path / f"p.{n}.npz").keypoints_px[0, 0, 0] for n in "01"]
+    assert sorted(round(float(x)) for x in places) == [70, 240]

@@ -41,7 +41,10 @@ def test_a_model_is_packed_scored_and_loaded(runs, tmp_path, capsys):
     out, report = tmp_path / "mine", tmp_path / "report.json"
     assert pack(runs, out, "--half", "--training", "a minute") == 0
     whole = tmp_path / "whole"
-    assert pack(runs, whole) == 0
+    assert pack(runs, whole, "--fps", "60") == 0
+    assert (find_model(out).card.fps, find_model(whole).card.fps) == (None, 60)
+    assert pack(runs, tmp_path / "still", "--fps", "0") == 1
+    assert "expected fps to be a finite number > 0, got 0.0" in capsys.readouterr().err
     assert find_model(out).size < 0.6 * find_model(whole).size
     evaluate = ["evaluate", "walkers", "-n", "4", "--split", "val", "--json"]
     assert prpose(*evaluate, report, "--model", out) == 0
@@ -68,7 +71,7 @@ def test_a_model_is_packed_scored_and_loaded(runs, tmp_path, capsys):
     assert " --lifter-weights sha256:" in card.noise.command
     assert Predictor.load(out).net.noise.alpha == 0.01
     before = sorted(path.read_bytes() for path in whole.iterdir())
-    assert pack(runs, whole, "--scores", report, "--overwrite") == 1
+    assert pack(runs, whole, "--fps", "60", "--scores", report, "--overwrite") == 1
     assert "expected scores of these weights, got some of others" in capsys.readouterr().err
     assert sorted(path.read_bytes() for path in whole.iterdir()) == before
 

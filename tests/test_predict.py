@@ -121,6 +121,6 @@ def test_frames_may_be_left_out(tmp_path, capsys):
 
 
 def test_other_files_are_refused(tmp_path, capsys):
-    (tmp_path / "video.mp4").write_bytes(b"0000ftyp")
-    assert prpose("predict", tmp_path / "video.mp4", "--out", tmp_path / "poses.npz") == 1
-    assert "expected keypoints, as .json, .npz, .npy, .csv or a folder" in capsys.readouterr().err
+    (tmp_path / "poses.xls").write_bytes(b"0000")
+    assert prpose("predict", tmp_path / "poses.xls", "--out", tmp_path / "poses.npz") == 1
+    assert "or keypoints, as .json, .npz, .npy, .csv or a folder" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from prpose.cli.command import made_alone
 from prpose.cli.lifting import Lifting
 from prpose.cli.progress import progress
 from prpose.cli.source import Source
-from prpose.read_keypoints import tracks_of
+from prpose.detect.frames import kind_of
 from prpose.read_keypoints.folders import inputs_in, is_one_clip
 from prpose.tracks import Track
 from prpose.write_poses import FORMATS, format_of
@@ -52,7 +52,12 @@ def is_many(file: Path, each: bool, person: str | None) -> bool:
     """
     if each and not file.is_dir():
         raise ValueError(f"{file}: expected a folder with --each, got something else")
-    return person == EVERYBODY or (file.is_dir() and (each or not is_one_clip(file)))
+    return person == EVERYBODY or (file.is_dir() and (each or not _is_clip(file)))
+
+
+def _is_clip(folder: Path) -> bool:
+    """Whether a folder holds a file per frame, of keypoints or photos."""
+    return is_one_clip(folder) or kind_of(folder) == "folder"
 
 
 def lift_many(file: Path, out: Path, each: bool, source: Source, lifting: Lifting) -> None:
@@ -82,16 +87,18 @@ def _planned(
 ) -> tuple[list[Job], list[str]]:
     """All that is to be done, checked; and what is left out."""
     everybody = source.person == EVERYBODY
-    if not file.is_dir() or (is_one_clip(file) and not each):
+    source.check(file, lifting.overwrite, many=True)
+    if not file.is_dir() or (_is_clip(file) and not each):
         format_of(out, lifting.format)
         jobs, notes = [Job(file, out)], list[str]()
     else:
-        inputs, others = inputs_in(file)
+        inputs, others = inputs_in(file, lambda path: _is_film(path, each))
         _check_folder(file, out)
         others = [path for path in others if path.resolve() != out.resolve()]
         ending = format_of("", lifting.format or "npz")
         jobs = [Job(path, out / f"{_stem(path)}.{ending}") for path in inputs]
-        notes = [f"no keypoints, left out: {', '.join(p.name for p in others)}"] if others else []
+        left = ", ".join(path.name for path in others)
+        notes = [f"neither keypoints nor video, left out: {left}"] if left else []
         _check_names(jobs)
     there = [path for job in jobs for path in _there(job.out, everybody)]
     if there and not lifting.overwrite:
@@ -100,6 +107,11 @@ def _planned(
     for job in jobs:
         check_output(job.out, overwrite=everybody or lifting.overwrite)
     return jobs, notes
+
+
+def _is_film(path: Path, each: bool) -> bool:
+    """Videos and folders of photos; photos too, if each is wanted by itself."""
+    return kind_of(path) in (("video", "folder", "photo") if each else ("video", "folder"))
 
 
 def _check_folder(folder: Path, out: Path) -> None:
@@ -159,10 +171,9 @@ def _lifted(job: Job, source: Source, lifting: Lifting, command: str) -> Done:
 def _people(job: Job, source: Source) -> dict[Path, Track]:
     """The tracks that are wanted, by the file that each becomes."""
     if source.person != EVERYBODY:
-        return {job.out: source.read(job.file)}
-    tracks = tracks_of(job.file, source.format, source.layout, source.image_size, source.fps)
+        return {job.out: source.read(job.file, bar=False)}
     found: dict[Path, Track] = {}
-    for track in tracks:
+    for track in source.tracks(job.file, bar=False):
         name = re.sub(r"[^\w-]+", "_", track.person)
         out = job.out.with_name(f"{job.out.stem}.{name}{job.out.suffix}")
         if out in found:

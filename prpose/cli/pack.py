@@ -26,6 +26,7 @@ def pack(
     noise_run: Path,
     alpha: float,
     floor: float = 1.0,
+    fps: float | None = None,
     training: str = "",
     half: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     scores: tuple[Path, ...] = (),
@@ -42,6 +43,8 @@ def pack(
         noise_run: folder of its variance net's training.
         alpha: scale of the noise, chosen on validation.
         floor: least relative width of the noise; 1 is the published one.
+        fps: frames per second of the data, for a lifter of several frames: tracks of other rates
+            are interpolated to it.
         training: how long it took, and on what, for the card.
         half: store weights as float16.
         scores: JSON files of "prpose evaluate" on this model, for the card; that of the training
@@ -66,6 +69,7 @@ def pack(
         data=str(lifter["training"]["data"]),
         data_sha256=str(lifter["training"]["data_sha256"]),
         date=date.today().isoformat(),
+        fps=fps,
     )
     rows = dict(_scores(path, alpha, floor) for path in scores)
     card = replace(card, scores=rows, limits_95=_limits(scores, card.data))

@@ -32,13 +32,14 @@ def predict(
         False
     ),
 ) -> None:
-    """Many plausible 3D poses for each frame of one person's 2D keypoints.
+    """Many plausible 3D poses for each frame of one person, from 2D keypoints, images or video.
 
     Of a folder, too, file by file; torchrun shares them among processes.
 
     Args:
-        file: keypoints, as COCO, OpenPose (a folder), AlphaPose, MMPose, MediaPipe, VideoPose3D,
-            Detectron2, CSV, npy or npz; docs/formats.md shows each. Or a folder of such files.
+        file: a photo, a video, a folder of images or a camera's number; or keypoints, as COCO,
+            OpenPose (a folder), AlphaPose, MMPose, MediaPipe, VideoPose3D, Detectron2, CSV, npy or
+            npz; docs/video.md and docs/formats.md show each. Or a folder of such files.
         out: file for the poses, by its ending: npz or json for all of it, csv, trc (OpenSim) or
             bvh (Blender) for one pose a frame; docs/output.md describes each. Of a folder of
             files, a folder; the poses of a.json become a.npz in it. With --person all, everybody
@@ -65,6 +66,7 @@ def predict(
 def lift_one(file: Path, out: Path, source: Source, lifting: Lifting) -> None:
     """One person of one file."""
     format_of(check_output(out, lifting.overwrite), lifting.format)
+    source.check(file, lifting.overwrite)
     track = source.read(file)
     _ = lifting.predictor  # so that what is wrong with it is not said of the file
     try:
@@ -75,6 +77,7 @@ def lift_one(file: Path, out: Path, source: Source, lifting: Lifting) -> None:
         print(f"note: {message}", file=sys.stderr)
     print(said_of(poses, lifting.hypotheses))
     print(f"written: {out}")
+    source.draw_over(file, poses, lifting.overwrite)
 
 
 def said_of(poses: Poses, S: int) -> str:

@@ -26,8 +26,8 @@ class RateColumn(ProgressColumn):
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar over ``total`` steps; calling the value yielded advances it.
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar over ``total`` steps, None if nobody knows; calling the value yielded advances it.
 
     Where stderr is no terminal there is none: it could only be drawn once, at the end.
     """

@@ -1,9 +1,18 @@
-"""What "prpose predict" reads, and what its user says of it."""
+"""What "prpose predict" reads or watches, and what its user says of it."""
 
+import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from prpose.read_keypoints import pick, tracks_of
+from prpose.cli.progress import progress
+from prpose.detect import model_file
+from prpose.detect.frames import kind_of, open_film
+from prpose.detect.named import detector_of
+from prpose.detect.watching import watch
+from prpose.overlay import check_overlay, write_overlay
+from prpose.poses import Poses
+from prpose.read_keypoints import pick, tracks_from, tracks_of
 from prpose.tracks import Track
 
 
@@ -19,6 +28,11 @@ class Source:
         image_size: width and height, pixels, where the file does not say them.
         fps: frames per second, where the file does not say them.
         person: which, if there are several; without it, they are listed.
+        detector: of people in pictures and video: mediapipe, or package.module:Class of your own.
+        detector_model: file that the detector needs; MediaPipe's is fetched on first use.
+        people: to look for, at most; one is followed and smoothed over time.
+        seconds: to watch; a camera without it ends by Ctrl-C.
+        overlay: file for the pictures with the poses on them: png of a photo, else mp4, mov or mkv.
     """
 
     format: str | None = None
@@ -26,11 +40,60 @@ class Source:
     image_size: tuple[int, int] | None = None
     fps: float | None = None
     person: str | None = None
+    detector: str = "mediapipe"
+    detector_model: Path | None = None
+    people: int = 1
+    seconds: float | None = None
+    overlay: Path | None = None
 
-    def read(self, file: Path) -> Track:
-        """One person's track."""
-        tracks = tracks_of(file, self.format, self.layout, self.image_size, self.fps)
+    def check(self, file: Path, overwrite: bool, many: bool = False) -> None:
+        """``ValueError`` for what cannot be done; ask before the work."""
+        if self.overlay is not None and many:
+            raise ValueError(f"{self.overlay}: expected one person of one film to draw, got many")
+        if self.overlay is not None:
+            check_overlay(kind_of(file) if self.is_watched(file) else None, self.overlay, overwrite)
+
+    def is_watched(self, file: Path) -> bool:
+        """Whether people are to be found in pictures, rather than read from a file."""
+        return self.format is None and kind_of(file) is not None
+
+    def read(self, file: Path, bar: bool = True) -> Track:
+        """One person's track; ``bar`` is whether there may be one of the frames' progress."""
+        tracks = self.tracks(file, bar)
         try:
             return pick(tracks, self.person)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+
+    def tracks(self, file: Path, bar: bool = True) -> list[Track]:
+        """Everybody's."""
+        if self.is_watched(file):
+            return self._watched(file, bar)
+        return tracks_of(file, self.format, self.layout, self.image_size, self.fps)
+
+    def draw_over(self, file: Path, poses: Poses, overwrite: bool) -> None:
+        """The overlay, if it is wanted."""
+        if self.overlay is not None:
+            film = open_film(file, self.fps, self.seconds)
+            with progress("overlay", film.total) as advance:
+                write_overlay(film, poses, self.overlay, overwrite, advance)
+            print(f"written: {self.overlay}")
+
+    def _watched(self, file: Path, bar: bool) -> list[Track]:
+        """Everybody whom the detector finds."""
+        film = open_film(file, self.fps, self.seconds)
+        own = self.detector != "mediapipe" or self.detector_model is not None
+        if not own and not model_file.cached().is_file():
+            print(f"note: fetching {model_file.URL}, once", file=sys.stderr)
+        with (
+            detector_of(self.detector, self.detector_model, self.people) as detector,
+            progress("frames", film.total) if bar else nullcontext() as advance,
+        ):
+            reading = watch(film, detector, advance)
+        try:
+            if not reading.sightings:
+                raise ValueError("expected somebody in it, the detector found nobody in any frame")
+            fps = None if film.kind == "folder" else self.fps  # a folder has taken it over
+            return tracks_from(reading, self.layout, self.image_size, fps)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None

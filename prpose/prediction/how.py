@@ -16,6 +16,10 @@ CHOICES = (*AGGREGATES, REPROJECTION)
 """Ways to choose one pose of many (:mod:`prpose.aggregate`)."""
 
 
+DETECTED = 0.03
+"""Confidence noise of people whom prpose finds in pictures; docs/video.md says why."""
+
+
 @dataclass(frozen=True)
 class How:
     """How a track becomes poses.
@@ -26,7 +30,8 @@ class How:
             known, ar1 is independent.
         time_constant_s: of ar1, seconds.
         confidence_noise: how much low confidences of the keypoints widen the noise; 0 is not at
-            all, and asks for no confidences from 0 to 1.
+            all, and asks for no confidences from 0 to 1. By default 0 for files of keypoints, and
+            0.03 for people whom a detector finds in pictures.
         low_confidence: joints of less are flagged.
         choice: of one pose of many: mean, medoid, geometric-median or reprojection-weighted.
         smooth: one pose a frame over time: none, gaussian or one-euro.
@@ -41,7 +46,7 @@ class How:
 
     in_time: str = "ar1"
     time_constant_s: float = 0.25
-    confidence_noise: float = 0.0
+    confidence_noise: float | None = None
     low_confidence: float = 0.3
     choice: str = "mean"
     smooth: str = "none"
@@ -70,7 +75,7 @@ class How:
                 f"expected hypotheses_out up to {hypotheses}, got {self.hypotheses_out}"
             )
         for name in ("confidence_noise", "low_confidence"):
-            if not 0 <= getattr(self, name) < float("inf"):
+            if not 0 <= (getattr(self, name) or 0) < float("inf"):
                 raise ValueError(f"expected {name} >= 0, got {getattr(self, name)}")
         if self.fov_deg is not None and not 1 <= self.fov_deg <= 170:
             raise ValueError(f"expected a field of view of 1 to 170 degrees, got {self.fov_deg}")
@@ -80,6 +85,12 @@ class How:
             np.isfinite(self.intrinsics).all() and min(self.intrinsics[:2]) > 0
         ):
             raise ValueError(f"expected finite fx, fy > 0, cx, cy, got {self.intrinsics}")
+
+    def confidence_noise_of(self, detected: bool) -> float:
+        """Of a file's keypoints, or of people whom prpose found in pictures."""
+        if self.confidence_noise is not None:
+            return self.confidence_noise
+        return DETECTED if detected else 0.0
 
     def keep(self, fps: float | None) -> float:
         """Of a frame's noise in the next one's (:mod:`prpose.noise_in_time`)."""

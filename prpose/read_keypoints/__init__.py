@@ -95,7 +95,7 @@ def recognise(path: Path) -> tuple[str, Any]:
             return "openpose", None
         if any(path.glob("*.json")):
             return "mmpose", None
-        raise ValueError("expected *_keypoints.json of OpenPose in the folder, got none")
+        raise ValueError("expected *_keypoints.json of OpenPose or images in the folder, got none")
     if ending == ".json":
         content = load_json(path)
         return _recognise_json(content), content
@@ -107,7 +107,8 @@ def recognise(path: Path) -> tuple[str, Any]:
     if ending in (".npy", ".csv"):
         return ending[1:], None
     raise ValueError(
-        f"expected keypoints, as .json, .npz, .npy, .csv or a folder, got {ending or 'no ending'}"
+        "expected a picture or video (.jpg, .mp4 ...), or keypoints, as .json, .npz, .npy, .csv or "
+        f"a folder, got {ending or 'no ending'}"
     )
 
 
@@ -159,6 +160,7 @@ def tracks_from(
             pixels = pixels * (width, height)
         frames = np.array([sighting.frame for sighting in sightings])
         names = [reading.frame_names.get(int(frame), "") for frame in frames]
+        times = [reading.times[int(frame)] for frame in frames] if reading.times else None
         tracks.append(
             Track(
                 pixels.astype(np.float32),
@@ -170,6 +172,9 @@ def tracks_from(
                 frames,
                 person,
                 tuple(names) if all(names) else (),
+                None if times is None else np.array(times),
+                reading.notes,
+                reading.detected,
             )
         )
     return sorted(tracks, key=len, reverse=True)

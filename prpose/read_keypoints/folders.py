@@ -1,5 +1,6 @@
 """Folders: one clip with a file per frame, or many inputs side by side."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from prpose.read_keypoints import mmpose, openpose
@@ -26,20 +27,26 @@ def is_one_clip(folder: Path) -> bool:
     return False
 
 
-def inputs_in(folder: Path) -> tuple[list[Path], list[Path]]:
+def inputs_in(
+    folder: Path, other: Callable[[Path], bool] = lambda path: False
+) -> tuple[list[Path], list[Path]]:
     """Files of keypoints in a folder, and folders in it that are one clip; and what is neither.
 
     Both are sorted by name. Hidden files, and what deeper folders hold, are not looked at.
+
+    Args:
+        folder: to look in.
+        other: tells inputs of another kind: pictures and video.
 
     Raises:
         ValueError: if there is no input.
     """
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    inputs = [path for path in inside if _is_input(path)]
+    inputs = [path for path in inside if _is_input(path) or other(path)]
     if not inputs:
         raise ValueError(
-            f"{folder}: expected *_keypoints.json of OpenPose in the folder, or files or folders "
-            f"of keypoints ({', '.join(ENDINGS)}), got none"
+            f"{folder}: expected pictures, video or files of keypoints in the folder "
+            f"({', '.join(ENDINGS)}), folders of OpenPose, or *_keypoints.json of it, got none"
         )
     return inputs, [path for path in inside if path not in inputs]
 

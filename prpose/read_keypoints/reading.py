@@ -47,6 +47,9 @@ class Reading:
         fps: frames per second, where the file says it.
         frame_names: of images, by frame.
         normalised: whether x and y are shares of width and height.
+        times: seconds, by frame, where the file has a clock.
+        notes: what was wrong with the file, a line each.
+        detected: whether prpose itself looked for people, in pictures.
     """
 
     sightings: Sequence[Sighting]
@@ -58,6 +61,9 @@ class Reading:
     fps: float | None = None
     frame_names: Mapping[int, str] = field(default_factory=dict)
     normalised: bool = False
+    times: Mapping[int, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    detected: bool = False
 
 
 def load_json(path: Path) -> Any:
