@@ -8,7 +8,6 @@ trained on the response target (``prpose train variance``). On the validation sp
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -29,17 +28,6 @@ from prpose.weights import load_published
 
 SIGMA = 0.0145
 """Root of the mean variance of every kind, half image widths."""
-
-
-class Given(torch.nn.Module):
-    """Noise whose widths, (B, 1, J, 1), are set before each use: pose, then mirror image."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.widths: Iterator[Tensor] = iter(())
-
-    def forward(self, keypoints: Tensor) -> torch.distributions.Normal:
-        return torch.distributions.Normal(keypoints, next(self.widths).expand_as(keypoints))
 
 
 def main(
@@ -121,15 +109,16 @@ def show_kinds(
     table = Table(title=f"S = {S}, noise of equal mean variance, mm", title_justify="left")
     for head in ("noise", f"P1\nbest of {S}", "P1\nof mean", "energy\nscore", "spread"):
         table.add_column(head, justify="left" if head == "noise" else "right", no_wrap=True)
-    noise = Given()
-    net = HypothesisLifter(lifter, noise)
+    net = HypothesisLifter(lifter, ConstantNoise(SIGMA))  # it only lifts: the noise is made here
     eps = torch.randn(S, 2, *batch.keypoints.shape, generator=torch.Generator().manual_seed(0))
     for name, relative in widths.items():
         parts = []
         scaled = [r * (SIGMA / r.square().mean().sqrt()) for r in relative]
         for rows in torch.arange(len(batch.clip)).split(64):
-            noise.widths = iter([each[rows] for each in scaled])
-            poses = net(batch.keypoints[rows], eps[:, 0, rows], eps[:, 1, rows])
+            own = batch.keypoints[rows]
+            both = zip((own, mirror_pose(own, H36M_17.mirror)), scaled, (0, 1), strict=True)
+            noisy = [(x + width[rows] * eps[:, n, rows]).flatten(0, 1) for x, width, n in both]
+            poses = net.lift(*noisy).unflatten(0, (S, len(rows)))
             truth = batch.target[rows]
             parts.append(
                 torch.stack(

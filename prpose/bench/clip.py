@@ -94,7 +94,7 @@ def run(predictor: Predictor, keypoints: Path, out: Path, S: int, seed: int = 0)
         ("covariance", prpose.predictor, "summed_up"),
         *(("placement", summary, name) for name in PLACING),
         ("single answer!", predictor, "_single"),
-        ("regions", document, "confidence_regions"),
+        ("regions", document, "regions_of"),
     ):
         start, cpu = clock.now(), time.process_time()
         whole()
