@@ -25,6 +25,9 @@ VALUES = {
 """What is scored, and its unit when reported: the difference of left and right bones, how much
 bones change over a clip, and jitter are measured beside the errors."""
 
+OWN = "the lifter's own"
+"""The choice that the hypotheses have no part in."""
+
 
 @torch.no_grad()
 def score_choices(
@@ -88,11 +91,12 @@ def _choices(
     errors = reprojection_errors(poses, plane, place(poses, plane))
     weights = reprojection_weights(errors.square().mean(-1).sqrt()).float()
     fps = float(clip.fps or 0)
-    found = {"the lifter's own": single, "a hypothesis": poses[0]}
+    found = {OWN: single, "a hypothesis": poses[0]}
     found |= {kind: aggregate(poses, kind) for kind in AGGREGATES}
     found["reprojection-weighted mean"] = mean(poses, weights)
-    found["mean, Gaussian 50 ms"] = gaussian(found["mean"], fps)
-    found["mean, One-Euro"] = one_euro(found["mean"], fps)
+    for name in (OWN, "mean"):
+        found[f"{name}, Gaussian 50 ms"] = gaussian(found[name], fps)
+        found[f"{name}, One-Euro"] = one_euro(found[name], fps)
     return found
 
 
