@@ -122,15 +122,17 @@ class Predictor:
         ready = prepare(track, how.max_gap, how.skip_unseen, how.as_is)
         camera, parts = how.camera(track.width, track.height), list[dict[str, Tensor]]()
         when = timing(ready, track.fps, how, receptive_field(self.net.lifter), self._learnt_fps)
+        single = self._single(track, when)
         for frames, poses in when.sampled(self._pieces(track, when, hypotheses, seed, how)):
-            parts.append(summed_up(poses, plane_of(ready.keypoints_px[frames], camera), how))
+            plane = plane_of(ready.keypoints_px[frames], camera)
+            parts.append(summed_up(poses, single[frames], plane, how))
         whole = {
             name: torch.cat([p[name] for p in parts], dim=1 if name == "hypotheses" else 0)
             for name in parts[0]
         }
         chosen = self._smooth(whole["aggregate"], track, ready, how)
         known: dict[str, Any] = {name: value.numpy() for name, value in whole.items()}
-        known |= {"aggregate": chosen.numpy(), "single": self._single(track, when)}
+        known |= {"aggregate": chosen.numpy(), "single": single.numpy()}
         poses_of = Poses(
             S=hypotheses,
             aggregated_by=how.choice if how.smooth == "none" else f"{how.choice}, {how.smooth}",
@@ -141,7 +143,7 @@ class Predictor:
             fps=track.fps,
             keypoints_px=ready.keypoints_px,
             camera=camera,
-            model={} if self.card is None else asdict(self.card),
+            model=self._said,
             seed=seed,
             **known,
         )
@@ -162,12 +164,17 @@ class Predictor:
             image_size, layout, hypotheses, seed, fps, how: as of :meth:`predict`; gaps cannot be
                 filled in, and nothing is smoothed.
         """
-        return Stream(self.net, image_size, layout, hypotheses, seed, fps, how or How())
+        return Stream(self.net, image_size, layout, hypotheses, seed, fps, how or How(), self._said)
 
     def _keypoints(self, track: Track, ready: Prepared) -> Tensor:
         pixels = normalise(ready.keypoints_px, track.width, track.height)
         device = next(self.net.parameters()).device
         return padded(torch.from_numpy(pixels).float()[None].to(device), self.net.lifter)
+
+    @property
+    def _said(self) -> dict[str, Any]:
+        """What the card says."""
+        return {} if self.card is None else asdict(self.card)
 
     @property
     def _learnt_fps(self) -> float | None:
@@ -185,11 +192,9 @@ class Predictor:
         even, positions = evened(poses, ready.times_s, fps)
         return interpolated(smoother(even, fps), positions)
 
-    def _single(self, track: Track, when: Timing) -> Array:
+    def _single(self, track: Track, when: Timing) -> Tensor:
         poses = self.net.single(self._keypoints(track, when.ready))[0].cpu()
-        if when.positions is not None:
-            poses = interpolated(poses, when.positions)
-        return np.asarray(poses.numpy())
+        return poses if when.positions is None else interpolated(poses, when.positions)
 
     def _pieces(
         self, track: Track, when: Timing, S: int, seed: int, how: How
@@ -197,7 +202,7 @@ class Predictor:
         """Frames that are lifted, and their hypotheses (S, t, 17, 3), a few after the other."""
         ready = when.ready
         keypoints = self._keypoints(track, ready)
-        more = self._doubt(keypoints, ready, how.confidence_noise_of(track.detected))
+        more = self._doubt(keypoints, ready, how.confidence_noise_of(ready.score))
         F = receptive_field(self.net.lifter)
         generator = torch.Generator().manual_seed(seed)
         noise = NoiseStream((S, 2, 1, *keypoints.shape[2:]), when.keep, generator)

@@ -35,8 +35,6 @@ class Track:
         times_s: (T,) float64 seconds, increasing, where each frame has a time of its own; frames of
             an even rate need none.
         notes: what was wrong with the file, a line each.
-        detected: whether prpose itself found the person in pictures: all joints are given then, and
-            ``score`` from 0 to 1 says which are guesses.
 
     Raises:
         ValueError: for an unknown layout, another number of joints, values that are infinite, no
@@ -54,7 +52,6 @@ class Track:
     frame_names: tuple[str, ...] = ()
     times_s: Array | None = None
     notes: tuple[str, ...] = ()
-    detected: bool = False
 
     def __post_init__(self) -> None:
         skeleton = look_up(self.layout, LAYOUTS, "layout")
@@ -135,8 +132,8 @@ def read_track(
     Args:
         path: with ``keypoints_px`` and, optionally, ``layout`` (text), ``image_size`` (width,
             height), ``fps``, ``score`` (T, J), ``frames`` (T,), ``times_s`` (T,),
-            ``person`` (text), ``frame_names`` (T,) and ``detected``. A joint of score 0
-            is unseen, as one that is NaN.
+            ``person`` (text) and ``frame_names`` (T,). A joint of score 0 is unseen, as one that
+            is NaN.
         layout, image_size, fps: where the file does not say.
 
     Raises:
@@ -149,7 +146,7 @@ def read_track(
         name: read_npz(path, name)
         for name in (
             *("layout", "image_size", "fps", "score", "frames", "times_s", "person"),
-            *("frame_names", "detected"),
+            "frame_names",
         )
         if name in has
     }
@@ -170,7 +167,6 @@ def read_track(
             person=str(said.get("person", "0")),
             frame_names=tuple(map(str, np.atleast_1d(said.get("frame_names", [])))),
             times_s=np.asarray(said["times_s"]) if "times_s" in said else None,
-            detected=bool(np.all(said.get("detected", False))),
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -194,8 +190,6 @@ def write_track(path: Path, track: Track) -> None:
     for name in ("fps", "score", "frames", "times_s"):
         if getattr(track, name) is not None:
             content[name] = np.array(getattr(track, name))
-    if track.detected:
-        content["detected"] = np.array(True)
     if track.frame_names:
         content["frame_names"] = np.array(track.frame_names)
     with replacing(path) as temporary:

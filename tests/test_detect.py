@@ -7,7 +7,7 @@ from prpose.cli import guarded, run
 from prpose.detect.frames import open_film
 from prpose.detect.named import detector_of
 from prpose.detect.watching import watch
-from prpose.prediction.how import DETECTED, How
+from prpose.prediction.how import CONFIDENCE_NOISE, How
 from prpose.predictor import Predictor
 from prpose.read_keypoints import tracks_from
 from prpose.write_poses import read_poses
@@ -73,7 +73,7 @@ def test_a_photo_becomes_poses_with_confidence_noise(tmp_path):
     poses = read_poses(tmp_path / "poses.npz")
     assert poses.hypotheses.shape == (30, 1, 17, 3)
     assert (poses.fps, poses.times_s) == (None, None)
-    assert prpose(*argv, "--confidence-noise", DETECTED, "--overwrite") == 0
+    assert prpose(*argv, "--confidence-noise", CONFIDENCE_NOISE, "--overwrite") == 0
     same = read_poses(tmp_path / "poses.npz")
     assert np.array_equal(same.hypotheses, poses.hypotheses)
     assert prpose(*argv, "--confidence-noise", 0, "--overwrite") == 0
@@ -146,6 +146,6 @@ def test_the_track_is_what_python_lifts(walk, tmp_path):
     path, _ = walk
     assert prpose("predict", path, *FINDER, "--out", tmp_path / "p.npz", "-n", 3) == 0
     (track,) = tracks_from(watch(open_film(path), Finder()))
-    how = How(confidence_noise=DETECTED)
+    how = How(confidence_noise=CONFIDENCE_NOISE)
     poses, _ = Predictor.load("mgcn-cmu17").predict_track(track, 3, 0, how)
     assert np.array_equal(poses.hypotheses, read_poses(tmp_path / "p.npz").hypotheses)

@@ -90,12 +90,13 @@ def test_choices_and_smoothing(clip):
         assert poses.aggregated_by == choice
         found[choice] = poses.aggregate
     assert np.allclose(found["mean"], poses.hypotheses.mean(0), atol=1e-5)
+    assert np.array_equal(found["single"], poses.single)
     assert not np.allclose(found["medoid"], found["mean"])
     smooth, _ = net.predict_track(track, 6, 0, How(smooth="gaussian"))
-    assert smooth.aggregated_by == "mean, gaussian"
+    assert smooth.aggregated_by == "single, gaussian"
     assert (
         np.abs(np.diff(smooth.aggregate, 2, axis=0)).mean()
-        < 0.5 * np.abs(np.diff(found["mean"], 2, axis=0)).mean()
+        < 0.5 * np.abs(np.diff(found["single"], 2, axis=0)).mean()
     )
     with pytest.raises(ValueError, match="expected frames per second, to smooth by; got none"):
         net.predict_track(dataclasses.replace(track, fps=None), 6, 0, How(smooth="gaussian"))

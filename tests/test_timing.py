@@ -13,7 +13,7 @@ from prpose.hypotheses import HypothesisLifter
 from prpose.models import shipped
 from prpose.noise import AdaptiveNoise
 from prpose.noise_in_time import NoiseStream, kept
-from prpose.prediction.how import DETECTED, How
+from prpose.prediction.how import CONFIDENCE_NOISE, How
 from prpose.prediction.timing import Timing, evened, interpolated, timing
 from prpose.predictor import Predictor
 from prpose.tracks import Track, read_track, write_track
@@ -193,25 +193,22 @@ def test_times_are_kept_by_files(clip, tmp_path):
     write_track(tmp_path / "t.npz", given)
     found = read_track(tmp_path / "t.npz")
     assert np.array_equal(found.times_s, given.times_s)
-    assert not found.detected
-    write_track(tmp_path / "t.npz", dataclasses.replace(given, detected=True))
-    assert read_track(tmp_path / "t.npz").detected
 
 
-def test_confidences_count_by_default_where_people_were_detected(clip):
-    score = np.full((5, 17), 0.5, np.float32)
-    given = dataclasses.replace(track(clip, slice(0, 5), 30.0), score=score)
-    net = small()
-    plain, _ = net.predict_track(given, 3, 0, How())
-    zero, _ = net.predict_track(given, 3, 0, How(confidence_noise=0.0))
-    assert np.array_equal(plain.hypotheses, zero.hypotheses)
-    found = dataclasses.replace(given, detected=True)
-    wide, _ = net.predict_track(found, 3, 0, How())
-    said, _ = net.predict_track(given, 3, 0, How(confidence_noise=DETECTED))
-    none, _ = net.predict_track(found, 3, 0, How(confidence_noise=0.0))
-    assert np.array_equal(wide.hypotheses, said.hypotheses)
-    assert np.array_equal(none.hypotheses, zero.hypotheses)
-    assert not np.array_equal(wide.hypotheses, zero.hypotheses)
+def test_confidences_count_by_default_where_they_are_from_0_to_1(clip):
+    given, net, found = track(clip, slice(0, 5), 30.0), small(), {}
+    for name, value, scale in (
+        *(("none", None, None), ("default", 0.5, None), ("said", 0.5, CONFIDENCE_NOISE)),
+        *(("off", 0.5, 0.0), ("other unit", 5.0, None), ("sure", 1.0, None)),
+    ):
+        score = None if value is None else np.full((5, 17), value, np.float32)
+        how = How(confidence_noise=scale)
+        with_score = dataclasses.replace(given, score=score)
+        found[name] = net.predict_track(with_score, 3, 0, how)[0].hypotheses
+    assert np.array_equal(found["default"], found["said"])
+    assert not np.array_equal(found["default"], found["none"])
+    for name in ("off", "other unit", "sure"):
+        assert np.array_equal(found[name], found["none"]), name
 
 
 @pytest.mark.parametrize("times", [[0, 1, 1, 2], [0, 1, np.nan, 3], [0, 1], [3, 2, 1, 0]])

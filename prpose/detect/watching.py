@@ -55,7 +55,6 @@ def watch(film: Film, detector: Detector, advance: Callable[[int], None] | None 
         frame_names=film.names if film.kind == "folder" else {},
         times=times if film.kind in ("video", "camera") else {},
         notes=film.notes,
-        detected=True,
     )
 
 

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from prpose.aggregate import AGGREGATES
-from prpose.camera import Camera
+from prpose.camera import Array, Camera
 from prpose.noise_in_time import kept
 from prpose.poses import Kept
 from prpose.smooth import SMOOTHERS
 from prpose.tables import look_up
 
-REPROJECTION = "reprojection-weighted"
-CHOICES = (*AGGREGATES, REPROJECTION)
-"""Ways to choose one pose of many (:mod:`prpose.aggregate`)."""
+SINGLE, REPROJECTION = "single", "reprojection-weighted"
+CHOICES = (SINGLE, *AGGREGATES, REPROJECTION)
+"""Ways to come to one pose: the lifter's own answer, or of many (:mod:`prpose.aggregate`)."""
 
 
-DETECTED = 0.03
-"""Confidence noise of people whom prpose finds in pictures; docs/video.md says why."""
+CONFIDENCE_NOISE = 0.03
+"""Of confidences from 0 to 1; docs/results.md and docs/video.md say why."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class How:
             known, ar1 is independent.
         time_constant_s: of ar1, seconds.
         confidence_noise: how much low confidences of the keypoints widen the noise; 0 is not at
-            all, and asks for no confidences from 0 to 1. By default 0 for files of keypoints, and
-            0.03 for people whom a detector finds in pictures.
+            all. By default 0.03 where confidences are from 0 to 1, and 0 where they are not.
         low_confidence: joints of less are flagged.
-        choice: of one pose of many: mean, medoid, geometric-median or reprojection-weighted.
+        choice: of one pose: single (the lifter's own answer, without noise), or of the
+            hypotheses mean, medoid, geometric-median or reprojection-weighted.
         smooth: one pose a frame over time: none, gaussian or one-euro.
         fov_deg: horizontal field of view, degrees; or
         intrinsics: fx fy cx cy, pixels. Without either the focal length is the image's diagonal,
@@ -48,7 +48,7 @@ class How:
     time_constant_s: float = 0.25
     confidence_noise: float | None = None
     low_confidence: float = 0.3
-    choice: str = "mean"
+    choice: str = SINGLE
     smooth: str = "none"
     fov_deg: float | None = None
     intrinsics: tuple[float, float, float, float] | None = None
@@ -86,11 +86,13 @@ class How:
         ):
             raise ValueError(f"expected finite fx, fy > 0, cx, cy, got {self.intrinsics}")
 
-    def confidence_noise_of(self, detected: bool) -> float:
-        """Of a file's keypoints, or of people whom prpose found in pictures."""
+    def confidence_noise_of(self, score: Array | None) -> float:
+        """For a detector's confidences, if it gives any."""
+        if score is None:
+            return 0.0
         if self.confidence_noise is not None:
             return self.confidence_noise
-        return DETECTED if detected else 0.0
+        return CONFIDENCE_NOISE if score.min() >= 0 and score.max() <= 1 else 0.0
 
     def keep(self, fps: float | None) -> float:
         """Of a frame's noise in the next one's (:mod:`prpose.noise_in_time`)."""

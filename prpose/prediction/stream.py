@@ -1,5 +1,6 @@
 """A frame in, a frame out."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ class Stream:
         seed: of the noise.
         fps: frames per second, of noise that is forgotten over time.
         how: the rest; nothing is smoothed.
+        model: what the model's card says, for the poses.
 
     Raises:
         ValueError: for fewer than two hypotheses.
@@ -48,6 +50,7 @@ class Stream:
         seed: int,
         fps: float | None,
         how: How,
+        model: Mapping[str, Any] | None = None,
     ) -> None:
         if hypotheses < 2:
             raise ValueError(f"expected S >= 2 hypotheses, a distribution, got {hypotheses}")
@@ -57,6 +60,8 @@ class Stream:
         self.S = hypotheses
         self.fps = fps
         self.how = how
+        self.model = model or {}
+        self.seed = seed
         generator = torch.Generator().manual_seed(seed)
         self.noise = NoiseStream((hypotheses, 2, 1, len(net.mirror), 2), how.keep(fps), generator)
         self.past: list[tuple[Tensor, Tensor]] = []
@@ -80,28 +85,31 @@ class Stream:
         ready = prepare(track, max_gap=0, as_is=self.how.as_is)
         device = next(self.net.parameters()).device
         keypoints = torch.from_numpy(normalise(ready.keypoints_px, *self.image_size)).float()
-        more = None
-        if ready.score is not None and self.how.confidence_noise:
+        more, scale = None, self.how.confidence_noise_of(ready.score)
+        if scale:
             worth = torch.from_numpy(np.asarray(ready.score, dtype=np.float32))
-            more = doubt(keypoints, worth, self.how.confidence_noise)[None].to(device)
+            more = doubt(keypoints, worth, scale)[None].to(device)
         x, eps = keypoints[None].to(device), self.noise.next(1).to(device)
         own, mirrored = self.net.noisy(x, eps[:, 0], eps[:, 1], more)
         now = (
             torch.cat([x, own[:, 0]]),
             torch.cat([mirror_pose(x, self.net.mirror), mirrored[:, 0]]),
         )
-        single, poses = self.net.lift(*self._window(now)).cpu().split([1, self.S])
+        lifted = self.net.lift(*self._window(now)).cpu()
+        single, poses = lifted[0], lifted[1:]
         camera = self.how.camera(*self.image_size)
-        found = summed_up(poses, plane_of(ready.keypoints_px, camera), self.how)
+        found = summed_up(poses, single, plane_of(ready.keypoints_px, camera), self.how)
         known: dict[str, Any] = {name: value.numpy() for name, value in found.items()}
         return Poses(
-            single=single[0].numpy(),
+            single=single.numpy(),
             S=self.S,
             aggregated_by=self.how.choice,
             flags=flags_of(ready, self.how.low_confidence),
             fps=self.fps,
             keypoints_px=ready.keypoints_px,
             camera=camera,
+            model=self.model,
+            seed=self.seed,
             **known,
         )
 

@@ -8,7 +8,7 @@ from prpose.aggregate import aggregate, mean, reprojection_weights
 from prpose.camera import Array
 from prpose.check_track import Prepared
 from prpose.placement import place, placement_covariance, reprojection_errors
-from prpose.prediction.how import REPROJECTION, How
+from prpose.prediction.how import REPROJECTION, SINGLE, How
 
 
 def flags_of(ready: Prepared, low_confidence: float) -> Array:
@@ -19,7 +19,7 @@ def flags_of(ready: Prepared, low_confidence: float) -> Array:
     return np.asarray(np.where(ready.interpolated, 2, flags), dtype=np.uint8)
 
 
-def summed_up(poses: Tensor, plane: Tensor, how: How) -> dict[str, Tensor]:
+def summed_up(poses: Tensor, single: Tensor, plane: Tensor, how: How) -> dict[str, Tensor]:
     """One pose of the hypotheses, its covariance, its place, and those that are kept.
 
     The root's covariance is that of the hypotheses' own roots, and what the distance of keypoints
@@ -27,6 +27,7 @@ def summed_up(poses: Tensor, plane: Tensor, how: How) -> dict[str, Tensor]:
 
     Args:
         poses: (S, T, 17, 3) metres, relative to the pelvis.
+        single: (T, 17, 3), the lifter's own answer.
         plane: (T, 17, 2), as of :func:`prpose.placement.plane_of`.
         how: to choose, and which to keep.
 
@@ -34,7 +35,9 @@ def summed_up(poses: Tensor, plane: Tensor, how: How) -> dict[str, Tensor]:
         The fields of :class:`prpose.poses.Poses` by name, time first, but for ``hypotheses``.
     """
     roots = place(poses, plane)  # (S, t, 3)
-    if how.choice == REPROJECTION:
+    if how.choice == SINGLE:
+        chosen = single
+    elif how.choice == REPROJECTION:
         off = reprojection_errors(poses, plane, roots).square().mean(-1).sqrt()
         chosen = mean(poses, reprojection_weights(off).to(poses))
     else:

@@ -174,7 +174,6 @@ def tracks_from(
                 tuple(names) if all(names) else (),
                 None if times is None else np.array(times),
                 reading.notes,
-                reading.detected,
             )
         )
     return sorted(tracks, key=len, reverse=True)

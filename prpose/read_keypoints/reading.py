@@ -49,7 +49,6 @@ class Reading:
         normalised: whether x and y are shares of width and height.
         times: seconds, by frame, where the file has a clock.
         notes: what was wrong with the file, a line each.
-        detected: whether prpose itself looked for people, in pictures.
     """
 
     sightings: Sequence[Sighting]
@@ -63,7 +62,6 @@ class Reading:
     normalised: bool = False
     times: Mapping[int, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    detected: bool = False
 
 
 def load_json(path: Path) -> Any:
