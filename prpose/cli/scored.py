@@ -121,8 +121,7 @@ class Scored:
             lifter, variance_net = model.networks()
             noise = self._noise(variance_net, model.card.alpha, model.card.floor)
             own = (noise.alpha, noise.floor) == (model.card.alpha, model.card.floor)
-            known = own and not self.confidence_noise
-            limits = limits_of({"limits_95": model.card.limits_95}) if known else None
+            limits = limits_of({"limits_95": model.card.limits_95}) if own else None
             return Networks(lifter, noise, sha256, limits)
         if self.model or self.lifter is None or not (self.lifter_weights and self.noise_weights):
             raise ValueError(
