@@ -56,10 +56,18 @@ def test_a_model_is_packed_scored_and_loaded(runs, tmp_path, capsys):
     assert card.scores["walkers val det"]["P1"] == pytest.approx(scores["single"]["P1"], abs=0.01)
     assert card.scores["walkers val det"]["P1_best_of_4"] < card.scores["walkers val det"]["P1"]
     assert card.name == "mine"
-    assert set(card.limits_95) == set(H36M_17.names[1:])
+    assert not card.limits_95
     assert card.scores["walkers val det"]["held_95"] < 95  # before calibration
-    assert prpose(*evaluate, report, "--model", out, "--overwrite") == 0
-    again = json.loads(report.read_text())
+
+    regions = tmp_path / "regions.json"
+    assert pack(runs, out, "--half", "--regions", report, "--overwrite") == 1
+    assert "expected limits_95 of confidence_noise 0.03, got 0" in capsys.readouterr().err
+    evaluate = ["evaluate", "walkers", "-n", "4", "--split", "val", "--confidence-noise", "0.03"]
+    assert prpose(*evaluate, "--model", out, "--json", regions) == 0
+    assert pack(runs, out, "--half", "--regions", regions, "--overwrite") == 0
+    assert set(find_model(out).card.limits_95) == set(H36M_17.names[1:])
+    assert prpose(*evaluate, "--model", out, "--json", regions, "--overwrite") == 0
+    again = json.loads(regions.read_text())
     assert again["settings"]["calibrated"]
     assert again["average"]["values"]["cloud"]["held_95"] == pytest.approx(95, abs=0.2)
     assert card.lifter.arguments == {"hidden": 32, "blocks": 1}

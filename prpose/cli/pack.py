@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -14,6 +13,7 @@ import tyro
 from prpose.cli.arguments import constructor_arguments
 from prpose.models import ROLES, Card, Network, write_model
 from prpose.noise import variance_net_of
+from prpose.prediction.how import CONFIDENCE_NOISE
 from prpose.training.sources import VALIDATION
 from prpose.weights import VARIANCE_PREFIX
 
@@ -30,6 +30,7 @@ def pack(
     training: str = "",
     half: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     scores: tuple[Path, ...] = (),
+    regions: Path | None = None,
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Makes a folder with a card of what "prpose train" made, for --model, load() and the hub.
@@ -47,8 +48,10 @@ def pack(
             are interpolated to it.
         training: how long it took, and on what, for the card.
         half: store weights as float16.
-        scores: JSON files of "prpose evaluate" on this model, for the card; that of the training
-            data's validation split says how large 95 % regions are, too.
+        scores: JSON files of "prpose evaluate" on this model, for the card.
+        regions: JSON file of "prpose evaluate --confidence-noise 0.03" on this model and the
+            validation split of its data: how large 95 % regions must be, with the noise that
+            "prpose predict" draws.
         overwrite: replace the folder's files if it exists.
     """
     lifter, noise = _config(lifter_run, "lifter"), _config(noise_run, "variance")
@@ -71,9 +74,10 @@ def pack(
         date=date.today().isoformat(),
         fps=fps,
     )
+    reports = [*scores, *([] if regions is None else [regions])]
     rows = dict(_scores(path, alpha, floor) for path in scores)
-    card = replace(card, scores=rows, limits_95=_limits(scores, card.data))
-    model = write_model(out, card, weights, half, overwrite, [_sha256(path) for path in scores])
+    card = replace(card, scores=rows, limits_95=_limits(regions, card.data))
+    model = write_model(out, card, weights, half, overwrite, [_sha256(path) for path in reports])
     print(f"written: {model.folder}, {model.size / 1e6:.1f} MB")
 
 
@@ -164,16 +168,26 @@ def _scores(path: Path, alpha: float, floor: float) -> tuple[str, dict[str, floa
         raise ValueError(f"{path}: expected a report of prpose evaluate") from None
 
 
-def _limits(paths: Sequence[Path], data: str) -> dict[str, float]:
-    """Of 95 % regions, from the report on the validation split; nothing if there is none."""
-    found = {}
-    for path in paths:
-        content = _read(path)
-        settings = content["settings"]
-        if (settings["dataset"], settings["split"]) == (data, VALIDATION):
-            said = content.get("limits_95", {})
-            found = {name: float(f"{value:.4g}") for name, value in said.items()}
-    return found
+def _limits(path: Path | None, data: str) -> dict[str, float]:
+    """Of 95 % regions; nothing without a report.
+
+    Raises:
+        ValueError: if it is of other data than the training's validation split, or of few
+            hypotheses.
+    """
+    if path is None:
+        return {}
+    content = _read(path)
+    settings, limits = content.get("settings"), content.get("limits_95")
+    if not isinstance(settings, dict) or not isinstance(limits, dict):
+        raise ValueError(f"{path}: expected a report of prpose evaluate with limits_95 in it")
+    wanted = {"dataset": data, "split": VALIDATION, "confidence_noise": CONFIDENCE_NOISE}
+    for key, value in wanted.items():
+        if settings.get(key) != value:
+            raise ValueError(
+                f"{path}: expected limits_95 of {key} {value}, got {settings.get(key)}"
+            )
+    return {name: float(f"{value:.4g}") for name, value in limits.items()}
 
 
 def _sha256(path: Path) -> dict[str, str]:
