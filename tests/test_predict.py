@@ -9,6 +9,7 @@ from prpose.data import load_clips
 from prpose.models import shipped
 from prpose.predictor import Predictor
 from prpose.read_keypoints import tracks_of
+from prpose.regions import regions_of
 from prpose.skeleton import H36M_17
 from prpose.tracks import Track, write_track
 from prpose.write_poses import read_poses
@@ -33,12 +34,15 @@ def test_the_file_holds_what_python_gives(track, tmp_path, capsys):
     argv = ["predict", tmp_path / "wave.npz", "--model", MODEL, "-n", "7", "--seed", "3",
             "--out", tmp_path / "poses.npz"]  # fmt: skip
     assert prpose(*argv) == 0
-    assert "8 frames, 7 hypotheses each" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "8 frames, 7 hypotheses each" in said
     poses = read_poses(tmp_path / "poses.npz")
     size = track.camera.width, track.camera.height
     expected = Predictor.load(MODEL).predict(track.keypoints_px, size, hypotheses=7, seed=3, fps=2)
     for name in ("hypotheses", "single", "aggregate", "covariance", "root_cam", "root_covariance"):
         assert np.array_equal(getattr(poses, name), getattr(expected, name)), name
+    semi_axes, _ = regions_of(poses.covariance, poses.model)
+    assert f"95 % regions reach {semi_axes[:, 1:, 0].mean() * 1000:.0f} mm" in said
     assert poses.aggregated_by == "single"
     assert np.array_equal(poses.aggregate, poses.single)
     for t, j in [(0, 3), (7, 16)]:

@@ -14,6 +14,7 @@ from prpose.cli.many_files import is_many, lift_many
 from prpose.cli.source import Source
 from prpose.poses import Poses
 from prpose.prediction.how import How
+from prpose.regions import limits_of, regions_of
 from prpose.write_poses import format_of
 
 
@@ -86,5 +87,13 @@ def said_of(poses: Poses, S: int) -> str:
     away = "" if poses.root_cam is None else f", {float(poses.root_cam[:, 2].mean()):.1f} m away"
     return (
         f"{len(poses)} frames, {S} hypotheses each{away}; they spread by {spread * 1000:.0f} mm "
-        "per axis, joints but the pelvis, on average"
+        f"per axis, joints but the pelvis, on average{_reach(poses)}"
     )
+
+
+def _reach(poses: Poses) -> str:
+    """How far 95 % regions reach, if the model says how large they must be."""
+    if limits_of(poses.model) is None:
+        return ""
+    semi_axes, _ = regions_of(poses.covariance, poses.model)
+    return f"; 95 % regions reach {float(semi_axes[:, 1:, 0].mean()) * 1000:.0f} mm"
