@@ -1,5 +1,6 @@
 """What "prpose predict" reads or watches, and what its user says of it."""
 
+import os
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -7,13 +8,37 @@ from pathlib import Path
 
 from prpose.cli.progress import progress
 from prpose.detect import model_file
-from prpose.detect.frames import kind_of, open_film
+from prpose.detect.frames import kind_of, open_film, photos_in
 from prpose.detect.named import detector_of
 from prpose.detect.watching import watch
 from prpose.overlay import check_overlay, write_overlay
 from prpose.poses import Poses
 from prpose.read_keypoints import pick, tracks_from, tracks_of
+from prpose.read_keypoints.folders import files_of
 from prpose.tracks import Track
+
+WATCHING = {
+    "--detector": "detector",
+    "--detector-model": "detector_model",
+    "--people": "people",
+    "--seconds": "seconds",
+}
+"""Options that say nothing of keypoints."""
+
+
+def check_apart(file: Path, *outputs: Path | None) -> None:
+    """``ValueError`` if what is read would be written over, or what is written.
+
+    Args:
+        file: that is read, or folder of one clip.
+        outputs: files that are to be written.
+    """
+    inside = [*files_of(file), *(file / name for name in photos_in(file))] if file.is_dir() else []
+    taken = {os.path.realpath(path) for path in (file, *inside)}
+    for out in outputs:
+        if out is not None and os.path.realpath(out) in taken:
+            raise ValueError(f"{out}: expected a file of its own, got one of the others'")
+        taken |= set() if out is None else {os.path.realpath(out)}
 
 
 @dataclass(frozen=True)
@@ -52,6 +77,11 @@ class Source:
             raise ValueError(f"{self.overlay}: expected one person of one film to draw, got many")
         if self.overlay is not None:
             check_overlay(kind_of(file) if self.is_watched(file) else None, self.overlay, overwrite)
+        given = [flag for flag, of in WATCHING.items() if getattr(self, of) != getattr(Source, of)]
+        if given and not many and file.exists() and not self.is_watched(file):
+            raise ValueError(
+                f"{file}: expected pictures or video with {', '.join(given)}, got keypoints"
+            )
 
     def is_watched(self, file: Path) -> bool:
         """Whether people are to be found in pictures, rather than read from a file."""
