@@ -136,6 +136,25 @@ def test_an_uneven_track_has_uneven_noise(clip):
     assert unknown.keep == 0
 
 
+def test_a_pause_is_where_it_is_for_a_lifter_of_several_frames_too(clip, monkeypatch):
+    """Whose noise begins with frames that stand for those before the first."""
+    noise = AdaptiveNoise(build_variance_net("mgcn_lw"), 0.01)
+    lifter = build_lifter("temporal", channels=8, filter_widths=(3, 3))  # 4 frames on each side
+    net = Predictor(HypothesisLifter(lifter.eval(), noise.eval()).eval())
+    given: list[list[float]] = []
+
+    class Spy(NoiseStream):
+        def __init__(self, shape, keep, generator):
+            given.append(list(keep))
+            super().__init__(shape, keep, generator)
+
+    monkeypatch.setattr("prpose.predictor.NoiseStream", Spy)
+    times = np.array([0, 1, 2, 603, 604, 605]) / 60  # 10 s between frames 2 and 3
+    net.predict_track(track(clip, np.arange(6), 60.0, times), 2, 0, How())
+    assert np.argmin(given[0]) == 4 + 2
+    assert len(given[0]) == 4 + 5
+
+
 def test_what_was_filled_in_is_less_sure_but_not_lost(clip):
     pixels = clip.keypoints_px[:9].copy()
     pixels[4, 13] = np.nan
