@@ -107,6 +107,13 @@ def test_what_is_read_is_not_written_over(track, tmp_path, capsys):
         assert prpose("predict", tmp_path / file, "--out", out, *more) == 1
         assert f"{out}: expected a file of its own" in capsys.readouterr().err
         assert out.read_bytes() == before
+    images = tmp_path / "images"
+    shutil.copytree(HERE / "mmpose_images", images)
+    before = sorted(images.iterdir())
+    argv = ["predict", images, "--out", images / "poses.npz", "--layout", "coco17", *more]
+    assert prpose(*argv) == 1
+    assert "expected a place outside of the folder that is read" in capsys.readouterr().err
+    assert sorted(images.iterdir()) == before
     beside = tmp_path / "clip" / "poses.json"
     for _ in range(2):
         assert prpose("predict", tmp_path / "clip", "--out", beside, *more) == 0

@@ -105,7 +105,7 @@ def _planned(
         more = f", and {len(there) - 1} more" if len(there) > 1 else ""
         raise ValueError(f"{there[0]}: exists already{more}; name another place or --overwrite")
     for job in jobs:
-        check_apart(job.file, *_there(job.out, everybody))
+        check_apart(job.file, *(_there(job.out, True) if everybody else [job.out]))
         check_output(job.out, overwrite=everybody or lifting.overwrite)
     return jobs, notes
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from prpose.cli.progress import progress
 from prpose.detect import model_file
-from prpose.detect.frames import kind_of, open_film, photos_in
+from prpose.detect.frames import kind_of, open_film
 from prpose.detect.named import detector_of
 from prpose.detect.watching import watch
 from prpose.overlay import check_overlay, write_overlay
 from prpose.poses import Poses
 from prpose.read_keypoints import pick, tracks_from, tracks_of
-from prpose.read_keypoints.folders import files_of
+from prpose.read_keypoints.openpose import frame_files
 from prpose.tracks import Track
 
 WATCHING = {
@@ -29,16 +29,22 @@ WATCHING = {
 def check_apart(file: Path, *outputs: Path | None) -> None:
     """``ValueError`` if what is read would be written over, or what is written.
 
+    Folders of photos, and of MMPose's files, are told by all that is in them; so nothing may be
+    written into those, either.
+
     Args:
         file: that is read, or folder of one clip.
         outputs: files that are to be written.
     """
-    inside = [*files_of(file), *(file / name for name in photos_in(file))] if file.is_dir() else []
+    inside = frame_files(file) if file.is_dir() else []
     taken = {os.path.realpath(path) for path in (file, *inside)}
     for out in outputs:
-        if out is not None and os.path.realpath(out) in taken:
-            raise ValueError(f"{out}: expected a file of its own, got one of the others'")
-        taken |= set() if out is None else {os.path.realpath(out)}
+        place = os.path.realpath(out or "")
+        if out is not None and place in taken:
+            raise ValueError(f"{out}: expected a file of its own, got one that is read, or two")
+        if out is not None and not inside and os.path.dirname(place) in taken:
+            raise ValueError(f"{out}: expected a place outside of the folder that is read")
+        taken |= set() if out is None else {place}
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Source:
             body25, halpe26, wholebody133, blazepose33, mpi28.
         image_size: width and height, pixels, where the file does not say them.
         fps: frames per second, where the file does not say them.
-        person: which, if there are several; without it, they are listed.
+        person: which, if there are several, or all; without it, they are listed.
         detector: of people in pictures and video: mediapipe, or package.module:Class of your own.
         detector_model: file that the detector needs; MediaPipe's is fetched on first use.
         people: to look for, at most; one is followed and smoothed over time.

@@ -27,11 +27,6 @@ def is_one_clip(folder: Path) -> bool:
     return False
 
 
-def files_of(folder: Path) -> list[Path]:
-    """The files of keypoints in a folder that is one clip."""
-    return openpose.frame_files(folder) or sorted(folder.glob("*.json"))
-
-
 def inputs_in(
     folder: Path, other: Callable[[Path], bool] = lambda path: False
 ) -> tuple[list[Path], list[Path]]:
