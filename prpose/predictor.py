@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,7 @@ class Predictor:
         how.check(hypotheses, seed)
         ready = prepare(track, how.max_gap, how.skip_unseen, how.as_is)
         camera, parts = how.camera(track.width, track.height), list[dict[str, Tensor]]()
+        ready = replace(ready, messages=(*ready.messages, *how.said_of_confidences(ready.score)))
         when = timing(ready, track.fps, how, receptive_field(self.net.lifter), self._learnt_fps)
         single = self._single(track, when)
         for frames, poses in when.sampled(self._pieces(track, when, hypotheses, seed, how)):

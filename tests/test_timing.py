@@ -223,7 +223,11 @@ def test_confidences_count_by_default_where_they_are_from_0_to_1(clip):
         score = None if value is None else np.full((5, 17), value, np.float32)
         how = How(confidence_noise=scale)
         with_score = dataclasses.replace(given, score=score)
-        found[name] = net.predict_track(with_score, 3, 0, how)[0].hypotheses
+        poses, notes = net.predict_track(with_score, 3, 0, how)
+        found[name] = poses.hypotheses
+        said = any("confidences are from 5.00 to 5.00, not from 0 to 1" in note for note in notes)
+        assert said == (name == "other unit")
+        assert poses.notes == notes
     assert np.array_equal(found["default"], found["said"])
     assert not np.array_equal(found["default"], found["none"])
     for name in ("off", "other unit", "sure"):
