@@ -49,6 +49,12 @@ def spread(poses: Tensor) -> Tensor:
     return poses.std(0)
 
 
+def covariance(points: Tensor) -> Tensor:
+    """Over the hypotheses, about their mean, (S, *, 3) → (*, 3, 3) float64, square metres."""
+    away = (points - points.mean(0)).double()
+    return torch.einsum("s...i,s...k->...ik", away, away) / (len(points) - 1)
+
+
 def mahalanobis(poses: Tensor, target: Tensor, centre: Tensor) -> Tensor:
     """Squared distance of truth and centre by the hypotheses' covariance, → (*, J).
 
@@ -66,11 +72,10 @@ def mahalanobis(poses: Tensor, target: Tensor, centre: Tensor) -> Tensor:
     _check(poses, centre)
     if len(poses) < LEAST_S:
         raise ValueError(f"expected S >= {LEAST_S} hypotheses, a covariance, got {len(poses)}")
-    away = (poses - poses.mean(0)).double()
-    covariance = torch.einsum("s...i,s...k->...ik", away, away) / (len(poses) - 1)
-    covariance = covariance + LEAST_M**2 * torch.eye(3).to(covariance)
+    scatter = covariance(poses)
+    scatter = scatter + LEAST_M**2 * torch.eye(3).to(scatter)
     off = (target - centre).double()[..., None]
-    return (off * torch.linalg.solve(covariance, off)).sum((-2, -1)).to(target)
+    return (off * torch.linalg.solve(scatter, off)).sum((-2, -1)).to(target)
 
 
 def covered(poses: Tensor, target: Tensor, levels: tuple[float, ...] = LEVELS) -> Tensor:

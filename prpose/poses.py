@@ -33,9 +33,9 @@ class Poses:
         aggregate: (T, 17, 3) float32, one pose for each frame.
         covariance: (T, 17, 3, 3) float32 square metres, of each joint over the S hypotheses.
         single: (T, 17, 3) float32, the lifter's own answer, without noise.
-        S: number of hypotheses that aggregate and covariance sum up.
+        S: number of hypotheses that the covariance sums up, and the aggregate, unless single.
         hypotheses: (K, T, 17, 3) float32, the first K <= S of them, or None if none were kept.
-        aggregated_by: how the aggregate was made of them: ``mean``.
+        aggregated_by: how the aggregate was made: ``mean`` of them, ``single`` if it is that, ...
         flags: (T, 17) uint8, what is known of each joint's 2D: 0, seen, or nothing is known
             against it; 1, seen with low confidence; 2, interpolated between frames where it was
             seen; 3, not seen, but made from other joints. None stands for zeros.

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from prpose.camera import Array, normalise
 from prpose.check_track import Prepared, prepare
 from prpose.hypotheses import HypothesisLifter
-from prpose.lifter import padded, receptive_field
+from prpose.lifter import own_frame, padded, receptive_field
 from prpose.models import Card, find_model
 from prpose.noise import doubt
 from prpose.noise_in_time import NoiseStream
@@ -121,6 +121,7 @@ class Predictor:
         how.check(hypotheses, seed)
         ready = prepare(track, how.max_gap, how.skip_unseen, how.as_is)
         camera, parts = how.camera(track.width, track.height), list[dict[str, Tensor]]()
+        ready = replace(ready, messages=(*ready.messages, *how.said_of_confidences(ready.score)))
         when = timing(ready, track.fps, how, receptive_field(self.net.lifter), self._learnt_fps)
         single = self._single(track, when)
         for frames, poses in when.sampled(self._pieces(track, when, hypotheses, seed, how)):
@@ -205,7 +206,8 @@ class Predictor:
         more = self._doubt(keypoints, ready, how.confidence_noise_of(ready.score))
         F = receptive_field(self.net.lifter)
         generator = torch.Generator().manual_seed(seed)
-        noise = NoiseStream((S, 2, 1, *keypoints.shape[2:]), when.keep, generator)
+        before = own_frame(self.net.lifter)  # frames that stand for those before the first
+        noise = NoiseStream((S, 2, 1, *keypoints.shape[2:]), when.keep_after(before), generator)
         eps = noise.next(F - 1) if F > 1 else torch.empty(S, 2, 1, 0, *keypoints.shape[2:])
         T = len(ready.keypoints_px)
         for start in range(0, T, FRAMES_AT_ONCE):

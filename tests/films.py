@@ -78,6 +78,13 @@ class Careless(Finder):
         return [(points, score * 2) for points, score in super().__call__(image, time_s)]
 
 
+class Broken(Finder):
+    """Fails."""
+
+    def __call__(self, image, time_s):
+        return [][1]
+
+
 def picture(x=160, y=120, colour="white", width=WIDTH, height=HEIGHT):
     """Grey, with a square of 16 pixels whose middle is at x, y."""
     image = np.full((height, width, 3), 80, np.uint8)

@@ -98,6 +98,10 @@ BAD = {
         lambda f: good(f, "--detector", "tests.films:Careless"),
         "frame 0, person 0: expected finite pixels or NaN, and scores from 0 to 1, got others",
     ),
+    "a detector that fails": (
+        lambda f: good(f, "--detector", "tests.films:Broken"),
+        "frame 0: the detector failed (IndexError: list index out of range)",
+    ),
     "no detector": (
         lambda f: good(f, "--detector", "tests.films:Undecided"),
         "expected tests.films:Undecided to be a detector, with a layout",

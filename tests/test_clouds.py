@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from prpose.clouds import LEVELS, covered, energy_score, mahalanobis, spread
+from prpose.clouds import LEVELS, covariance, covered, energy_score, mahalanobis, spread
 
 
 def cloud(*shape, seed=0):
@@ -22,6 +22,13 @@ def test_energy_score_against_a_loop(shape, S):
             [np.linalg.norm(flat[a, n] - flat[b, n]) for a in range(S) for b in range(S)]
         )
         assert float(ours.flatten()[n]) == pytest.approx(near - among / 2)
+
+
+def test_covariance_is_numpys():
+    poses = cloud(6, 2, 5, 3)
+    by_numpy = np.cov(poses[:, 1, 4].numpy(), rowvar=False)
+    assert np.allclose(covariance(poses)[1, 4], by_numpy)
+    assert covariance(poses).shape == (2, 5, 3, 3)
 
 
 def test_energy_score_is_proper():

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from prpose.cli import guarded, run
+from prpose.cli.command import made_alone
+from prpose.cli.many_files import Job
 from prpose.read_keypoints.folders import inputs_in, is_one_clip
 from prpose.tracks import read_track, write_track
 from prpose.write_poses import read_poses
@@ -77,6 +80,23 @@ def test_everybody_gets_a_file(clips, capsys):
     assert not single.exists()
     first, second = (read_poses(single.parent / f"single.{n}.npz") for n in (0, 1))
     assert not np.array_equal(first.aggregate, second.aggregate)
+
+
+def test_everybody_is_not_written_over_what_is_read(tmp_path, capsys):
+    """Of p.0.json the first person's file would be p.0.json, if it were p.json."""
+    file = tmp_path / "p.0.json"
+    shutil.copy(HERE / "coco_results.json", file)
+    before = file.read_bytes()
+    argv = ["predict", file, "--out", tmp_path / "p.json", "--person", "all", "--force", *SIZE]
+    assert prpose(*argv) == 1
+    assert f"{file}: expected a file of its own" in capsys.readouterr().err
+    assert file.read_bytes() == before
+
+
+def test_the_command_of_one_file_is_the_one_that_was_typed():
+    argv = ["predict", "a.json", "--out", "x.dat", "--out-format", "npz", "--person", "all"]
+    job = Job(Path("a.json"), Path("x.dat"))
+    assert made_alone(argv, Path("a.json"), job) == "prpose " + " ".join(argv)
 
 
 def test_one_person_who_cannot_be_lifted_does_not_stop_the_others(tmp_path, capsys):

@@ -66,6 +66,13 @@ def test_a_model_is_packed_scored_and_loaded(runs, tmp_path, capsys):
     assert prpose(*evaluate, "--model", out, "--json", regions) == 0
     assert pack(runs, out, "--half", "--regions", regions, "--overwrite") == 0
     assert set(find_model(out).card.limits_95) == set(H36M_17.names[1:])
+    for option, value, said in (("alpha", 0.2, 0.01), ("floor", 0.5, 1.0), ("actions", "w", "*")):
+        of_other = tmp_path / f"{option}.json"
+        found = json.loads(regions.read_text())
+        found["settings"][option] = value
+        of_other.write_text(json.dumps(found))
+        assert pack(runs, out, "--half", "--regions", of_other, "--overwrite") == 1
+        assert f"expected limits_95 of {option} {said}, got {value}" in capsys.readouterr().err
     assert prpose(*evaluate, "--model", out, "--json", regions, "--overwrite") == 0
     again = json.loads(regions.read_text())
     assert again["settings"]["calibrated"]

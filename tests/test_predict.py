@@ -1,5 +1,7 @@
 """prpose predict, as typed."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,8 @@ def test_the_file_holds_what_python_gives(track, tmp_path, capsys):
         (["--seed", "-1"], "expected a seed >= 0"),
         (["--out", "poses.xyz"], "unknown format of poses 'xyz'"),
         (["--out", "/dev/null/poses.npz"], "expected a file name"),
+        (["--seconds", "2"], "expected pictures or video with --seconds, got keypoints"),
+        (["--people", "2", "--detector", "a:B"], "with --detector, --people, got keypoints"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(change, message, track, tmp_path, capsys):
@@ -86,6 +90,40 @@ def test_mistakes_are_one_line_and_leave_nothing(change, message, track, tmp_pat
     assert message in error
     assert "\n" not in error
     assert [path.name for path in tmp_path.iterdir()] == ["wave.npz"]
+
+
+def test_what_is_read_is_not_written_over(track, tmp_path, capsys):
+    shutil.copytree(HERE / "openpose_coco18", tmp_path / "clip")
+    frame = next((tmp_path / "clip").iterdir())
+    (tmp_path / "link.npz").symlink_to("wave.npz")
+    more = ["-n", "2", "--image-size", "1000", "1002", "--force"]
+    for file, out in (
+        ("wave.npz", tmp_path / "wave.npz"),
+        ("wave.npz", tmp_path / "link.npz"),
+        ("link.npz", tmp_path / "clip" / ".." / "wave.npz"),
+        ("clip", frame),
+    ):
+        before = out.read_bytes()
+        assert prpose("predict", tmp_path / file, "--out", out, *more) == 1
+        assert f"{out}: expected a file of its own" in capsys.readouterr().err
+        assert out.read_bytes() == before
+    images = tmp_path / "images"
+    shutil.copytree(HERE / "mmpose_images", images)
+    before = sorted(images.iterdir())
+    argv = ["predict", images, "--out", images / "poses.npz", "--layout", "coco17", *more]
+    assert prpose(*argv) == 1
+    assert "expected a place outside of the folder that is read" in capsys.readouterr().err
+    assert sorted(images.iterdir()) == before
+    beside = tmp_path / "clip" / "poses.json"
+    for _ in range(2):
+        assert prpose("predict", tmp_path / "clip", "--out", beside, *more) == 0
+
+
+def test_a_model_that_there_is_not_is_said_before_anybody_is_watched(tmp_path, capsys):
+    (tmp_path / "walk.mp4").write_bytes(b"no video")
+    argv = ["predict", tmp_path / "walk.mp4", "--out", tmp_path / "poses.npz", "--model", "gpt"]
+    assert prpose(*argv) == 1
+    assert "unknown model 'gpt'" in capsys.readouterr().err
 
 
 def test_a_detectors_file_is_lifted_and_its_joints_are_flagged(tmp_path, capsys):

@@ -159,5 +159,20 @@ def test_a_stream_does_not_wait_for_the_future(clip):
     still = net.predict(clip.keypoints_px[:1], size(clip), hypotheses=3)
     assert np.allclose(first.single, still.single, atol=1e-5)
     assert stream.step(clip.keypoints_px[1]).root_cam.shape == (1, 3)
-    with pytest.raises(ValueError, match="expected S >= 2 hypotheses"):
-        net.stream(size(clip), hypotheses=1)
+    for wrong, message in (
+        ({"hypotheses": 1}, "expected S >= 2 hypotheses"),
+        ({"how": How(choice="mena")}, "unknown choice of one pose 'mena'"),
+        ({"hypotheses": 3, "how": How(hypotheses_out=4)}, "expected hypotheses_out up to 3, got 4"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            net.stream(size(clip), **wrong)
+
+
+def test_a_stream_remembers_that_confidences_are_in_units_of_their_own(clip):
+    """As a track's, which are looked at together: AlphaPose's go from 0 to 6."""
+    net, pixels = predictor(), clip.keypoints_px[:2]
+    plain, own = (net.stream(size(clip), hypotheses=3, fps=60) for _ in range(2))
+    for frame, score in zip(pixels, (5.0, 0.5), strict=True):
+        expected = plain.step(frame)
+        found = own.step(frame, np.full(17, score))
+        assert np.array_equal(found.hypotheses, expected.hypotheses)

@@ -1,5 +1,6 @@
 """The README's Python runs as it stands there."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def test_every_python_block_runs(tmp_path, monkeypatch):
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
         assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_python_imports_is_there(page):
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S):
+        for module, names in re.findall(r"^from (prpose\S*) import ([\w, ]+)$", block, re.M):
+            for name in names.split(", "):
+                assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
 
 
 def test_public_names_are_the_documented_ones():

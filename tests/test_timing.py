@@ -136,6 +136,25 @@ def test_an_uneven_track_has_uneven_noise(clip):
     assert unknown.keep == 0
 
 
+def test_a_pause_is_where_it_is_for_a_lifter_of_several_frames_too(clip, monkeypatch):
+    """Whose noise begins with frames that stand for those before the first."""
+    noise = AdaptiveNoise(build_variance_net("mgcn_lw"), 0.01)
+    lifter = build_lifter("temporal", channels=8, filter_widths=(3, 3))  # 4 frames on each side
+    net = Predictor(HypothesisLifter(lifter.eval(), noise.eval()).eval())
+    given: list[list[float]] = []
+
+    class Spy(NoiseStream):
+        def __init__(self, shape, keep, generator):
+            given.append(list(keep))
+            super().__init__(shape, keep, generator)
+
+    monkeypatch.setattr("prpose.predictor.NoiseStream", Spy)
+    times = np.array([0, 1, 2, 603, 604, 605]) / 60  # 10 s between frames 2 and 3
+    net.predict_track(track(clip, np.arange(6), 60.0, times), 2, 0, How())
+    assert np.argmin(given[0]) == 4 + 2
+    assert len(given[0]) == 4 + 5
+
+
 def test_what_was_filled_in_is_less_sure_but_not_lost(clip):
     pixels = clip.keypoints_px[:9].copy()
     pixels[4, 13] = np.nan
@@ -204,7 +223,11 @@ def test_confidences_count_by_default_where_they_are_from_0_to_1(clip):
         score = None if value is None else np.full((5, 17), value, np.float32)
         how = How(confidence_noise=scale)
         with_score = dataclasses.replace(given, score=score)
-        found[name] = net.predict_track(with_score, 3, 0, how)[0].hypotheses
+        poses, notes = net.predict_track(with_score, 3, 0, how)
+        found[name] = poses.hypotheses
+        said = any("confidences are from 5.00 to 5.00, not from 0 to 1" in note for note in notes)
+        assert said == (name == "other unit")
+        assert poses.notes == notes
     assert np.array_equal(found["default"], found["said"])
     assert not np.array_equal(found["default"], found["none"])
     for name in ("off", "other unit", "sure"):

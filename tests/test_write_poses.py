@@ -16,7 +16,7 @@ from prpose.poses import FLAGS
 from prpose.regions import CHI_SQUARE, confidence_regions
 from prpose.skeleton import H36M_17
 from prpose.write_poses import FORMATS, format_of, read_poses, write_poses
-from prpose.write_poses.document import ARRAYS, short
+from prpose.write_poses.document import ARRAYS, FEW, header, short
 from tests.pose_files import made
 
 SCHEMA = json.loads(
@@ -86,6 +86,9 @@ def test_regions_are_calibrated_where_the_model_is(tmp_path):
     said = {name: 100.0 + j for j, name in enumerate(H36M_17.names[1:])}
     for model, factor in (({}, 1.0), ({"limits_95": said}, 102 / CHI_SQUARE)):
         poses = replace(made(), model=model)
+        for S, unsure in ((FEW, False), (FEW - 1, True)):
+            note = header(replace(poses, S=S))["region"]["note"]
+            assert (f"Of {S} hypotheses the covariance is itself unsure" in note) == unsure
         write_poses(poses, tmp_path / "a.json", overwrite=True)
         found = json.loads((tmp_path / "a.json").read_bytes())
         jsonschema.validate(found, SCHEMA)

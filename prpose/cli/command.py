@@ -28,8 +28,8 @@ def made_alone(argv: Sequence[str], whole: Path, job: InputAndOutput) -> str:
     """The command that makes one file of those that a command makes.
 
     Args:
-        argv: of the command for a folder.
-        whole: the folder.
+        argv: of the command for a folder, or for everybody in a file.
+        whole: the folder, or that file.
         job: the file alone.
 
     Example:
@@ -38,6 +38,8 @@ def made_alone(argv: Sequence[str], whole: Path, job: InputAndOutput) -> str:
         >>> made_alone(argv, Path("clips"), Job(Path("clips/a.json"), Path("poses/a.npz")))
         'prpose predict clips/a.json --out poses/a.npz -n 9'
     """
+    if job.file == whole:
+        return typed(argv)
     words, rest, named = list[str](), list(argv), False
     while rest:
         word, *rest = rest

@@ -14,7 +14,7 @@ from prpose.atomic import check_output
 from prpose.cli.command import made_alone
 from prpose.cli.lifting import Lifting
 from prpose.cli.progress import progress
-from prpose.cli.source import Source
+from prpose.cli.source import Source, check_apart
 from prpose.detect.frames import kind_of
 from prpose.read_keypoints.folders import inputs_in, is_one_clip
 from prpose.tracks import Track
@@ -105,6 +105,7 @@ def _planned(
         more = f", and {len(there) - 1} more" if len(there) > 1 else ""
         raise ValueError(f"{there[0]}: exists already{more}; name another place or --overwrite")
     for job in jobs:
+        check_apart(job.file, *(_there(job.out, True) if everybody else [job.out]))
         check_output(job.out, overwrite=everybody or lifting.overwrite)
     return jobs, notes
 

@@ -76,7 +76,7 @@ def pack(
     )
     reports = [*scores, *([] if regions is None else [regions])]
     rows = dict(_scores(path, alpha, floor) for path in scores)
-    card = replace(card, scores=rows, limits_95=_limits(regions, card.data))
+    card = replace(card, scores=rows, limits_95=_limits(regions, card))
     model = write_model(out, card, weights, half, overwrite, [_sha256(path) for path in reports])
     print(f"written: {model.folder}, {model.size / 1e6:.1f} MB")
 
@@ -168,12 +168,12 @@ def _scores(path: Path, alpha: float, floor: float) -> tuple[str, dict[str, floa
         raise ValueError(f"{path}: expected a report of prpose evaluate") from None
 
 
-def _limits(path: Path | None, data: str) -> dict[str, float]:
+def _limits(path: Path | None, card: Card) -> dict[str, float]:
     """Of 95 % regions; nothing without a report.
 
     Raises:
-        ValueError: if it is of other data than the training's validation split, or of few
-            hypotheses.
+        ValueError: if it is of other data than the training's validation split, of other noise
+            than is drawn, or of fewer than four hypotheses.
     """
     if path is None:
         return {}
@@ -181,7 +181,8 @@ def _limits(path: Path | None, data: str) -> dict[str, float]:
     settings, limits = content.get("settings"), content.get("limits_95")
     if not isinstance(settings, dict) or not isinstance(limits, dict):
         raise ValueError(f"{path}: expected a report of prpose evaluate with limits_95 in it")
-    wanted = {"dataset": data, "split": VALIDATION, "confidence_noise": CONFIDENCE_NOISE}
+    wanted = {"dataset": card.data, "split": VALIDATION, "confidence_noise": CONFIDENCE_NOISE}
+    wanted |= {"alpha": card.alpha, "floor": card.floor, "actions": "*"}
     for key, value in wanted.items():
         if settings.get(key) != value:
             raise ValueError(

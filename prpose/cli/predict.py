@@ -11,7 +11,7 @@ from prpose.atomic import check_output
 from prpose.cli.command import typed
 from prpose.cli.lifting import Lifting
 from prpose.cli.many_files import is_many, lift_many
-from prpose.cli.source import Source
+from prpose.cli.source import Source, check_apart
 from prpose.poses import Poses
 from prpose.prediction.how import How
 from prpose.regions import limits_of, regions_of
@@ -68,8 +68,9 @@ def lift_one(file: Path, out: Path, source: Source, lifting: Lifting) -> None:
     """One person of one file."""
     format_of(check_output(out, lifting.overwrite), lifting.format)
     source.check(file, lifting.overwrite)
+    check_apart(file, out, source.overlay)
+    _ = lifting.predictor  # what is wrong with it is not said of the file, nor after watching it
     track = source.read(file)
-    _ = lifting.predictor  # so that what is wrong with it is not said of the file
     try:
         poses, messages = lifting.lift(track, out, typed(sys.argv[1:]))
     except ValueError as error:

@@ -1,5 +1,6 @@
 """What "prpose predict" reads or watches, and what its user says of it."""
 
+import os
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,7 +14,37 @@ from prpose.detect.watching import watch
 from prpose.overlay import check_overlay, write_overlay
 from prpose.poses import Poses
 from prpose.read_keypoints import pick, tracks_from, tracks_of
+from prpose.read_keypoints.openpose import frame_files
 from prpose.tracks import Track
+
+WATCHING = {
+    "--detector": "detector",
+    "--detector-model": "detector_model",
+    "--people": "people",
+    "--seconds": "seconds",
+}
+"""Options that say nothing of keypoints."""
+
+
+def check_apart(file: Path, *outputs: Path | None) -> None:
+    """``ValueError`` if what is read would be written over, or what is written.
+
+    Folders of photos, and of MMPose's files, are told by all that is in them; so nothing may be
+    written into those, either.
+
+    Args:
+        file: that is read, or folder of one clip.
+        outputs: files that are to be written.
+    """
+    inside = frame_files(file) if file.is_dir() else []
+    taken = {os.path.realpath(path) for path in (file, *inside)}
+    for out in outputs:
+        place = os.path.realpath(out or "")
+        if out is not None and place in taken:
+            raise ValueError(f"{out}: expected a file of its own, got one that is read, or two")
+        if out is not None and not inside and os.path.dirname(place) in taken:
+            raise ValueError(f"{out}: expected a place outside of the folder that is read")
+        taken |= set() if out is None else {place}
 
 
 @dataclass(frozen=True)
@@ -27,7 +58,7 @@ class Source:
             body25, halpe26, wholebody133, blazepose33, mpi28.
         image_size: width and height, pixels, where the file does not say them.
         fps: frames per second, where the file does not say them.
-        person: which, if there are several; without it, they are listed.
+        person: which, if there are several, or all; without it, they are listed.
         detector: of people in pictures and video: mediapipe, or package.module:Class of your own.
         detector_model: file that the detector needs; MediaPipe's is fetched on first use.
         people: to look for, at most; one is followed and smoothed over time.
@@ -52,6 +83,11 @@ class Source:
             raise ValueError(f"{self.overlay}: expected one person of one film to draw, got many")
         if self.overlay is not None:
             check_overlay(kind_of(file) if self.is_watched(file) else None, self.overlay, overwrite)
+        given = [flag for flag, of in WATCHING.items() if getattr(self, of) != getattr(Source, of)]
+        if given and not many and file.exists() and not self.is_watched(file):
+            raise ValueError(
+                f"{file}: expected pictures or video with {', '.join(given)}, got keypoints"
+            )
 
     def is_watched(self, file: Path) -> bool:
         """Whether people are to be found in pictures, rather than read from a file."""

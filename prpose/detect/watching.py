@@ -1,6 +1,6 @@
 """A detector over frames, one at a time → what a file of keypoints would say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def watch(film: Film, detector: Detector, advance: Callable[[int], None] | None 
 
     Raises:
         ValueError: naming the file, as of :meth:`Film.frames`; if frames differ in size, or the
-            detector gives something else than people.
+            detector gives something else than people, or fails.
     """
     layout = look_up(detector.layout, LAYOUTS, "layout of the detector")
     clock = Clock()
@@ -35,7 +35,7 @@ def watch(film: Film, detector: Detector, advance: Callable[[int], None] | None 
     try:
         for frame in film.frames():
             size = _size(film, frame, size)
-            people = detector(frame.image, frame.time_s)
+            people = _found(detector, film, frame)
             if people and frame.time_s is not None:
                 times[frame.number] = frame.time_s
             for n, person in enumerate(people):
@@ -56,6 +56,16 @@ def watch(film: Film, detector: Detector, advance: Callable[[int], None] | None 
         times=times if film.kind in ("video", "camera") else {},
         notes=film.notes,
     )
+
+
+def _found(detector: Detector, film: Film, frame: Frame) -> Sequence[tuple[Array, Array]]:
+    """Everybody in a frame."""
+    try:
+        return list(detector(frame.image, frame.time_s))
+    except Exception as error:  # the detector may be the user's: anything may happen
+        said = f"{type(error).__name__}: {error}"
+        where = f"{film.path}, frame {frame.number}"
+        raise ValueError(f"{where}: the detector failed ({said})") from error
 
 
 def checked(person: tuple[Array, Array], J: int, where: str) -> tuple[Array, Array]:

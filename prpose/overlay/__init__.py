@@ -53,8 +53,8 @@ def write_overlay(
     """Every frame of the film, with what is known of the person in it, at the frame's time.
 
     On the picture: the keypoints with their bones, left blue and right orange, rings where a joint
-    is flagged; beneath them the hypotheses' projection. Beside it: hypotheses, the one pose of
-    them and 95 % regions, from the camera and from its left.
+    is flagged; beneath them the hypotheses' projection. Beside it: hypotheses, the one pose
+    and 95 % regions, from the camera and from its left.
 
     Args:
         film: that the poses are of.

@@ -94,6 +94,15 @@ class How:
             return self.confidence_noise
         return CONFIDENCE_NOISE if score.min() >= 0 and score.max() <= 1 else 0.0
 
+    def said_of_confidences(self, score: Array | None) -> list[str]:
+        """That they do not count, if that is by their units rather than by the user's choice."""
+        if score is None or self.confidence_noise is not None or self.confidence_noise_of(score):
+            return []
+        return [
+            f"confidences are from {score.min():.2f} to {score.max():.2f}, not from 0 to 1: they "
+            "do not widen the noise"
+        ]
+
     def keep(self, fps: float | None) -> float:
         """Of a frame's noise in the next one's (:mod:`prpose.noise_in_time`)."""
         if self.in_time != "shared" and fps is None:

@@ -25,7 +25,8 @@ class Stream:
     """Poses of one person, frame by frame; the noise of a frame remembers that of the one before.
 
     A lifter that wants frames of the future gets the present one in their place, so that no frame
-    waits; one that wants frames of the past gets the first in place of those before it.
+    waits; one that wants frames of the past gets the first in place of those before it. They are
+    taken as they come, whatever rate the lifter learnt.
 
     Args:
         net: in eval mode.
@@ -38,7 +39,7 @@ class Stream:
         model: what the model's card says, for the poses.
 
     Raises:
-        ValueError: for fewer than two hypotheses.
+        ValueError: for fewer than two hypotheses, and whatever else cannot be done.
     """
 
     def __init__(
@@ -52,8 +53,7 @@ class Stream:
         how: How,
         model: Mapping[str, Any] | None = None,
     ) -> None:
-        if hypotheses < 2:
-            raise ValueError(f"expected S >= 2 hypotheses, a distribution, got {hypotheses}")
+        how.check(hypotheses, seed)
         self.net = net
         self.image_size = image_size
         self.layout = layout
@@ -67,6 +67,8 @@ class Stream:
         self.past: list[tuple[Tensor, Tensor]] = []
         """Of the frames that the lifter still wants: keypoints, without noise first, then S times
         with it, and the same of the mirror image, (S + 1, 1, 17, 2)."""
+        self.own_units = False
+        """Whether a confidence was beyond [0, 1]; then those of other frames say nothing."""
 
     @torch.no_grad()
     def step(self, keypoints_px: Array, score: Array | None = None) -> Poses:
@@ -85,7 +87,7 @@ class Stream:
         ready = prepare(track, max_gap=0, as_is=self.how.as_is)
         device = next(self.net.parameters()).device
         keypoints = torch.from_numpy(normalise(ready.keypoints_px, *self.image_size)).float()
-        more, scale = None, self.how.confidence_noise_of(ready.score)
+        more, scale = None, self._confidence_noise(ready.score)
         if scale:
             worth = torch.from_numpy(np.asarray(ready.score, dtype=np.float32))
             more = doubt(keypoints, worth, scale)[None].to(device)
@@ -112,6 +114,11 @@ class Stream:
             seed=self.seed,
             **known,
         )
+
+    def _confidence_noise(self, score: Array | None) -> float:
+        if score is not None and self.how.confidence_noise is None:
+            self.own_units |= bool(score.min() < 0 or score.max() > 1)
+        return 0.0 if self.own_units else self.how.confidence_noise_of(score)
 
     def _window(self, now: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Both of the F frames around now, (S + 1, F, 17, 2)."""

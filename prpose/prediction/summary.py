@@ -1,12 +1,12 @@
 """What is kept of hypotheses: one pose, how unsure it is, where it is, what its 2D is worth."""
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from prpose.aggregate import aggregate, mean, reprojection_weights
 from prpose.camera import Array
 from prpose.check_track import Prepared
+from prpose.clouds import covariance
 from prpose.placement import place, placement_covariance, reprojection_errors
 from prpose.prediction.how import REPROJECTION, SINGLE, How
 
@@ -42,20 +42,16 @@ def summed_up(poses: Tensor, single: Tensor, plane: Tensor, how: How) -> dict[st
         chosen = mean(poses, reprojection_weights(off).to(poses))
     else:
         chosen = aggregate(poses, how.choice)
-    away = (poses - poses.mean(0)).double()
-    S = len(poses)
-    covariance = torch.einsum("stji,stjk->tjik", away, away) / (S - 1)
     root = place(chosen, plane)
     off = reprojection_errors(chosen, plane, root).square().mean(-1, keepdim=True).sqrt()
-    apart = roots - roots.mean(0)
-    spread = torch.einsum("sti,stk->tik", apart, apart) / (S - 1)
+    unsure = placement_covariance(chosen, root, off / 2**0.5)
     found = {
         "aggregate": chosen,
-        "covariance": covariance.float(),
+        "covariance": covariance(poses).float(),
         "root_cam": root.float(),
-        "root_covariance": (spread + placement_covariance(chosen, root, off / 2**0.5)).float(),
+        "root_covariance": (covariance(roots) + unsure).float(),
     }
     if how.hypotheses_out != "none":
-        count = S if how.hypotheses_out == "all" else int(how.hypotheses_out)
+        count = len(poses) if how.hypotheses_out == "all" else int(how.hypotheses_out)
         found["hypotheses"] = poses[:count]
     return found

@@ -43,6 +43,12 @@ class Timing:
     keep: float | Sequence[float]
     positions: Array | None = None
 
+    def keep_after(self, frames: int) -> float | Sequence[float]:
+        """``keep``, of a clip that so many repetitions of its first frame come before."""
+        if isinstance(self.keep, float | int):
+            return self.keep
+        return [*[self.keep[0]] * frames, *self.keep]
+
     def sampled(self, pieces: Iterator[tuple[slice, Tensor]]) -> Iterator[tuple[slice, Tensor]]:
         """Poses of the track's frames, of poses (*, t, 17, 3) of the frames that were lifted.
 

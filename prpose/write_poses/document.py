@@ -33,6 +33,9 @@ CALIBRATED = (
     "as they had to be to hold the truth as often as the level says in the model's validation "
     "data. They hold it less often in motions that are not like its training data's."
 )
+FEW = 20
+"""Fewer hypotheses than those have a covariance that is itself unsure."""
+
 ARRAYS = (
     *("frame_numbers", "times_s", "aggregate", "covariance", "single", "flags"),
     *("root_cam", "root_covariance", "keypoints_px", "hypotheses"),
@@ -116,6 +119,8 @@ def _region(poses: Poses) -> dict[str, Any]:
     limits = limits_of(poses.model)
     reach = [CHI_SQUARE] * len(H36M_17) if limits is None else limits.tolist()
     note = RAW if limits is None else CALIBRATED
+    if poses.S < FEW:
+        note += f" Of {poses.S} hypotheses the covariance is itself unsure: less often still."
     return {"level": LEVEL, "calibrated": limits is not None, "limits": reach, "note": note}
 
 
