@@ -6,7 +6,7 @@ Everything here is :mod:`torch.distributed`; without it, or with one process, no
 import gc
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ import torch
 from torch import distributed
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 LONGEST = timedelta(days=1)
 """That a process waits for the others, whose files may take longer than its own. It need not notice
@@ -63,6 +64,19 @@ def gathered(own: T) -> list[T]:
     found: list[Any] = [None] * count()
     distributed.all_gather_object(found, own)
     return found
+
+
+def in_turn(items: Iterable[T], work: Callable[[int, T], R]) -> list[R]:
+    """Every item's result, in order, in every process; the items are worked on in turn.
+
+    Args:
+        items: the same in all processes; all of them go through all of it, so that what is wrong
+            with an item can be raised there, by every process.
+        work: of an item's number and the item.
+    """
+    own = {n: work(n, item) for n, item in enumerate(items) if n % count() == rank()}
+    everyones = {n: result for part in gathered(own) for n, result in part.items()}
+    return [everyones[n] for n in range(len(everyones))]
 
 
 def once(work: Callable[[], T]) -> T:

@@ -67,6 +67,12 @@ def limits_of(model: Mapping[str, Any]) -> Array | None:
     return np.array([CHI_SQUARE, *(said[name] for name in names)])
 
 
+def reach_of(model: Mapping[str, Any]) -> Array:
+    """(17,) as of :func:`limits_of`, or a Gaussian's where the card says none."""
+    limits = limits_of(model)
+    return np.full(len(H36M_17), CHI_SQUARE) if limits is None else limits
+
+
 def regions_of(covariance: Array, model: Mapping[str, Any]) -> tuple[Array, Array]:
     """The 95 % ellipsoids of poses; calibrated if their model's card is.
 
@@ -81,8 +87,7 @@ def regions_of(covariance: Array, model: Mapping[str, Any]) -> tuple[Array, Arra
     Raises:
         ValueError: as of :func:`limits_of`.
     """
-    limits = limits_of(model)
-    return confidence_regions(covariance, CHI_SQUARE if limits is None else limits)
+    return confidence_regions(covariance, reach_of(model))
 
 
 def _is_limit(value: Any) -> bool:

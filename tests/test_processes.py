@@ -137,6 +137,7 @@ def test_one_file_is_lifted_by_one_of_two_processes(clips, tmp_path):
 def test_one_process_is_alone(monkeypatch):
     assert (processes.count(), processes.rank()) == (1, 0)
     assert processes.gathered("a") == ["a"]
+    assert processes.in_turn("ab", lambda n, item: (n, item)) == [(0, "a"), (1, "b")]
     assert processes.total(2.5, torch.device("cpu")) == 2.5
     with pytest.raises(ValueError, match="no"):
         processes.once(lambda: (_ for _ in ()).throw(ValueError("no")))

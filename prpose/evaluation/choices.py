@@ -1,6 +1,6 @@
 """Which one pose of S hypotheses to take, and how to smooth it: scored against the truth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -54,26 +54,28 @@ def score_choices(
     """
     if S < 2:
         raise ValueError(f"expected S >= 2 hypotheses, a distribution, got {S}")
-    parts: dict[int, dict[str, dict[str, Tensor]]] = {}
-    for number, clip in enumerate(clips):
-        on_clip(len(clip))
-        if clip.fps is None or len(clip) < 3 or clip.camera.focal_px is None:
-            raise ValueError(
-                f"{clip.where()}: expected three frames or more, a frame rate, and a camera with "
-                "a focal length"
-            )
-        if number % processes.count() == processes.rank():
-            generator = torch.Generator().manual_seed(mixed_seed(seed, number))
-            found = _choices(net, clip, S, generator, keep(clip.fps), device)
-            truth = torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])
-            parts[number] = {name: _values(poses, truth, clip.fps) for name, poses in found.items()}
-    everyones = {number: part for own in processes.gathered(parts) for number, part in own.items()}
+
+    def checked() -> Iterator[tuple[Clip, float]]:
+        for clip in clips:
+            on_clip(len(clip))
+            if clip.fps is None or len(clip) < 3 or clip.camera.focal_px is None:
+                raise ValueError(
+                    f"{clip.where()}: expected three frames or more, a frame rate, and a camera "
+                    "with a focal length"
+                )
+            yield clip, clip.fps
+
+    def scored(number: int, item: tuple[Clip, float]) -> dict[str, dict[str, Tensor]]:
+        clip, fps = item
+        generator = torch.Generator().manual_seed(mixed_seed(seed, number))
+        found = _choices(net, clip, S, generator, keep(fps), device)
+        truth = torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])
+        return {name: _values(poses, truth, fps) for name, poses in found.items()}
+
+    parts = processes.in_turn(checked(), scored)
     return {
-        name: {
-            value: torch.cat([everyones[n][name][value] for n in range(len(clips))])
-            for value in VALUES
-        }
-        for name in everyones[0]
+        name: {value: torch.cat([part[name][value] for part in parts]) for value in VALUES}
+        for name in parts[0]
     }
 
 

@@ -1,6 +1,6 @@
 """Hypotheses over whole clips: do they move as bodies do?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -59,16 +59,21 @@ def score_motions(
     """
     if S < 2:
         raise ValueError(f"expected S >= 2 hypotheses, a distribution, got {S}")
-    parts: dict[int, dict[str, Tensor]] = {}
-    for number, clip in enumerate(clips):
-        on_clip(len(clip))
-        if clip.fps is None or len(clip) < 3:
-            raise ValueError(f"{clip.where()}: expected three frames or more, and a frame rate")
-        if number % processes.count() == processes.rank():
-            generator = torch.Generator().manual_seed(mixed_seed(seed, number))
-            parts[number] = _of_clip(net, clip, S, generator, keep(clip.fps), device)
-    everyones = {number: part for own in processes.gathered(parts) for number, part in own.items()}
-    return {name: torch.cat([everyones[n][name] for n in range(len(clips))]) for name in VALUES}
+
+    def checked() -> Iterator[tuple[Clip, float]]:
+        for clip in clips:
+            on_clip(len(clip))
+            if clip.fps is None or len(clip) < 3:
+                raise ValueError(f"{clip.where()}: expected three frames or more, and a frame rate")
+            yield clip, clip.fps
+
+    def scored(number: int, item: tuple[Clip, float]) -> dict[str, Tensor]:
+        clip, fps = item
+        generator = torch.Generator().manual_seed(mixed_seed(seed, number))
+        return _of_clip(net, clip, S, generator, keep(fps), device)
+
+    parts = processes.in_turn(checked(), scored)
+    return {name: torch.cat([part[name] for part in parts]) for name in VALUES}
 
 
 def lifted(

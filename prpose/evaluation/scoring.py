@@ -88,21 +88,24 @@ def score(
     Raises:
         ValueError: if poses are not finite, naming the frames.
     """
-    parts: dict[int, dict[str, dict[str, Tensor]]] = {}
-    for number, (indices, batch) in enumerate(windows.batches(batch_size)):
-        on_batch(len(indices))
-        if number % processes.count() != processes.rank():
-            continue
+
+    def batches() -> Iterator[tuple[Tensor, Batch]]:
+        for indices, batch in windows.batches(batch_size):
+            on_batch(len(indices))
+            yield indices, batch
+
+    def scored(_: int, item: tuple[Tensor, Batch]) -> dict[str, dict[str, Tensor]]:
+        indices, batch = item
         items = range(int(indices[0]), int(indices[-1]) + 1)
         scores = _score_batch(
             net, batch, items, names, draw, device, cloud, curve, confidence_noise
         )
-        parts[number] = {c: {n: v[0].cpu() for n, v in by.items()} for c, by in scores.items()}
-    everyones = {number: part for own in processes.gathered(parts) for number, part in own.items()}
-    in_order = [everyones[number] for number in range(len(everyones))]
+        return {c: {n: v[0].cpu() for n, v in by.items()} for c, by in scores.items()}
+
+    parts = processes.in_turn(batches(), scored)
     return {
-        choice: {name: torch.cat([part[choice][name] for part in in_order]) for name in by}
-        for choice, by in in_order[0].items()
+        choice: {name: torch.cat([part[choice][name] for part in parts]) for name in by}
+        for choice, by in parts[0].items()
     }
 
 

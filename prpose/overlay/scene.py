@@ -8,7 +8,7 @@ from prpose.camera import Array, Camera
 from prpose.draw import BONES, SIDES
 from prpose.overlay.canvas import Colour, draw_dots, draw_lines, draw_text, text_width
 from prpose.poses import Poses
-from prpose.regions import CHI_SQUARE, limits_of
+from prpose.regions import reach_of
 from prpose.skeleton import H36M_17
 
 SIDE_COLOURS: dict[str, Colour] = {
@@ -133,8 +133,7 @@ def _in_space(view: Array, poses: Poses, t: int, axes: tuple[int, int], per_metr
     if poses.hypotheses is not None:
         _bones(view, shown(poses.hypotheses[:MOST_LINES, t]), 1.0, 0.15, 0.5)
     _bones(view, shown(poses.aggregate[t][None]), 2.5, 1.0, 1.0)
-    known = limits_of(poses.model)
-    limits = np.full(len(H36M_17), CHI_SQUARE) if known is None else known
+    limits = reach_of(poses.model)
     rings: dict[str, list[Array]] = {}
     for joint in ENDS:
         spread = poses.covariance[t, joint][np.ix_(axes, axes)].astype(np.float64)

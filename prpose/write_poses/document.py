@@ -11,7 +11,7 @@ import numpy as np
 
 from prpose.camera import Array, Camera
 from prpose.poses import FLAGS, Poses
-from prpose.regions import CHI_SQUARE, LEVEL, limits_of, regions_of
+from prpose.regions import LEVEL, limits_of, reach_of, regions_of
 from prpose.skeleton import H36M_17
 
 FORMAT = "prpose-poses"
@@ -117,7 +117,7 @@ def poses_of(head: Any, array: Callable[[str], Array | None]) -> Poses:
 
 def _region(poses: Poses) -> dict[str, Any]:
     limits = limits_of(poses.model)
-    reach = [CHI_SQUARE] * len(H36M_17) if limits is None else limits.tolist()
+    reach = reach_of(poses.model).tolist()
     note = RAW if limits is None else CALIBRATED
     if poses.S < FEW:
         note += f" Of {poses.S} hypotheses the covariance is itself unsure: less often still."
