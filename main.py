@@ -31,12 +31,12 @@ from prpose.evaluation import (
     average_as_released,
     score,
 )
-from prpose.hypotheses import HypothesisLifter
 from prpose.lifter import LIFTERS
 from prpose.noise import AdaptiveNoise, build_variance_net
+from prpose.sampler import Sampler
 from prpose.tables import look_up
 from prpose.training import Recipe, State, fit, published_rates
-from prpose.training.variance import error_targets, given
+from prpose.training.weak_supervision import error_targets, given
 from prpose.weights import VARIANCE_PREFIX, load_published
 
 MOST = 2**31 - 1
@@ -135,12 +135,10 @@ def released_draw(seed: int, S: int, device: torch.device) -> Draw:
 
 
 def test(args: argparse.Namespace, device: torch.device, draw: Draw) -> None:
-    net = HypothesisLifter(
+    net = Sampler(
         load_published(args.shhpe_model, f"ckpt/shhpe_model_{args.shhpe_model}.pth"),
         AdaptiveNoise(
-            load_published(
-                VARIANCE_PREFIX + args.shhpe_model, f"ckpt/avg_model_{args.shhpe_model}.pth"
-            ),
+            load_published(VARIANCE_PREFIX + args.shhpe_model, f"ckpt/avg_model_{args.shhpe_model}.pth"),
             PROTOCOLS[args.dataset].alpha if args.alpha is None else args.alpha,
         ),
     ).to(device)
@@ -156,8 +154,7 @@ def test(args: argparse.Namespace, device: torch.device, draw: Draw) -> None:
     values = scores["best" if args.mutilhyp_test else "single"]
     listed = RELEASED_ACTIONS[args.dataset] if args.actions == "*" else (args.actions,)
     printed = [
-        average_as_released(values[name], windows, args.batch_size, listed, name == "P2")
-        * METRICS[name].scale
+        average_as_released(values[name], windows, args.batch_size, listed, name == "P2") * METRICS[name].scale
         for name in names
     ]
     if args.dataset == "h36m":
@@ -179,9 +176,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         targets = error_targets(lifter.to(device), windows, args.batch_size, device, advance)
     net = build_variance_net(args.shhpe_model).to(device)
     epochs = args.nepoch - 1  # the release's loop ends one early
-    rates = published_rates(
-        epochs, args.lr, args.lr_decay, args.lr_decay_large, args.large_decay_epoch
-    )
+    rates = published_rates(epochs, args.lr, args.lr_decay, args.lr_decay_large, args.large_decay_epoch)
     state = State(net, Recipe(epochs, args.batch_size, rates, amsgrad=True, seed=args.seed))
 
     def save(steps: list[tuple[int, float]]) -> None:

@@ -14,10 +14,10 @@ import numpy as np
 from prpose.atomic import replacing
 from prpose.cli import guarded, run
 from prpose.data import load_clips
-from prpose.draw import draw_hypotheses
+from prpose.io.export import read_prediction
+from prpose.keypoints import Keypoints, write_keypoints
 from prpose.regions import regions_of
-from prpose.tracks import Track, write_track
-from prpose.write_poses import read_poses
+from prpose.view.figures import draw_hypotheses
 
 MODEL = "mgcn-cmu17"
 OUT = Path("demo")
@@ -32,11 +32,11 @@ def main() -> None:
 
     clip = load_clips("walkers", ".", "test", actions=("wave",))[0]
     size = clip.camera.width, clip.camera.height
-    write_track(track, Track(clip.keypoints_px, *size, layout="h36m17", fps=clip.fps))
+    write_keypoints(track, Keypoints(clip.keypoints_px, *size, layout="h36m17", fps=clip.fps))
     print("\nSomebody waves for four seconds; a detector's 2D keypoints become 3D:\n")
     prpose("predict", track, "--model", MODEL, "-n", "100", "--out", poses, "--overwrite")
 
-    found = read_poses(poses)
+    found = read_prediction(poses)
     assert found.hypotheses is not None, "all were written"
     with replacing(picture) as temporary:
         draw_hypotheses(clip, FRAMES, found.hypotheses[:, FRAMES], found.single[FRAMES], temporary)

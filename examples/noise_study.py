@@ -20,10 +20,10 @@ from prpose import clouds, metrics
 from prpose.cli import guarded
 from prpose.data import load_clips
 from prpose.data.windows import Batch, Windows
-from prpose.hypotheses import HypothesisLifter
 from prpose.noise import ConstantNoise
+from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17, mirror_pose
-from prpose.training.variance import response
+from prpose.training.weak_supervision import response
 from prpose.weights import load_published
 
 SIGMA = 0.0145
@@ -56,13 +56,13 @@ def main(
     batch = windows[torch.arange(len(windows))]
     nets = load_published("avg_mgcn_lw", published), load_published("avg_htnet", response)
     with torch.no_grad():
-        net = HypothesisLifter(lifter, ConstantNoise(SIGMA))
+        net = Sampler(lifter, ConstantNoise(SIGMA))
         error = metrics.joint_errors(net.single(batch.keypoints), batch.target)
         show_joints(net, batch, error, S)
         show_kinds(lifter, batch, kinds(lifter, nets, batch, error), S)
 
 
-def show_joints(net: HypothesisLifter, batch: Batch, error: Tensor, S: int) -> None:
+def show_joints(net: Sampler, batch: Batch, error: Tensor, S: int) -> None:
     """Whether equal noise moves the joints as far as they err."""
     moved = net.sample(batch.keypoints, S, torch.Generator().manual_seed(1)).var(0).sum(-1).sqrt()
     table = Table(title="equal noise on all joints, mm", title_justify="left")
@@ -96,20 +96,16 @@ def kinds(
         "response net": tuple(nets[1](x).clamp_min(0.05) for x in poses),
         "true error": true,
         "true error / joint": tuple(e / by_joint for e in true),
-        "true error / joint / response": tuple(
-            e / by_joint / r for e, r in zip(true, moved, strict=True)
-        ),
+        "true error / joint / response": tuple(e / by_joint / r for e, r in zip(true, moved, strict=True)),
     }
 
 
-def show_kinds(
-    lifter: torch.nn.Module, batch: Batch, widths: dict[str, tuple[Tensor, Tensor]], S: int
-) -> None:
+def show_kinds(lifter: torch.nn.Module, batch: Batch, widths: dict[str, tuple[Tensor, Tensor]], S: int) -> None:
     """What each kind of noise is worth at the same mean variance."""
     table = Table(title=f"S = {S}, noise of equal mean variance, mm", title_justify="left")
     for head in ("noise", f"P1\nbest of {S}", "P1\nof mean", "energy\nscore", "spread"):
         table.add_column(head, justify="left" if head == "noise" else "right", no_wrap=True)
-    net = HypothesisLifter(lifter, ConstantNoise(SIGMA))  # it only lifts: the noise is made here
+    net = Sampler(lifter, ConstantNoise(SIGMA))  # it only lifts: the noise is made here
     eps = torch.randn(S, 2, *batch.keypoints.shape, generator=torch.Generator().manual_seed(0))
     for name, relative in widths.items():
         parts = []

@@ -23,8 +23,7 @@ class ResidualLifter(nn.Module):
         super().__init__()
         self.first = layer(17 * 2, width, dropout)
         self.blocks = nn.ModuleList(
-            nn.Sequential(layer(width, width, dropout), layer(width, width, dropout))
-            for _ in range(blocks)
+            nn.Sequential(layer(width, width, dropout), layer(width, width, dropout)) for _ in range(blocks)
         )
         self.last = nn.Linear(width, 17 * 3)
 
@@ -36,6 +35,4 @@ class ResidualLifter(nn.Module):
 
 
 def layer(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout)
-    )
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout))

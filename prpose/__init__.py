@@ -1,9 +1,9 @@
 """prpose: one 2D human pose in, many plausible 3D poses out (PRPose, arXiv 2405.02114)."""
 
 from prpose import metrics
-from prpose.hypotheses import HypothesisLifter
 from prpose.lifter import LIFTERS, build_lifter
 from prpose.noise import VARIANCE_NETS, AdaptiveNoise, build_variance_net
+from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17, Skeleton
 from prpose.weights import load_published
 
@@ -14,7 +14,7 @@ __all__ = [
     "LIFTERS",
     "VARIANCE_NETS",
     "AdaptiveNoise",
-    "HypothesisLifter",
+    "Sampler",
     "Skeleton",
     "build_lifter",
     "build_variance_net",

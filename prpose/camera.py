@@ -88,9 +88,7 @@ class Camera:
         return np.asarray(np.eye(3) + 2 * w * cross + 2 * cross @ cross)
 
 
-def distort(
-    xy: Array, radial: Array, coefficients: Array, tangential: Tangential = "opencv"
-) -> Array:
+def distort(xy: Array, radial: Array, coefficients: Array, tangential: Tangential = "opencv") -> Array:
     """Lens distortion of points on the image plane at depth 1, (*, 2) → (*, 2).
 
     Args:

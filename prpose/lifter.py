@@ -154,9 +154,7 @@ def build_refinement(name: str, **kw: Any) -> nn.Module:
     return _built(name, REFINEMENTS, "refinement", kw)
 
 
-def _built(
-    name: str, table: Mapping[str, Callable[..., nn.Module]], kind: str, kw: Mapping[str, Any]
-) -> nn.Module:
+def _built(name: str, table: Mapping[str, Callable[..., nn.Module]], kind: str, kw: Mapping[str, Any]) -> nn.Module:
     build = look_up(name, table, kind)
     try:
         return build(**kw)

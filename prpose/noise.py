@@ -135,7 +135,7 @@ def doubt(keypoints: Tensor, confidence: Tensor, scale: float) -> Tensor:
 
     with s the person's size, the root of the area of the box around the keypoints. A heatmap whose
     peak is c = 1 / (1 + w²) has the width w: the simulated detector's confidences are made so
-    (:mod:`prpose.data.detector_model`). Ours; measured in docs/results.md.
+    (:mod:`prpose.data.synthetic.detector_noise`). Ours; measured in docs/results.md.
 
     Args:
         keypoints: normalised.
@@ -160,6 +160,4 @@ def draw_eps(S: int, shape: torch.Size | tuple[int, ...], generator: torch.Gener
     All S are held in memory; ask for a few at a time to bound it. Hypotheses are drawn one after
     the other, so that the first of a larger S are those of a smaller one.
     """
-    return torch.stack(
-        [torch.randn(shape, generator=generator, device=generator.device) for _ in range(S)]
-    )
+    return torch.stack([torch.randn(shape, generator=generator, device=generator.device) for _ in range(S)])

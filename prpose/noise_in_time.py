@@ -44,7 +44,7 @@ def kept(kind: str, fps: float = 60.0, time_constant_s: float = 0.25) -> float:
     return ends.get(kind, math.exp(-1 / (fps * time_constant_s)))
 
 
-class NoiseStream:
+class NoiseProcess:
     """Noise of hypotheses, as many frames at a time as are wanted; any pieces make one whole.
 
     Args:
@@ -54,9 +54,7 @@ class NoiseStream:
         generator: source of the noise, on its device.
     """
 
-    def __init__(
-        self, shape: tuple[int, ...], keep: float | Sequence[float], generator: torch.Generator
-    ) -> None:
+    def __init__(self, shape: tuple[int, ...], keep: float | Sequence[float], generator: torch.Generator) -> None:
         self.shape = shape
         self.keep = [keep] if isinstance(keep, float | int) else list(keep)
         self.step = 0

@@ -25,9 +25,7 @@ def plane_of(keypoints_px: Array, camera: Camera) -> Tensor:
     return torch.from_numpy((keypoints_px - center) / focal)
 
 
-def place(
-    poses: Tensor, plane: Tensor, weights: Tensor | None = None, iterations: int = 8
-) -> Tensor:
+def place(poses: Tensor, plane: Tensor, weights: Tensor | None = None, iterations: int = 8) -> Tensor:
     r"""The pelvis's position from which the poses look most like the keypoints.
 
     .. math:: t = \arg\min_t \sum_j w_j ‖π(X_j + t) - x_j‖²
@@ -64,9 +62,7 @@ def reprojection_errors(poses: Tensor, plane: Tensor, root: Tensor) -> Tensor:
     return residual.norm(dim=-1)
 
 
-def placement_covariance(
-    poses: Tensor, root: Tensor, sigma: Tensor | float, weights: Tensor | None = None
-) -> Tensor:
+def placement_covariance(poses: Tensor, root: Tensor, sigma: Tensor | float, weights: Tensor | None = None) -> Tensor:
     """How sure :func:`place` is of the root, given how sure the keypoints are, (*, 3, 3) m².
 
     First order: (JᵀWJ)⁻¹ JᵀWΣWJ (JᵀWJ)⁻¹. It knows nothing of a wrong pose, a wrong size of the
@@ -104,9 +100,7 @@ def _linear(x: Tensor, y: Tensor, z: Tensor, u: Tensor, v: Tensor, w: Tensor | N
     return _solved(one, u, v, one, u * z - x, v * z - y)
 
 
-def _step(
-    x: Tensor, y: Tensor, z: Tensor, u: Tensor, v: Tensor, w: Tensor | None, root: Tensor
-) -> Tensor:
+def _step(x: Tensor, y: Tensor, z: Tensor, u: Tensor, v: Tensor, w: Tensor | None, root: Tensor) -> Tensor:
     """Gauss-Newton's, (*, 3): to be taken off the root."""
     x0, y0, z0 = root[..., None, :].unbind(-1)
     near = 1 / (z + z0)
@@ -130,9 +124,7 @@ def _solved(a: Tensor, p: Tensor, q: Tensor, b: Tensor, right_x: Tensor, right_y
     to_x, to_y = bx.sum(-1), by.sum(-1)
     away = across * to_x + down * to_y - (bx * p + by * q).sum(-1)
     t_z = away / (far + more - (near + more) * (across * across + down * down))
-    return torch.stack(
-        [to_x / (near + more) + across * t_z, to_y / (near + more) + down * t_z, t_z], dim=-1
-    )
+    return torch.stack([to_x / (near + more) + across * t_z, to_y / (near + more) + down * t_z, t_z], dim=-1)
 
 
 def _residual(poses: Tensor, plane: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:

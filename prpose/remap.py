@@ -130,9 +130,7 @@ class Remapped:
         return is_seen(self.keypoints_px)
 
 
-def to_h36m17(
-    keypoints_px: Array, layout: str, score: Array | None = None, marks: Array | None = None
-) -> Remapped:
+def to_h36m17(keypoints_px: Array, layout: str, score: Array | None = None, marks: Array | None = None) -> Remapped:
     """Human3.6M-17 of any layout.
 
     Args:
@@ -146,9 +144,7 @@ def to_h36m17(
     """
     skeleton = look_up(layout, LAYOUTS, "layout")
     if keypoints_px.ndim != 3 or keypoints_px.shape[1:] != (len(skeleton), 2):
-        raise ValueError(
-            f"expected keypoints of {layout}, (T, {len(skeleton)}, 2), got {keypoints_px.shape}"
-        )
+        raise ValueError(f"expected keypoints of {layout}, (T, {len(skeleton)}, 2), got {keypoints_px.shape}")
     T = len(keypoints_px)
     seen = is_seen(keypoints_px)
     found = np.full((T, len(H36M_17), 2), np.nan, dtype=np.float32)

@@ -91,9 +91,7 @@ class _Dtype:
 
     def __init__(self, spec: str, align: bool = False, copy: bool = True) -> None:
         if not isinstance(spec, str) or not re.fullmatch(r"[<>|=]?[?biufcSUO]\d{0,6}", spec):
-            raise pickle.UnpicklingError(
-                f"refused dtype {_short(spec)}: expected numbers, text or objects"
-            )
+            raise pickle.UnpicklingError(f"refused dtype {_short(spec)}: expected numbers, text or objects")
         self.numpy = np.dtype(spec)
 
     def restore(self, state: tuple[Any, ...]) -> None:
@@ -255,8 +253,7 @@ def _short(value: Any) -> str:
 
 def _refused(what: str) -> pickle.UnpicklingError:
     return pickle.UnpicklingError(
-        f"refused {_short(what)}: expected dict, list, str, numbers and arrays only; "
-        "nothing of it was run"
+        f"refused {_short(what)}: expected dict, list, str, numbers and arrays only; nothing of it was run"
     )
 
 
@@ -268,9 +265,7 @@ def _refusal(instruction: str) -> Callable[[Any], None]:
 
 
 _PlainDataUnpickler.dispatch = {
-    ord(op.code): pickle._Unpickler.dispatch[ord(op.code)]
-    if op.name in _INSTRUCTIONS
-    else _refusal(op.name)
+    ord(op.code): pickle._Unpickler.dispatch[ord(op.code)] if op.name in _INSTRUCTIONS else _refusal(op.name)
     for op in pickletools.opcodes
 } | {
     pickle.DICT[0]: _PlainDataUnpickler.new_dict,

@@ -99,8 +99,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         reason = str(error).partition("WeightsUnpickler error: ")[2].split("\n")[0]
         raise ValueError(
-            f"{path}: holds more than tensors; nothing of it was run "
-            f"({reason or 'damaged, or not a PyTorch file'})"
+            f"{path}: holds more than tensors; nothing of it was run ({reason or 'damaged, or not a PyTorch file'})"
         ) from None
     except Exception as error:  # a damaged file can fail in any way at all
         reason = f"{type(error).__name__}: {error}".split("\n")[0]

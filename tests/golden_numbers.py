@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from prpose import AdaptiveNoise, HypothesisLifter, load_published
+from prpose import AdaptiveNoise, Sampler, load_published
 from prpose.lifter import Remapped
 from prpose.nets.refinement import back_project
 
@@ -54,10 +54,7 @@ def arrays(path: str) -> dict[str, np.ndarray]:
 def rule_state(name: str, fitted: bool = False) -> dict[str, Tensor]:
     """State dict with published keys, filled by the rule; ``fitted`` with the realistic head."""
     path = f"{'lifters' if name in LIFTER_CASES else 'models'}/{name}"
-    state = {
-        tensor["key"]: torch.from_numpy(_filled(tensor, path))
-        for tensor in table(f"{path}.json")["tensors"]
-    }
+    state = {tensor["key"]: torch.from_numpy(_filled(tensor, path)) for tensor in table(f"{path}.json")["tensors"]}
     if fitted:
         for key, value in arrays("models/fitted_heads.npz").items():
             if key.startswith(f"{name}/"):
@@ -81,9 +78,7 @@ def golden_lifter(name: str, state: dict[str, Tensor] | None = None) -> nn.Modul
     return net.net if isinstance(net, Remapped) else net
 
 
-def lifter_outputs(
-    name: str, net: nn.Module, dtype: torch.dtype
-) -> Iterator[tuple[Tensor, Tensor]]:
+def lifter_outputs(name: str, net: nn.Module, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
     """Our outputs for everything a file of golden/lifters has one for, beside the golden ones."""
     device = next(net.parameters()).device
     golden = {k: torch.from_numpy(v) for k, v in arrays(f"lifters/{name}.npz").items()}
@@ -107,9 +102,9 @@ def network(name: str, fitted: bool = False) -> nn.Module:
     return load_published(OURS[name], rule_state(name, fitted))
 
 
-def hypothesis_lifter(name: str, alpha: float = 0.005, chunk: int = 512) -> HypothesisLifter:
+def sampler(name: str, alpha: float = 0.005, chunk: int = 512) -> Sampler:
     noise = AdaptiveNoise(network(VARIANCE_OF[name]), alpha)
-    return HypothesisLifter(network(name, fitted=True), noise, chunk=chunk).eval()
+    return Sampler(network(name, fitted=True), noise, chunk=chunk).eval()
 
 
 def golden_draw(S: int, seed: int = SEED):

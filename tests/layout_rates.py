@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from prpose.data import DATASETS, load_clips
 from prpose.layouts import LAYOUTS
-from prpose.plausible import doubts
+from prpose.plausibility import doubts
 from tests.detections import detect
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from prpose.atomic import replacing
 from prpose.data import load_clips
+from prpose.keypoints import Keypoints, write_keypoints
 from prpose.layouts import LAYOUTS
-from prpose.tracks import Track, write_track
 from tests.detections import detect
 
 HERE = Path(__file__).parent / "data" / "formats"
@@ -60,10 +60,7 @@ def coco_results(layout, name):
     frames = triplets(layout)
     write_json(
         name,
-        [
-            {"image_id": 100 + t, "category_id": 1, "keypoints": k, "score": 0.9}
-            for t, k in enumerate(frames)
-        ],
+        [{"image_id": 100 + t, "category_id": 1, "keypoints": k, "score": 0.9} for t, k in enumerate(frames)],
     )
 
 
@@ -79,10 +76,7 @@ def coco_annotations():
     write_json(
         "coco_annotations.json",
         {
-            "images": [
-                {"id": 7 * t + 1, "file_name": f"walk_{t:06d}.jpg", **sides}
-                for t in range(len(flat))
-            ],
+            "images": [{"id": 7 * t + 1, "file_name": f"walk_{t:06d}.jpg", **sides} for t in range(len(flat))],
             "annotations": [
                 {
                     "id": t,
@@ -102,10 +96,7 @@ def coco_annotations():
 def openpose(layout, folder, people):
     tracks = [triplets(layout, person) for person in range(people)]
     for t in range(len(tracks[0])):
-        frame = [
-            {"person_id": [-1], "pose_keypoints_2d": track[t], "face_keypoints_2d": []}
-            for track in tracks
-        ]
+        frame = [{"person_id": [-1], "pose_keypoints_2d": track[t], "face_keypoints_2d": []} for track in tracks]
         content = {"version": 1.3, "people": frame[:: -1 if t % 2 else 1]}
         write_json(f"{folder}/walk_{t:012d}_keypoints.json", content)
 
@@ -183,9 +174,7 @@ def mediapipe():
             ],
         },
     )
-    shares = np.concatenate(
-        [keypoints / (width, height), np.zeros((*score.shape, 1)), score[..., None]], axis=-1
-    )
+    shares = np.concatenate([keypoints / (width, height), np.zeros((*score.shape, 1)), score[..., None]], axis=-1)
     with replacing(HERE / "mediapipe.npy") as path:
         np.save(path, shares.astype(np.float32))
 
@@ -207,9 +196,7 @@ def videopose3d():
         frames[t, 0] = []
         frames[t, 1] = np.stack([*k.T, np.zeros(17), s])[None].astype(np.float32)
     with replacing(HERE / "detectron2.npz") as path:
-        np.savez_compressed(
-            path, boxes=frames, keypoints=frames, metadata={"w": width, "h": height}
-        )
+        np.savez_compressed(path, boxes=frames, keypoints=frames, metadata={"w": width, "h": height})
 
 
 def arrays():
@@ -218,9 +205,7 @@ def arrays():
     with replacing(HERE / "walk_h36m17.npy") as path:
         np.save(path, keypoints.astype(np.float32))
     (HERE / "walk_h36m17.npz").unlink(missing_ok=True)
-    write_track(
-        HERE / "walk_h36m17.npz", Track(keypoints.astype(np.float32), *size(), "h36m17", FPS)
-    )
+    write_keypoints(HERE / "walk_h36m17.npz", Keypoints(keypoints.astype(np.float32), *size(), "h36m17", FPS))
     keypoints, score = found("coco17")
     names = LAYOUTS["coco17"].names
     with (HERE / "walk_coco17.csv").open("w", newline="") as file:

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 CMU = Path(__file__).parent.parent.parent / "shared" / "cmu"
-needs_cmu = pytest.mark.skipif(
-    not CMU.is_dir(), reason="no CMU motion capture here: real files are not checked"
-)
+needs_cmu = pytest.mark.skipif(not CMU.is_dir(), reason="no CMU motion capture here: real files are not checked")
 
 BVH_TREE = """HIERARCHY
 ROOT Hips

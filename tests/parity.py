@@ -11,7 +11,7 @@ from prpose.data.windows import Windows
 from prpose.evaluation import score
 from prpose.skeleton import PCK_17
 from prpose.training import Recipe, State, fit, published_rates
-from prpose.training.variance import error_targets, given
+from prpose.training.weak_supervision import error_targets, given
 from tests.golden_numbers import (
     GOLDEN,
     LIFTER_CASES,
@@ -20,9 +20,9 @@ from tests.golden_numbers import (
     arrays,
     golden_draw,
     golden_lifter,
-    hypothesis_lifter,
     lifter_outputs,
     network,
+    sampler,
     table,
 )
 
@@ -59,7 +59,7 @@ def pipeline() -> Iterator[tuple[str, float, str]]:
     eps = torch.from_numpy(golden["noise"]).transpose(0, 1)[:, :, :, None]
     for name in VARIANCE_OF:
         for alpha in (0.005, 0.01):
-            poses = hypothesis_lifter(name, alpha)(x, eps[:, :, 0], eps[:, :, 1])
+            poses = sampler(name, alpha)(x, eps[:, :, 0], eps[:, :, 1])
             expected = golden[f"{name}/alpha{alpha}/output_3D"].swapaxes(0, 1)
             yield f"pipeline {name}, alpha {alpha}, m", largest(poses[:, :, 0], expected), "1e-5"
 
@@ -92,7 +92,7 @@ def runs() -> Iterator[tuple[str, float, str]]:
             int(options.get("downsample", 1)),
         )
         draw = golden_draw(int(options["hypotheses"])) if options["multi_hypothesis"] else None
-        net = hypothesis_lifter(options["lifter"], float(options["alpha"]))
+        net = sampler(options["lifter"], float(options["alpha"]))
         scores = score(net, Windows(clips), ("P1", "P2"), draw, int(options["batch_size"]))
         best = scores["best" if draw else "single"]
         golden = arrays(f"runs/{run}.npz")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from prpose.camera import Camera
-from prpose.poses import Poses
+from prpose.prediction import Prediction
 from prpose.skeleton import H36M_17
 
 CAMERA = Camera(1000, 800, (1100.5, 1101.0), (499.5, 400.25))
@@ -40,7 +40,7 @@ def random_walk_of_bones(T=20, seed=0):
 
 
 def fields(T=4, S=5, draw=0):
-    """Arguments of Poses, every one of them."""
+    """Arguments of Prediction, every one of them."""
     rng = np.random.default_rng(draw)
     hypotheses = standing(T) + rng.normal(0, 0.03, (S, T, 17, 3)).astype(np.float32)
     hypotheses[:, :, 0] = 0
@@ -64,10 +64,10 @@ def fields(T=4, S=5, draw=0):
 
 def made(T=4, S=5, draw=0, **changes):
     """Poses with all that there can be; a change of None leaves something out."""
-    return Poses.of(**(fields(T, S, draw) | changes))
+    return Prediction.of(**(fields(T, S, draw) | changes))
 
 
 def of_one(aggregate, **known):
     """Poses of which only the aggregate matters."""
     T = len(aggregate)
-    return Poses(aggregate, np.zeros((T, 17, 3, 3)), aggregate, 2, **known)
+    return Prediction(aggregate, np.zeros((T, 17, 3, 3)), aggregate, 2, **known)

@@ -36,10 +36,7 @@ def test_the_medoid_is_one_of_them_and_nearest_to_all():
     poses = cloud(9, 4, 17, 3)
     chosen = medoid(poses)
     for t in range(4):
-        total = [
-            sum(float((poses[a, t] - poses[b, t]).norm(dim=-1).mean()) for b in range(9))
-            for a in range(9)
-        ]
+        total = [sum(float((poses[a, t] - poses[b, t]).norm(dim=-1).mean()) for b in range(9)) for a in range(9)]
         assert torch.equal(chosen[t], poses[int(np.argmin(total)), t])
 
 

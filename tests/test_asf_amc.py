@@ -157,9 +157,7 @@ def test_the_skeleton_is_found_or_asked_for(tmp_path):
     for other in ("0", "07_0", "07_01"):
         (tmp_path / f"{other}.asf").unlink()
     (tmp_path / "07.asf").rename(tmp_path / "9.asf")
-    with pytest.raises(
-        ValueError, match=r"07_01\.amc: expected its \.asf in the same folder, got 2"
-    ):
+    with pytest.raises(ValueError, match=r"07_01\.amc: expected its \.asf in the same folder, got 2"):
         read_amc(path)
     with pytest.raises(ValueError, match=r"none\.amc: no such file"):
         read_amc(tmp_path / "none.amc", tmp_path / "9.asf")

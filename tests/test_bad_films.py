@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from prpose.cli import guarded, run
-from prpose.detect import model_file
-from prpose.detect.frames import open_film
-from prpose.write_poses import read_poses
+from prpose.io.detector import model_file
+from prpose.io.export import read_prediction
+from prpose.io.video import open_video
 from tests.films import picture, write_png, write_sound, write_video
 
 FINDER = ["--detector", "tests.films:Finder"]
@@ -143,10 +143,10 @@ def test_a_video_that_stops_early_is_lifted_and_said(tmp_path, capsys):
     path.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
     assert prpose("predict", path, *FINDER, "--out", tmp_path / "poses.npz", "-n", 2) == 0
     assert "of 40 frames are there: is the video whole?" in capsys.readouterr().err
-    poses = read_poses(tmp_path / "poses.npz")
+    poses = read_prediction(tmp_path / "poses.npz")
     assert 1 <= len(poses) < 36
     assert any("is the video whole?" in note for note in poses.notes)
-    few = open_film(path, seconds=0.1)
+    few = open_video(path, seconds=0.1)
     assert len(list(few.frames())) == 1
     assert few.notes == ()  # no more was wanted
 
@@ -154,7 +154,7 @@ def test_a_video_that_stops_early_is_lifted_and_said(tmp_path, capsys):
 def test_a_video_without_some_times_goes_on_by_its_rate(tmp_path):
     """MPEG's program streams time only some of their frames."""
     path = write_video(tmp_path / "old.mpg", [picture(100 + t) for t in range(20)], fps=25)
-    times = [frame.time_s for frame in open_film(path).frames()]
+    times = [frame.time_s for frame in open_video(path).frames()]
     assert len(times) == 20
     assert np.allclose(np.diff(times), 0.04, atol=1e-3)
 

@@ -121,9 +121,7 @@ class Evil:
 
 def evil_npz():
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "|O", "fortran_order": False, "shape": ()}
-    )
+    np.lib.format.write_array_header_1_0(header, {"descr": "|O", "fortran_order": False, "shape": ()})
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name in ("positions_2d", "metadata"):

@@ -6,9 +6,9 @@ from scipy.stats import spearmanr
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation.baselines import awareness, equal_variance, fitted_isotropic
-from prpose.hypotheses import HypothesisLifter
 from prpose.noise import ConstantNoise
-from tests.golden_numbers import hypothesis_lifter
+from prpose.sampler import Sampler
+from tests.golden_numbers import sampler
 
 CPU = torch.device("cpu")
 
@@ -23,7 +23,7 @@ def everything(windows):
 
 
 def test_constant_noise_has_the_mean_variance(windows):
-    net = hypothesis_lifter("mgcn_lw", alpha=0.02)
+    net = sampler("mgcn_lw", alpha=0.02)
     constant = equal_variance(net.noise, windows, CPU)
     with torch.no_grad():
         adaptive = net.noise(everything(windows).keypoints).variance
@@ -31,9 +31,7 @@ def test_constant_noise_has_the_mean_variance(windows):
     normal = constant(everything(windows).keypoints)
     assert torch.equal(normal.mean, everything(windows).keypoints)
     assert normal.stddev.unique().tolist() == pytest.approx([constant.sigma])
-    poses = HypothesisLifter(net.lifter, constant).sample(
-        everything(windows).keypoints[:3], 4, torch.Generator().manual_seed(0)
-    )
+    poses = Sampler(net.lifter, constant).sample(everything(windows).keypoints[:3], 4, torch.Generator().manual_seed(0))
     assert poses.shape == (4, 3, 1, 17, 3)
     for bad in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="sigma to be a finite number >= 0"):
@@ -42,7 +40,7 @@ def test_constant_noise_has_the_mean_variance(windows):
 
 @torch.no_grad()
 def test_the_isotropic_cloud_is_the_likeliest_of_its_kind(windows):
-    net = hypothesis_lifter("mgcn_lw")
+    net = sampler("mgcn_lw")
     cloud, batch = fitted_isotropic(net, windows, CPU), everything(windows)
     error = (net.single(batch.keypoints) - batch.target)[..., 1:, :]
 
@@ -62,13 +60,11 @@ def test_the_isotropic_cloud_is_the_likeliest_of_its_kind(windows):
 
 @torch.no_grad()
 def test_awareness_is_scipys_correlation_where_it_can_be_known(windows):
-    net = hypothesis_lifter("mgcn_lw")
+    net = sampler("mgcn_lw")
     known, batch = awareness(net, windows, CPU), everything(windows)
     sigma = net.noise(batch.keypoints).stddev[:, 0, :, 0].numpy()
     error = (net.single(batch.keypoints) - batch.target)[:, 0].norm(dim=-1).numpy()
-    hidden = np.stack(
-        [windows.clips[c].hidden[f] for c, f in zip(batch.clip, batch.frame, strict=True)]
-    )
+    hidden = np.stack([windows.clips[c].hidden[f] for c, f in zip(batch.clip, batch.frame, strict=True)])
     assert set(known) == {"all", "seen", "hidden"}
     masks = {"all": hidden | True, "seen": ~hidden, "hidden": hidden}
     for name, mask in masks.items():

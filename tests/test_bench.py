@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-import prpose.predictor
+import prpose.model
 from prpose.bench import clip, live
 from prpose.bench.clock import Clock
 from prpose.cli import guarded, run
-from prpose.prediction.how import How
-from prpose.predictor import Predictor
-from prpose.write_poses import read_poses
+from prpose.config import InferenceConfig
+from prpose.io.export import read_prediction
+from prpose.model import Model
 
 
 def test_a_clock_takes_inner_phases_off_outer_ones():
@@ -46,30 +46,35 @@ def test_a_clock_goes_on_after_an_error_and_leaves_nothing():
 
 
 def test_a_run_meets_every_phase_and_makes_the_same_poses(tmp_path):
-    predictor, before = Predictor.load("mgcn-cmu17"), prpose.predictor.prepare
-    clip.write_keypoints(tmp_path / "k.npz", 5)
+    predictor, before = Model.load("mgcn-cmu17"), prpose.model.prepare
+    clip.write_walkers(tmp_path / "k.npz", 5)
     found = clip.run(predictor, tmp_path / "k.npz", tmp_path / "p.npz", S=3, seed=2)
     assert found.phases.keys() == clip.PHASES.keys()
     assert sum(found.phases.values()) <= found.seconds
     assert all(seconds > 0 for seconds in found.phases.values())
-    assert prpose.predictor.prepare is before
+    assert prpose.model.prepare is before
     assert "forward" not in vars(predictor.net)
-    poses = read_poses(tmp_path / "p.npz")
+    poses = read_prediction(tmp_path / "p.npz")
     expected = predictor.predict(
-        poses.keypoints_px, clip.SIZE, hypotheses=3, seed=2, fps=clip.FPS, how=How(as_is=True)
+        poses.keypoints_px,
+        clip.SIZE,
+        hypotheses=3,
+        seed=2,
+        fps=clip.FPS,
+        how=InferenceConfig(as_is=True),
     )
     assert np.array_equal(poses.hypotheses, expected.hypotheses)
 
 
 def test_clips_longer_than_the_walkers_begin_again(tmp_path):
-    from prpose.tracks import read_track
+    from prpose.keypoints import read_npz_keypoints
 
-    clip.write_keypoints(tmp_path / "k.npz", 25_000)
-    assert len(read_track(tmp_path / "k.npz")) == 25_000
+    clip.write_walkers(tmp_path / "k.npz", 25_000)
+    assert len(read_npz_keypoints(tmp_path / "k.npz")) == 25_000
 
 
 def test_frames_of_a_stream_are_timed_after_the_warm_up():
-    found = live.watch(Predictor.load("mgcn-cmu17"), 2, frames=3, warm_up=1)
+    found = live.watch(Model.load("mgcn-cmu17"), 2, frames=3, warm_up=1)
     assert found.ms.shape == (3,)
     assert (found.ms > 0).all()
     assert found.cpu_ms > 0

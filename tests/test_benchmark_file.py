@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 
 from prpose.data import inputs_sha256, load_clips, load_motions
-from prpose.data.benchmark_file import (
+from prpose.data.synthetic.benchmark_file import (
     ARRAYS,
     path_of,
     read_card,
-    read_footage,
+    read_renderings,
     write_benchmark,
 )
-from prpose.data.filming import Studio
-from prpose.data.walkers import walker
+from prpose.data.synthetic.rendering import Rig
+from prpose.data.synthetic.walkers import walker
 
 
 @pytest.fixture(scope="module")
 def footage():
-    film = Studio().film
+    film = Rig().film
     return {
         "train": [film(walker("W01", "wave"), "x"), film(walker("W02", "run"), "x")],
         "test": [film(walker("W03", "sit"), "x")],
@@ -32,7 +32,7 @@ def test_what_is_written_is_read(root, footage):
     path = path_of(root, "mine")
     assert read_card(path) == {"note": "made up", "list": [1, 2]}
     for split in ("train", "val", "test"):
-        read = read_footage(path, split)
+        read = read_renderings(path, split)
         assert len(read) == len(footage.get(split, []))
         for ours, original in zip(read, footage.get(split, []), strict=True):
             for name in ("name", "subject", "action", "fps"):
@@ -57,9 +57,7 @@ def test_no_pickle_is_in_it(root):
 
 def test_it_loads_by_its_name(root):
     clips = load_clips("mine", root, "train", actions=("run",), stride=3)
-    assert [(clip.subject, clip.camera_index, len(clip)) for clip in clips] == [
-        ("W02", i, 80) for i in range(4)
-    ]
+    assert [(clip.subject, clip.camera_index, len(clip)) for clip in clips] == [("W02", i, 80) for i in range(4)]
     assert [motion.name for motion in load_motions("mine", root, "test")] == ["W03_sit"]
     for kw, message in [
         ({"name": "yours"}, "unknown data set 'yours'"),

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from prpose.check_track import fill_gaps, prepare, ranges
+from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS
+from prpose.preprocess import fill_gaps, prepare, ranges
 from prpose.skeleton import H36M_17
-from prpose.tracks import Track
 from tests.make_formats import found, size
 
 
@@ -12,7 +12,7 @@ def track(layout="coco17", **change):
     keypoints, score = found(layout)
     said = {"keypoints_px": keypoints.astype(np.float32), "score": score.astype(np.float32)}
     width, height = size()
-    return Track(**({"width": width, "height": height, "layout": layout} | said | change))
+    return Keypoints(**({"width": width, "height": height, "layout": layout} | said | change))
 
 
 def unseen(layout, joint, frames):
@@ -91,9 +91,7 @@ def test_frames_that_are_missing_are_filled_in_up_to_the_gap():
     assert filled.frame_numbers.tolist() == list(range(8))
     assert marks.all(axis=1).tolist() == [False, False, True, True, False, False, False, False]
     assert filled.frame_names == ("0.jpg", "1.jpg", "", "", "4.jpg", "5.jpg", "6.jpg", "7.jpg")
-    assert np.allclose(
-        filled.keypoints_px[2], keypoints[1] + (keypoints[4] - keypoints[1]) / 3, atol=1e-3
-    )
+    assert np.allclose(filled.keypoints_px[2], keypoints[1] + (keypoints[4] - keypoints[1]) / 3, atol=1e-3)
     ready = prepare(part, max_gap=1)
     assert ready.frames.tolist() == kept
     assert "absent 1 times, first between frames 1 and 4" in ready.messages[-1]

@@ -5,9 +5,9 @@ from prpose import build_lifter, metrics
 from prpose.aggregate import medoid
 from prpose.data import load_clips
 from prpose.evaluation.choices import OWN, VALUES, score_choices
-from prpose.hypotheses import HypothesisLifter
-from prpose.models import find_model
+from prpose.hub import find_model_folder
 from prpose.noise import ConstantNoise
+from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17
 
 
@@ -17,7 +17,7 @@ def clips():
 
 
 def test_every_choice_has_a_value_for_every_frame(clips):
-    net = find_model("mgcn-cmu17").hypothesis_lifter()
+    net = find_model_folder("mgcn-cmu17").sampler()
     scores = score_choices(net, clips, 5, 0, lambda fps: 0.0)
     assert len(scores) == 10
     for values in scores.values():
@@ -35,7 +35,7 @@ def test_every_choice_has_a_value_for_every_frame(clips):
 
 def test_without_noise_all_choices_are_the_lifters_own(clips):
     torch.manual_seed(0)
-    net = HypothesisLifter(build_lifter("mgcn_lw").eval(), ConstantNoise(0.0))
+    net = Sampler(build_lifter("mgcn_lw").eval(), ConstantNoise(0.0))
     scores = score_choices(net, clips, 3, 0, lambda fps: 0.0)
     own = scores["the lifter's own"]["P1"]
     for name in (
@@ -50,7 +50,7 @@ def test_without_noise_all_choices_are_the_lifters_own(clips):
 
 def test_values_are_those_of_the_metrics(clips):
     torch.manual_seed(0)
-    net = HypothesisLifter(build_lifter("mgcn_lw").eval(), ConstantNoise(0.02))
+    net = Sampler(build_lifter("mgcn_lw").eval(), ConstantNoise(0.02))
     scores = score_choices(net, clips[:1], 3, 7, lambda fps: 0.5)
     clip = clips[0]
     from prpose.camera import normalise
@@ -65,7 +65,7 @@ def test_values_are_those_of_the_metrics(clips):
 
 
 def test_mistakes_are_named(clips):
-    net = HypothesisLifter(build_lifter("mgcn_lw").eval(), ConstantNoise(0.0))
+    net = Sampler(build_lifter("mgcn_lw").eval(), ConstantNoise(0.0))
     with pytest.raises(ValueError, match="expected S >= 2"):
         score_choices(net, clips, 1, 0, lambda fps: 0.0)
     still = clips[0].__class__(**{**vars(clips[0]), "fps": None})

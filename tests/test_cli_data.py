@@ -39,9 +39,7 @@ def test_h36m_from_cdf(tmp_path, capsys):
     assert {clip.action for clip in published} == {"Walking 1", "Photo"}
     assert prpose(*command, "--projection", "opencv", "--overwrite") == 0
     right = load_clips("h36m", root, "test", keypoints="gt")
-    difference = [
-        np.abs(a.keypoints_px - b.keypoints_px).max() for a, b in zip(published, right, strict=True)
-    ]
+    difference = [np.abs(a.keypoints_px - b.keypoints_px).max() for a, b in zip(published, right, strict=True)]
     assert 0 < max(difference) < 5
 
 

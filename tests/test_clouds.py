@@ -18,9 +18,7 @@ def test_energy_score_against_a_loop(shape, S):
     flat, truth = poses.reshape(S, -1, 15).numpy(), target.reshape(-1, 15).numpy()
     for n in range(flat.shape[1]):
         near = np.mean([np.linalg.norm(flat[s, n] - truth[n]) for s in range(S)])
-        among = np.mean(
-            [np.linalg.norm(flat[a, n] - flat[b, n]) for a in range(S) for b in range(S)]
-        )
+        among = np.mean([np.linalg.norm(flat[a, n] - flat[b, n]) for a in range(S) for b in range(S)])
         assert float(ours.flatten()[n]) == pytest.approx(near - among / 2)
 
 

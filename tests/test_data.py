@@ -123,9 +123,7 @@ def wrong_joints_2d(p3, p2):
 def wrong_joints_3d(p3, p2):
     subject = "S9" if "S9" in p3 else "TS3"
     for action, poses in p3[subject].items():
-        p3[subject][action] = (
-            poses[:, :5] if isinstance(poses, np.ndarray) else [x[:, :5] for x in poses]
-        )
+        p3[subject][action] = poses[:, :5] if isinstance(poses, np.ndarray) else [x[:, :5] for x in poses]
 
 
 def nan_2d(p3, p2):

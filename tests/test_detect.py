@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from prpose.cli import guarded, run
-from prpose.detect.frames import open_film
-from prpose.detect.named import detector_of
-from prpose.detect.watching import watch
-from prpose.prediction.how import CONFIDENCE_NOISE, How
-from prpose.predictor import Predictor
-from prpose.read_keypoints import tracks_from
-from prpose.write_poses import read_poses
+from prpose.config import CONFIDENCE_NOISE, InferenceConfig
+from prpose.io.export import read_prediction
+from prpose.io.keypoints import people_from
+from prpose.io.named import detector_of
+from prpose.io.video import open_video
+from prpose.io.watching import watch
+from prpose.model import Model
 from tests.films import BODY, Finder, picture, with_square, write_png, write_video
 
 FINDER = ("--detector", "tests.films:Finder")
@@ -33,11 +33,11 @@ def walk(tmp_path):
 def test_a_detector_sees_every_frame_with_its_time(walk):
     path, times = walk
     detector, steps = Finder(), []
-    reading = watch(open_film(path), detector, steps.append)
+    reading = watch(open_video(path), detector, steps.append)
     assert np.allclose(detector.times, times, atol=1e-3)
     assert detector.shapes == [(240, 320, 3)] * 24
     assert steps == [1] * 24
-    (track,) = tracks_from(reading)
+    (track,) = people_from(reading)
     there = [t for t in range(24) if t not in (3, 10, 21, 22, 23)]
     assert track.frames.tolist() == there
     assert np.allclose(track.times_s, times[there], atol=1e-3)
@@ -55,7 +55,7 @@ def test_a_video_becomes_poses(walk, tmp_path, capsys):
     printed = capsys.readouterr()
     assert "21 frames, 4 hypotheses each" in printed.out
     assert "2 frames that the file lacks were filled in" in printed.err
-    poses = read_poses(tmp_path / "poses.npz")
+    poses = read_prediction(tmp_path / "poses.npz")
     assert poses.frame_numbers.tolist() == list(range(21))
     expected = times[:21].copy()
     for t in (3, 10):  # nobody was there
@@ -70,14 +70,14 @@ def test_a_photo_becomes_poses_with_confidence_noise(tmp_path):
     path = write_png(tmp_path / "photo.png", picture())
     argv = ["predict", path, *FINDER, "--out", tmp_path / "poses.npz", "-n", 30]
     assert prpose(*argv) == 0
-    poses = read_poses(tmp_path / "poses.npz")
+    poses = read_prediction(tmp_path / "poses.npz")
     assert poses.hypotheses.shape == (30, 1, 17, 3)
     assert (poses.fps, poses.times_s) == (None, None)
     assert prpose(*argv, "--confidence-noise", CONFIDENCE_NOISE, "--overwrite") == 0
-    same = read_poses(tmp_path / "poses.npz")
+    same = read_prediction(tmp_path / "poses.npz")
     assert np.array_equal(same.hypotheses, poses.hypotheses)
     assert prpose(*argv, "--confidence-noise", 0, "--overwrite") == 0
-    assert not np.array_equal(read_poses(tmp_path / "poses.npz").hypotheses, poses.hypotheses)
+    assert not np.array_equal(read_prediction(tmp_path / "poses.npz").hypotheses, poses.hypotheses)
 
 
 def test_a_folder_of_photos_is_one_clip(tmp_path):
@@ -85,7 +85,7 @@ def test_a_folder_of_photos_is_one_clip(tmp_path):
         write_png(tmp_path / f"{t + 8}.png", picture(100 + 5 * t))
     argv = ["predict", tmp_path, *FINDER, "--fps", 5, "--out", tmp_path / "out" / "poses.npz"]
     assert prpose(*argv, "-n", 2) == 0
-    poses = read_poses(tmp_path / "out" / "poses.npz")
+    poses = read_prediction(tmp_path / "out" / "poses.npz")
     assert poses.frame_numbers.tolist() == [8, 9, 10, 11]
     assert poses.fps == 5
     assert np.allclose(np.diff(poses.times_s), 0.2)
@@ -105,7 +105,7 @@ def test_two_people_are_told_apart(tmp_path, capsys):
     assert "expected one person, or --person; there are 2: 0 (10 frames, 0 to 9" in error
     assert "1 (6 frames, 4 to 9" in error
     assert prpose(*argv, "--person", "1") == 0
-    poses = read_poses(tmp_path / "poses.npz")
+    poses = read_prediction(tmp_path / "poses.npz")
     assert poses.frame_numbers.tolist() == [4, 5, 6, 7, 8, 9]
     assert poses.keypoints_px[0, 0, 0] == pytest.approx(227.5, abs=1)
 
@@ -113,13 +113,13 @@ def test_two_people_are_told_apart(tmp_path, capsys):
 def test_a_camera_ends_by_time_or_by_ctrl_c(tmp_path, monkeypatch, capsys):
     """FFmpeg's test picture, which never ends, stands in for a camera."""
     source = ("testsrc=rate=30:size=320x240", "lavfi")
-    monkeypatch.setattr("prpose.detect.frames._camera_of", lambda path: source)
+    monkeypatch.setattr("prpose.io.video._camera_of", lambda path: source)
     monkeypatch.chdir(tmp_path)
     argv = ["predict", "0", "--out", tmp_path / "poses.npz", "-n", 2, "--overwrite", "--detector"]
     for more, frames in ((["tests.films:Always", "--seconds", "0.5"], 15),
                          (["tests.films:Impatient"], 5)):  # fmt: skip
         assert prpose(*argv, *more) == 0
-        poses = read_poses(tmp_path / "poses.npz")
+        poses = read_prediction(tmp_path / "poses.npz")
         assert np.allclose(poses.times_s, np.arange(frames) / 30)
         assert poses.fps == pytest.approx(30)
     path = write_video(tmp_path / "walk.mp4", [picture()] * 9)
@@ -145,7 +145,7 @@ def test_a_detector_of_ones_own_is_made_and_closed(tmp_path):
 def test_the_track_is_what_python_lifts(walk, tmp_path):
     path, _ = walk
     assert prpose("predict", path, *FINDER, "--out", tmp_path / "p.npz", "-n", 3) == 0
-    (track,) = tracks_from(watch(open_film(path), Finder()))
-    how = How(confidence_noise=CONFIDENCE_NOISE)
-    poses, _ = Predictor.load("mgcn-cmu17").predict_track(track, 3, 0, how)
-    assert np.array_equal(poses.hypotheses, read_poses(tmp_path / "p.npz").hypotheses)
+    (track,) = people_from(watch(open_video(path), Finder()))
+    how = InferenceConfig(confidence_noise=CONFIDENCE_NOISE)
+    poses, _ = Model.load("mgcn-cmu17").predict_track(track, 3, 0, how)
+    assert np.array_equal(poses.hypotheses, read_prediction(tmp_path / "p.npz").hypotheses)

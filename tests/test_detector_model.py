@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from prpose.data.detector_model import (
+from prpose.data.synthetic.detector_noise import (
     COCO_SIGMA,
     LIMBS,
-    DetectorModel,
+    DetectorNoise,
     correlated,
     happens,
     person_size,
 )
 from prpose.skeleton import H36M_17
 
-PERFECT = DetectorModel(jitter=0, tail=0, inversion=0, grab=0, grab_hidden=0)
+PERFECT = DetectorNoise(jitter=0, tail=0, inversion=0, grab=0, grab_hidden=0)
 SIGMA = np.array([COCO_SIGMA[name] for name in H36M_17.names])
 
 
@@ -60,9 +60,7 @@ def test_hidden_joints_err_more_and_tails_are_heavy():
     found, _ = model.detect(points, hidden, 60, np.random.default_rng(0))
     scaled = (found - points)[..., 0] / (0.3 * SIGMA * person_size(points)[:, None])
     assert scaled[hidden].std() / scaled[~hidden].std() == pytest.approx(2.5, rel=0.02)
-    tailed, _ = replace(model, tail=0.5, event_s=0.0).detect(
-        points, hidden * False, 60, np.random.default_rng(0)
-    )
+    tailed, _ = replace(model, tail=0.5, event_s=0.0).detect(points, hidden * False, 60, np.random.default_rng(0))
     heavy = (tailed - points)[..., 0] / (0.3 * SIGMA * person_size(points)[:, None])
     assert heavy.std() == pytest.approx(1, rel=0.05)  # as wide on the whole ...
     kurtosis = (heavy**4).mean() / (heavy**2).mean() ** 2
@@ -105,7 +103,7 @@ def test_confidence_falls_with_the_error():
     points = person(3000, spread=3)
     rng = np.random.default_rng(0)
     hidden = rng.random((3000, 17)) < 0.15
-    found, score = DetectorModel().detect(points, hidden, 60, rng)
+    found, score = DetectorNoise().detect(points, hidden, 60, rng)
     error = np.linalg.norm(found - points, axis=-1) / (SIGMA * person_size(points)[:, None])
     rank, _ = spearmanr(error.ravel(), score.ravel())
     assert -0.7 < rank < -0.35
@@ -128,7 +126,7 @@ def test_errors_stay_for_a_while():
 def test_shapes_and_seeds(shape):
     points = np.broadcast_to(person()[0], (*shape, 17, 2))
     hidden = none_hidden(points)
-    runs = [DetectorModel().detect(points, hidden, 60, np.random.default_rng(s)) for s in (1, 1, 2)]
+    runs = [DetectorNoise().detect(points, hidden, 60, np.random.default_rng(s)) for s in (1, 1, 2)]
     for found, score in runs:
         assert found.shape == points.shape
         assert score.shape == points.shape[:-1]

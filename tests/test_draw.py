@@ -4,7 +4,7 @@ import cv2
 import pytest
 
 from prpose.data import load_clips
-from prpose.draw import draw_samples
+from prpose.view.figures import draw_samples
 from tests.golden_numbers import GOLDEN
 
 

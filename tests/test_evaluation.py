@@ -17,7 +17,7 @@ from prpose.evaluation import (
     seeded_draw,
     tabulate,
 )
-from tests.golden_numbers import GOLDEN, arrays, golden_draw, hypothesis_lifter, table
+from tests.golden_numbers import GOLDEN, arrays, golden_draw, sampler, table
 from tests.measure import peak_gib
 
 RUNS = table("runs/runs.json")["runs"]
@@ -27,7 +27,7 @@ RUNS = table("runs/runs.json")["runs"]
 def test_every_golden_run(run):
     golden, case = arrays(f"runs/{run}.npz"), RUNS[run]
     options = case["options"]
-    net = hypothesis_lifter(options["lifter"], float(options["alpha"]))
+    net = sampler(options["lifter"], float(options["alpha"]))
     clips = load_clips(
         options["dataset"],
         GOLDEN / "data",
@@ -70,9 +70,7 @@ def test_release_averaging_against_the_golden_accumulation():
         for action, published in case["published"].items():
             ours = average_as_released(values, windows, 8, (action,), batch_mean=True)
             assert ours == pytest.approx(published["p2"]["avg"], abs=1e-6)
-        rows, _ = tabulate(
-            {"best": {"P2": values}}, windows, Protocol(("P2",), action_of, "groups", alpha=0)
-        )
+        rows, _ = tabulate({"best": {"P2": values}}, windows, Protocol(("P2",), action_of, "groups", alpha=0))
         for row in rows:
             expected = case["per_sample_p2_by_action"][row.name] * 1000
             assert row.values["best"]["P2"] == pytest.approx(expected, abs=1e-3)
@@ -103,7 +101,7 @@ def test_groups_and_averages_by_hand():
 
 
 def test_scores_nest_and_choose_as_their_names_say():
-    net = hypothesis_lifter("mgcn_lw", alpha=0.02)
+    net = sampler("mgcn_lw", alpha=0.02)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=10))
     names = PROTOCOLS["3dhp"].metrics
     few = score(net, windows, names, seeded_draw(0, 3), batch_size=8)
@@ -122,7 +120,7 @@ def test_scores_nest_and_choose_as_their_names_say():
 def test_scores_agree_with_sampling_by_hand():
     from prpose import metrics
 
-    net = hypothesis_lifter("mgcn_lw", alpha=0.02)
+    net = sampler("mgcn_lw", alpha=0.02)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     draw = seeded_draw(3, 4)
     scores = score(net, windows, ("P1",), draw, batch_size=100)
@@ -138,11 +136,9 @@ def test_scores_agree_with_sampling_by_hand():
 
 
 def test_poses_that_are_not_finite_are_named_by_frame():
-    net = hypothesis_lifter("mgcn_lw", alpha=1e38)
+    net = sampler("mgcn_lw", alpha=1e38)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
-    with pytest.raises(
-        ValueError, match=r"expected finite poses.*in frames 0 to 3 of the data set"
-    ):
+    with pytest.raises(ValueError, match=r"expected finite poses.*in frames 0 to 3 of the data set"):
         score(net, windows, ("P2",), seeded_draw(0, 2), batch_size=4)
 
 
@@ -160,13 +156,13 @@ def test_noise_comes_in_parts_that_do_not_change_it(monkeypatch):
 
 PEAK = """
 import numpy as np, torch
-from prpose import AdaptiveNoise, HypothesisLifter, build_lifter, build_variance_net
+from prpose import AdaptiveNoise, Sampler, build_lifter, build_variance_net
 from prpose.camera import Camera
 from prpose.data import Clip
 from prpose.data.windows import Windows
 from prpose.evaluation import score, seeded_draw
 noise = AdaptiveNoise(build_variance_net("mgcn_lw"))
-net = HypothesisLifter(build_lifter("mgcn_lw"), noise).eval()
+net = Sampler(build_lifter("mgcn_lw"), noise).eval()
 x = np.random.default_rng(0).random((512, 17, 3), dtype=np.float32)
 windows = Windows([Clip(x[..., :2], x, Camera(10, 10), "S", "a", 0)])
 score(net, windows, ("P1", "P2", "AUC14"), seeded_draw(0, {S}), batch_size=512)
@@ -182,8 +178,8 @@ def test_peak_memory_of_a_score_does_not_grow_with_s():
 def test_scores_on_a_device_are_the_cpus(device):
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     names = ("P1", "P2")
-    expected = score(hypothesis_lifter("mgcn_lw", 0.02), windows, names, seeded_draw(0, 3), 8)
-    net = hypothesis_lifter("mgcn_lw", 0.02).to(device)
+    expected = score(sampler("mgcn_lw", 0.02), windows, names, seeded_draw(0, 3), 8)
+    net = sampler("mgcn_lw", 0.02).to(device)
     ours = score(net, windows, names, seeded_draw(0, 3), 8, device)
     for choice, by in expected.items():
         for name, values in by.items():
@@ -193,7 +189,7 @@ def test_scores_on_a_device_are_the_cpus(device):
 def test_scores_do_not_depend_on_the_parts_that_s_comes_in(monkeypatch):
     from prpose.evaluation import scoring
 
-    net = hypothesis_lifter("mgcn_lw", alpha=0.02)
+    net = sampler("mgcn_lw", alpha=0.02)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     names = PROTOCOLS["3dhp"].metrics
     whole = score(net, windows, names, seeded_draw(0, 7), batch_size=5)
@@ -209,7 +205,7 @@ def test_clouds_are_scored_as_their_functions_say():
     from prpose import clouds
     from prpose.evaluation.tables import calibration_error
 
-    net = hypothesis_lifter("mgcn_lw", alpha=0.02)
+    net = sampler("mgcn_lw", alpha=0.02)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     scores = score(net, windows, ("P1",), seeded_draw(3, 6), batch_size=100, cloud=True)["cloud"]
     batch = windows[torch.arange(len(windows))]
@@ -219,9 +215,7 @@ def test_clouds_are_scored_as_their_functions_say():
     assert torch.allclose(scores["ES"], clouds.energy_score(poses, truth))
     assert torch.allclose(scores["spread"], poses.std(0)[:, 1:].mean((1, 2)))
     assert torch.equal(scores["covered"], clouds.covered(poses, truth)[:, 1:])
-    _, average = tabulate(
-        {"cloud": scores}, windows, Protocol(("P1",), action_of, "frames", alpha=0)
-    )
+    _, average = tabulate({"cloud": scores}, windows, Protocol(("P1",), action_of, "frames", alpha=0))
     assert average.values["cloud"]["ES"] == pytest.approx(float(scores["ES"].mean()) * 1000)
     share = np.median(scores["covered"].double().mean(0).numpy(), axis=0)
     expected = np.abs(share - np.array(clouds.LEVELS))
@@ -233,7 +227,7 @@ def test_clouds_are_scored_as_their_functions_say():
 
 def test_one_hypothesis_is_no_cloud():
     windows = Windows(load_clips("walkers", ".", "val"), every=120)
-    scores = score(hypothesis_lifter("mgcn_lw"), windows, ("P1",), seeded_draw(0, 1), cloud=True)
+    scores = score(sampler("mgcn_lw"), windows, ("P1",), seeded_draw(0, 1), cloud=True)
     assert "cloud" not in scores
 
 
@@ -242,7 +236,7 @@ def test_curves_are_the_best_of_the_first(at_once, monkeypatch):
     from prpose.evaluation import scoring
 
     monkeypatch.setattr(scoring, "POSES_AT_ONCE", at_once)
-    net = hypothesis_lifter("mgcn_lw", alpha=0.02)
+    net = sampler("mgcn_lw", alpha=0.02)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     names = ("P1", "PCK14")
     curve = score(net, windows, names, seeded_draw(0, 9), batch_size=5, curve=(1, 4, 9, 20))

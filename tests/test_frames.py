@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from prpose.detect.frames import kind_of, open_film
-from prpose.detect.orientation import TURNS, orientation
+from prpose.io.orientation import TURNS, orientation
+from prpose.io.video import kind_of, open_video
 from tests.films import picture, write_jpeg, write_png, write_video
 from tests.measure import peak_gib
 
@@ -19,7 +19,7 @@ def middle(image):
 def test_a_video_is_its_frames_in_order_with_their_times(tmp_path):
     places = np.arange(20, 300, 14)
     path = write_video(tmp_path / "walk.mp4", [picture(x) for x in places], fps=10)
-    film = open_film(path)
+    film = open_video(path)
     assert (film.kind, film.fps, film.total) == ("video", 10.0, 20)
     for _ in range(2):  # it can be watched again
         frames = list(film.frames())
@@ -34,12 +34,12 @@ def test_times_of_an_uneven_video_are_kept(tmp_path):
     times = [0.0, 0.033, 0.1, 0.101, 0.6, 2.0, 2.04]
     for name in ("walk.mp4", "walk.mkv"):
         path = write_video(tmp_path / name, [picture()] * 7, times)
-        assert np.allclose([f.time_s for f in open_film(path).frames()], times, atol=6e-4)
+        assert np.allclose([f.time_s for f in open_video(path).frames()], times, atol=6e-4)
 
 
 def test_it_may_end_before_its_end(tmp_path):
     path = write_video(tmp_path / "walk.mp4", [picture()] * 20, fps=10)
-    assert len(list(open_film(path, seconds=0.75).frames())) == 8
+    assert len(list(open_video(path, seconds=0.75).frames())) == 8
 
 
 @pytest.mark.parametrize(("degrees", "place"), [(90, (30, 200)), (-90, (210, 120)),
@@ -47,7 +47,7 @@ def test_it_may_end_before_its_end(tmp_path):
 def test_a_turned_video_is_put_upright(degrees, place, tmp_path):
     """Of 320 x 240, a square at (120, 30), to be turned anticlockwise by so many degrees."""
     path = write_video(tmp_path / "phone.mp4", [picture(120, 30)] * 3, rotation=degrees)
-    image = next(open_film(path).frames()).image
+    image = next(open_video(path).frames()).image
     assert image.shape[:2] == ((240, 320) if degrees == 180 else (320, 240))
     assert np.allclose(middle(image), place, atol=1)
 
@@ -56,7 +56,7 @@ def test_pixels_are_made_square(tmp_path):
     """Stored 240 wide, meant to be seen 320 wide."""
     images = [picture(60, 120, width=240)] * 3
     path = write_video(tmp_path / "tape.mp4", images, aspect=Fraction(4, 3))
-    image = next(open_film(path).frames()).image
+    image = next(open_video(path).frames()).image
     assert image.shape == (240, 320, 3)
     assert np.allclose(middle(image), (80, 120), atol=1)
 
@@ -78,7 +78,7 @@ def test_every_orientation_of_exif(order, tmp_path):
         assert np.array_equal(TURNS[n](stored), upright), n
         path = write_jpeg(tmp_path / "photo.jpg", np.ascontiguousarray(stored), n, order)
         assert orientation(path) == n
-        image = next(open_film(path).frames()).image
+        image = next(open_video(path).frames()).image
         assert image.shape == upright.shape
         assert np.allclose(middle(image), (120, 30), atol=1)
 
@@ -88,14 +88,14 @@ def test_a_folder_of_photos_is_a_clip_in_natural_order(tmp_path):
         write_png(tmp_path / f"{name}.png", picture(x))
     (tmp_path / "notes.txt").write_text("none")
     (tmp_path / ".hidden.png").write_bytes(b"")
-    film = open_film(tmp_path, fps=5)
+    film = open_video(tmp_path, fps=5)
     frames = list(film.frames())
     assert [frame.name for frame in frames] == ["f1.png", "f2.png", "f10.png"]
     assert [frame.number for frame in frames] == [1, 2, 10]
     assert [frame.time_s for frame in frames] == [0.2, 0.4, 2.0]
     assert [middle(frame.image)[0] for frame in frames] == [20, 40, 60]
-    assert [frame.time_s for frame in open_film(tmp_path).frames()] == [None] * 3
-    assert len(list(open_film(tmp_path, fps=5, seconds=0.3).frames())) == 2
+    assert [frame.time_s for frame in open_video(tmp_path).frames()] == [None] * 3
+    assert len(list(open_video(tmp_path, fps=5, seconds=0.3).frames())) == 2
 
 
 def test_what_a_path_is(tmp_path, monkeypatch):
@@ -116,11 +116,11 @@ def test_what_a_path_is(tmp_path, monkeypatch):
 
 WATCH = """
 from pathlib import Path
-from prpose.detect.frames import open_film
-from prpose.detect.watching import watch
-from prpose.read_keypoints import tracks_from
+from prpose.io.video import open_video
+from prpose.io.watching import watch
+from prpose.io.keypoints import people_from
 from tests.films import Finder
-track = tracks_from(watch(open_film(Path({path!r})), Finder()))[0]
+track = people_from(watch(open_video(Path({path!r})), Finder()))[0]
 assert len(track) == {frames}
 """
 

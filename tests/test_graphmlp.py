@@ -34,9 +34,7 @@ def test_partitioned_convolution_against_a_loop():
     x = torch.randn(6, 3, 4, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = torch.zeros(6, 3, 5)
-        for k, (weight, bias) in enumerate(
-            zip(conv.linear.weight.chunk(2), conv.linear.bias.chunk(2), strict=True)
-        ):
+        for k, (weight, bias) in enumerate(zip(conv.linear.weight.chunk(2), conv.linear.bias.chunk(2), strict=True)):
             for v in range(3):
                 for w in range(3):
                     expected[:, w] += graph[k, v, w] * (x[:, v] @ weight.T + bias)

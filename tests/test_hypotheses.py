@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from prpose.hypotheses import HypothesisLifter
 from prpose.lifter import build_lifter, receptive_field
 from prpose.noise import ConstantNoise
+from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17, mirror_pose
-from tests.golden_numbers import VARIANCE_OF, arrays, hypothesis_lifter
+from tests.golden_numbers import VARIANCE_OF, arrays, sampler
 from tests.measure import peak_gib
 
 TEMPORAL = {"channels": 8, "filter_widths": (3, 3)}
@@ -24,7 +24,7 @@ def golden_case():
 @torch.no_grad()
 def test_pipeline_parity(lifter, alpha, chunk, device):
     golden, *inputs = golden_case()
-    net = hypothesis_lifter(lifter, alpha, chunk).to(device)
+    net = sampler(lifter, alpha, chunk).to(device)
     poses = net(*(x.to(device) for x in inputs)).cpu()
     expected = torch.from_numpy(golden[f"{lifter}/alpha{alpha}/output_3D"]).transpose(0, 1)
     assert (poses[:, :, 0] - expected).abs().max() < 1e-5
@@ -34,7 +34,7 @@ def test_pipeline_parity(lifter, alpha, chunk, device):
 @torch.no_grad()
 def test_single_parity(lifter, device):
     golden, keypoints, *_ = golden_case()
-    poses = hypothesis_lifter(lifter).to(device).single(keypoints.to(device)).cpu()
+    poses = sampler(lifter).to(device).single(keypoints.to(device)).cpu()
     expected = torch.from_numpy(golden[f"{lifter}/single/output_3D"])
     assert (poses - expected).abs().max() < 1e-5
 
@@ -42,7 +42,7 @@ def test_single_parity(lifter, device):
 @pytest.mark.parametrize("lifter", VARIANCE_OF)
 @torch.no_grad()
 def test_axioms(lifter):
-    net = hypothesis_lifter(lifter, chunk=11)
+    net = sampler(lifter, chunk=11)
     _, keypoints, eps, eps_mirrored = golden_case()
     poses = net(keypoints, eps, eps_mirrored)
     still = net(keypoints, torch.zeros_like(eps), torch.zeros_like(eps))
@@ -61,14 +61,12 @@ def test_axioms(lifter):
 @torch.no_grad()
 def test_sampling_repeats_nests_and_ignores_the_chunk():
     _, keypoints, *_ = golden_case()
-    whole = hypothesis_lifter("mgcn_lw")
-    pieces = hypothesis_lifter("mgcn_lw", chunk=3)
+    whole = sampler("mgcn_lw")
+    pieces = sampler("mgcn_lw", chunk=3)
     poses = whole.sample(keypoints, 6, torch.Generator().manual_seed(1))
     assert torch.equal(poses, whole.sample(keypoints, 6, torch.Generator().manual_seed(1)))
     assert not torch.equal(poses, whole.sample(keypoints, 6, torch.Generator().manual_seed(2)))
-    assert (
-        poses - pieces.sample(keypoints, 6, torch.Generator().manual_seed(1))
-    ).abs().max() < 1e-5
+    assert (poses - pieces.sample(keypoints, 6, torch.Generator().manual_seed(1))).abs().max() < 1e-5
     few = whole.sample(keypoints, 2, torch.Generator().manual_seed(1))
     assert (poses[:2] - few).abs().max() < 1e-5
 
@@ -76,7 +74,7 @@ def test_sampling_repeats_nests_and_ignores_the_chunk():
 @torch.no_grad()
 def test_two_independent_draws_narrow_the_spread_by_root_two():
     """With a linear lifter, exactly what averaging promises."""
-    from prpose import AdaptiveNoise, HypothesisLifter
+    from prpose import AdaptiveNoise, Sampler
 
     class Flat(torch.nn.Module):
         def forward(self, keypoints):
@@ -86,7 +84,7 @@ def test_two_independent_draws_narrow_the_spread_by_root_two():
         def forward(self, keypoints):
             return torch.full_like(keypoints[..., :1], 2.0)
 
-    net = HypothesisLifter(Flat(), AdaptiveNoise(Two(), alpha=0.01), chunk=4096)
+    net = Sampler(Flat(), AdaptiveNoise(Two(), alpha=0.01), chunk=4096)
     poses = net.sample(torch.zeros(1, 1, 17, 2), 50_000, torch.Generator().manual_seed(0))
     spread = poses.std(0)[0, 0, 1:, :2]
     assert (spread / (0.02 / 2**0.5) - 1).abs().max() < 0.02
@@ -95,11 +93,11 @@ def test_two_independent_draws_narrow_the_spread_by_root_two():
 @pytest.mark.parametrize("S", [0, -3])
 def test_bad_s_is_refused_by_name(S):
     with pytest.raises(ValueError, match=f"expected S >= 1 hypotheses, got {S}"):
-        hypothesis_lifter("mgcn_lw").sample(torch.zeros(1, 1, 17, 2), S, torch.Generator())
+        sampler("mgcn_lw").sample(torch.zeros(1, 1, 17, 2), S, torch.Generator())
 
 
 def test_bad_inputs_are_refused_by_name():
-    net, generator = hypothesis_lifter("mgcn_lw"), torch.Generator()
+    net, generator = sampler("mgcn_lw"), torch.Generator()
     broken = torch.zeros(2, 1, 17, 2)
     broken[1, 0, 3, 1] = float("nan")
     with pytest.raises(ValueError, match="finite keypoints, got NaN"):
@@ -132,8 +130,8 @@ def test_bad_inputs_are_refused_by_name():
 
 PEAK = """
 import torch
-from prpose import AdaptiveNoise, HypothesisLifter, build_lifter, build_variance_net
-net = HypothesisLifter(build_lifter("htnet"), AdaptiveNoise(build_variance_net("htnet"))).eval()
+from prpose import AdaptiveNoise, Sampler, build_lifter, build_variance_net
+net = Sampler(build_lifter("htnet"), AdaptiveNoise(build_variance_net("htnet"))).eval()
 with torch.no_grad():
     poses = net.sample(torch.zeros({B}, 1, 17, 2), {S}, torch.Generator().manual_seed(0))
 assert poses.shape == ({S}, {B}, 1, 17, 3)
@@ -156,7 +154,7 @@ def test_gradients_flow_to_the_keypoints_whatever_the_chunk(lifter):
     _, keypoints, eps, eps_mirrored = golden_case()
     gradients = []
     for chunk in (3, 512):
-        net, x = hypothesis_lifter(lifter, chunk=chunk), keypoints.clone().requires_grad_()
+        net, x = sampler(lifter, chunk=chunk), keypoints.clone().requires_grad_()
         net(x, eps, eps_mirrored).square().mean().backward()
         gradients.append(x.grad)
     assert gradients[0].abs().max() > 0
@@ -169,12 +167,12 @@ def test_clips_of_many_frames_are_lifted_in_pieces(name, kw, chunk):
     """The same poses, whatever the chunk; a single-frame lifter's are those of its frames."""
     torch.manual_seed(0)
     lifter = build_lifter(name, **kw).eval()
-    net = HypothesisLifter(lifter, ConstantNoise(0.02), chunk=chunk)
+    net = Sampler(lifter, ConstantNoise(0.02), chunk=chunk)
     keypoints = torch.rand(2, 20, 17, 2) * 2 - 1
     eps, eps_mirrored = torch.randn(2, 3, *keypoints.shape)
     with torch.no_grad():
         poses, single = net(keypoints, eps, eps_mirrored), net.single(keypoints)
-        whole = HypothesisLifter(lifter, ConstantNoise(0.02), chunk=1000)
+        whole = Sampler(lifter, ConstantNoise(0.02), chunk=1000)
         assert torch.allclose(poses, whole(keypoints, eps, eps_mirrored), atol=1e-5)
         assert torch.allclose(single, whole.single(keypoints), atol=1e-5)
     F = receptive_field(lifter)
@@ -185,7 +183,7 @@ def test_clips_of_many_frames_are_lifted_in_pieces(name, kw, chunk):
 
 def test_shared_noise_moves_all_frames_alike_and_independent_noise_trembles():
     torch.manual_seed(0)
-    net = HypothesisLifter(build_lifter("mgcn_lw").eval(), ConstantNoise(0.02))
+    net = Sampler(build_lifter("mgcn_lw").eval(), ConstantNoise(0.02))
     keypoints = (torch.rand(1, 1, 17, 2) * 2 - 1).expand(1, 15, 17, 2)  # somebody stands still
     with torch.no_grad():
         trembling, slow, still = (
@@ -201,13 +199,13 @@ def test_doubt_adds_its_variance_and_is_mirrored():
     lifter = build_lifter("mgcn_lw").eval()
     keypoints, eps, eps_mirrored = torch.rand(3, 1, 17, 2), *torch.randn(2, 4, 3, 1, 17, 2)
     with torch.no_grad():
-        plain = HypothesisLifter(lifter, ConstantNoise(0.03))(keypoints, eps, eps_mirrored)
-        both = HypothesisLifter(lifter, ConstantNoise(0.018))
+        plain = Sampler(lifter, ConstantNoise(0.03))(keypoints, eps, eps_mirrored)
+        both = Sampler(lifter, ConstantNoise(0.018))
         doubt = torch.full((3, 1, 17), 0.024)  # 0.018² + 0.024² = 0.03²
         assert torch.allclose(both(keypoints, eps, eps_mirrored, doubt), plain, atol=1e-5)
         one = torch.zeros(3, 1, 17)
         one[..., 13] = 0.5  # the left wrist, which is the right one in the mirror image
-        still = HypothesisLifter(lifter, ConstantNoise(0.0))
+        still = Sampler(lifter, ConstantNoise(0.0))
         moved = still(keypoints, 0 * eps, eps_mirrored, one)
         by_hand = mirror_pose(keypoints, H36M_17.mirror)[None].repeat(4, 1, 1, 1, 1)
         by_hand[..., 16, :] += 0.5 * eps_mirrored[..., 16, :]

@@ -32,12 +32,8 @@ def test_errors_of_the_detector(clips):
     )  # fmt: skip
     hidden = np.concatenate([clip.hidden for clip in clips])
     wrist = rows[H36M_17.index("left_wrist")]
-    assert wrist.visible == pytest.approx(
-        np.percentile(error[~hidden[:, 13], 13], [50, 90, 99]), 1e-3
-    )
-    assert wrist.hidden == pytest.approx(
-        np.percentile(error[hidden[:, 13], 13], [50, 90, 99]), 1e-3
-    )
+    assert wrist.visible == pytest.approx(np.percentile(error[~hidden[:, 13], 13], [50, 90, 99]), 1e-3)
+    assert wrist.hidden == pytest.approx(np.percentile(error[hidden[:, 13], 13], [50, 90, 99]), 1e-3)
     assert rows[-1].mean == pytest.approx(error.mean(), 1e-3)
     assert rows[-1].hidden_share == pytest.approx(hidden.mean())
     scores = np.concatenate([clip.score for clip in clips])

@@ -8,9 +8,7 @@ from prpose.skeleton import H36M_16, mirror_pose
 
 @pytest.mark.parametrize("build", [build_lifter, build_variance_net])
 def test_unknown_names_get_the_nearest_and_all(build):
-    with pytest.raises(
-        ValueError, match=r"did you mean htnet\? \(known: graphmlp, htnet, mgcn_lw, "
-    ):
+    with pytest.raises(ValueError, match=r"did you mean htnet\? \(known: graphmlp, htnet, mgcn_lw, "):
         build("htent")
 
 

@@ -40,10 +40,7 @@ def test_printed_digits(run, release, capsys):
     S = int(case["options"].get("hypotheses", 1))
     main.main(argv_of(case["options"]), draw=golden_draw(S))
     expected = case["average_as_published"]
-    if "p1" in expected:
-        form = "Human3.6M  [  p1: {p1:.2f}, p2: {p2:.2f} ]"
-    else:
-        form = "MPI-INF-3DHP [  pck: {pck:.2f}  ]"
+    form = "Human3.6M  [  p1: {p1:.2f}, p2: {p2:.2f} ]" if "p1" in expected else "MPI-INF-3DHP [  pck: {pck:.2f}  ]"
     assert last_line(capsys) == form.format(**expected)
 
 
@@ -55,8 +52,7 @@ def test_printed_digits(run, release, capsys):
             r"Human3\.6M  \[  p1: \d+\.\d\d, p2: \d+\.\d\d \]",
         ),
         (
-            "--shhpe_model \"htnet\" --sample_nums 3 --mutilhyp_test --dataset '3dhp' "
-            "-k 'hrnet_coco'",
+            "--shhpe_model \"htnet\" --sample_nums 3 --mutilhyp_test --dataset '3dhp' -k 'hrnet_coco'",
             r"MPI-INF-3DHP \[  pck: \d+\.\d\d  \]",
         ),
     ],

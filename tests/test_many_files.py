@@ -10,9 +10,9 @@ import pytest
 from prpose.cli import guarded, run
 from prpose.cli.command import made_alone
 from prpose.cli.many_files import Job
-from prpose.read_keypoints.folders import inputs_in, is_one_clip
-from prpose.tracks import read_track, write_track
-from prpose.write_poses import read_poses
+from prpose.io.export import read_prediction
+from prpose.io.keypoints.folders import inputs_in, is_one_clip
+from prpose.keypoints import read_npz_keypoints, write_keypoints
 from tests.films import picture, with_square, write_png, write_video
 from tests.make_formats import HERE
 
@@ -57,7 +57,7 @@ def test_every_file_is_an_input_and_one_of_them_may_be_bad(clips, capsys):
     assert f"written: 2 files in {out}" in printed.out
     alone = clips.parent / "alone.npz"
     assert prpose("predict", clips / "a.csv", "--out", alone, *SIZE) == 0
-    one, many = read_poses(alone), read_poses(out / "a.npz")
+    one, many = read_prediction(alone), read_prediction(out / "a.npz")
     for name in ("hypotheses", "aggregate", "covariance", "keypoints_px", "root_cam"):
         assert np.array_equal(getattr(one, name), getattr(many, name)), name
 
@@ -74,11 +74,9 @@ def test_everybody_gets_a_file(clips, capsys):
     single = clips.parent / "single.npz"
     argv = ["predict", clips / "two.people", "--out", single, "--person", "all", *SIZE]
     assert prpose(*argv) == 0
-    assert "written: " + ", ".join(f"{single.parent}/single.{n}.npz" for n in (0, 1)) in (
-        capsys.readouterr().out
-    )
+    assert "written: " + ", ".join(f"{single.parent}/single.{n}.npz" for n in (0, 1)) in (capsys.readouterr().out)
     assert not single.exists()
-    first, second = (read_poses(single.parent / f"single.{n}.npz") for n in (0, 1))
+    first, second = (read_prediction(single.parent / f"single.{n}.npz") for n in (0, 1))
     assert not np.array_equal(first.aggregate, second.aggregate)
 
 
@@ -119,10 +117,10 @@ def test_files_of_one_clip_are_taken_each_by_itself_if_asked(tmp_path, capsys):
     shutil.copytree(HERE / "openpose_body25", folder)
     argv = ["predict", folder, "--person", "0", *SIZE]
     assert prpose(*argv, "--out", tmp_path / "clip.npz") == 0
-    assert len(read_poses(tmp_path / "clip.npz")) == 8
+    assert len(read_prediction(tmp_path / "clip.npz")) == 8
     assert prpose(*argv, "--each", "--out", tmp_path / "each") == 0
     assert len(names(tmp_path / "each")) == 8
-    assert len(read_poses(next((tmp_path / "each").iterdir()))) == 1
+    assert len(read_prediction(next((tmp_path / "each").iterdir()))) == 1
     capsys.readouterr()
 
 
@@ -188,8 +186,8 @@ def test_each_of_a_file_and_an_empty_folder_are_refused(tmp_path, capsys):
 
 
 def test_people_whose_names_are_paths_stay_in_the_folder(tmp_path, capsys):
-    track = read_track(HERE / "walk_h36m17.npz")
-    write_track(tmp_path / "w.npz", type(track)(**(vars(track) | {"person": "../S1/walk 0"})))
+    track = read_npz_keypoints(HERE / "walk_h36m17.npz")
+    write_keypoints(tmp_path / "w.npz", type(track)(**(vars(track) | {"person": "../S1/walk 0"})))
     argv = [
         "predict",
         tmp_path / "w.npz",
@@ -222,7 +220,7 @@ def test_videos_and_folders_of_photos_side_by_side(tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.npz", "frames.npz"]
     alone = ["predict", clips / "a.mp4", "--out", tmp_path / "a.npz", *finder]
     assert prpose(*alone) == 0
-    a, b = read_poses(tmp_path / "a.npz"), read_poses(tmp_path / "out" / "a.npz")
+    a, b = read_prediction(tmp_path / "a.npz"), read_prediction(tmp_path / "out" / "a.npz")
     assert np.array_equal(a.hypotheses, b.hypotheses)
     argv = ["predict", clips / "frames", "--out", tmp_path / "each", "--each", *finder]
     assert prpose(*argv) == 0
@@ -236,5 +234,5 @@ def test_everybody_in_a_video_gets_a_file(tmp_path, capsys):
     path = write_video(tmp_path / "two.mp4", images)
     argv = ["predict", path, "--detector", "tests.films:Finder", "-n", "2", "--person", "all"]
     assert prpose(*argv, "--out", tmp_path / "p.npz") == 0
-    places = [read_poses(tmp_path / f"p.{n}.npz").keypoints_px[0, 0, 0] for n in "01"]
+    places = [read_prediction(tmp_path / f"p.{n}.npz").keypoints_px[0, 0, 0] for n in "01"]
     assert sorted(round(float(x)) for x in places) == [70, 240]

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from prpose.cli import guarded, run
-from prpose.detect.frames import open_film
-from prpose.detect.mediapipe_pose import MediaPipePose
+from prpose.io.export import read_prediction
+from prpose.io.mediapipe_pose import MediaPipePose
+from prpose.io.video import open_video
 from prpose.layouts import LAYOUTS
-from prpose.poses import FLAGS
+from prpose.prediction import FLAGS
 from prpose.skeleton import H36M_17
-from prpose.write_poses import read_poses
 from tests.films import write_png, write_video
 
 pytestmark = pytest.mark.slow
@@ -103,14 +103,12 @@ def spread_mm(poses, part):
     return 1000 * np.sqrt(variance.mean(axis=0))
 
 
-def test_legs_outside_of_the_picture_are_far_less_certain_than_shoulders(
-    model, astronaut, tmp_path, capfd
-):
+def test_legs_outside_of_the_picture_are_far_less_certain_than_shoulders(model, astronaut, tmp_path, capfd):
     argv = ["predict", astronaut, "--detector-model", model, "--out", tmp_path / "a.npz"]
     assert prpose(*argv, "--overlay", tmp_path / "a.png") == 0
     printed = capfd.readouterr()
     assert all(line.startswith("note: ") for line in printed.err.splitlines())
-    poses = read_poses(tmp_path / "a.npz")
+    poses = read_prediction(tmp_path / "a.npz")
     shoulders = spread_mm(poses, "shoulder")
     assert spread_mm(poses, "knee").min() > 1.5 * shoulders.max()
     assert spread_mm(poses, "ankle").min() > 2.5 * shoulders.max()
@@ -122,7 +120,7 @@ def test_legs_outside_of_the_picture_are_far_less_certain_than_shoulders(
 
 def test_her_face_and_shoulders_are_where_they_are(model, astronaut):
     """By eye, in the picture of 512 x 512: her left is on our right."""
-    frame = next(open_film(astronaut).frames())
+    frame = next(open_video(astronaut).frames())
     detector = MediaPipePose(model)
     ((keypoints, score),) = detector(frame.image, None)
     detector.close()
@@ -137,25 +135,25 @@ def test_her_face_and_shoulders_are_where_they_are(model, astronaut):
 
 def test_a_video_of_her_moves_as_she_does(model, astronaut, tmp_path):
     """She slides to the left, by an uneven clock; keypoints and overlay follow."""
-    photo = next(open_film(astronaut).frames()).image
+    photo = next(open_video(astronaut).frames()).image
     shift = np.arange(30)
     images = [np.ascontiguousarray(photo[30:, t : t + 482]) for t in shift]
     times = np.cumsum(np.tile([0.03, 0.05, 0.02], 10)) - 0.03
     path = write_video(tmp_path / "slide.mp4", images, times)
     argv = ["predict", path, "--detector-model", model, "--out", tmp_path / "v.npz", "-n", 20]
     assert prpose(*argv, "--overlay", tmp_path / "o.mp4") == 0
-    poses = read_poses(tmp_path / "v.npz")
+    poses = read_prediction(tmp_path / "v.npz")
     assert poses.frame_numbers.tolist() == list(range(30))
     assert np.allclose(poses.times_s, times, atol=2e-3)
     nose = poses.keypoints_px[:, H36M_17.index("neck"), 0]
     assert np.abs(nose - (224 - shift)).max() < 10
     assert spread_mm(poses, "ankle").min() > 2.5 * spread_mm(poses, "shoulder").max()
-    over = list(open_film(tmp_path / "o.mp4").frames())
+    over = list(open_video(tmp_path / "o.mp4").frames())
     assert np.allclose([frame.time_s for frame in over], times - times[0], atol=1e-3)
 
 
 def test_two_of_her_are_two_people(model, astronaut, tmp_path, capsys):
-    photo = next(open_film(astronaut).frames()).image[:, :400]
+    photo = next(open_video(astronaut).frames()).image[:, :400]
     wide = np.full((512, 1200, 3), 200, np.uint8)
     wide[:, :400], wide[:, 800:] = photo, photo
     write_png(tmp_path / "two.png", wide)
@@ -165,7 +163,7 @@ def test_two_of_her_are_two_people(model, astronaut, tmp_path, capsys):
     for person in "01":
         assert prpose(*argv, "--people", 3, "--person", person, "--out",
                       tmp_path / f"{person}.npz") == 0  # fmt: skip
-    places = [read_poses(tmp_path / f"{n}.npz").keypoints_px[0, 9, 0] for n in "01"]
+    places = [read_prediction(tmp_path / f"{n}.npz").keypoints_px[0, 9, 0] for n in "01"]
     assert sorted(round(place / 800) for place in places) == [0, 1]
 
 

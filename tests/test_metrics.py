@@ -120,9 +120,7 @@ def test_p2_ignores_similarities_and_minds_reflections(seed):
 def test_degenerate_poses_have_the_limit_values():
     target = random_pose(0)
     centroid = (target - target.mean(0)).norm(dim=-1).mean()
-    assert float(metrics.p_mpjpe(torch.ones(17, 3).double(), target)) == pytest.approx(
-        float(centroid)
-    )
+    assert float(metrics.p_mpjpe(torch.ones(17, 3).double(), target)) == pytest.approx(float(centroid))
     assert float(metrics.p_mpjpe(random_pose(1), torch.ones(17, 3).double())) == pytest.approx(0)
 
 
@@ -132,9 +130,7 @@ def test_values_do_not_depend_on_the_batch(metric, shape):
     poses, target = random_pose(1, *shape), random_pose(2, *shape)
     values = metric(poses, target)
     assert values.shape == shape
-    flat = [
-        metric(p, t) for p, t in zip(poses.view(-1, 17, 3), target.view(-1, 17, 3), strict=True)
-    ]
+    flat = [metric(p, t) for p, t in zip(poses.view(-1, 17, 3), target.view(-1, 17, 3), strict=True)]
     assert torch.allclose(values.flatten(), torch.stack(flat))
 
 

@@ -14,17 +14,17 @@ from prpose.cli import guarded, run
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import PROTOCOLS, score, seeded_draw, tabulate
+from prpose.hub import SHIPPED, Card, Network, bundled_models, find_model_folder, write_model_folder
 from prpose.lifter import receptive_field
-from prpose.models import SHIPPED, Card, Network, find_model, shipped, write_model
+from prpose.model import Model
 from prpose.noise_in_time import kept
-from prpose.predictor import Predictor
 
-NAMES = sorted(shipped())
+NAMES = sorted(bundled_models())
 
 
 def test_there_is_a_model_and_all_are_small():
     assert NAMES
-    assert sum(model.size for model in shipped().values()) < 20e6
+    assert sum(model.size for model in bundled_models().values()) < 20e6
     for name in NAMES:
         files = {path.name for path in (SHIPPED / name).iterdir()}
         assert files == {"card.json", "lifter.safetensors", "noise.safetensors"}
@@ -33,7 +33,7 @@ def test_there_is_a_model_and_all_are_small():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_is_worth_something_on_people_it_has_never_seen(name):
     """Not the card's scores, which need the benchmark: that it was trained, and on what."""
-    net = find_model(name).hypothesis_lifter()
+    net = find_model_folder(name).sampler()
     clips = load_clips("walkers", ".", "val")
     windows = Windows(clips, receptive_field(net.lifter), every=30)
     draw = seeded_draw(0, 20, kept("ar1", fps=60))
@@ -48,7 +48,7 @@ def test_a_model_is_worth_something_on_people_it_has_never_seen(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_predictions_repeat_and_are_those_of_the_clip(name):
     clip = load_clips("walkers", ".", "test", actions=("squat",), stride=40)[0]
-    predictor = Predictor.load(name)
+    predictor = Model.load(name)
     size = clip.camera.width, clip.camera.height
     a, b, c = (predictor.predict(clip.keypoints_px, size, hypotheses=6, seed=s) for s in (1, 1, 2))
     assert a.hypotheses.shape == (6, 6, 17, 3)
@@ -66,21 +66,21 @@ def test_predictions_repeat_and_are_those_of_the_clip(name):
 
 def test_unknown_models_and_other_weights_are_refused(tmp_path):
     with pytest.raises(ValueError, match="unknown model 'mgcn'; did you mean mgcn-cmu17"):
-        Predictor.load("mgcn")
+        Model.load("mgcn")
     with pytest.raises(ValueError, match=r"expected a model's folder, with card\.json in it"):
-        Predictor.load(tmp_path)
+        Model.load(tmp_path)
     folder = tmp_path / "mine"
     shutil.copytree(SHIPPED / NAMES[0], folder)
-    assert Predictor.load(folder).net.noise.alpha == find_model(NAMES[0]).card.alpha
+    assert Model.load(folder).net.noise.alpha == find_model_folder(NAMES[0]).card.alpha
     state = bytearray((folder / "noise.safetensors").read_bytes())
     state[-1] ^= 1
     (folder / "noise.safetensors").write_bytes(state)
-    sha256 = find_model(NAMES[0]).card.noise.sha256
+    sha256 = find_model_folder(NAMES[0]).card.noise.sha256
     with pytest.raises(ValueError, match=rf"noise\.safetensors: expected SHA-256 {sha256}"):
-        Predictor.load(folder)
+        Model.load(folder)
     (folder / "noise.safetensors").unlink()
     with pytest.raises(ValueError, match="got no file"):
-        Predictor.load(str(folder))
+        Model.load(str(folder))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_damaged_cards_are_named(damage, tmp_path):
     card = json.loads((SHIPPED / NAMES[0] / "card.json").read_text())
     (tmp_path / "card.json").write_text(damage(card))
     with pytest.raises(ValueError, match=r"card\.json: not a model's card"):
-        find_model(tmp_path)
+        find_model_folder(tmp_path)
 
 
 def test_models_of_the_hub_are_fetched_by_their_name(tmp_path, monkeypatch):
@@ -114,17 +114,17 @@ def test_models_of_the_hub_are_fetched_by_their_name(tmp_path, monkeypatch):
 
     client = types.SimpleNamespace(snapshot_download=snapshot_download)
     monkeypatch.setitem(sys.modules, "huggingface_hub", client)
-    assert find_model("somebody/mgcn").card.name == NAMES[0]
+    assert find_model_folder("somebody/mgcn").card.name == NAMES[0]
     assert asked == [("somebody/mgcn", ["card.json", "lifter.safetensors", "noise.safetensors"])]
     with pytest.raises(ValueError, match="no model 'somebody/else' on the Hugging Face hub") as e:
-        find_model("somebody/else")
+        find_model_folder("somebody/else")
     assert "\n" not in str(e.value)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ValueError, match=r"prpose\[hub\]"):
-        find_model("somebody/mgcn")
+        find_model_folder("somebody/mgcn")
     for name in ("a/b/c", "./x", "/x", "x/"):
         with pytest.raises(ValueError, match="unknown model"):
-            find_model(name)
+            find_model_folder(name)
 
 
 def test_cards_are_listed(capsys):
@@ -132,7 +132,7 @@ def test_cards_are_listed(capsys):
     printed = capsys.readouterr().out
     for name in NAMES:
         assert name in printed
-        assert find_model(name).card.noise.command.split(" --")[0] in printed
+        assert find_model_folder(name).card.noise.command.split(" --")[0] in printed
 
 
 def test_evaluate_takes_a_model_by_name(capsys):
@@ -142,7 +142,7 @@ def test_evaluate_takes_a_model_by_name(capsys):
 
 
 def test_networks_come_in_eval_mode():
-    for net in find_model(NAMES[0]).networks():
+    for net in find_model_folder(NAMES[0]).networks():
         assert not any(module.training for module in net.modules())
         assert all(torch.isfinite(parameter).all() for parameter in net.parameters())
 
@@ -158,7 +158,7 @@ def test_checkpoints_with_one_tensor_under_two_names_are_packed(half, tmp_path):
     torch.save(build_variance_net("mgcn_lw").state_dict(), weights["noise"])
     networks = Network("graphmlp", "", "", arguments), Network("avg_mgcn_lw", "", "")
     card = Card("mine", *networks, alpha=0.01, data="", data_sha256="", date="")
-    packed, _ = write_model(tmp_path / "mine", card, weights, half=half).networks()
+    packed, _ = write_model_folder(tmp_path / "mine", card, weights, half=half).networks()
     for key, value in packed.state_dict().items():
         assert torch.allclose(value, state[key], rtol=1e-3, atol=1e-6 + half * 1e-3), key
 
@@ -169,16 +169,16 @@ def test_a_strangers_card_does_not_choose_what_is_imported(tmp_path, monkeypatch
     card = json.loads((SHIPPED / "mgcn-cmu17/card.json").read_text())
     card["lifter"]["network"] = "examples.own_lifter:ResidualLifter"
     (folder / "card.json").write_text(json.dumps(card))
-    monkeypatch.setattr("prpose.models._downloaded", lambda name: folder)
+    monkeypatch.setattr("prpose.hub._downloaded", lambda name: folder)
     with pytest.raises(ValueError, match="expected networks of prpose, got examples"):
-        find_model("somebody/model")
-    assert find_model(folder).card.lifter.network.startswith("examples")
+        find_model_folder("somebody/model")
+    assert find_model_folder(folder).card.lifter.network.startswith("examples")
 
 
 @pytest.mark.parametrize("name", [None, 3, b"mgcn-cmu17", ["mgcn-cmu17"], "x" * 5000])
 def test_what_is_no_name_is_refused(name):
     with pytest.raises(ValueError, match="expected the name of a model, or a folder, got"):
-        Predictor.load(name)
+        Model.load(name)
 
 
 @pytest.mark.parametrize(
@@ -201,12 +201,12 @@ def test_cards_that_name_what_cannot_be_are_refused(role, change, message, tmp_p
     card[role] |= change
     (folder / "card.json").write_text(json.dumps(card))
     with pytest.raises(ValueError, match=message):
-        find_model(folder).networks()
+        find_model_folder(folder).networks()
 
 
 def test_a_folder_with_a_shipped_models_name_is_not_mistaken(tmp_path, monkeypatch):
     shutil.copytree(SHIPPED / "mgcn-cmu17", tmp_path / "mgcn-cmu17")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"a model of prpose's, and a folder here: \./mgcn-cmu17"):
-        find_model("mgcn-cmu17")
-    assert find_model("./mgcn-cmu17").folder.resolve() == tmp_path / "mgcn-cmu17"
+        find_model_folder("mgcn-cmu17")
+    assert find_model_folder("./mgcn-cmu17").folder.resolve() == tmp_path / "mgcn-cmu17"

@@ -60,9 +60,7 @@ def test_initialisation(joints):
         assert conv.W.abs().max() <= 1.414 * (6 / fans) ** 0.5
 
 
-@pytest.mark.parametrize(
-    "block", [NonLocalBlock(8), PairNonLocalBlock(8, [(0, 3), (1, 2)])], ids=["all", "pairs"]
-)
+@pytest.mark.parametrize("block", [NonLocalBlock(8), PairNonLocalBlock(8, [(0, 3), (1, 2)])], ids=["all", "pairs"])
 def test_non_local_blocks_begin_as_the_identity(block):
     x = torch.randn(5, 4, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(block(x), x)

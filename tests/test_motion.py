@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prpose.data.motion import Cleaning, Motion, check_sides, cut, resample
-from prpose.data.walkers import MOVES, walker
+from prpose.data.synthetic.walkers import MOVES, walker
 
 
 def walking(T=480):

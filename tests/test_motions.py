@@ -5,10 +5,10 @@ import torch
 from prpose import build_lifter, metrics
 from prpose.data import load_clips
 from prpose.evaluation.motions import VALUES, score_motions
-from prpose.hypotheses import HypothesisLifter
 from prpose.lifter import padded
 from prpose.noise import ConstantNoise
 from prpose.noise_in_time import KINDS, kept
+from prpose.sampler import Sampler
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def net(request):
     small = {"channels": 8, "filter_widths": (3, 3)}
     kw = {"temporal": small, "causal": small | {"causal": True}}.get(request.param, {})
     lifter = build_lifter("mgcn_lw" if not kw else "temporal", **kw)
-    return HypothesisLifter(lifter.eval(), ConstantNoise(0.02))
+    return Sampler(lifter.eval(), ConstantNoise(0.02))
 
 
 def test_there_is_a_value_for_every_frame_and_the_best_motion_is_best(clips, net):
@@ -60,8 +60,7 @@ def test_acceleration_errors_are_second_differences():
     poses, truth = rng.standard_normal((2, 6, 17, 3))
     by_hand = [
         np.linalg.norm(
-            (poses[t - 1] - 2 * poses[t] + poses[t + 1])
-            - (truth[t - 1] - 2 * truth[t] + truth[t + 1]),
+            (poses[t - 1] - 2 * poses[t] + poses[t + 1]) - (truth[t - 1] - 2 * truth[t] + truth[t + 1]),
             axis=-1,
         ).mean()
         * 50**2

@@ -129,9 +129,7 @@ VARIANTS = [
     ("temporal", {"channels": 64, "filter_widths": [3, 5], "causal": True}),
     ("temporal", {"channels": 64, "filter_widths": [1, 1, 1]}),
 ]
-every_lifter = pytest.mark.parametrize(
-    ("name", "kw"), [pytest.param(n, kw, id=f"{n}{kw or ''}") for n, kw in VARIANTS]
-)
+every_lifter = pytest.mark.parametrize(("name", "kw"), [pytest.param(n, kw, id=f"{n}{kw or ''}") for n, kw in VARIANTS])
 
 
 def lively(net):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from prpose.data.occlusion import Body, segment_distance
+from prpose.data.synthetic.occlusion import Body, segment_distance
 from prpose.skeleton import H36M_17
 
 
@@ -13,9 +13,7 @@ def test_segment_distance_against_a_general_minimiser(seed):
     def gap(st):
         return np.sum((tip * st[0] - (start + (end - start) * st[1])) ** 2)
 
-    found = min(
-        minimize(gap, guess, bounds=[(0, 1), (0, 1)]).fun for guess in [(0.1, 0.1), (0.9, 0.9)]
-    )
+    found = min(minimize(gap, guess, bounds=[(0, 1), (0, 1)]).fun for guess in [(0.1, 0.1), (0.9, 0.9)])
     assert float(segment_distance(tip, start, end)) == pytest.approx(np.sqrt(found), abs=1e-4)
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from prpose.cli import guarded, run
-from prpose.detect.frames import open_film
-from prpose.overlay import write_overlay
-from prpose.overlay.canvas import draw_dots, draw_lines, draw_text, text_width
-from prpose.overlay.letters import LETTERS
-from prpose.overlay.scene import SIDE_COLOURS, drawn, layout_of
+from prpose.io.export import read_prediction
+from prpose.io.overlay import write_overlay
+from prpose.io.overlay.canvas import draw_dots, draw_lines, draw_text, text_width
+from prpose.io.overlay.letters import LETTERS
+from prpose.io.overlay.scene import SIDE_COLOURS, drawn, layout_of
+from prpose.io.video import open_video
 from prpose.skeleton import H36M_17
-from prpose.write_poses import read_poses
 from tests.films import BODY, picture, write_png, write_video
 
 FINDER = ("--detector", "tests.films:Finder")
@@ -98,7 +98,7 @@ def walk(tmp_path):
     path = write_video(tmp_path / "walk.mp4", images, times)
     argv = ["predict", path, *FINDER, "--out", tmp_path / "poses.npz", "-n", 5]
     assert prpose(*argv, "--overlay", tmp_path / "over.mp4") == 0
-    return path, tmp_path / "over.mp4", read_poses(tmp_path / "poses.npz"), times
+    return path, tmp_path / "over.mp4", read_prediction(tmp_path / "poses.npz"), times
 
 
 def near(image, place, side):
@@ -110,7 +110,7 @@ def near(image, place, side):
 
 def test_the_skeleton_lies_on_the_person_and_left_is_left(walk):
     _, over, poses, times = walk
-    frames = list(open_film(over).frames())
+    frames = list(open_video(over).frames())
     assert len(frames) == 12
     assert np.allclose([frame.time_s for frame in frames], times - times[0], atol=1e-3)
     scale = 480 / 240
@@ -146,7 +146,7 @@ def test_a_photo_gets_a_picture(tmp_path):
     path = write_png(tmp_path / "photo.png", picture())
     argv = ["predict", path, *FINDER, "--out", tmp_path / "p.npz", "--overlay", tmp_path / "o.png"]
     assert prpose(*argv, "-n", 3, "--hypotheses-out", "none") == 0
-    image = next(open_film(tmp_path / "o.png").frames()).image
+    image = next(open_video(tmp_path / "o.png").frames()).image
     assert image.shape == (480, 880, 3)
     assert near(image, ((BODY[13] + BODY[15]) / 2 + (159.5, 119.5)) * 2, "left") > 0.3
     assert sorted(p.name for p in tmp_path.iterdir()) == ["o.png", "p.npz", "photo.png"]
@@ -156,7 +156,7 @@ def test_a_photo_gets_a_picture(tmp_path):
 def test_an_overlay_that_fails_leaves_nothing(walk, tmp_path):
     path, over, poses, _ = walk
     before = over.read_bytes()
-    film = open_film(path)
+    film = open_video(path)
 
     def stop(_):
         raise RuntimeError("enough")

@@ -8,9 +8,9 @@ from torch import nn
 
 from prpose import build_lifter, load_published
 from prpose.cli import guarded, run
+from prpose.hub import find_model_folder
 from prpose.imports import named_module_class
-from prpose.models import find_model
-from prpose.predictor import Predictor
+from prpose.model import Model
 
 OWN = "examples.own_lifter:ResidualLifter"
 SMALL = ["--lifter", OWN, "--lifter-args", '{"width": 32}', "--data", "walkers", "--epochs", "1",
@@ -43,9 +43,9 @@ def test_it_is_trained_packed_scored_and_loaded(tmp_path, capsys):
     assert prpose("pack", model, *runs, "--alpha", "0.01") == 0
     assert prpose("evaluate", "walkers", "--model", model, "-n", "2", "--stride", "20") == 0
     assert "all frames" in capsys.readouterr().out
-    card = find_model(model).card
+    card = find_model_folder(model).card
     assert (card.lifter.network, card.noise.network) == (OWN, "avg_htnet")
-    found = Predictor.load(model).net.lifter
+    found = Model.load(model).net.lifter
     same = load_published(OWN, weights, width=32)
     keypoints = torch.rand(3, 1, 17, 2)
     assert torch.equal(found(keypoints), same(keypoints))

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from prpose.cli import guarded, run
-from prpose.models import find_model
-from prpose.predictor import Predictor
+from prpose.hub import find_model_folder
+from prpose.model import Model
 from prpose.skeleton import H36M_17
 
 SMALL = ["--data", "walkers", "--epochs", "1", "--every", "40"]
@@ -24,9 +24,7 @@ def runs(tmp_path_factory):
     weights = root / "lifter" / "best.safetensors"
     argv = ["train", "variance", "--out", root / "noise", *SMALL, "--lifter-weights", weights]
     assert prpose(*argv, *ARGUMENTS) == 0
-    assert (
-        prpose("train", "lifter", "--out", root / "other", *SMALL, *ARGUMENTS, "--seed", "7") == 0
-    )
+    assert prpose("train", "lifter", "--out", root / "other", *SMALL, *ARGUMENTS, "--seed", "7") == 0
     part = {"settings": {"alpha": 0.5, "floor": 1.0}, "sha256": {"lifter": "", "noise": ""}}
     (root / "part.json").write_text(json.dumps(part))
     return root
@@ -42,16 +40,16 @@ def test_a_model_is_packed_scored_and_loaded(runs, tmp_path, capsys):
     assert pack(runs, out, "--half", "--training", "a minute") == 0
     whole = tmp_path / "whole"
     assert pack(runs, whole, "--fps", "60") == 0
-    assert (find_model(out).card.fps, find_model(whole).card.fps) == (None, 60)
+    assert (find_model_folder(out).card.fps, find_model_folder(whole).card.fps) == (None, 60)
     assert pack(runs, tmp_path / "still", "--fps", "0") == 1
     assert "expected fps to be a finite number > 0, got 0.0" in capsys.readouterr().err
-    assert find_model(out).size < 0.6 * find_model(whole).size
+    assert find_model_folder(out).size < 0.6 * find_model_folder(whole).size
     evaluate = ["evaluate", "walkers", "-n", "4", "--split", "val", "--json"]
     assert prpose(*evaluate, report, "--model", out) == 0
     assert pack(runs, out, "--half", "--scores", report) == 1
     assert "exists already; name another folder or pass --overwrite" in capsys.readouterr().err
     assert pack(runs, out, "--half", "--scores", report, "--overwrite") == 0
-    card = find_model(out).card
+    card = find_model_folder(out).card
     scores = json.loads(report.read_text())["average"]["values"]
     assert card.scores["walkers val det"]["P1"] == pytest.approx(scores["single"]["P1"], abs=0.01)
     assert card.scores["walkers val det"]["P1_best_of_4"] < card.scores["walkers val det"]["P1"]
@@ -65,7 +63,7 @@ def test_a_model_is_packed_scored_and_loaded(runs, tmp_path, capsys):
     evaluate = ["evaluate", "walkers", "-n", "4", "--split", "val", "--confidence-noise", "0.03"]
     assert prpose(*evaluate, "--model", out, "--json", regions) == 0
     assert pack(runs, out, "--half", "--regions", regions, "--overwrite") == 0
-    assert set(find_model(out).card.limits_95) == set(H36M_17.names[1:])
+    assert set(find_model_folder(out).card.limits_95) == set(H36M_17.names[1:])
     for option, value, said in (("alpha", 0.2, 0.01), ("floor", 0.5, 1.0), ("actions", "w", "*")):
         of_other = tmp_path / f"{option}.json"
         found = json.loads(regions.read_text())
@@ -84,7 +82,7 @@ def test_a_model_is_packed_scored_and_loaded(runs, tmp_path, capsys):
     )
     assert card.noise.network == "avg_mgcn_lw"
     assert " --lifter-weights sha256:" in card.noise.command
-    assert Predictor.load(out).net.noise.alpha == 0.01
+    assert Model.load(out).net.noise.alpha == 0.01
     before = sorted(path.read_bytes() for path in whole.iterdir())
     assert pack(runs, whole, "--fps", "60", "--scores", report, "--overwrite") == 1
     assert "expected scores of these weights, got some of others" in capsys.readouterr().err

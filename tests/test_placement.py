@@ -9,7 +9,7 @@ from prpose.placement import NEAREST_M, place, placement_covariance, reprojectio
 
 @pytest.fixture(scope="module")
 def people():
-    """Poses, roots and true points on the image plane of people before calibrated cameras."""
+    """Prediction, roots and true points on the image plane of people before calibrated cameras."""
     clips = load_clips("walkers", ".", "test", actions=("wave", "walk", "sit"), stride=40)
     points = torch.from_numpy(np.concatenate([clip.poses_cam for clip in clips])).double()
     return points - points[:, :1], points[:, 0], points[..., :2] / points[..., 2:]

@@ -5,7 +5,7 @@ import pytest
 
 from prpose.data import load_clips
 from prpose.layouts import LAYOUTS
-from prpose.plausible import doubts
+from prpose.plausibility import doubts
 from tests.detections import detect
 
 
@@ -54,9 +54,7 @@ def test_exchanged_axes_are_noticed_of_people_who_stand(walkers):
 
 def test_arms_of_the_other_side_are_noticed(walkers):
     """Left and right exchanged for the arms alone, of people seen from front or back."""
-    arms = [
-        f"{side}_{part}" for side in ("left", "right") for part in ("shoulder", "elbow", "wrist")
-    ]
+    arms = [f"{side}_{part}" for side in ("left", "right") for part in ("shoulder", "elbow", "wrist")]
     layout = LAYOUTS["h36m17"]
     joints, noticed, wide = layout.subset(arms), 0, 0
     other = [layout.mirror[j] for j in joints]

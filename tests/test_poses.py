@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prpose.camera import Camera
-from prpose.poses import FLAGS, Poses
+from prpose.prediction import FLAGS, Prediction
 from tests.pose_files import CAMERA, fields, made, standing
 
 
@@ -56,7 +56,7 @@ def test_a_covariance_of_float32_rounding_is_one():
     hypotheses = fields(S=2)["hypotheses"]
     away = hypotheses - hypotheses.mean(0)
     covariance = np.einsum("stji,stjk->tjik", away, away)
-    poses = Poses(hypotheses.mean(0), covariance, standing(4), 2)
+    poses = Prediction(hypotheses.mean(0), covariance, standing(4), 2)
     assert np.linalg.eigvalsh(poses.covariance).min() < 0
 
 

@@ -5,15 +5,15 @@ import shutil
 import numpy as np
 import pytest
 
-from prpose.check_track import prepare
 from prpose.cli import guarded, run
 from prpose.data import load_clips
-from prpose.predictor import Predictor
-from prpose.read_keypoints import tracks_of
+from prpose.io.export import read_prediction
+from prpose.io.keypoints import read_people
+from prpose.keypoints import Keypoints, write_keypoints
+from prpose.model import Model
+from prpose.preprocess import prepare
 from prpose.regions import regions_of
 from prpose.skeleton import H36M_17
-from prpose.tracks import Track, write_track
-from prpose.write_poses import read_poses
 from tests.make_formats import HERE, found
 
 MODEL = "mgcn-cmu17"
@@ -27,7 +27,7 @@ def prpose(*args):
 def track(tmp_path):
     clip = load_clips("walkers", ".", "test", actions=("wave",), stride=30)[0]
     size = clip.camera.width, clip.camera.height
-    write_track(tmp_path / "wave.npz", Track(clip.keypoints_px, *size, "h36m17", 2.0))
+    write_keypoints(tmp_path / "wave.npz", Keypoints(clip.keypoints_px, *size, "h36m17", 2.0))
     return clip
 
 
@@ -37,9 +37,9 @@ def test_the_file_holds_what_python_gives(track, tmp_path, capsys):
     assert prpose(*argv) == 0
     said = capsys.readouterr().out
     assert "8 frames, 7 hypotheses each" in said
-    poses = read_poses(tmp_path / "poses.npz")
+    poses = read_prediction(tmp_path / "poses.npz")
     size = track.camera.width, track.camera.height
-    expected = Predictor.load(MODEL).predict(track.keypoints_px, size, hypotheses=7, seed=3, fps=2)
+    expected = Model.load(MODEL).predict(track.keypoints_px, size, hypotheses=7, seed=3, fps=2)
     for name in ("hypotheses", "single", "aggregate", "covariance", "root_cam", "root_covariance"):
         assert np.array_equal(getattr(poses, name), getattr(expected, name)), name
     semi_axes, _ = regions_of(poses.covariance, poses.model)
@@ -136,14 +136,14 @@ def test_a_detectors_file_is_lifted_and_its_joints_are_flagged(tmp_path, capsys)
         assert "8 frames, 5 hypotheses each" in (printed := capsys.readouterr()).out
         assert "made of other joints" in printed.err
     assert "note: filled in by straight lines: left_wrist in 1 frames" in printed.err
-    poses = read_poses(tmp_path / "poses.npz")
-    ready = prepare(tracks_of(HERE / "coco_annotations.json")[0])
+    poses = read_prediction(tmp_path / "poses.npz")
+    ready = prepare(read_people(HERE / "coco_annotations.json")[0])
     assert np.array_equal(poses.keypoints_px, ready.keypoints_px)
     assert np.array_equal(poses.frame_numbers, ready.frames)
     assert np.argwhere(poses.flags == 2).tolist() == [[4, H36M_17.index("left_wrist")]]
     assert poses.fps == 10
     assert poses.notes == ready.messages
-    expected = Predictor.load(MODEL).predict(ready.keypoints_px, (1000, 1002), hypotheses=5, fps=10)
+    expected = Model.load(MODEL).predict(ready.keypoints_px, (1000, 1002), hypotheses=5, fps=10)
     assert np.array_equal(poses.hypotheses, expected.hypotheses)
 
 
@@ -158,7 +158,7 @@ def test_frames_may_be_left_out(tmp_path, capsys):
     assert prpose(*argv, "--skip-unseen") == 0
     printed = capsys.readouterr()
     assert "3 frames left out; neither seen nor made: right_ankle in frames 5-7" in printed.err
-    poses = read_poses(tmp_path / "poses.npz")
+    poses = read_prediction(tmp_path / "poses.npz")
     assert poses.frame_numbers.tolist() == [0, 1, 2, 3, 4]
     assert poses.hypotheses.shape == (2, 5, 17, 3)
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from prpose import build_lifter, build_variance_net
+from prpose.config import CHOICES, InferenceConfig
 from prpose.data import load_clips
-from prpose.hypotheses import HypothesisLifter
+from prpose.keypoints import Keypoints
+from prpose.model import Model
 from prpose.noise import AdaptiveNoise, ConstantNoise
-from prpose.noise_in_time import NoiseStream
-from prpose.prediction.how import CHOICES, How
-from prpose.predictor import Predictor
+from prpose.noise_in_time import NoiseProcess
+from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17, mirror_pose
-from prpose.tracks import Track
 
 SMALL = {"channels": 8, "filter_widths": (3, 3)}
 
@@ -25,7 +25,7 @@ def clip():
 def predictor(name="mgcn_lw", **kw):
     torch.manual_seed(0)
     noise = AdaptiveNoise(build_variance_net("mgcn_lw"), 0.01)
-    return Predictor(HypothesisLifter(build_lifter(name, **kw).eval(), noise.eval()).eval())
+    return Model(Sampler(build_lifter(name, **kw).eval(), noise.eval()).eval())
 
 
 def size(clip):
@@ -39,7 +39,7 @@ def test_pieces_of_a_track_make_one_whole(name, kw, clip, monkeypatch):
     net = predictor(name, **kw)
     pixels = clip.keypoints_px[:70]
     a = net.predict(pixels, size(clip), hypotheses=4, seed=1, fps=60)
-    monkeypatch.setattr("prpose.predictor.FRAMES_AT_ONCE", 7)
+    monkeypatch.setattr("prpose.model.FRAMES_AT_ONCE", 7)
     b = net.predict(pixels, size(clip), hypotheses=4, seed=1, fps=60)
     for field in ("hypotheses", "aggregate", "single", "covariance", "root_cam"):
         assert np.allclose(getattr(a, field), getattr(b, field), atol=1e-4), field
@@ -48,11 +48,11 @@ def test_pieces_of_a_track_make_one_whole(name, kw, clip, monkeypatch):
 
 def test_the_noise_stream_is_one_whole_and_correlates():
     def stream():
-        return NoiseStream((3, 2, 1, 5, 2), 0.8, torch.Generator().manual_seed(0))
+        return NoiseProcess((3, 2, 1, 5, 2), 0.8, torch.Generator().manual_seed(0))
 
     one, many = stream().next(9), stream()
     assert torch.equal(torch.cat([many.next(n) for n in (2, 4, 3)], dim=-3), one)
-    noise = NoiseStream((4000, 1, 2), 0.8, torch.Generator().manual_seed(0)).next(4)
+    noise = NoiseProcess((4000, 1, 2), 0.8, torch.Generator().manual_seed(0)).next(4)
     assert float((noise[:, 1:] * noise[:, :-1]).mean()) == pytest.approx(0.8, abs=0.03)
     assert float(noise.std()) == pytest.approx(1, abs=0.02)
 
@@ -71,10 +71,10 @@ def test_somebody_is_put_where_they_are(clip):
             poses = true.expand(half, *true.shape).clone()
             return torch.cat([poses, mirror_pose(poses, H36M_17.mirror)])
 
-    net = Predictor(HypothesisLifter(Oracle(), ConstantNoise(0.0)))
+    net = Model(Sampler(Oracle(), ConstantNoise(0.0)))
     (fx, fy), (cx, cy) = clip.camera.focal_px, clip.camera.center_px
-    track = Track(clip.keypoints_px[:40], *size(clip), layout="h36m17", fps=60.0)
-    poses, _ = net.predict_track(track, 2, 0, How(intrinsics=(fx, fy, cx, cy)))
+    track = Keypoints(clip.keypoints_px[:40], *size(clip), layout="h36m17", fps=60.0)
+    poses, _ = net.predict_track(track, 2, 0, InferenceConfig(intrinsics=(fx, fy, cx, cy)))
     off = np.linalg.norm(poses.root_cam - clip.poses_cam[:40, 0], axis=-1)
     assert off.max() < 0.05 * clip.poses_cam[:40, 0, 2].mean()
     deviation = np.sqrt(poses.root_covariance[:, 2, 2])
@@ -83,31 +83,30 @@ def test_somebody_is_put_where_they_are(clip):
 
 def test_choices_and_smoothing(clip):
     net = predictor()
-    track = Track(clip.keypoints_px[:20], *size(clip), layout="h36m17", fps=60.0)
+    track = Keypoints(clip.keypoints_px[:20], *size(clip), layout="h36m17", fps=60.0)
     found = {}
     for choice in CHOICES:
-        poses, _ = net.predict_track(track, 6, 0, How(choice=choice))
+        poses, _ = net.predict_track(track, 6, 0, InferenceConfig(choice=choice))
         assert poses.aggregated_by == choice
         found[choice] = poses.aggregate
     assert np.allclose(found["mean"], poses.hypotheses.mean(0), atol=1e-5)
     assert np.array_equal(found["single"], poses.single)
     assert not np.allclose(found["medoid"], found["mean"])
-    smooth, _ = net.predict_track(track, 6, 0, How(smooth="gaussian"))
+    smooth, _ = net.predict_track(track, 6, 0, InferenceConfig(smooth="gaussian"))
     assert smooth.aggregated_by == "single, gaussian"
     assert (
-        np.abs(np.diff(smooth.aggregate, 2, axis=0)).mean()
-        < 0.5 * np.abs(np.diff(found["single"], 2, axis=0)).mean()
+        np.abs(np.diff(smooth.aggregate, 2, axis=0)).mean() < 0.5 * np.abs(np.diff(found["single"], 2, axis=0)).mean()
     )
     with pytest.raises(ValueError, match="expected frames per second, to smooth by; got none"):
-        net.predict_track(dataclasses.replace(track, fps=None), 6, 0, How(smooth="gaussian"))
+        net.predict_track(dataclasses.replace(track, fps=None), 6, 0, InferenceConfig(smooth="gaussian"))
 
 
 def test_fewer_hypotheses_may_be_kept(clip):
     net = predictor()
-    track = Track(clip.keypoints_px[:5], *size(clip), layout="h36m17", fps=60.0)
-    whole, _ = net.predict_track(track, 6, 0, How())
-    few, _ = net.predict_track(track, 6, 0, How(hypotheses_out=2))
-    none, _ = net.predict_track(track, 6, 0, How(hypotheses_out="none"))
+    track = Keypoints(clip.keypoints_px[:5], *size(clip), layout="h36m17", fps=60.0)
+    whole, _ = net.predict_track(track, 6, 0, InferenceConfig())
+    few, _ = net.predict_track(track, 6, 0, InferenceConfig(hypotheses_out=2))
+    none, _ = net.predict_track(track, 6, 0, InferenceConfig(hypotheses_out="none"))
     assert np.array_equal(few.hypotheses, whole.hypotheses[:2])
     assert none.hypotheses is None
     assert np.array_equal(none.covariance, whole.covariance)
@@ -120,7 +119,7 @@ def test_low_confidence_widens_and_is_flagged(clip):
     score[:, 13] = 0.1
     kw = {"hypotheses": 40, "score": score, "fps": 60}
     plain = net.predict(pixels, size(clip), **kw)
-    wide = net.predict(pixels, size(clip), **kw, how=How(confidence_noise=0.05))
+    wide = net.predict(pixels, size(clip), **kw, how=InferenceConfig(confidence_noise=0.05))
     spread = [poses.covariance[:, 13].trace(axis1=-2, axis2=-1).mean() for poses in (plain, wide)]
     assert spread[1] > 1.5 * spread[0]
     assert (plain.flags[:, 13] == 1).all()
@@ -161,8 +160,11 @@ def test_a_stream_does_not_wait_for_the_future(clip):
     assert stream.step(clip.keypoints_px[1]).root_cam.shape == (1, 3)
     for wrong, message in (
         ({"hypotheses": 1}, "expected S >= 2 hypotheses"),
-        ({"how": How(choice="mena")}, "unknown choice of one pose 'mena'"),
-        ({"hypotheses": 3, "how": How(hypotheses_out=4)}, "expected hypotheses_out up to 3, got 4"),
+        ({"how": InferenceConfig(choice="mena")}, "unknown choice of one pose 'mena'"),
+        (
+            {"hypotheses": 3, "how": InferenceConfig(hypotheses_out=4)},
+            "expected hypotheses_out up to 3, got 4",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             net.stream(size(clip), **wrong)

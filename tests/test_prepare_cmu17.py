@@ -7,11 +7,11 @@ import pytest
 
 from prpose.cli import guarded, run
 from prpose.data import load_clips, load_motions
-from prpose.data.benchmark_file import read_card
 from prpose.data.prepare_cmu17 import ACKNOWLEDGEMENT, clips, from_cmu
+from prpose.data.synthetic.benchmark_file import read_card
 from prpose.data.windows import Windows
 from prpose.evaluation import PROTOCOLS
-from prpose.models import find_model
+from prpose.hub import find_model_folder
 from tests.mocap_files import CMU, needs_cmu
 
 
@@ -23,9 +23,7 @@ def test_the_table_is_subject_disjoint():
     assert all(row["split"] == sides[row["subject"]] for row in rows)
     assert {s for s, side in sides.items() if side == "test"} == {"02", "06", "14", "131", "135"}
     assert {s for s, side in sides.items() if side == "val"} == {"07", "09", "32", "49"}
-    assert not {"walking_1", "basketball_signal_3", "basketball_signal_4"} & {
-        row["clip"] for row in rows
-    }
+    assert not {"walking_1", "basketball_signal_3", "basketball_signal_4"} & {row["clip"] for row in rows}
 
 
 @needs_cmu
@@ -119,7 +117,7 @@ def test_all_of_it_twice_gives_the_same_bytes(tmp_path):
         assert not report.missing
         assert report.frames == {"train": 53_462, "val": 4851, "test": 13_524}
     assert contents[0] == contents[1]
-    assert report.inputs_sha256 == find_model("mgcn-cmu17").card.data_sha256
+    assert report.inputs_sha256 == find_model_folder("mgcn-cmu17").card.data_sha256
     test = load_clips("cmu17", tmp_path / "a", "test")
     assert len(Windows(test, every=6)) == 9052
     for clip in test:

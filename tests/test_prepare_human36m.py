@@ -113,9 +113,7 @@ def videopose3d_pixels(points, camera):
     return pixels
 
 
-@pytest.mark.parametrize(
-    ("tangential", "oracle"), [("opencv", opencv_pixels), ("videopose3d", videopose3d_pixels)]
-)
+@pytest.mark.parametrize(("tangential", "oracle"), [("opencv", opencv_pixels), ("videopose3d", videopose3d_pixels)])
 def test_clips_are_the_original_poses_seen_by_four_cameras(original, tmp_path, tangential, oracle):
     counts = from_cdf(original, tmp_path, tangential=tangential)
     recordings = 7 * len(STEMS) - 1
@@ -128,11 +126,7 @@ def test_clips_are_the_original_poses_seen_by_four_cameras(original, tmp_path, t
     stems = {"Directions": STEMS[0], "Directions 1": STEMS[1], "Photo": STEMS[2]}
     stems |= {"WalkDog 1": STEMS[3], "Photo 1": STEMS[4]}
     kept = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
-    clips = [
-        clip
-        for split in ("train", "test")
-        for clip in load_clips("h36m", tmp_path, split, keypoints="gt")
-    ]
+    clips = [clip for split in ("train", "test") for clip in load_clips("h36m", tmp_path, split, keypoints="gt")]
     assert len(clips) == counts["clips"]
     for clip in clips:
         points = world_mm(clip.subject, stems[clip.action]).reshape(T, 32, 3)[:, kept] / 1000.0
@@ -172,8 +166,7 @@ def test_the_default_lens_is_the_published_one(original, tmp_path):
     from_cdf(original, tmp_path / "default")
     from_cdf(original, tmp_path / "named", tangential="videopose3d")
     default, named = (
-        read_npz(tmp_path / folder / OUTPUTS[1], "positions_2d")["S9"]["Photo"]
-        for folder in ("default", "named")
+        read_npz(tmp_path / folder / OUTPUTS[1], "positions_2d")["S9"]["Photo"] for folder in ("default", "named")
     )
     np.testing.assert_array_equal(default, named)
 
@@ -275,9 +268,7 @@ def test_a_failure_while_writing_leaves_the_old_files(original, tmp_path, monkey
     monkeypatch.setattr(np, "savez_compressed", full_disk)
     with pytest.raises(OSError, match="No space"):
         from_cdf(original, tmp_path, overwrite=True)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(
-        OUTPUTS, b"precious"
-    )
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(OUTPUTS, b"precious")
 
 
 def test_the_subjects_are_those_of_both_splits():

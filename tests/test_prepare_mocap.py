@@ -8,22 +8,20 @@ import pytest
 
 from prpose.cli import guarded, run
 from prpose.data import load_clips, load_motions, prepare_mocap
-from prpose.data.benchmark_file import path_of, read_card
-from prpose.data.filming import Studio
 from prpose.data.mocap.sources import Source, from_folder
 from prpose.data.motion import Cleaning
-from prpose.data.occlusion import Body
 from prpose.data.prepare_mocap import FPS, build
-from prpose.data.virtual_cameras import FixedCameras
-from prpose.data.walkers import walker
+from prpose.data.synthetic.benchmark_file import path_of, read_card
+from prpose.data.synthetic.cameras import FixedCameras
+from prpose.data.synthetic.occlusion import Body
+from prpose.data.synthetic.rendering import Rig
+from prpose.data.synthetic.walkers import walker
 from prpose.skeleton import H36M_17
 from prpose.training.sources import training_data
 from tests.mocap_files import bvh_text, write_amc
 from tests.test_cli import MGCN
 
-MAPPING = 'metres_per_unit = 0.001\nup = "y"\n[joints]\n' + "\n".join(
-    f'{name} = ["{name}"]' for name in H36M_17.names
-)
+MAPPING = 'metres_per_unit = 0.001\nup = "y"\n[joints]\n' + "\n".join(f'{name} = ["{name}"]' for name in H36M_17.names)
 
 
 def write_recording(path, subject, action, fps=120.0):
@@ -71,9 +69,7 @@ def test_subjects_actions_and_splits_come_from_names(folder):
         sources(folder, test=["W09"])
 
 
-@pytest.mark.parametrize(
-    ("val", "test", "split"), [([], ["W02"], "val"), (["W01", "W02", "W03"], [], "train")]
-)
+@pytest.mark.parametrize(("val", "test", "split"), [([], ["W02"], "val"), (["W01", "W02", "W03"], [], "train")])
 def test_a_split_of_nobody_is_refused_by_name(folder, val, test, split):
     build("mine", sources(folder, val=val, test=test), folder / "out")
     for refused in (load_clips, load_motions):
@@ -202,9 +198,7 @@ def test_another_unit_is_found_out(scale, folder):
 @pytest.mark.parametrize("fps", [0.12, 1.0, 1e300])
 def test_rates_at_which_nothing_is_captured(fps, folder):
     write_recording(folder / "mocap" / "W01_sit.npz", "W01", "sit", fps=fps)
-    with pytest.raises(
-        ValueError, match=r"W01_sit\.npz: expected 5 to 5000 frames per second, got"
-    ):
+    with pytest.raises(ValueError, match=r"W01_sit\.npz: expected 5 to 5000 frames per second, got"):
         build("mine", sources(folder), folder / "out")
 
 
@@ -254,8 +248,8 @@ def test_the_hash_covers_every_input(folder):
 @pytest.mark.parametrize(
     ("where", "value"),
     [("Cleaning", Cleaning(jump_m_s=23.0)), ("FPS", 50.0), ("LIMBS", ()), ("AMC_FPS", 100.0),
-     ("Studio", Studio(cameras=FixedCameras(frame=0.9))),
-     ("Studio", Studio(body=Body(clearance_m=0.1)))],
+     ("Rig", Rig(cameras=FixedCameras(frame=0.9))),
+     ("Rig", Rig(body=Body(clearance_m=0.1)))],
 )  # fmt: skip
 def test_the_hash_covers_every_parameter(where, value, folder, monkeypatch):
     before = build("mine", sources(folder), folder / "out").inputs_sha256

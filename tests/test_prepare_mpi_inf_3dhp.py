@@ -116,14 +116,11 @@ def expected(clip, annotation):
     if clip.subject in TRAIN:
         arrays = train_arrays(clip.subject, clip.action)
         pixels, poses = (
-            arrays[name][clip.camera_index].reshape(T, 28, -1)[:, TRAIN_INDICES]
-            for name in ("annot2", annotation)
+            arrays[name][clip.camera_index].reshape(T, 28, -1)[:, TRAIN_INDICES] for name in ("annot2", annotation)
         )
     else:
         arrays = test_arrays(clip.subject)
-        pixels, poses = (
-            arrays[name][[0, 2, 3], 0][:, TEST_INDICES] for name in ("annot2", annotation)
-        )
+        pixels, poses = (arrays[name][[0, 2, 3], 0][:, TEST_INDICES] for name in ("annot2", annotation))
     return pixels.astype(np.float32), (poses / 1000).astype(np.float32)
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from prpose import processes
-from prpose.write_poses import read_poses
+from prpose.io.export import read_prediction
 from tests.make_formats import HERE
 
 ROOT = Path(__file__).parent.parent
@@ -120,7 +120,7 @@ def test_the_command_in_a_file_makes_the_file_again(clips, tmp_path):
     assert done.returncode == 0, done.stderr
     made = tmp_path / "poses" / "c.json"
     content = made.read_bytes()
-    command = read_poses(made).command
+    command = read_prediction(made).command
     assert command == "prpose predict clips/c.npz --out poses/c.json -n 3 --seed 4"
     made.unlink()
     prpose(*shlex.split(command)[1:], cwd=tmp_path)

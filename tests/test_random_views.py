@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from prpose.data import load_motions
-from prpose.data.random_views import Proportions, RandomViews
-from prpose.data.virtual_cameras import RandomCameras
-from prpose.data.walkers import walker
+from prpose.data.synthetic.cameras import RandomCameras
+from prpose.data.synthetic.random_views import Proportions, RandomViews
+from prpose.data.synthetic.walkers import walker
 from prpose.skeleton import H36M_17
 
 
@@ -35,8 +35,7 @@ def test_a_seed_fixes_everything_and_no_epoch_is_like_another(motions):
     for epoch in (first, second):
         assert torch.cat([i for i, _ in epoch]).sort().values.tolist() == list(range(len(views)))
     by_item = [
-        {int(i): x for ids, b in epoch for i, x in zip(ids, b.keypoints, strict=True)}
-        for epoch in (first, second)
+        {int(i): x for ids, b in epoch for i, x in zip(ids, b.keypoints, strict=True)} for epoch in (first, second)
     ]
     difference = [float((by_item[0][i] - by_item[1][i]).abs().max()) for i in range(len(views))]
     assert min(difference) > 1e-3

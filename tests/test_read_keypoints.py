@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from prpose.check_track import prepare
+from prpose.io.keypoints import FORMATS, pick, read_people, recognise
+from prpose.io.keypoints.detections import frame_numbers
+from prpose.io.keypoints.people import oks
 from prpose.layouts import LAYOUTS
-from prpose.read_keypoints import FORMATS, pick, recognise, tracks_of
-from prpose.read_keypoints.people import oks
-from prpose.read_keypoints.reading import frame_numbers
+from prpose.preprocess import prepare
 from prpose.skeleton import H36M_17
 from tests.make_formats import FPS, HERE, found, size
 
@@ -46,7 +46,7 @@ PEOPLE = {"alphapose_halpe26.json": ["1", "2"], "openpose_body25": ["0", "1"]}
 
 
 def read(name, **more):
-    return tracks_of(HERE / name, **(NEEDS[name] | more))
+    return read_people(HERE / name, **(NEEDS[name] | more))
 
 
 def test_every_file_is_tested():
@@ -118,7 +118,7 @@ def test_somebody_who_comes_back_soon_is_the_same(tmp_path):
         content = json.loads(path.read_text())
         content["people"] = content["people"][t % 2 :][:1]  # the first walker alone
         path.write_text(json.dumps(content))
-    tracks = tracks_of(folder, image_size=SIZE)
+    tracks = read_people(folder, image_size=SIZE)
     assert [(track.person, len(track)) for track in tracks] == [("0", 8), ("1", 6)]
     assert tracks[1].frame_numbers.tolist() == [0, 1, 2, 5, 6, 7]
 
@@ -178,9 +178,7 @@ def test_a_wrong_declaration_is_doubted():
     body = prepare(read("coco_results.json", layout="h36m17")[0])
     assert "h36m17 does not look like a body" in body.messages[0]
     assert "coco17 would fit" in body.messages[0]
-    assert prepare(read("walk_h36m17.npz")[0]).messages == (
-        "filled in by straight lines: right_wrist in 1 frames",
-    )
+    assert prepare(read("walk_h36m17.npz")[0]).messages == ("filled in by straight lines: right_wrist in 1 frames",)
 
 
 def test_names_of_joints_that_are_no_layouts_are_not_guessed(tmp_path):
@@ -191,8 +189,8 @@ def test_names_of_joints_that_are_no_layouts_are_not_guessed(tmp_path):
     (tmp_path / "swapped.json").write_text(json.dumps(content))
     message = "its joints are nose, right_eye, left_eye, left_ear ...; expected the file to say its"
     with pytest.raises(ValueError, match=message):
-        tracks_of(tmp_path / "swapped.json", image_size=SIZE)
-    assert len(tracks_of(tmp_path / "swapped.json", None, "coco17", SIZE)[0]) == 8
+        read_people(tmp_path / "swapped.json", image_size=SIZE)
+    assert len(read_people(tmp_path / "swapped.json", None, "coco17", SIZE)[0]) == 8
 
 
 def test_formats_and_layouts_are_those_of_the_help_text():

@@ -37,7 +37,7 @@ def test_public_names_are_the_documented_ones():
 
     text = (ROOT / "README.md").read_text()
     named = set(re.findall(r"\bprpose\.(\w+)", text))
-    assert {"LIFTERS", "HypothesisLifter", "build_lifter", "load_published", "metrics"} <= named
+    assert {"LIFTERS", "Sampler", "build_lifter", "load_published", "metrics"} <= named
     assert named <= {*prpose.__all__, "data", "predictor", "regions"}
     for name in prpose.__all__:
         assert getattr(prpose, name) is not None

@@ -6,7 +6,7 @@ from prpose.nets.refinement import back_project
 
 
 def scene():
-    """Poses 4 m away, and where a camera of the golden numbers' kind sees them."""
+    """Prediction 4 m away, and where a camera of the golden numbers' kind sees them."""
     generator = torch.Generator().manual_seed(0)
     poses = torch.randn(5, 2, 17, 3, generator=generator, dtype=torch.float64) * 0.3
     poses[..., 0, :] = 0

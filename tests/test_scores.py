@@ -7,7 +7,7 @@ from prpose.data.windows import Windows
 from prpose.training import Recipe, State
 from prpose.training.run import train
 from prpose.training.scores import lifter_scores, variance_scores
-from prpose.training.variance import (
+from prpose.training.weak_supervision import (
     WIDTH,
     Typical,
     made_on_the_way,
@@ -17,7 +17,7 @@ from prpose.training.variance import (
     targets_of,
     typical_of,
 )
-from tests.golden_numbers import hypothesis_lifter, network
+from tests.golden_numbers import network, sampler
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +30,9 @@ def test_lifter_scores_are_those_of_the_single_hypothesis(windows):
     scores = lifter_scores(net, windows, torch.device("cpu"), batch_size=50)
     batch = windows[torch.arange(len(windows))]
     with torch.no_grad():
-        poses = hypothesis_lifter("mgcn_lw").single(batch.keypoints)
-    assert scores["val_P1"] == pytest.approx(
-        float(metrics.mpjpe(poses, batch.target).mean()) * 1000, rel=1e-5
-    )
-    assert scores["val_P2"] == pytest.approx(
-        float(metrics.p_mpjpe(poses, batch.target).mean()) * 1000, rel=1e-4
-    )
+        poses = sampler("mgcn_lw").single(batch.keypoints)
+    assert scores["val_P1"] == pytest.approx(float(metrics.mpjpe(poses, batch.target).mean()) * 1000, rel=1e-5)
+    assert scores["val_P2"] == pytest.approx(float(metrics.p_mpjpe(poses, batch.target).mean()) * 1000, rel=1e-4)
 
 
 def test_a_net_that_knows_the_error_scores_best(windows):
@@ -56,9 +52,7 @@ def test_a_net_that_knows_the_error_scores_best(windows):
 
     class Blind(torch.nn.Module):
         def forward(self, keypoints):
-            return torch.rand(
-                *keypoints.shape[:-1], 1, generator=torch.Generator().manual_seed(len(keypoints))
-            )
+            return torch.rand(*keypoints.shape[:-1], 1, generator=torch.Generator().manual_seed(len(keypoints)))
 
     blind = variance_scores(Blind(), wanted, windows, cpu)
     assert blind["val_mse"] > 0.1

@@ -62,9 +62,7 @@ def test_every_frame_of_the_field_is_seen_and_none_beyond():
 def test_convolution_of_taps_against_torch(dilation, stride):
     torch.manual_seed(0)
     conv, x = TapConv(6, 7, 3), torch.randn(2, 17, 6)
-    expected = torch.nn.functional.conv1d(
-        x.mT, conv.weight, conv.bias, stride=stride, dilation=dilation
-    ).mT
+    expected = torch.nn.functional.conv1d(x.mT, conv.weight, conv.bias, stride=stride, dilation=dilation).mT
     assert torch.allclose(conv(taps(x, 3, dilation, stride)), expected, atol=1e-6)
 
 

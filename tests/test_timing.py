@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from prpose import build_lifter, build_variance_net
-from prpose.check_track import fill_gaps, prepare
+from prpose.config import CONFIDENCE_NOISE, InferenceConfig
 from prpose.data import load_clips
-from prpose.hypotheses import HypothesisLifter
-from prpose.models import shipped
+from prpose.hub import bundled_models
+from prpose.keypoints import Keypoints, read_npz_keypoints, write_keypoints
+from prpose.model import Model
 from prpose.noise import AdaptiveNoise
-from prpose.noise_in_time import NoiseStream, kept
-from prpose.prediction.how import CONFIDENCE_NOISE, How
-from prpose.prediction.timing import Timing, evened, interpolated, timing
-from prpose.predictor import Predictor
-from prpose.tracks import Track, read_track, write_track
+from prpose.noise_in_time import NoiseProcess, kept
+from prpose.preprocess import fill_gaps, prepare
+from prpose.sampler import Sampler
+from prpose.timing import Timing, evened, interpolated, timing
 
 SIZE = (1000, 1002)
 
@@ -28,17 +28,17 @@ def clip():
 
 @pytest.fixture(scope="module")
 def net():
-    return Predictor.load("temporal-cmu17")
+    return Model.load("temporal-cmu17")
 
 
 def track(clip, frames, fps, times=None):
-    return Track(clip.keypoints_px[frames], *SIZE, layout="h36m17", fps=fps, times_s=times)
+    return Keypoints(clip.keypoints_px[frames], *SIZE, layout="h36m17", fps=fps, times_s=times)
 
 
 def small():
     torch.manual_seed(0)
     noise = AdaptiveNoise(build_variance_net("mgcn_lw"), 0.01)
-    return Predictor(HypothesisLifter(build_lifter("mgcn_lw").eval(), noise.eval()).eval())
+    return Model(Sampler(build_lifter("mgcn_lw").eval(), noise.eval()).eval())
 
 
 def error_mm(poses, clip, frames):
@@ -48,16 +48,16 @@ def error_mm(poses, clip, frames):
 
 def test_a_lifter_of_several_frames_gets_the_rate_that_it_learnt(clip, net):
     """Every second, third and sixth frame are lifted nearly as well as all; as they are, worse."""
-    assert shipped()["temporal-cmu17"].card.fps == 60
-    assert shipped()["mgcn-cmu17"].card.fps is None
-    blind = Predictor(net.net, dataclasses.replace(net.card, fps=None))
+    assert bundled_models()["temporal-cmu17"].card.fps == 60
+    assert bundled_models()["mgcn-cmu17"].card.fps is None
+    blind = Model(net.net, dataclasses.replace(net.card, fps=None))
     every = np.arange(120)
-    whole, _ = net.predict_track(track(clip, every, 60.0), 8, 0, How())
+    whole, _ = net.predict_track(track(clip, every, 60.0), 8, 0, InferenceConfig())
     for step in (2, 3, 6):
         frames = every[::step]
         given = track(clip, frames, 60.0 / step)
-        found, _ = net.predict_track(given, 8, 0, How())
-        bare, _ = blind.predict_track(given, 8, 0, How())
+        found, _ = net.predict_track(given, 8, 0, InferenceConfig())
+        bare, _ = blind.predict_track(given, 8, 0, InferenceConfig())
         best = error_mm(whole, clip, every)
         assert error_mm(found, clip, frames) < best + 0.3 * (error_mm(bare, clip, frames) - best)
         assert found.hypotheses.shape == (8, len(frames), 17, 3)
@@ -65,20 +65,20 @@ def test_a_lifter_of_several_frames_gets_the_rate_that_it_learnt(clip, net):
 
 
 def test_its_own_rate_changes_nothing(clip, net):
-    blind = Predictor(net.net, dataclasses.replace(net.card, fps=None))
+    blind = Model(net.net, dataclasses.replace(net.card, fps=None))
     for rate, times in ((60.0, None), (59.94, None), (60.0, np.arange(30) / 60 + 0.001)):
         given = track(clip, slice(0, 30), rate, times)
-        a, _ = net.predict_track(given, 3, 0, How())
-        b, _ = blind.predict_track(dataclasses.replace(given, times_s=None), 3, 0, How())
+        a, _ = net.predict_track(given, 3, 0, InferenceConfig())
+        b, _ = blind.predict_track(dataclasses.replace(given, times_s=None), 3, 0, InferenceConfig())
         assert np.array_equal(a.hypotheses, b.hypotheses)
 
 
 def test_pieces_at_another_rate_make_one_whole(clip, net, monkeypatch):
     times = np.cumsum(np.tile([0.01, 0.07, 0.04], 10))
     given = track(clip, slice(0, 60, 2), 25.0, times)
-    a, _ = net.predict_track(given, 3, 0, How())
-    monkeypatch.setattr("prpose.predictor.FRAMES_AT_ONCE", 5)
-    b, _ = net.predict_track(given, 3, 0, How())
+    a, _ = net.predict_track(given, 3, 0, InferenceConfig())
+    monkeypatch.setattr("prpose.model.FRAMES_AT_ONCE", 5)
+    b, _ = net.predict_track(given, 3, 0, InferenceConfig())
     assert np.allclose(a.hypotheses, b.hypotheses, atol=1e-4)
     assert np.array_equal(a.times_s, times)
 
@@ -87,7 +87,7 @@ def test_a_long_absence_is_not_lifted_frame_by_frame(clip):
     times = np.concatenate([np.arange(10) / 30, 3600 + np.arange(10) / 30])
     given = dataclasses.replace(track(clip, slice(0, 20), 30.0, times),
                                 frames=np.r_[:10, 108000:108010])  # fmt: skip
-    when = timing(prepare(given), 30.0, How(), F=27, learnt_fps=60.0)
+    when = timing(prepare(given), 30.0, InferenceConfig(), F=27, learnt_fps=60.0)
     assert len(when.ready.keypoints_px) == 18 + 27 + 18 + 1
     assert when.positions.tolist() == [*range(0, 20, 2), *range(45, 65, 2)]
 
@@ -113,7 +113,7 @@ def test_noise_is_forgotten_over_seconds():
     """After 1/30 s more is left than after 1/3 s, whatever the number of frames."""
     steps = np.tile([1 / 30, 1 / 3], 20)
     keep = [kept("ar1", 1 / step, 0.25) for step in steps]
-    noise = NoiseStream((20000, 1, 1), keep, torch.Generator().manual_seed(0)).next(41)
+    noise = NoiseProcess((20000, 1, 1), keep, torch.Generator().manual_seed(0)).next(41)
     for t in (4, 5):
         found = float((noise[:, t] * noise[:, t + 1]).mean())
         assert found == pytest.approx(np.exp(-steps[t] / 0.25), abs=0.03)
@@ -122,17 +122,17 @@ def test_noise_is_forgotten_over_seconds():
 
 def test_an_uneven_track_has_uneven_noise(clip):
     times = np.array([0, 0.03, 0.06, 5.0, 5.03])
-    when = timing(prepare(track(clip, slice(0, 5), 30.0, times)), 30.0, How())
+    when = timing(prepare(track(clip, slice(0, 5), 30.0, times)), 30.0, InferenceConfig())
     assert when.positions is None
     assert np.allclose(when.keep, np.exp(-np.diff(times) / 0.25))
-    even = timing(prepare(track(clip, slice(0, 5), 30.0, np.arange(5) / 30 + 7)), 30.0, How())
-    assert even.keep == How().keep(30.0)
+    even = timing(prepare(track(clip, slice(0, 5), 30.0, np.arange(5) / 30 + 7)), 30.0, InferenceConfig())
+    assert even.keep == InferenceConfig().keep(30.0)
     away = dataclasses.replace(track(clip, slice(0, 5), 30.0), frames=np.array([0, 1, 2, 92, 93]))
-    when = timing(prepare(away), 30.0, How())
+    when = timing(prepare(away), 30.0, InferenceConfig())
     assert np.allclose(when.keep, np.exp(-np.array([1, 1, 90, 1]) / 30 / 0.25))
     fifth = dataclasses.replace(away, frames=np.arange(0, 25, 5))
-    assert timing(prepare(fifth), 30.0, How()).keep == How().keep(6.0)
-    unknown = timing(prepare(track(clip, slice(0, 5), None)), None, How())
+    assert timing(prepare(fifth), 30.0, InferenceConfig()).keep == InferenceConfig().keep(6.0)
+    unknown = timing(prepare(track(clip, slice(0, 5), None)), None, InferenceConfig())
     assert unknown.keep == 0
 
 
@@ -140,17 +140,17 @@ def test_a_pause_is_where_it_is_for_a_lifter_of_several_frames_too(clip, monkeyp
     """Whose noise begins with frames that stand for those before the first."""
     noise = AdaptiveNoise(build_variance_net("mgcn_lw"), 0.01)
     lifter = build_lifter("temporal", channels=8, filter_widths=(3, 3))  # 4 frames on each side
-    net = Predictor(HypothesisLifter(lifter.eval(), noise.eval()).eval())
+    net = Model(Sampler(lifter.eval(), noise.eval()).eval())
     given: list[list[float]] = []
 
-    class Spy(NoiseStream):
+    class Spy(NoiseProcess):
         def __init__(self, shape, keep, generator):
             given.append(list(keep))
             super().__init__(shape, keep, generator)
 
-    monkeypatch.setattr("prpose.predictor.NoiseStream", Spy)
+    monkeypatch.setattr("prpose.model.NoiseProcess", Spy)
     times = np.array([0, 1, 2, 603, 604, 605]) / 60  # 10 s between frames 2 and 3
-    net.predict_track(track(clip, np.arange(6), 60.0, times), 2, 0, How())
+    net.predict_track(track(clip, np.arange(6), 60.0, times), 2, 0, InferenceConfig())
     assert np.argmin(given[0]) == 4 + 2
     assert len(given[0]) == 4 + 5
 
@@ -160,8 +160,8 @@ def test_what_was_filled_in_is_less_sure_but_not_lost(clip):
     pixels[4, 13] = np.nan
     score = np.full(pixels.shape[:2], 0.99, np.float32)
     score[7, 13] = 0.001
-    given = Track(pixels, *SIZE, layout="h36m17", fps=60.0, score=score)
-    poses, _ = small().predict_track(given, 400, 0, How(confidence_noise=0.03))
+    given = Keypoints(pixels, *SIZE, layout="h36m17", fps=60.0, score=score)
+    poses, _ = small().predict_track(given, 400, 0, InferenceConfig(confidence_noise=0.03))
     seen, filled, lost = np.sqrt(poses.covariance[[3, 4, 7], 13].trace(axis1=-2, axis2=-1))
     assert seen < filled < 0.5 * lost
 
@@ -174,8 +174,8 @@ def test_smoothing_by_the_clock(clip):
     assert np.allclose(np.diff(even[:-1, 0, 0]), 0.03, atol=1e-6)
     assert torch.allclose(interpolated(even, positions)[:-1], line[:-1], atol=1e-6)
     given = track(clip, np.arange(60) * 2, 1 / 0.03, times)
-    rough, _ = small().predict_track(given, 4, 0, How())
-    smooth, _ = small().predict_track(given, 4, 0, How(smooth="gaussian"))
+    rough, _ = small().predict_track(given, 4, 0, InferenceConfig())
+    smooth, _ = small().predict_track(given, 4, 0, InferenceConfig(smooth="gaussian"))
     bent = [np.abs(np.diff(np.diff(p.aggregate, axis=0) / np.diff(times)[:, None, None], axis=0))
             for p in (rough, smooth)]  # fmt: skip
     assert bent[1].mean() < 0.5 * bent[0].mean()
@@ -185,7 +185,7 @@ def test_smoothing_does_not_reach_across_a_pause(clip):
     """Frames 5 s apart are neighbours by number only."""
     frames = np.r_[0:10, 100:110]
     times = np.concatenate([np.arange(10) / 30, 5 + np.arange(10) / 30])
-    how = How(smooth="gaussian")
+    how = InferenceConfig(smooth="gaussian")
     whole, _ = small().predict_track(track(clip, frames, 30.0, times), 4, 0, how)
     alone, _ = small().predict_track(track(clip, frames[:10], 30.0, times[:10]), 4, 0, how)
     plain, _ = small().predict_track(track(clip, frames, 30.0), 4, 0, how)
@@ -197,7 +197,7 @@ def test_gaps_are_filled_by_the_clock(clip):
     pixels = clip.keypoints_px[:5].copy()
     pixels[2, 13] = np.nan
     times = np.array([0, 0.1, 0.4, 0.5, 0.6])
-    given = Track(pixels, *SIZE, layout="h36m17", fps=8.0, times_s=times)
+    given = Keypoints(pixels, *SIZE, layout="h36m17", fps=8.0, times_s=times)
     filled, marks = fill_gaps(given, 5)
     way = pixels[3, 13] - pixels[1, 13]
     assert np.allclose(filled.keypoints_px[2, 13], pixels[1, 13] + 0.75 * way, atol=1e-3)
@@ -209,8 +209,8 @@ def test_gaps_are_filled_by_the_clock(clip):
 
 def test_times_are_kept_by_files(clip, tmp_path):
     given = track(clip, slice(0, 4), 30.0, np.array([0.5, 0.6, 0.9, 1.0]))
-    write_track(tmp_path / "t.npz", given)
-    found = read_track(tmp_path / "t.npz")
+    write_keypoints(tmp_path / "t.npz", given)
+    found = read_npz_keypoints(tmp_path / "t.npz")
     assert np.array_equal(found.times_s, given.times_s)
 
 
@@ -221,7 +221,7 @@ def test_confidences_count_by_default_where_they_are_from_0_to_1(clip):
         *(("off", 0.5, 0.0), ("other unit", 5.0, None), ("sure", 1.0, None)),
     ):
         score = None if value is None else np.full((5, 17), value, np.float32)
-        how = How(confidence_noise=scale)
+        how = InferenceConfig(confidence_noise=scale)
         with_score = dataclasses.replace(given, score=score)
         poses, notes = net.predict_track(with_score, 3, 0, how)
         found[name] = poses.hypotheses

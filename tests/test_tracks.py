@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prpose.tracks import Track, read_track, write_track
+from prpose.keypoints import Keypoints, read_npz_keypoints, write_keypoints
 
 GOOD = {
     "keypoints_px": np.random.default_rng(0).uniform(0, 1000, (5, 17, 2)).astype(np.float32),
@@ -18,11 +18,11 @@ def path(tmp_path):
 
 
 def test_what_is_written_is_read(path, tmp_path):
-    track = read_track(path)
+    track = read_npz_keypoints(path)
     assert (track.width, track.height, track.layout, track.fps) == (1000, 800, "h36m17", 30)
     assert np.array_equal(track.keypoints_px, GOOD["keypoints_px"])
-    write_track(tmp_path / "again.npz", track)
-    again = read_track(tmp_path / "again.npz", "h36m17", (1000, 800))
+    write_keypoints(tmp_path / "again.npz", track)
+    again = read_npz_keypoints(tmp_path / "again.npz", "h36m17", (1000, 800))
     assert np.array_equal(again.keypoints_px, track.keypoints_px)
     assert (again.width, again.height, again.fps) == (1000, 800, 30)
 
@@ -34,9 +34,9 @@ def test_scores_frames_and_names_are_kept(tmp_path):
     frames = np.array([2, 3, 5, 8, 13])
     pixels = GOOD["keypoints_px"].copy()
     pixels[1, 4] = np.nan
-    track = Track(pixels, 1000, 800, "coco17", None, score, frames, "anna", names)
-    write_track(tmp_path / "track.npz", track)
-    again = read_track(tmp_path / "track.npz")
+    track = Keypoints(pixels, 1000, 800, "coco17", None, score, frames, "anna", names)
+    write_keypoints(tmp_path / "track.npz", track)
+    again = read_npz_keypoints(tmp_path / "track.npz")
     assert np.array_equal(again.score, score)
     assert np.array_equal(again.frames, frames)
     assert (again.person, again.frame_names, again.fps, len(again)) == ("anna", names, None, 5)
@@ -57,24 +57,24 @@ def test_scores_frames_and_names_are_kept(tmp_path):
 )
 def test_tracks_of_parts_that_do_not_fit_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        Track(**({"keypoints_px": GOOD["keypoints_px"], "width": 9, "height": 9,
+        Keypoints(**({"keypoints_px": GOOD["keypoints_px"], "width": 9, "height": 9,
                   "layout": "coco17"} | change))  # fmt: skip
 
 
 def test_the_user_may_say_what_the_file_does_not(tmp_path):
     np.savez(tmp_path / "bare.npz", keypoints_px=GOOD["keypoints_px"].astype(int))
     with pytest.raises(ValueError, match=r"bare\.npz: expected the file to say its image size, or"):
-        read_track(tmp_path / "bare.npz", "h36m17")
+        read_npz_keypoints(tmp_path / "bare.npz", "h36m17")
     with pytest.raises(ValueError, match=r"expected the file to say its layout, or --layout"):
-        read_track(tmp_path / "bare.npz", image_size=(640, 480))
-    track = read_track(tmp_path / "bare.npz", "h36m17", (640, 480))
+        read_npz_keypoints(tmp_path / "bare.npz", image_size=(640, 480))
+    track = read_npz_keypoints(tmp_path / "bare.npz", "h36m17", (640, 480))
     assert (track.width, track.height, track.fps) == (640, 480, None)
     assert track.keypoints_px.dtype == np.float32
 
 
 def test_the_user_may_not_contradict_the_file(path):
     with pytest.raises(ValueError, match=r"--image-size as in the file, \(1000, 800\), got \(8"):
-        read_track(path, image_size=(800, 1000))
+        read_npz_keypoints(path, image_size=(800, 1000))
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_bad_files_are_named(change, message, tmp_path):
     content = {key: value for key, value in (GOOD | change).items() if value is not None}
     np.savez(tmp_path / "bad.npz", **content)
     with pytest.raises(ValueError, match=rf"bad\.npz: .*({message})"):
-        read_track(tmp_path / "bad.npz")
+        read_npz_keypoints(tmp_path / "bad.npz")
 
 
 def test_a_track_checks_itself():
     with pytest.raises(ValueError, match="unknown layout"):
-        Track(GOOD["keypoints_px"], 10, 10, "openpose")
+        Keypoints(GOOD["keypoints_px"], 10, 10, "openpose")

@@ -81,14 +81,9 @@ def test_a_process_killed_in_the_middle_ends_as_one_that_was_not(tmp_path):
     process.wait()
     state = torch.load(checkpoint, weights_only=True)["state"]
     assert 1 <= state["epoch"] < 4
-    rest = subprocess.run(
-        [*command, "--out", tmp_path / "part", "--resume"], env=env, capture_output=True
-    )
+    rest = subprocess.run([*command, "--out", tmp_path / "part", "--resume"], env=env, capture_output=True)
     assert rest.returncode == 0, rest.stderr
-    a, b = (
-        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["state"]
-        for name in ("whole", "part")
-    )
+    a, b = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["state"] for name in ("whole", "part"))
     for key, value in a["net"].items():
         assert torch.equal(value, b["net"][key]), key
     for key, value in a["average"].items():
@@ -146,9 +141,7 @@ def test_a_training_may_begin_with_anothers_weights(trained, capsys):
     weights, out = trained / "best.safetensors", trained.parent / "second"
     argv = ["train", "lifter", "--out", out, *SMALL, "--epochs", "1", "--init", weights]
     assert prpose(*argv) == 0
-    first, second = (
-        json.loads((folder / "log.jsonl").read_text().splitlines()[0]) for folder in (trained, out)
-    )
+    first, second = (json.loads((folder / "log.jsonl").read_text().splitlines()[0]) for folder in (trained, out))
     assert second["loss"] < 0.8 * first["loss"]
     config = json.loads((out / "config.json").read_text())["training"]
     assert len(config["init_sha256"]) == 64
@@ -176,9 +169,7 @@ def test_a_variance_net_from_recordings_by_the_published_steps(release, capsys):
     assert state["param_groups"][0]["amsgrad"]
     assert state["param_groups"][0]["lr"] == 5e-4 * 0.95
     files = ["--lifter-weights", weights, "--noise-weights", out / "best.safetensors"]
-    assert (
-        prpose("evaluate", "h36m", "-n", "2", "--stride", "9", "--lifter", "mgcn_lw", *files) == 0
-    )
+    assert prpose("evaluate", "h36m", "-n", "2", "--stride", "9", "--lifter", "mgcn_lw", *files) == 0
 
 
 @pytest.mark.parametrize(

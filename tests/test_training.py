@@ -12,7 +12,7 @@ from torch import nn
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.training import Recipe, State, fit, published_rates
-from prpose.training.variance import error_targets, given
+from prpose.training.weak_supervision import error_targets, given
 from tests.golden_numbers import GOLDEN, VARIANCE_OF, arrays, network, table
 
 SETTING = table("train/train.json")["models"]
@@ -144,9 +144,7 @@ def test_a_training_goes_on_as_if_it_had_never_stopped(seed, windows):
         assert torch.equal(value, rest.net.state_dict()[name]), name
     for name, value in whole.result.state_dict().items():
         assert torch.equal(value, rest.result.state_dict()[name]), name
-    assert not torch.equal(
-        whole.net.gconv_output.bias, whole.result.gconv_output.bias
-    )  # the average is another net
+    assert not torch.equal(whole.net.gconv_output.bias, whole.result.gconv_output.bias)  # the average is another net
 
 
 def test_rates_rise_and_fall_and_the_gradient_is_clipped(windows):

@@ -1,7 +1,7 @@
 import pytest
 
 from prpose.data import inputs_sha256
-from prpose.data.random_views import RandomViews
+from prpose.data.synthetic.random_views import RandomViews
 from prpose.data.windows import Windows
 from prpose.training.sources import training_data
 from tests.golden_numbers import GOLDEN

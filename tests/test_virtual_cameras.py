@@ -6,8 +6,8 @@ from scipy.spatial.transform import Rotation
 
 from prpose.camera import look_at
 from prpose.data.human36m import cameras
-from prpose.data.virtual_cameras import FixedCameras, RandomCameras, quaternion
-from prpose.data.walkers import walker
+from prpose.data.synthetic.cameras import FixedCameras, RandomCameras, quaternion
+from prpose.data.synthetic.walkers import walker
 
 
 @pytest.mark.parametrize("action", ["run", "turn", "sit"])

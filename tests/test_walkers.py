@@ -3,9 +3,9 @@ import pytest
 
 from prpose.data import load_clips, load_motions
 from prpose.data.motion import Cleaning, check_sides
-from prpose.data.walker_body import LIMITS, WalkerBody, limited
-from prpose.data.walker_moves import GAIT, MOVES, cycle
-from prpose.data.walkers import SPLITS, walker
+from prpose.data.synthetic.walker_body import LIMITS, WalkerBody, limited
+from prpose.data.synthetic.walker_moves import GAIT, MOVES, cycle
+from prpose.data.synthetic.walkers import SPLITS, walker
 from prpose.skeleton import H36M_17
 
 EVERYONE = [(subject, action) for subject in ("W01", "W07", "W13", "W16") for action in MOVES]
@@ -84,9 +84,7 @@ def test_gait_curves_pass_near_their_table():
 
 
 def test_splits_share_nobody_and_repeat():
-    assert len({name for names in SPLITS.values() for name in names}) == sum(
-        map(len, SPLITS.values())
-    )
+    assert len({name for names in SPLITS.values() for name in names}) == sum(map(len, SPLITS.values()))
     a, b = walker("W01", "walk"), walker("W02", "walk")
     assert not np.allclose(a.poses_world, b.poses_world)
     walker.cache_clear()

@@ -196,9 +196,7 @@ def test_code_in_a_checkpoint_is_not_run(dump, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-@pytest.mark.parametrize(
-    "content", [b"root:x:0:0\n" * 50, b"\x80\x02}q\x00.", b"\x00" * 999, b"PK"]
-)
+@pytest.mark.parametrize("content", [b"root:x:0:0\n" * 50, b"\x80\x02}q\x00.", b"\x00" * 999, b"PK"])
 def test_other_files_are_named(suffix, content, tmp_path):
     path = tmp_path / f"other.{suffix}"
     path.write_bytes(content)

@@ -5,11 +5,11 @@ import pytest
 
 from prpose.data import load_clips
 from prpose.data.mocap.bvh import read_bvh
+from prpose.io.export import write_prediction
+from prpose.io.export.axes import placed
+from prpose.io.export.bvh_file import hierarchy, rest_directions
+from prpose.io.export.rotations import best_turn, turn_towards, zxy_degrees
 from prpose.skeleton import H36M_17
-from prpose.write_poses import write_poses
-from prpose.write_poses.bvh_file import hierarchy, rest_directions
-from prpose.write_poses.rotations import best_turn, turn_towards, zxy_degrees
-from prpose.write_poses.scene import placed
 from tests.pose_files import made, of_one, random_walk_of_bones, standing
 from tests.test_bvh import bvhio, positions_of_bvhio  # noqa: F401
 
@@ -18,7 +18,7 @@ Y_UP = np.array([1, -1, -1])
 
 def written(poses, path):
     """What our reader makes of the file: the 17 joints, (T, 17, 3), and the frame rate."""
-    write_poses(poses, path)
+    write_prediction(poses, path)
     recording = read_bvh(path)
     joints = [recording.names.index(name) for name in H36M_17.names]
     return recording.positions[:, joints], recording.fps
@@ -34,7 +34,7 @@ def test_bones_that_point_anywhere_are_exact(tmp_path):
 
 def test_against_bvhio(bvhio, tmp_path):  # noqa: F811
     poses = of_one(random_walk_of_bones(T=3, seed=2), fps=25)
-    write_poses(poses, tmp_path / "a.bvh")
+    write_prediction(poses, tmp_path / "a.bvh")
     for t, found in positions_of_bvhio(bvhio, tmp_path / "a.bvh", range(3)):
         for joint, name in enumerate(H36M_17.names):
             assert np.abs(found[name] - placed(poses)[t, joint]).max() < 1e-4, name
@@ -112,7 +112,7 @@ def test_a_turning_person_has_angles_without_jumps(tmp_path):
     turn[:, 0, 0] = turn[:, 2, 2] = c
     turn[:, 0, 2], turn[:, 2, 0], turn[:, 1, 1] = s, -s, 1
     poses = of_one(np.einsum("tij,kj->tki", turn, standing()[0]), fps=30)
-    write_poses(poses, tmp_path / "a.bvh")
+    write_prediction(poses, tmp_path / "a.bvh")
     rows = rows_of(tmp_path / "a.bvh")
     assert np.abs(np.diff(rows, axis=0)).max() < 10
     assert abs(np.ptp(rows[:, 5]) - 1074) < 1
@@ -120,18 +120,14 @@ def test_a_turning_person_has_angles_without_jumps(tmp_path):
 
 def test_uneven_clocks_are_even_enough(tmp_path):
     times = np.arange(6) / 30 + np.array([0, 5, -5, 3, 0, 2]) / 1000
-    assert written(of_one(standing(6), times_s=times, fps=30.0), tmp_path / "a.bvh")[1] == (
-        pytest.approx(30)
-    )
+    assert written(of_one(standing(6), times_s=times, fps=30.0), tmp_path / "a.bvh")[1] == (pytest.approx(30))
 
 
 def test_every_bone_has_a_node_and_every_end_an_end_site(tmp_path):
     nodes = hierarchy(rest_directions())
-    assert sorted(aim for node in nodes for aim in node.aims if len(node.aims) == 1) == (
-        list(range(1, 17))
-    )
+    assert sorted(aim for node in nodes for aim in node.aims if len(node.aims) == 1) == (list(range(1, 17)))
     assert [node.name for node in nodes if len(node.aims) > 1] == ["pelvis", "thorax"]
-    write_poses(of_one(standing(), fps=30), tmp_path / "a.bvh")
+    write_prediction(of_one(standing(), fps=30), tmp_path / "a.bvh")
     ends = [name for name in read_bvh(tmp_path / "a.bvh").names if name.endswith("_end")]
     assert sorted(ends) == ["head_end", "left_ankle_end", "left_wrist_end", "right_ankle_end",
                             "right_wrist_end"]  # fmt: skip

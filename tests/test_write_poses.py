@@ -10,22 +10,18 @@ import jsonschema
 import numpy as np
 import pytest
 
-import prpose.write_poses
+import prpose.io.export
 from prpose.camera import Camera
-from prpose.poses import FLAGS
+from prpose.io.export import FORMATS, format_of, read_prediction, write_prediction
+from prpose.io.export.schema import ARRAYS, FEW, header, short
+from prpose.prediction import FLAGS
 from prpose.regions import CHI_SQUARE, confidence_regions
 from prpose.skeleton import H36M_17
-from prpose.write_poses import FORMATS, format_of, read_poses, write_poses
-from prpose.write_poses.document import ARRAYS, FEW, header, short
 from tests.pose_files import made
 
-SCHEMA = json.loads(
-    (Path(prpose.write_poses.__file__).parent / "poses.schema.json").read_text(encoding="utf-8")
-)
+SCHEMA = json.loads((Path(prpose.io.export.__file__).parent / "poses.schema.json").read_text(encoding="utf-8"))
 OTHERS = ("S", "aggregated_by", "fps", "camera", "model", "command", "made_by", "seed")
-NOTHING = dict.fromkeys(
-    ("times_s", "fps", "root_cam", "root_covariance", "keypoints_px", "camera", "seed")
-)
+NOTHING = dict.fromkeys(("times_s", "fps", "root_cam", "root_covariance", "keypoints_px", "camera", "seed"))
 
 
 def assert_same(found, expected):
@@ -45,15 +41,15 @@ def assert_same(found, expected):
 @pytest.mark.parametrize("kept", ["all", "none", 2])
 def test_what_is_written_is_read(format, changes, kept, tmp_path):
     poses = made(**changes)
-    write_poses(poses, tmp_path / f"a.{format}", hypotheses_out=kept)
-    assert_same(read_poses(tmp_path / f"a.{format}"), poses.keeping(kept))
+    write_prediction(poses, tmp_path / f"a.{format}", hypotheses_out=kept)
+    assert_same(read_prediction(tmp_path / f"a.{format}"), poses.keeping(kept))
 
 
 @pytest.mark.parametrize("changes", [{}, NOTHING, {"T": 1, "S": 2}])
 def test_json_is_as_its_schema_says(changes, tmp_path):
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     validator = jsonschema.Draft202012Validator(SCHEMA)
-    write_poses(made(**changes), tmp_path / "a.json")
+    write_prediction(made(**changes), tmp_path / "a.json")
     found = json.loads((tmp_path / "a.json").read_text(encoding="ascii"))
     validator.validate(found)
     for damage in ({"version": 2}, {"flags": [[7] * 17]}, {"aggregate": []}, {"more": 1}):
@@ -65,7 +61,7 @@ def test_json_is_as_its_schema_says(changes, tmp_path):
 def test_the_info_of_an_npz_is_the_header_of_the_json(tmp_path):
     poses = made()
     for format in ("npz", "json"):
-        write_poses(poses, tmp_path / f"a.{format}")
+        write_prediction(poses, tmp_path / f"a.{format}")
     with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
         arrays = dict(file)
     info = json.loads(str(arrays["info"]))
@@ -89,7 +85,7 @@ def test_regions_are_calibrated_where_the_model_is(tmp_path):
         for S, unsure in ((FEW, False), (FEW - 1, True)):
             note = header(replace(poses, S=S))["region"]["note"]
             assert (f"Of {S} hypotheses the covariance is itself unsure" in note) == unsure
-        write_poses(poses, tmp_path / "a.json", overwrite=True)
+        write_prediction(poses, tmp_path / "a.json", overwrite=True)
         found = json.loads((tmp_path / "a.json").read_bytes())
         jsonschema.validate(found, SCHEMA)
         assert found["region"]["calibrated"] == bool(model)
@@ -97,7 +93,7 @@ def test_regions_are_calibrated_where_the_model_is(tmp_path):
         longest = np.array(found["region_semi_axes_m"])[:, 3, 0]
         expected, _ = confidence_regions(poses.covariance[:, 3])
         assert np.allclose(longest, expected[:, 0] * factor**0.5, rtol=1e-5)
-        assert read_poses(tmp_path / "a.json").model == model
+        assert read_prediction(tmp_path / "a.json").model == model
 
 
 def test_short_floats_are_the_same_floats():
@@ -111,7 +107,7 @@ def test_short_floats_are_the_same_floats():
 
 def test_csv_has_a_row_for_each_frame_and_joint(tmp_path):
     poses = made()
-    write_poses(poses, tmp_path / "a.csv")
+    write_prediction(poses, tmp_path / "a.csv")
     with (tmp_path / "a.csv").open(newline="", encoding="ascii") as file:
         rows = list(csv.DictReader(file))
     assert [row["joint"] for row in rows] == list(H36M_17.names) * 4
@@ -131,7 +127,7 @@ def test_csv_has_a_row_for_each_frame_and_joint(tmp_path):
 
 
 def test_csv_without_times_and_roots(tmp_path):
-    write_poses(made(**NOTHING), tmp_path / "a.csv")
+    write_prediction(made(**NOTHING), tmp_path / "a.csv")
     with (tmp_path / "a.csv").open(newline="", encoding="ascii") as file:
         rows = list(csv.DictReader(file))
     assert {row["time_s"] for row in rows} == {""}
@@ -141,17 +137,15 @@ def test_csv_without_times_and_roots(tmp_path):
 @pytest.mark.parametrize("format", FORMATS)
 def test_bytes_are_the_same_again_and_files_are_not_overwritten(format, tmp_path):
     path = tmp_path / "new" / f"a.{format}"
-    write_poses(made(), path)
+    write_prediction(made(), path)
     first = path.read_bytes()
     with pytest.raises(ValueError, match=r"exists already; name another file"):
-        write_poses(made(draw=9), path)
+        write_prediction(made(draw=9), path)
     assert path.read_bytes() == first
-    write_poses(made(), path, overwrite=True)
+    write_prediction(made(), path, overwrite=True)
     assert path.read_bytes() == first
-    write_poses(made(), tmp_path / "new" / "a.other", format=format)
-    assert (tmp_path / "new" / "a.other").read_bytes().replace(
-        b"a.other", path.name.encode()
-    ) == first
+    write_prediction(made(), tmp_path / "new" / "a.other", format=format)
+    assert (tmp_path / "new" / "a.other").read_bytes().replace(b"a.other", path.name.encode()) == first
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -166,7 +160,7 @@ def test_nothing_is_half_written(format, tmp_path, monkeypatch):
     path.write_text("before")
     monkeypatch.setitem(FORMATS, format, failing)
     with pytest.raises(OSError, match="no space left"):
-        write_poses(made(), path, overwrite=True)
+        write_prediction(made(), path, overwrite=True)
     assert path.read_text() == "before"
     assert [found.name for found in tmp_path.iterdir()] == [path.name]
 
@@ -195,7 +189,7 @@ def test_mistakes_are_one_line_and_leave_nothing(arguments, message, tmp_path, m
     (tmp_path / "folder.npz").mkdir()
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=message) as caught:
-        write_poses(**({"poses": made()} | arguments))
+        write_prediction(**({"poses": made()} | arguments))
     assert "\n" not in str(caught.value)
     assert sorted(found.name for found in tmp_path.iterdir()) == ["file", "folder.npz"]
 
@@ -247,16 +241,16 @@ def cut(path):
 )  # fmt: skip
 def test_damaged_files_are_named_in_one_line(format, damage, message, tmp_path):
     path = tmp_path / f"poses.{format}"
-    write_poses(made(), path)
+    write_prediction(made(), path)
     damage(path)
     with pytest.raises(ValueError, match=rf"^\S+poses\.{format}: .*{message}") as caught:
-        read_poses(path)
+        read_prediction(path)
     assert "\n" not in str(caught.value)
     assert str(caught.value).count(path.name) == 1
 
 
 def test_an_npz_holds_no_pickles(tmp_path):
-    write_poses(made(), tmp_path / "a.npz")
+    write_prediction(made(), tmp_path / "a.npz")
     with zipfile.ZipFile(tmp_path / "a.npz") as archive:
         for name in archive.namelist():
             assert b"|O" not in archive.read(name)[:128], name

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from prpose.io.export import write_prediction
 from prpose.skeleton import H36M_17
-from prpose.write_poses import write_poses
 from tests.pose_files import made, of_one, standing
 
 KEYS = ["DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate",
@@ -31,7 +31,7 @@ def parse(path):
 
 def test_markers_are_the_joints_in_space(tmp_path):
     poses = made()
-    write_poses(poses, tmp_path / "take 1.trc")
+    write_prediction(poses, tmp_path / "take 1.trc")
     header, names, frames, times, points = parse(tmp_path / "take 1.trc")
     assert header["DataRate"] == header["CameraRate"] == header["OrigDataRate"] == "30"
     assert (header["NumFrames"], header["OrigNumFrames"], header["Units"]) == ("4", "4", "m")
@@ -45,16 +45,16 @@ def test_markers_are_the_joints_in_space(tmp_path):
 
 @pytest.mark.parametrize("rate", [29.97, 59.94005994, 240])
 def test_the_rate_is_the_nominal_one_or_that_of_the_times(rate, tmp_path):
-    write_poses(of_one(standing(5), fps=rate), tmp_path / "a.trc")
+    write_prediction(of_one(standing(5), fps=rate), tmp_path / "a.trc")
     header, _, _, times, _ = parse(tmp_path / "a.trc")
     assert float(header["DataRate"]) == pytest.approx(rate, rel=1e-9)
     assert np.abs(times - np.arange(5) / rate).max() < 1e-6
-    write_poses(of_one(standing(5), times_s=times), tmp_path / "b.trc")
+    write_prediction(of_one(standing(5), times_s=times), tmp_path / "b.trc")
     assert float(parse(tmp_path / "b.trc")[0]["DataRate"]) == pytest.approx(rate, rel=1e-4)
 
 
 def test_who_stands_upright_is_upright_and_not_mirrored(tmp_path):
-    write_poses(of_one(standing(), fps=30), tmp_path / "a.trc")
+    write_prediction(of_one(standing(), fps=30), tmp_path / "a.trc")
     *_, points = parse(tmp_path / "a.trc")
     at = dict(zip(H36M_17.names, points[0], strict=True))
     assert at["head"][1] > at["pelvis"][1] > at["left_knee"][1] > at["left_ankle"][1]

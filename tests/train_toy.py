@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from prpose import processes
-from prpose.data.random_views import RandomViews
-from prpose.data.walkers import walker
+from prpose.data.synthetic.random_views import RandomViews
+from prpose.data.synthetic.walkers import walker
 from prpose.training import Recipe, State, fit
 
 
@@ -43,6 +43,4 @@ def train(out):
 if __name__ == "__main__":
     with processes.joined():
         train(sys.argv[1])
-    assert not gloo_threads(), (
-        "the process group outlives its use: the process may abort at its end"
-    )
+    assert not gloo_threads(), "the process group outlives its use: the process may abort at its end"

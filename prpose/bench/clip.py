@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import prpose.predictor
+import prpose.model
+from prpose import summary
 from prpose.bench.clock import Clock
+from prpose.config import InferenceConfig
 from prpose.data import load_clips
-from prpose.noise_in_time import NoiseStream
-from prpose.prediction import summary
-from prpose.prediction.how import How
-from prpose.predictor import Predictor
-from prpose.read_keypoints import pick, tracks_of
-from prpose.tracks import Track, write_track
-from prpose.write_poses import document, write_poses
+from prpose.io.export import schema as document
+from prpose.io.export import write_prediction
+from prpose.io.keypoints import pick, read_people
+from prpose.keypoints import Keypoints, write_keypoints
+from prpose.model import Model
+from prpose.noise_in_time import NoiseProcess
 
 SIZE = (1000, 1002)
 FPS = 30.0
@@ -57,15 +58,15 @@ class Run:
     memory_mb: float | None
 
 
-def write_keypoints(path: Path, frames: int) -> None:
+def write_walkers(path: Path, frames: int) -> None:
     """Keypoints of walkers, one after the other, (frames, 17, 2), as a track's npz."""
     clips = load_clips("walkers", ".", "test")
     pixels = np.concatenate([clip.keypoints_px for clip in clips])
     pixels = np.tile(pixels, (-(-frames // len(pixels)), 1, 1))[:frames]
-    write_track(path, Track(pixels, *SIZE, layout="h36m17", fps=FPS))
+    write_keypoints(path, Keypoints(pixels, *SIZE, layout="h36m17", fps=FPS))
 
 
-def run(predictor: Predictor, keypoints: Path, out: Path, S: int, seed: int = 0) -> Run:
+def run(predictor: Model, keypoints: Path, out: Path, S: int, seed: int = 0) -> Run:
     """Lifts a clip, from file to file.
 
     Args:
@@ -78,20 +79,20 @@ def run(predictor: Predictor, keypoints: Path, out: Path, S: int, seed: int = 0)
     reset_peak(device)
 
     def whole() -> None:
-        read = clock.wrapped("read", lambda: pick(tracks_of(keypoints)))
+        read = clock.wrapped("read", lambda: pick(read_people(keypoints)))
         predict = clock.wrapped("poses", predictor.predict_track)
-        write = clock.wrapped("write", write_poses)
-        poses, _ = predict(read(), S, seed, How(as_is=True))
+        write = clock.wrapped("write", write_prediction)
+        poses, _ = predict(read(), S, seed, InferenceConfig(as_is=True))
         write(poses, out, overwrite=True)
 
     net = predictor.net
     with clock.on(
-        ("check", prpose.predictor, "prepare"),
-        ("noise", NoiseStream, "next"),
+        ("check", prpose.model, "prepare"),
+        ("noise", NoiseProcess, "next"),
         ("variance net", net, "_noises"),
         ("noisy keypoints", net, "forward"),
         ("lifter", net.lifter, "forward"),
-        ("covariance", prpose.predictor, "summed_up"),
+        ("covariance", prpose.model, "summed_up"),
         *(("placement", summary, name) for name in PLACING),
         ("single answer!", predictor, "_single"),
         ("regions", document, "regions_of"),

@@ -32,9 +32,7 @@ class Clock:
         """Of each phase that is under way, the time of the phases within it."""
         self._closed = False
 
-    def wrapped(
-        self, phase: str, function: Callable[..., Any], whole: bool = False
-    ) -> Callable[..., Any]:
+    def wrapped(self, phase: str, function: Callable[..., Any], whole: bool = False) -> Callable[..., Any]:
         """The function, with its time added to the phase's."""
 
         def timed(*args: Any, **kw: Any) -> Any:

@@ -9,9 +9,9 @@ import numpy as np
 
 from prpose.bench.clip import FPS, SIZE, now_on
 from prpose.camera import Array
+from prpose.config import InferenceConfig
 from prpose.data import load_clips
-from prpose.prediction.how import How
-from prpose.predictor import Predictor
+from prpose.model import Model
 
 PERCENTILES = (50, 90, 99)
 
@@ -23,12 +23,12 @@ class Frames(NamedTuple):
     cpu_ms: float
 
 
-def watch(predictor: Predictor, S: int, frames: int, warm_up: int = 30) -> Frames:
+def watch(predictor: Model, S: int, frames: int, warm_up: int = 30) -> Frames:
     """Times each frame of a stream, after so many that do not count."""
     clips = load_clips("walkers", ".", "test")
     pixels = np.concatenate([clip.keypoints_px for clip in clips])
     now = now_on(next(predictor.net.parameters()).device)
-    stream = predictor.stream(SIZE, "h36m17", S, fps=FPS, how=How(as_is=True))
+    stream = predictor.stream(SIZE, "h36m17", S, fps=FPS, how=InferenceConfig(as_is=True))
     took, cpu = [], 0.0
     for t in range(warm_up + frames):
         if t == warm_up:

@@ -18,7 +18,7 @@ from prpose.cli.console import plain_console
 from prpose.cli.device import named_device
 from prpose.cli.evaluate import write
 from prpose.cli.progress import progress
-from prpose.predictor import Predictor
+from prpose.model import Model
 
 MODELS = ("mgcn-cmu17", "temporal-cmu17")
 """Those that are worth their time; graphmlp-cmu17 takes ten times as long."""
@@ -55,17 +55,15 @@ def bench(
     if json is not None:
         check_output(json, overwrite)
     on = named_device(device)
-    predictors = {name: Predictor.load(name, on) for name in model}
+    predictors = {name: Model.load(name, on) for name in model}
     runs: dict[str, list[clip.Run]] = {name: [] for name in model}
-    ms: dict[str, dict[int, list[live.Frames]]] = {
-        n: {S: [] for S in live_hypotheses} for n in model
-    }
+    ms: dict[str, dict[int, list[live.Frames]]] = {n: {S: [] for S in live_hypotheses} for n in model}
     with TemporaryDirectory() as folder, progress("turns", repeats * len(model)) as advance:
         keypoints, out = Path(folder) / "keypoints.npz", Path(folder) / "poses.npz"
-        clip.write_keypoints(keypoints, min(frames, 64))
+        clip.write_walkers(keypoints, min(frames, 64))
         for predictor in predictors.values():  # the first time is always slower
             clip.run(predictor, keypoints, out, 2)
-        clip.write_keypoints(keypoints, frames)
+        clip.write_walkers(keypoints, frames)
         for _ in range(repeats):
             for name, predictor in predictors.items():
                 runs[name].append(clip.run(predictor, keypoints, out, hypotheses))
@@ -73,8 +71,7 @@ def bench(
                     ms[name][S].append(live.watch(predictor, S, live_frames))
                 advance(1)
     found = {
-        name: summed_up(runs[name], {S: v for S, v in ms[name].items() if v}, frames, hypotheses)
-        for name in model
+        name: summed_up(runs[name], {S: v for S, v in ms[name].items() if v}, frames, hypotheses) for name in model
     }
     show(found, frames, hypotheses)
     if json is not None:
@@ -84,9 +81,7 @@ def bench(
         write(json, {"settings": settings, "machine": machine(on), "models": found, "runs": every})
 
 
-def _check(
-    model: tuple[str, ...], S: int, frames: int, repeats: int, live: tuple[int, ...], n: int
-) -> None:
+def _check(model: tuple[str, ...], S: int, frames: int, repeats: int, live: tuple[int, ...], n: int) -> None:
     if not model or len(set(model)) < len(model):
         raise ValueError(f"expected models, each once, got {', '.join(model) or 'none'}")
     for flag, value, least in (
@@ -111,9 +106,7 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def summed_up(
-    runs: list[clip.Run], ms: dict[int, list[live.Frames]], frames: int, S: int
-) -> dict[str, Any]:
+def summed_up(runs: list[clip.Run], ms: dict[int, list[live.Frames]], frames: int, S: int) -> dict[str, Any]:
     """Medians over the turns of a model."""
     seconds = median(run.seconds for run in runs)
     total = sum(run.seconds for run in runs)
@@ -127,9 +120,7 @@ def summed_up(
         "single_per_s": frames / single,
         "hypothesis_in_singles": seconds / S / single,
         "memory_mb": max(memory) if memory else None,
-        "percent": {
-            name: 100 * sum(run.phases[name] for run in runs) / total for name in clip.PHASES
-        },
+        "percent": {name: 100 * sum(run.phases[name] for run in runs) / total for name in clip.PHASES},
         "live_ms": {str(S): live.percentiles(took) for S, took in ms.items()},
     }
 

@@ -15,8 +15,8 @@ from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import MOCAP, Row, score, tabulate
 from prpose.evaluation.baselines import IsotropicCloud, awareness, equal_variance, fitted_isotropic
-from prpose.hypotheses import HypothesisLifter
 from prpose.noise import AdaptiveNoise
+from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17
 
 CURVE = (1, 5, 10, 20, 50, 100, 200)
@@ -42,7 +42,7 @@ def compare(
     on = options.on
     networks = options.networks(MOCAP.alpha)
     noise = networks.noise
-    net = HypothesisLifter(networks.lifter, noise).to(on)
+    net = Sampler(networks.lifter, noise).to(on)
     clips, val_clips = (load_clips(dataset, options.root, s) for s in (options.split, "val"))
     windows, val = (options.windows(each, net.lifter, MOCAP.every) for each in (clips, val_clips))
     draw = options.draw(clips, hypotheses)
@@ -61,22 +61,20 @@ def compare(
     if options.json is not None:
         settings = {"dataset": dataset, "hypotheses": hypotheses, **asdict(options)}
         settings |= {"alpha": noise.alpha, "floor": noise.floor, "device": on}
-        content: dict[str, Any] = {
-            "settings": {key: as_json(value) for key, value in settings.items()}
-        }
+        content: dict[str, Any] = {"settings": {key: as_json(value) for key, value in settings.items()}}
         content |= {"sha256": networks.sha256, "awareness": known}
         write(options.json, content | {"kinds": {kind: asdict(row) for kind, row in rows.items()}})
 
 
 def beside(
-    net: HypothesisLifter, noise: AdaptiveNoise, val: Windows, device: torch.device
-) -> dict[str, HypothesisLifter | IsotropicCloud]:
+    net: Sampler, noise: AdaptiveNoise, val: Windows, device: torch.device
+) -> dict[str, Sampler | IsotropicCloud]:
     """The adaptive noise and what it is compared with, by name."""
     constant = equal_variance(noise, val, device)
     isotropic = fitted_isotropic(net, val, device)
     return {
         f"adaptive, alpha {noise.alpha:.4g}": net,
-        f"constant, sigma {constant.sigma:.4g}": HypothesisLifter(net.lifter, constant).to(device),
+        f"constant, sigma {constant.sigma:.4g}": Sampler(net.lifter, constant).to(device),
         f"3D Gaussian, {isotropic.width_m * 1000:.1f} mm": isotropic,
     }
 

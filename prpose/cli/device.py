@@ -15,7 +15,5 @@ def named_device(name: str) -> torch.device:
         gpus = available[1:]
         return torch.device(gpus[processes.local_rank() % len(gpus)] if gpus else "cpu")
     if name not in available and not (name == "cuda" and len(available) > 1):
-        raise ValueError(
-            f"expected an available device, got {name!r} (here: {', '.join(available)})"
-        )
+        raise ValueError(f"expected an available device, got {name!r} (here: {', '.join(available)})")
     return torch.device(name)

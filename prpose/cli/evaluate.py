@@ -29,8 +29,8 @@ from prpose.evaluation import (
     score,
     tabulate,
 )
-from prpose.hypotheses import HypothesisLifter
 from prpose.regions import CHI_SQUARE
+from prpose.sampler import Sampler
 
 SHOWN = ("single", "mean", "best")
 """Columns of the printed tables; the JSON has all of CHOICES."""
@@ -57,7 +57,7 @@ def evaluate(
     found = keypoints or data_set(dataset, options.root).default_keypoints
     on = options.on
     networks = options.networks(protocol.alpha)
-    net = HypothesisLifter(networks.lifter, networks.noise).to(on)
+    net = Sampler(networks.lifter, networks.noise).to(on)
     clips = load_clips(dataset, options.root, options.split, found, tuple(actions.split(",")))
     windows = options.windows(clips, net.lifter, protocol.every)
     draw = options.draw(clips, hypotheses)
@@ -118,9 +118,7 @@ def _cloud_table(rows: list[Row], average: Row, S: int) -> Table:
     return table
 
 
-def report(
-    rows: list[Row], average: Row, settings: dict[str, Any], networks: Networks
-) -> dict[str, Any]:
+def report(rows: list[Row], average: Row, settings: dict[str, Any], networks: Networks) -> dict[str, Any]:
     """Every number with what it takes to repeat it."""
     noise, calibrated = networks.noise, networks.limits is not None
     settings |= {"alpha": noise.alpha, "floor": noise.floor, "calibrated": calibrated}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import prpose
 from prpose.cli.device import named_device
-from prpose.poses import Poses
-from prpose.prediction.how import How
-from prpose.predictor import Predictor
-from prpose.tracks import Track
-from prpose.write_poses import write_poses
+from prpose.config import InferenceConfig
+from prpose.io.export import write_prediction
+from prpose.keypoints import Keypoints
+from prpose.model import Model
+from prpose.prediction import Prediction
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Lifting:
         how, model, hypotheses, seed, device, format, overwrite: as of the command.
     """
 
-    how: How
+    how: InferenceConfig
     model: str
     hypotheses: int
     seed: int
@@ -30,11 +30,11 @@ class Lifting:
     overwrite: bool
 
     @cached_property
-    def predictor(self) -> Predictor:
+    def predictor(self) -> Model:
         """Loaded once, when it is first needed."""
-        return Predictor.load(self.model, named_device(self.device))
+        return Model.load(self.model, named_device(self.device))
 
-    def lift(self, track: Track, out: Path, command: str) -> tuple[Poses, tuple[str, ...]]:
+    def lift(self, track: Keypoints, out: Path, command: str) -> tuple[Prediction, tuple[str, ...]]:
         """Writes the poses of a track; returns them, and what there is to say of them.
 
         Raises:
@@ -42,5 +42,5 @@ class Lifting:
         """
         poses, messages = self.predictor.predict_track(track, self.hypotheses, self.seed, self.how)
         poses = replace(poses, command=command, made_by=f"prpose {prpose.__version__}")
-        write_poses(poses, out, self.format, overwrite=self.overwrite)
+        write_prediction(poses, out, self.format, overwrite=self.overwrite)
         return poses, (*messages, *self.how.notes(poses.camera))

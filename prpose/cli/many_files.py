@@ -15,10 +15,10 @@ from prpose.cli.command import made_alone
 from prpose.cli.lifting import Lifting
 from prpose.cli.progress import progress
 from prpose.cli.source import Source, check_apart
-from prpose.detect.frames import kind_of
-from prpose.read_keypoints.folders import inputs_in, is_one_clip
-from prpose.tracks import Track
-from prpose.write_poses import FORMATS, format_of
+from prpose.io.export import FORMATS, format_of
+from prpose.io.keypoints.folders import inputs_in, is_one_clip
+from prpose.io.video import kind_of
+from prpose.keypoints import Keypoints
 
 EVERYBODY = "all"
 """As ``--person``: a file for each of the people."""
@@ -82,9 +82,7 @@ def lift_many(file: Path, out: Path, each: bool, source: Source, lifting: Liftin
         _report(found, notes, out, source, lifting.hypotheses)
 
 
-def _planned(
-    file: Path, out: Path, each: bool, source: Source, lifting: Lifting
-) -> tuple[list[Job], list[str]]:
+def _planned(file: Path, out: Path, each: bool, source: Source, lifting: Lifting) -> tuple[list[Job], list[str]]:
     """All that is to be done, checked; and what is left out."""
     everybody = source.person == EVERYBODY
     source.check(file, lifting.overwrite, many=True)
@@ -117,10 +115,7 @@ def _is_film(path: Path, each: bool) -> bool:
 
 def _check_folder(folder: Path, out: Path) -> None:
     if out.suffix[1:].lower() in FORMATS and not out.is_dir():
-        raise ValueError(
-            f"expected a folder for the poses of many files, got {out} (--out-format says what "
-            "they are)"
-        )
+        raise ValueError(f"expected a folder for the poses of many files, got {out} (--out-format says what they are)")
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: expected a folder for the poses of many files, got a file")
     if out.resolve() == folder.resolve():
@@ -169,11 +164,11 @@ def _lifted(job: Job, source: Source, lifting: Lifting, command: str) -> Done:
     return done
 
 
-def _people(job: Job, source: Source) -> dict[Path, Track]:
+def _people(job: Job, source: Source) -> dict[Path, Keypoints]:
     """The tracks that are wanted, by the file that each becomes."""
     if source.person != EVERYBODY:
         return {job.out: source.read(job.file, bar=False)}
-    found: dict[Path, Track] = {}
+    found: dict[Path, Keypoints] = {}
     for track in source.tracks(job.file, bar=False):
         name = re.sub(r"[^\w-]+", "_", track.person)
         out = job.out.with_name(f"{job.out.stem}.{name}{job.out.suffix}")
@@ -207,17 +202,12 @@ def _report(found: list[Done], notes: list[str], out: Path, source: Source, S: i
     failed = [done.file.name for done in found if done.errors]
     frames = sum(done.frames for done in found)
     whole = len(found) - len(failed)
-    print(
-        f"{whole} of {len(found)} files, {len(written)} people, {frames:,} frames, {S} hypotheses "
-        "each"
-    )
+    print(f"{whole} of {len(found)} files, {len(written)} people, {frames:,} frames, {S} hypotheses each")
     shown = ", ".join(map(str, written)) if len(found) == 1 else f"{len(written)} files in {out}"
     print(f"written: {shown or 'nothing'}")
     if failed:
         what = "lifted for everybody in them" if source.person == EVERYBODY else "lifted"
-        raise ValueError(
-            f"{len(failed)} of {len(found)} files could not be {what}: {_listed(failed)}"
-        )
+        raise ValueError(f"{len(failed)} of {len(found)} files could not be {what}: {_listed(failed)}")
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

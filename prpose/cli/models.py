@@ -3,13 +3,13 @@
 from rich.table import Table
 
 from prpose.cli.console import plain_console
-from prpose.models import shipped
+from prpose.hub import bundled_models
 
 
 def models() -> None:
     """The networks that prpose brings, what they were trained on, and what they are worth."""
     console = plain_console()
-    for name, model in shipped().items():
+    for name, model in bundled_models().items():
         card = model.card
         table = Table(title=name, title_justify="left", show_header=False)
         networks = f"{card.lifter.network} and its variance net, {model.size / 1e6:.1f} MB"

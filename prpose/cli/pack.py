@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import tyro
 
 from prpose.cli.arguments import constructor_arguments
-from prpose.models import ROLES, Card, Network, write_model
+from prpose.config import CONFIDENCE_NOISE
+from prpose.hub import ROLES, Card, Network, write_model_folder
 from prpose.noise import variance_net_of
-from prpose.prediction.how import CONFIDENCE_NOISE
 from prpose.training.sources import VALIDATION
 from prpose.weights import VARIANCE_PREFIX
 
@@ -77,7 +77,7 @@ def pack(
     reports = [*scores, *([] if regions is None else [regions])]
     rows = dict(_scores(path, alpha, floor) for path in scores)
     card = replace(card, scores=rows, limits_95=_limits(regions, card))
-    model = write_model(out, card, weights, half, overwrite, [_sha256(path) for path in reports])
+    model = write_model_folder(out, card, weights, half, overwrite, [_sha256(path) for path in reports])
     print(f"written: {model.folder}, {model.size / 1e6:.1f} MB")
 
 
@@ -185,9 +185,7 @@ def _limits(path: Path | None, card: Card) -> dict[str, float]:
     wanted |= {"alpha": card.alpha, "floor": card.floor, "actions": "*"}
     for key, value in wanted.items():
         if settings.get(key) != value:
-            raise ValueError(
-                f"{path}: expected limits_95 of {key} {value}, got {settings.get(key)}"
-            )
+            raise ValueError(f"{path}: expected limits_95 of {key} {value}, got {settings.get(key)}")
     return {name: float(f"{value:.4g}") for name, value in limits.items()}
 
 

@@ -12,26 +12,24 @@ from prpose.cli.command import typed
 from prpose.cli.lifting import Lifting
 from prpose.cli.many_files import is_many, lift_many
 from prpose.cli.source import Source, check_apart
-from prpose.poses import Poses
-from prpose.prediction.how import How
+from prpose.config import InferenceConfig
+from prpose.io.export import format_of
+from prpose.prediction import Prediction
 from prpose.regions import limits_of, regions_of
-from prpose.write_poses import format_of
 
 
 def predict(
     file: tyro.conf.Positional[Path],
     out: Path,
     source: Annotated[Source, tyro.conf.arg(name="")],
-    how: Annotated[How, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff],
+    how: Annotated[InferenceConfig, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff],
     model: str = "mgcn-cmu17",
     hypotheses: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 50,
     seed: int = 0,
     device: str = "auto",
     each: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     out_format: str | None = None,
-    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(aliases=["--force"])] = (
-        False
-    ),
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(aliases=["--force"])] = (False),
 ) -> None:
     """Many plausible 3D poses for each frame of one person, from 2D keypoints, images or video.
 
@@ -82,7 +80,7 @@ def lift_one(file: Path, out: Path, source: Source, lifting: Lifting) -> None:
     source.draw_over(file, poses, lifting.overwrite)
 
 
-def said_of(poses: Poses, S: int) -> str:
+def said_of(poses: Prediction, S: int) -> str:
     """A line about the poses."""
     spread = float(poses.covariance[:, 1:].diagonal(axis1=-2, axis2=-1).clip(0).mean() ** 0.5)
     away = "" if poses.root_cam is None else f", {float(poses.root_cam[:, 2].mean()):.1f} m away"
@@ -92,7 +90,7 @@ def said_of(poses: Poses, S: int) -> str:
     )
 
 
-def _reach(poses: Poses) -> str:
+def _reach(poses: Prediction) -> str:
     """How far 95 % regions reach, if the model says how large they must be."""
     if limits_of(poses.model) is None:
         return ""

@@ -17,8 +17,8 @@ from prpose.cli.device import named_device
 from prpose.data import Clip
 from prpose.data.windows import Windows
 from prpose.evaluation import Draw, seeded_draw
+from prpose.hub import ROLES, find_model_folder
 from prpose.lifter import is_causal, receptive_field
-from prpose.models import ROLES, find_model
 from prpose.noise import AdaptiveNoise, variance_net_of
 from prpose.noise_in_time import kept
 from prpose.regions import limits_of
@@ -113,10 +113,9 @@ class Scored:
             ValueError: if neither a card nor two files are named, or both.
         """
         if self.model is not None and (
-            (self.lifter, self.lifter_weights, self.noise_weights, self.noise, self.lifter_args)
-            == (None,) * 5
+            (self.lifter, self.lifter_weights, self.noise_weights, self.noise, self.lifter_args) == (None,) * 5
         ):
-            model = find_model(self.model)
+            model = find_model_folder(self.model)
             sha256 = {role: getattr(model.card, role).sha256 for role in ROLES}
             lifter, variance_net = model.networks()
             noise = self._noise(variance_net, model.card.alpha, model.card.floor)
@@ -124,15 +123,11 @@ class Scored:
             limits = limits_of({"limits_95": model.card.limits_95}) if own else None
             return Networks(lifter, noise, sha256, limits)
         if self.model or self.lifter is None or not (self.lifter_weights and self.noise_weights):
-            raise ValueError(
-                "expected --model, or else all of --lifter, --lifter-weights and --noise-weights"
-            )
+            raise ValueError("expected --model, or else all of --lifter, --lifter-weights and --noise-weights")
         files = {"lifter": self.lifter_weights, "noise": self.noise_weights}
         kw = constructor_arguments(self.lifter_args)
         lifter = load_published(self.lifter, self.lifter_weights, **kw)
-        net = load_published(
-            VARIANCE_PREFIX + (self.noise or variance_net_of(self.lifter)), self.noise_weights
-        )
+        net = load_published(VARIANCE_PREFIX + (self.noise or variance_net_of(self.lifter)), self.noise_weights)
         sha256 = {k: hashlib.sha256(path.read_bytes()).hexdigest() for k, path in files.items()}
         return Networks(lifter, self._noise(net, published_alpha, 1.0), sha256)
 

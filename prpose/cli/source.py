@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prpose.cli.progress import progress
-from prpose.detect import model_file
-from prpose.detect.frames import kind_of, open_film
-from prpose.detect.named import detector_of
-from prpose.detect.watching import watch
-from prpose.overlay import check_overlay, write_overlay
-from prpose.poses import Poses
-from prpose.read_keypoints import pick, tracks_from, tracks_of
-from prpose.read_keypoints.openpose import frame_files
-from prpose.tracks import Track
+from prpose.io import model_file
+from prpose.io.keypoints import people_from, pick, read_people
+from prpose.io.keypoints.openpose import frame_files
+from prpose.io.named import detector_of
+from prpose.io.overlay import check_overlay, write_overlay
+from prpose.io.video import kind_of, open_video
+from prpose.io.watching import watch
+from prpose.keypoints import Keypoints
+from prpose.prediction import Prediction
 
 WATCHING = {
     "--detector": "detector",
@@ -85,15 +85,13 @@ class Source:
             check_overlay(kind_of(file) if self.is_watched(file) else None, self.overlay, overwrite)
         given = [flag for flag, of in WATCHING.items() if getattr(self, of) != getattr(Source, of)]
         if given and not many and file.exists() and not self.is_watched(file):
-            raise ValueError(
-                f"{file}: expected pictures or video with {', '.join(given)}, got keypoints"
-            )
+            raise ValueError(f"{file}: expected pictures or video with {', '.join(given)}, got keypoints")
 
     def is_watched(self, file: Path) -> bool:
         """Whether people are to be found in pictures, rather than read from a file."""
         return self.format is None and kind_of(file) is not None
 
-    def read(self, file: Path, bar: bool = True) -> Track:
+    def read(self, file: Path, bar: bool = True) -> Keypoints:
         """One person's track; ``bar`` is whether there may be one of the frames' progress."""
         tracks = self.tracks(file, bar)
         try:
@@ -101,23 +99,23 @@ class Source:
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
 
-    def tracks(self, file: Path, bar: bool = True) -> list[Track]:
+    def tracks(self, file: Path, bar: bool = True) -> list[Keypoints]:
         """Everybody's."""
         if self.is_watched(file):
             return self._watched(file, bar)
-        return tracks_of(file, self.format, self.layout, self.image_size, self.fps)
+        return read_people(file, self.format, self.layout, self.image_size, self.fps)
 
-    def draw_over(self, file: Path, poses: Poses, overwrite: bool) -> None:
+    def draw_over(self, file: Path, poses: Prediction, overwrite: bool) -> None:
         """The overlay, if it is wanted."""
         if self.overlay is not None:
-            film = open_film(file, self.fps, self.seconds)
+            film = open_video(file, self.fps, self.seconds)
             with progress("overlay", film.total) as advance:
                 write_overlay(film, poses, self.overlay, overwrite, advance)
             print(f"written: {self.overlay}")
 
-    def _watched(self, file: Path, bar: bool) -> list[Track]:
+    def _watched(self, file: Path, bar: bool) -> list[Keypoints]:
         """Everybody whom the detector finds."""
-        film = open_film(file, self.fps, self.seconds)
+        film = open_video(file, self.fps, self.seconds)
         own = self.detector != "mediapipe" or self.detector_model is not None
         if not own and not model_file.cached().is_file():
             print(f"note: fetching {model_file.URL}, once", file=sys.stderr)
@@ -130,6 +128,6 @@ class Source:
             if not reading.sightings:
                 raise ValueError("expected somebody in it, the detector found nobody in any frame")
             fps = None if film.kind == "folder" else self.fps  # a folder has taken it over
-            return tracks_from(reading, self.layout, self.image_size, fps)
+            return people_from(reading, self.layout, self.image_size, fps)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None

@@ -17,7 +17,7 @@ from prpose.noise import build_variance_net, variance_net_of
 from prpose.training import Loss, Source, State
 from prpose.training.run import prepare_folder, train
 from prpose.training.scores import lifter_scores, variance_scores
-from prpose.training.variance import (
+from prpose.training.weak_supervision import (
     made_on_the_way,
     published_target,
     response_target,
@@ -27,9 +27,7 @@ from prpose.training.variance import (
 from prpose.weights import load_published
 
 
-def train_lifter(
-    options: Annotated[Options, tyro.conf.arg(name="")], init: Path | None = None
-) -> None:
+def train_lifter(options: Annotated[Options, tyro.conf.arg(name="")], init: Path | None = None) -> None:
     """A lifter: 2D keypoints to a 3D pose, by the mean joint error.
 
     Args:

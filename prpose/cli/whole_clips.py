@@ -10,28 +10,23 @@ from prpose.cli.evaluate import as_json, write
 from prpose.cli.scored import Networks, Scored
 from prpose.data import Clip, load_clips
 from prpose.evaluation import MOCAP
-from prpose.hypotheses import HypothesisLifter
+from prpose.sampler import Sampler
 
 
-def prepared(dataset: str, options: Scored) -> tuple[HypothesisLifter, Sequence[Clip], Networks]:
+def prepared(dataset: str, options: Scored) -> tuple[Sampler, Sequence[Clip], Networks]:
     """The networks together, every stride-th clip, and the networks' origin."""
     options.check()
     on, networks = options.on, options.networks(MOCAP.alpha)
-    net = HypothesisLifter(networks.lifter, networks.noise).to(on)
+    net = Sampler(networks.lifter, networks.noise).to(on)
     return net, load_clips(dataset, options.root, options.split)[:: options.stride], networks
 
 
 def averages(scores: Mapping[str, Tensor], units: Mapping[str, str]) -> dict[str, float]:
     """Of each value over its frames, in the unit that it is reported in."""
-    return {
-        name: float(scores[name].double().mean()) * (1000 if unit == "mm" else 1)
-        for name, unit in units.items()
-    }
+    return {name: float(scores[name].double().mean()) * (1000 if unit == "mm" else 1) for name, unit in units.items()}
 
 
-def report(
-    dataset: str, S: int, options: Scored, networks: Networks, content: Mapping[str, Any]
-) -> None:
+def report(dataset: str, S: int, options: Scored, networks: Networks, content: Mapping[str, Any]) -> None:
     """Writes the JSON file, if one is wanted: the content, and what it takes to repeat it."""
     if options.json is None:
         return

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from prpose.data import benchmark_file, human36m, mpi_inf_3dhp, walkers
+from prpose.data import human36m, mpi_inf_3dhp
 from prpose.data.clip import Clip
 from prpose.data.motion import Motion
 from prpose.data.release_files import ALL_ACTIONS, Selection, paths_of, sha256_of
+from prpose.data.synthetic import benchmark_file, walkers
 from prpose.tables import look_up
 
 __all__ = ["DATASETS", "Clip", "data_set", "inputs_sha256", "load_clips", "load_motions"]
@@ -34,7 +35,7 @@ def _benchmark(name: str) -> DataSet:
         return benchmark_file.load_benchmark(path, split, selection, keypoints)
 
     def motions(root: Path, split: str) -> list[Motion]:
-        footage = benchmark_file.read_footage(benchmark_file.path_of(root, name), split)
+        footage = benchmark_file.read_renderings(benchmark_file.path_of(root, name), split)
         return [film.motion for film in footage]
 
     return DataSet(benchmark_file.SPLITS, "det", load, motions)

@@ -28,9 +28,7 @@ def coordinates(value: Any, J: int, C: int, where: str, what: str) -> Array:
     narrow = finite_float32(value, where, what)
     largest = float(np.abs(narrow).max())
     if largest > FARTHEST[C]:
-        raise ValueError(
-            f"{where}: expected {what} within {FARTHEST[C]:g} {UNITS[C]}, got {largest:g}"
-        )
+        raise ValueError(f"{where}: expected {what} within {FARTHEST[C]:g} {UNITS[C]}, got {largest:g}")
     return narrow
 
 

@@ -46,8 +46,7 @@ class Clip:
         for name, value in (("score", self.score), ("hidden", self.hidden)):
             if value is not None and value.shape != self.keypoints_px.shape[:2]:
                 raise ValueError(
-                    f"{self.where()}: expected {name} of shape {self.keypoints_px.shape[:2]}, "
-                    f"got {value.shape}"
+                    f"{self.where()}: expected {name} of shape {self.keypoints_px.shape[:2]}, got {value.shape}"
                 )
 
     def __len__(self) -> int:

@@ -76,9 +76,7 @@ def cameras(subject: str) -> tuple[Camera, ...]:
             orientation=tuple(outer["orientation"]),
             position_m=tuple(value / 1000 for value in outer["translation"]),
         )
-        for inner, outer in zip(
-            calibration["intrinsics"], calibration["extrinsics"][subject], strict=True
-        )
+        for inner, outer in zip(calibration["intrinsics"], calibration["extrinsics"][subject], strict=True)
     )
 
 

@@ -67,10 +67,7 @@ def score_rank_correlation(clips: Sequence[Clip]) -> float | None:
     if not scored:
         return None
     truths = [clip.camera.project(clip.poses_cam.astype(np.float64)) for clip in scored]
-    errors = [
-        np.linalg.norm(clip.keypoints_px - truth, axis=-1)
-        for clip, truth in zip(scored, truths, strict=True)
-    ]
+    errors = [np.linalg.norm(clip.keypoints_px - truth, axis=-1) for clip, truth in zip(scored, truths, strict=True)]
     scores = np.concatenate([np.asarray(clip.score) for clip in scored])
     return rank_correlation(np.concatenate(errors), scores)
 

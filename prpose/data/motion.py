@@ -95,7 +95,7 @@ def runs(mask: Array) -> list[tuple[int, int]]:
 
 
 def resample(poses: Array, fps: float, to_fps: float) -> Array:
-    """Poses (T, J, 3) at another frame rate: every n-th frame where that fits, else linear."""
+    """Prediction (T, J, 3) at another frame rate: every n-th frame where that fits, else linear."""
     ratio = fps / to_fps
     if abs(ratio - round(ratio)) < 1e-3 and ratio > 0.5:
         return poses[:: round(ratio)]

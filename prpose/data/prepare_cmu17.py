@@ -56,9 +56,7 @@ def from_cmu(
             missing.append(row["clip"])
             continue
         format, mapping = mappings[path.suffix.lower()]
-        sources.append(
-            Source(path, format, mapping, row["clip"], row["subject"], row["action"], row["split"])
-        )
+        sources.append(Source(path, format, mapping, row["clip"], row["subject"], row["action"], row["split"]))
     lacking = {row["split"] for row in clips()} - {source.split for source in sources}
     if lacking:
         raise ValueError(

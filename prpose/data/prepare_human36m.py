@@ -100,9 +100,7 @@ def _read_world(cdflib: Any, path: Path) -> Array:
         missing = "Pose" not in (*info.zVariables, *info.rVariables)
         pose = None if missing else np.asarray(cdf.varget("Pose"))
     except Exception as error:  # a damaged file can fail in any way at all
-        raise ValueError(
-            f"{path}: truncated or not a CDF file ({type(error).__name__}: {error})"
-        ) from None
+        raise ValueError(f"{path}: truncated or not a CDF file ({type(error).__name__}: {error})") from None
     if pose is None:
         names = ", ".join((*info.zVariables, *info.rVariables)) or "nothing"
         raise ValueError(f"{path}: no variable Pose; the file holds {names}")

@@ -8,15 +8,15 @@ from typing import Any
 
 from prpose.atomic import check_output
 from prpose.data import human36m
-from prpose.data.benchmark_file import FORMAT, SPLITS, path_of, write_benchmark
-from prpose.data.detector_model import BODY_SHARE, BOX, COCO_SIGMA, LIMBS, THINNEST
-from prpose.data.filming import Footage, Studio
 from prpose.data.mocap import FORMATS
 from prpose.data.mocap.asf_amc import FPS as AMC_FPS
 from prpose.data.mocap.asf_amc import skeleton_beside
 from prpose.data.mocap.mapping import JointMapping
 from prpose.data.mocap.sources import Source
 from prpose.data.motion import Cleaning, Motion, check_rate, check_sides, check_size, cut
+from prpose.data.synthetic.benchmark_file import FORMAT, SPLITS, path_of, write_benchmark
+from prpose.data.synthetic.detector_noise import BODY_SHARE, BOX, COCO_SIGMA, LIMBS, THINNEST
+from prpose.data.synthetic.rendering import Rendering, Rig
 from prpose.tables import look_up
 
 FPS = 60.0
@@ -69,9 +69,9 @@ def build(
         raise ValueError("expected at least one recording, got none")
     _check_sources(sources)
     sources = sorted(sources, key=lambda source: source.name)  # the file's order, whoever asks
-    studio, cleaning = Studio(), Cleaning()
+    studio, cleaning = Rig(), Cleaning()
     report = Report(path, missing=sorted(missing))
-    footage: dict[str, list[Footage]] = {split: [] for split in SPLITS}
+    footage: dict[str, list[Rendering]] = {split: [] for split in SPLITS}
     by_mapping: list[tuple[JointMapping, list[Motion]]] = []
     for source in sources:
         motions, dropped = _motions(source, cleaning)
@@ -112,10 +112,7 @@ def _check_sources(sources: Sequence[Source]) -> None:
                 raise ValueError(f"expected a name that can be written as text, got {name!a}")
         split = split_of.setdefault(source.subject, source.split)
         if split != source.split:
-            raise ValueError(
-                f"expected each subject in one split, got {source.subject} "
-                f"in {split} and {source.split}"
-            )
+            raise ValueError(f"expected each subject in one split, got {source.subject} in {split} and {source.split}")
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -142,7 +139,7 @@ def _motions(source: Source, cleaning: Cleaning) -> tuple[list[Motion], int]:
 def _card(
     name: str,
     sources: Sequence[Source],
-    studio: Studio,
+    studio: Rig,
     cleaning: Cleaning,
     report: Report,
     note: str,
@@ -161,9 +158,7 @@ def _card(
             "amc_fps": AMC_FPS,
             "ankle_height_m": JointMapping.clearance_m,
         },
-        "cameras_sha256": sha256(
-            Path(human36m.__file__).with_name(human36m.CALIBRATION).read_bytes()
-        ),
+        "cameras_sha256": sha256(Path(human36m.__file__).with_name(human36m.CALIBRATION).read_bytes()),
         "fps": FPS,
         "studio": asdict(studio),
         "cleaning": asdict(cleaning),

@@ -185,9 +185,7 @@ def _read_mat(path: Path, names: Sequence[str]) -> dict[str, Any]:
     try:
         content, present = read(module, path, names)
     except Exception as error:  # a damaged file can fail in any way at all
-        raise ValueError(
-            f"{path}: truncated or not a MATLAB file ({type(error).__name__}: {error})"
-        ) from None
+        raise ValueError(f"{path}: truncated or not a MATLAB file ({type(error).__name__}: {error})") from None
     for name in names:
         if name not in content:
             held = ", ".join(present) or "nothing"

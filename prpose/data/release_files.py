@@ -111,9 +111,7 @@ class Entry:
         """A 2D track per camera; ``ValueError`` if there are not that many."""
         tracks = per_camera(self.tracks_px, self._where(self.path_2d))
         if len(tracks) != cameras:
-            raise ValueError(
-                f"{self._where(self.path_2d)}: expected {cameras} cameras, got {len(tracks)}"
-            )
+            raise ValueError(f"{self._where(self.path_2d)}: expected {cameras} cameras, got {len(tracks)}")
         return tracks
 
     def poses_per_camera(self) -> list[Any]:
@@ -150,18 +148,12 @@ class Entry:
 
 def per_camera(values: Any, where: str) -> list[Any]:
     """A list with something for each camera; ``ValueError`` if it is none."""
-    if not isinstance(values, list | tuple) and not (
-        isinstance(values, np.ndarray) and values.ndim > 0
-    ):
-        raise ValueError(
-            f"{where}: expected a list with an array per camera, got {type(values).__name__}"
-        )
+    if not isinstance(values, list | tuple) and not (isinstance(values, np.ndarray) and values.ndim > 0):
+        raise ValueError(f"{where}: expected a list with an array per camera, got {type(values).__name__}")
     return list(values)
 
 
-def read_entries(
-    path_3d: Path, path_2d: Path, subjects: Sequence[str], selection: Selection, J: int
-) -> list[Entry]:
+def read_entries(path_3d: Path, path_2d: Path, subjects: Sequence[str], selection: Selection, J: int) -> list[Entry]:
     """Selected entries, by subject as asked for, then by action in the order of the 2D file.
 
     Raises:
@@ -186,10 +178,7 @@ def read_entries(
             selection.check(have, f"{path}: subject {subject}")
             for action in other:
                 if action not in have and selection.wants(action):
-                    raise ValueError(
-                        f"{path}: subject {subject}: no action {action!r}; "
-                        f"there are {_listed(have)}"
-                    )
+                    raise ValueError(f"{path}: subject {subject}: no action {action!r}; there are {_listed(have)}")
         entries += [
             Entry(subject, action, actions_3d[action], actions_2d[action], path_3d, path_2d)
             for action in actions_2d
@@ -207,9 +196,7 @@ def _positions(path: Path, key: str) -> dict[str, dict[str, Any]]:
     if not (
         isinstance(content, dict)
         and all(isinstance(actions, dict) for actions in content.values())
-        and all(
-            isinstance(name, str) for name in [*content, *(a for d in content.values() for a in d)]
-        )
+        and all(isinstance(name, str) for name in [*content, *(a for d in content.values() for a in d)])
     ):
         raise ValueError(f"{path}: expected {key} = {{subject: {{action: ...}}}}, names as text")
     return content

@@ -45,17 +45,12 @@ def write_pair(
         Counts: subjects, recordings, clips (one per camera), frames of clips.
     """
     J = len(H36M_17)
-    left, right = (
-        [j for j, name in enumerate(H36M_17.names) if name.startswith(side)]
-        for side in ("left_", "right_")
-    )
+    left, right = ([j for j, name in enumerate(H36M_17.names) if name.startswith(side)] for side in ("left_", "right_"))
     metadata = {"layout_name": "h36m", "num_joints": J, "keypoints_symmetry": [left, right]}
     path_3d, path_2d = paths
     with replacing(path_3d) as temporary_3d, replacing(path_2d) as temporary_2d:
         np.savez_compressed(temporary_3d, positions_3d=_boxed(positions_3d))
-        np.savez_compressed(
-            temporary_2d, positions_2d=_boxed(positions_2d), metadata=_boxed(metadata)
-        )
+        np.savez_compressed(temporary_2d, positions_2d=_boxed(positions_2d), metadata=_boxed(metadata))
     recordings = [tracks for actions in positions_2d.values() for tracks in actions.values()]
     return {
         "subjects": len(positions_2d),
@@ -76,6 +71,4 @@ def import_mocap(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         package = module.partition(".")[0]
-        raise ValueError(
-            f'{package} is needed to read original data sets: pip install "prpose[mocap]"'
-        ) from None
+        raise ValueError(f'{package} is needed to read original data sets: pip install "prpose[mocap]"') from None

@@ -73,9 +73,7 @@ class Windows(Dataset[Batch]):
         self.roots = poses[:, 0]
         self.targets = poses - poses[:, :1]
         self.keypoints = torch.from_numpy(
-            np.concatenate(
-                [normalise(c.keypoints_px, c.camera.width, c.camera.height) for c in clips]
-            )
+            np.concatenate([normalise(c.keypoints_px, c.camera.width, c.camera.height) for c in clips])
         ).to(self.targets)
         known = [np.ones(c.keypoints_px.shape[:2]) if c.score is None else c.score for c in clips]
         self.confidence = torch.from_numpy(np.concatenate(known)).to(self.targets)
@@ -99,9 +97,7 @@ class Windows(Dataset[Batch]):
         index = torch.atleast_1d(torch.as_tensor(index))
         clip, frame, mirrored = self.clip_of[index], self.frame_of[index], self.is_mirrored[index]
         row = self.starts[clip] + frame
-        window = (row[:, None] + self.offsets).clamp(
-            self.starts[clip][:, None], self.ends[clip][:, None] - 1
-        )
+        window = (row[:, None] + self.offsets).clamp(self.starts[clip][:, None], self.ends[clip][:, None] - 1)
         keypoints, target, root = (
             self.keypoints[window],
             self.targets[row][:, None],

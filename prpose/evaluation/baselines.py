@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from prpose.camera import Array
 from prpose.data.windows import Windows
-from prpose.hypotheses import HypothesisLifter
 from prpose.lifter import own_frame
 from prpose.metrics import joint_errors
 from prpose.noise import AdaptiveNoise, ConstantNoise
 from prpose.ranks import rank_correlation
+from prpose.sampler import Sampler
 
 
 class IsotropicCloud(nn.Module):
@@ -23,19 +23,17 @@ class IsotropicCloud(nn.Module):
         width_m: standard deviation of every coordinate, metres.
     """
 
-    def __init__(self, net: HypothesisLifter, width_m: float) -> None:
+    def __init__(self, net: Sampler, width_m: float) -> None:
         super().__init__()
         self.net = net
         self.width_m = width_m
 
     def single(self, keypoints: Tensor) -> Tensor:
-        """As :meth:`HypothesisLifter.single`."""
+        """As :meth:`Sampler.single`."""
         return self.net.single(keypoints)
 
-    def forward(
-        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, doubt: Tensor | None = None
-    ) -> Tensor:
-        """As :meth:`HypothesisLifter.forward`: three of the four numbers of a joint's noise.
+    def forward(self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, doubt: Tensor | None = None) -> Tensor:
+        """As :meth:`Sampler.forward`: three of the four numbers of a joint's noise.
 
         It is of the same width everywhere, whatever the doubt.
         """
@@ -51,16 +49,13 @@ class IsotropicCloud(nn.Module):
 def equal_variance(noise: AdaptiveNoise, windows: Windows, device: torch.device) -> ConstantNoise:
     """Constant noise whose variance is the adaptive noise's mean over frames and joints."""
     variances = [
-        noise(batch.keypoints.to(device)).variance.flatten(1).mean(1).cpu()
-        for _, batch in windows.batches(512)
+        noise(batch.keypoints.to(device)).variance.flatten(1).mean(1).cpu() for _, batch in windows.batches(512)
     ]
     return ConstantNoise(math.sqrt(float(torch.cat(variances).double().mean())))
 
 
 @torch.no_grad()
-def fitted_isotropic(
-    net: HypothesisLifter, windows: Windows, device: torch.device
-) -> IsotropicCloud:
+def fitted_isotropic(net: Sampler, windows: Windows, device: torch.device) -> IsotropicCloud:
     """The isotropic Gaussian that makes the truth most likely on ``windows``."""
     squares = []
     for _, batch in windows.batches(512):
@@ -70,9 +65,7 @@ def fitted_isotropic(
 
 
 @torch.no_grad()
-def awareness(
-    net: HypothesisLifter, windows: Windows, device: torch.device
-) -> dict[str, list[float | None]]:
+def awareness(net: Sampler, windows: Windows, device: torch.device) -> dict[str, list[float | None]]:
     """Spearman's correlation of predicted sigma and true error over frames, joint by joint.
 
     Args:

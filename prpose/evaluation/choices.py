@@ -9,8 +9,8 @@ from prpose import metrics, processes
 from prpose.aggregate import AGGREGATES, aggregate, mean, reprojection_weights
 from prpose.data import Clip
 from prpose.evaluation.motions import Rates, lifted
-from prpose.hypotheses import HypothesisLifter
 from prpose.placement import place, plane_of, reprojection_errors
+from prpose.sampler import Sampler
 from prpose.seeds import mixed_seed
 from prpose.skeleton import H36M_17
 from prpose.smooth import gaussian, one_euro
@@ -31,7 +31,7 @@ OWN = "the lifter's own"
 
 @torch.no_grad()
 def score_choices(
-    net: HypothesisLifter,
+    net: Sampler,
     clips: Sequence[Clip],
     S: int,
     seed: int,
@@ -60,8 +60,7 @@ def score_choices(
             on_clip(len(clip))
             if clip.fps is None or len(clip) < 3 or clip.camera.focal_px is None:
                 raise ValueError(
-                    f"{clip.where()}: expected three frames or more, a frame rate, and a camera "
-                    "with a focal length"
+                    f"{clip.where()}: expected three frames or more, a frame rate, and a camera with a focal length"
                 )
             yield clip, clip.fps
 
@@ -73,14 +72,11 @@ def score_choices(
         return {name: _values(poses, truth, fps) for name, poses in found.items()}
 
     parts = processes.in_turn(checked(), scored)
-    return {
-        name: {value: torch.cat([part[name][value] for part in parts]) for value in VALUES}
-        for name in parts[0]
-    }
+    return {name: {value: torch.cat([part[name][value] for part in parts]) for value in VALUES} for name in parts[0]}
 
 
 def _choices(
-    net: HypothesisLifter,
+    net: Sampler,
     clip: Clip,
     S: int,
     generator: torch.Generator,

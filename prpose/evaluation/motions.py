@@ -8,8 +8,8 @@ from torch import Tensor
 from prpose import clouds, metrics, processes
 from prpose.camera import normalise
 from prpose.data import Clip
-from prpose.hypotheses import HypothesisLifter
 from prpose.lifter import padded
+from prpose.sampler import Sampler
 from prpose.seeds import mixed_seed
 
 Rates = Callable[[float], float]
@@ -30,7 +30,7 @@ VALUES = {
 
 @torch.no_grad()
 def score_motions(
-    net: HypothesisLifter,
+    net: Sampler,
     clips: Sequence[Clip],
     S: int,
     seed: int,
@@ -77,7 +77,7 @@ def score_motions(
 
 
 def lifted(
-    net: HypothesisLifter,
+    net: Sampler,
     clip: Clip,
     S: int,
     generator: torch.Generator,
@@ -92,7 +92,7 @@ def lifted(
 
 
 def _of_clip(
-    net: HypothesisLifter,
+    net: Sampler,
     clip: Clip,
     S: int,
     generator: torch.Generator,

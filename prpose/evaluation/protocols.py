@@ -80,9 +80,7 @@ def _setting_of(clip: Clip) -> str:
     return mpi_inf_3dhp.SETTINGS.get(clip.subject, clip.subject)
 
 
-MOCAP = Protocol(
-    ("P1", "P2", "PCK14", "AUC14"), action_of, "frames", alpha=0.005, every=6, cloud=True
-)
+MOCAP = Protocol(("P1", "P2", "PCK14", "AUC14"), action_of, "frames", alpha=0.005, every=6, cloud=True)
 """Benchmarks made of motion capture, ours and users': 10 of 60 frames a second."""
 
 PROTOCOLS = {

@@ -9,9 +9,9 @@ from prpose import clouds, metrics, processes
 from prpose.data.windows import Batch, Windows
 from prpose.evaluation.baselines import IsotropicCloud
 from prpose.evaluation.protocols import METRICS
-from prpose.hypotheses import HypothesisLifter
 from prpose.noise import doubt, draw_eps
 from prpose.noise_in_time import correlated
+from prpose.sampler import Sampler
 from prpose.seeds import mixed_seed
 
 Draw = Callable[[range, torch.Size], Iterable[tuple[Tensor, Tensor]]]
@@ -52,7 +52,7 @@ def seeded_draw(seed: int, S: int, keep: float = 0.0) -> Draw:
 
 @torch.no_grad()
 def score(
-    net: HypothesisLifter | IsotropicCloud,
+    net: Sampler | IsotropicCloud,
     windows: Windows,
     names: Sequence[str],
     draw: Draw | None,
@@ -97,9 +97,7 @@ def score(
     def scored(_: int, item: tuple[Tensor, Batch]) -> dict[str, dict[str, Tensor]]:
         indices, batch = item
         items = range(int(indices[0]), int(indices[-1]) + 1)
-        scores = _score_batch(
-            net, batch, items, names, draw, device, cloud, curve, confidence_noise
-        )
+        scores = _score_batch(net, batch, items, names, draw, device, cloud, curve, confidence_noise)
         return {c: {n: v[0].cpu() for n, v in by.items()} for c, by in scores.items()}
 
     parts = processes.in_turn(batches(), scored)
@@ -110,7 +108,7 @@ def score(
 
 
 def _score_batch(
-    net: HypothesisLifter | IsotropicCloud,
+    net: Sampler | IsotropicCloud,
     batch: Batch,
     items: range,
     names: Sequence[str],

@@ -50,15 +50,12 @@ def tabulate(
         everything = torch.ones(len(groups)).bool()
         return rows, Row("all frames", len(groups), _means(scores, everything, limits))
     average = {
-        choice: {n: sum(r.values[choice][n] for r in rows) / len(rows) for n in by}
-        for choice, by in scores.items()
+        choice: {n: sum(r.values[choice][n] for r in rows) / len(rows) for n in by} for choice, by in scores.items()
     }
     return rows, Row("average", len(groups), average)
 
 
-def _means(
-    scores: dict[str, dict[str, Tensor]], inside: Tensor, limits: Tensor | float
-) -> dict[str, dict[str, float]]:
+def _means(scores: dict[str, dict[str, Tensor]], inside: Tensor, limits: Tensor | float) -> dict[str, dict[str, float]]:
     means = {
         choice: {n: _mean(v[inside]) * METRICS[n].scale for n, v in by.items()}
         for choice, by in scores.items()

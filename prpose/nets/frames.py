@@ -23,6 +23,4 @@ def check_clip(keypoints: Tensor, F: int) -> None:
         ValueError: unless keypoints are (*, T, J, 2) with T >= F.
     """
     if keypoints.ndim < 3 or keypoints.shape[-3] < F:
-        raise ValueError(
-            f"expected keypoints of shape (*, T, J, 2) with T >= {F}, got {tuple(keypoints.shape)}"
-        )
+        raise ValueError(f"expected keypoints of shape (*, T, J, 2) with T >= {F}, got {tuple(keypoints.shape)}")

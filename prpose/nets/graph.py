@@ -71,9 +71,7 @@ class ModulatedGraphConv(nn.Module):
         Zou & Tang, Modulated Graph Convolutional Network for 3D Human Pose Estimation, ICCV 2021.
     """
 
-    def __init__(
-        self, adjacency: Tensor, in_channels: int, out_channels: int, split: bool = True
-    ) -> None:
+    def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int, split: bool = True) -> None:
         super().__init__()
         J = len(adjacency)
         # The names W, M, adj2 and bias are the published state-dict keys.

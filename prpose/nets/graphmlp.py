@@ -52,8 +52,7 @@ class GraphMLP(nn.Module):
         self.F = odd("frames", frames)
         self.embedding = nn.Linear(2 * self.F, channels)
         self.blocks = nn.ModuleList(
-            Block(partitions, channels, joint_hidden, mlp_hidden, dropout, rate, self.F > 1)
-            for rate in drop_path
+            Block(partitions, channels, joint_hidden, mlp_hidden, dropout, rate, self.F > 1) for rate in drop_path
         )
         self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.head = nn.Linear(channels, 3)

@@ -49,8 +49,7 @@ class HTNet(nn.Module):
         self.embed = nn.Linear(2, channels)
         self.position = nn.Parameter(torch.zeros(1, len(adjacency), channels))
         self.blocks = nn.ModuleList(
-            Block(adjacency, channels, graph_hidden, mlp_hidden, heads, dropout, rate)
-            for rate in drop_path
+            Block(adjacency, channels, graph_hidden, mlp_hidden, heads, dropout, rate) for rate in drop_path
         )
         self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.head = nn.Linear(channels, 3)

@@ -15,9 +15,7 @@ class MLP(nn.Module):
         normalised: whether a layer norm follows each of the two linear maps.
     """
 
-    def __init__(
-        self, channels: int, hidden: int, dropout: float, normalised: bool = False
-    ) -> None:
+    def __init__(self, channels: int, hidden: int, dropout: float, normalised: bool = False) -> None:
         super().__init__()
         self.fc1 = nn.Linear(channels, hidden)
         self.fc2 = nn.Linear(hidden, channels)

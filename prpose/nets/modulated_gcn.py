@@ -53,16 +53,12 @@ class ModulatedGCN(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(blocks, int) or blocks < 0 or not isinstance(split, bool):
-            raise ValueError(
-                f"expected blocks >= 0 and split true or false, got {blocks!r:.80}, {split!r:.80}"
-            )
+            raise ValueError(f"expected blocks >= 0 and split true or false, got {blocks!r:.80}, {split!r:.80}")
 
         def across() -> list[nn.Module]:
             return [PairNonLocalBlock(hidden, pairs)] if pairs else []
 
-        self.gconv_input = nn.Sequential(
-            GraphLayer(adjacency, 2, hidden, split, dropout), *across()
-        )
+        self.gconv_input = nn.Sequential(GraphLayer(adjacency, 2, hidden, split, dropout), *across())
         self.gconv_layers = nn.Sequential()
         for _ in range(blocks):
             self.gconv_layers.extend([GraphBlock(adjacency, hidden, split, dropout), *across()])
@@ -93,9 +89,7 @@ class GraphBlock(nn.Module):
 class GraphLayer(nn.Module):
     """Modulated graph convolution → batch norm over channels → ReLU → dropout."""
 
-    def __init__(
-        self, adjacency: Tensor, in_channels: int, out_channels: int, split: bool, dropout: float
-    ) -> None:
+    def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int, split: bool, dropout: float) -> None:
         super().__init__()
         self.gconv = ModulatedGraphConv(adjacency, in_channels, out_channels, split)
         self.bn = ChannelNorm(out_channels)

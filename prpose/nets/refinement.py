@@ -40,9 +40,7 @@ class Refinement(nn.Module):
         return torch.cat([xy, poses[..., 2:]], dim=-1)
 
 
-def back_project(
-    poses: Tensor, keypoints: Tensor, pelvis_depth: Tensor, intrinsics: Tensor
-) -> Tensor:
+def back_project(poses: Tensor, keypoints: Tensor, pelvis_depth: Tensor, intrinsics: Tensor) -> Tensor:
     """Keypoints in space, each at its joint's depth, by a pinhole camera, (*, J, 3).
 
     Args:

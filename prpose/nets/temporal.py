@@ -62,9 +62,7 @@ class TemporalModel(nn.Module):
         self.expand_bn = ChannelNorm(channels)
         # A block's two convolutions stand one after the other: 0 and 1 are the first block's.
         kernels = [size for width in further for size in (width, 1)]
-        self.layers_conv = nn.ModuleList(
-            TapConv(channels, channels, size, bias=False) for size in kernels
-        )
+        self.layers_conv = nn.ModuleList(TapConv(channels, channels, size, bias=False) for size in kernels)
         self.layers_bn = nn.ModuleList(ChannelNorm(channels) for _ in kernels)
         self.shrink = TapConv(channels, 3 * joints, 1)
         self.dropout = nn.Dropout(dropout)

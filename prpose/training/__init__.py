@@ -188,9 +188,7 @@ def fit(
     """
     recipe, least = state.recipe, 2 * processes.count()
     if recipe.batch_size < least:
-        raise ValueError(
-            f"expected a batch size >= {least}, two a process, got {recipe.batch_size}"
-        )
+        raise ValueError(f"expected a batch size >= {least}, two a process, got {recipe.batch_size}")
     per_epoch = -(-len(data) // recipe.batch_size)
     while state.epoch < recipe.epochs:
         seed = None if recipe.seed is None else (recipe.seed, state.epoch)
@@ -224,9 +222,7 @@ def _step(state: State, loss: Loss, indices: Tensor, batch: Batch, rate: float) 
         value = loss(state.model, indices[share], own)
     number = processes.total(value.item() * weight, device)
     if not math.isfinite(number):
-        raise ValueError(
-            f"the loss is {number} in epoch {state.epoch + 1}: is the learning rate too high?"
-        )
+        raise ValueError(f"the loss is {number} in epoch {state.epoch + 1}: is the learning rate too high?")
     state.optimiser.zero_grad()
     (value * (weight * processes.count())).backward()  # gradients are averaged over processes
     if recipe.clip is not None:

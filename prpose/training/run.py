@@ -55,9 +55,7 @@ def prepare_folder(
             raise ValueError(f"{folder}: nothing to resume; expected {path.name} in it")
         before = _training_of(path)
         now = json.loads(json.dumps(config))
-        changed = [
-            key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)
-        ]
+        changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
         if changed:
             raise ValueError(
                 f"{folder}: expected the training that was begun there; "
@@ -180,9 +178,7 @@ def _save_epoch(folder: Path, state: State, lines: list[dict[str, float]], best:
 
 def _finite(scores: dict[str, float], epoch: int) -> dict[str, float]:
     if not all(math.isfinite(value) for value in scores.values()):
-        raise ValueError(
-            f"the validation scores of epoch {epoch} are {scores}: is the learning rate too high?"
-        )
+        raise ValueError(f"the validation scores of epoch {epoch} are {scores}: is the learning rate too high?")
     return scores
 
 

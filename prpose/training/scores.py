@@ -11,9 +11,7 @@ from prpose.skeleton import H36M_17, mirror_pose
 
 
 @torch.no_grad()
-def lifter_scores(
-    net: nn.Module, windows: Windows, device: torch.device, batch_size: int = 512
-) -> dict[str, float]:
+def lifter_scores(net: nn.Module, windows: Windows, device: torch.device, batch_size: int = 512) -> dict[str, float]:
     """P1 and P2 of the flip-averaged single hypothesis, mm, mean over frames."""
     p1, p2 = [], []
     for _, batch in windows.batches(batch_size):
@@ -45,10 +43,7 @@ def variance_scores(
         targets: (N, 1, J, 1), what is to be predicted for the items of ``windows``.
         frame: of the windows, which the targets are of.
     """
-    found = [
-        net(batch.keypoints[:, frame : frame + 1].to(device)).cpu()
-        for _, batch in windows.batches(batch_size)
-    ]
+    found = [net(batch.keypoints[:, frame : frame + 1].to(device)).cpu() for _, batch in windows.batches(batch_size)]
     sigma, error = (values[:, 0, :, 0] for values in (torch.cat(found), targets))
     joints = range(1, sigma.shape[1])
     known = [rank_correlation(sigma[:, j].numpy(), error[:, j].numpy()) or 0.0 for j in joints]

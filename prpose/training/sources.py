@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prpose.data import data_set, load_clips, load_motions
-from prpose.data.random_views import RandomViews
+from prpose.data.synthetic.random_views import RandomViews
 from prpose.data.windows import Windows
 from prpose.training import Source
 
@@ -51,8 +51,7 @@ def training_data(
     absent = [subject for subject in out if subject not in subjects]
     if absent or len(set(out)) == len(subjects):
         raise ValueError(
-            f"expected some of {', '.join(subjects)} to be held out for validation, but not all, "
-            f"got {', '.join(out)}"
+            f"expected some of {', '.join(subjects)} to be held out for validation, but not all, got {', '.join(out)}"
         )
     kept = [clip for clip in clips if clip.subject not in out]
     val = [clip for clip in clips if clip.subject in out]

@@ -121,9 +121,7 @@ def read_asf(path: Path) -> dict[str, Bone]:
     return {name: bones[name] for name in order}
 
 
-def _children(
-    path: Path, number: int, bones: dict[str, Bone], order: list[str], words: list[str]
-) -> list[str]:
+def _children(path: Path, number: int, bones: dict[str, Bone], order: list[str], words: list[str]) -> list[str]:
     parent, children = words[0], words[1:]
     for name in words:
         if name not in bones:

@@ -113,9 +113,7 @@ def _hierarchy(path: Path, lines: list[list[str]]) -> tuple[list[Joint], int]:
             case ["OFFSET", *offset] if stack and not opening and not joints[stack[-1]].placed:
                 joints[stack[-1]].offset = np.array(numbers(path, number, offset, 3))
                 joints[stack[-1]].placed = True
-            case ["CHANNELS", count, *channels] if (
-                stack and not opening and movable(joints[stack[-1]])
-            ):
+            case ["CHANNELS", count, *channels] if stack and not opening and movable(joints[stack[-1]]):
                 known = set(channels) <= CHANNELS and len(set(channels)) == len(channels)
                 if count != str(len(channels)) or not known:
                     raise line_error(
@@ -129,16 +127,12 @@ def _hierarchy(path: Path, lines: list[list[str]]) -> tuple[list[Joint], int]:
     raise line_error(path, len(lines), "the file ends before its MOTION section")
 
 
-def _motion(
-    path: Path, lines: list[list[str]], motion_at: int, columns: int
-) -> tuple[Array, float]:
+def _motion(path: Path, lines: list[list[str]], motion_at: int, columns: int) -> tuple[Array, float]:
     """Channel values (T, C) and frame rate; ``motion_at`` is the number of the MOTION line."""
     body = [(n, words) for n, words in enumerate(lines[motion_at:], start=motion_at + 1) if words]
     heads = {"frames": (["Frames:"], 1), "frame time": (["Frame", "Time:"], 1)}
     found: list[float] = []
-    for (what, (head, count)), (number, words) in zip(
-        heads.items(), body + [(len(lines), [])] * 2, strict=False
-    ):
+    for (what, (head, count)), (number, words) in zip(heads.items(), body + [(len(lines), [])] * 2, strict=False):
         if words[: len(head)] != head:
             raise line_error(path, number, f"expected {what} ({' '.join(head)} ...)")
         found += numbers(path, number, words[len(head) :], count)

@@ -64,9 +64,7 @@ class JointMapping:
         wanted = {name for weights in self.joints for name in weights} | set(self.floor)
         missing = sorted(wanted - set(recording.names))
         if missing:
-            raise ValueError(
-                f"no point {', '.join(missing)}; the recording has {', '.join(recording.names)}"
-            )
+            raise ValueError(f"no point {', '.join(missing)}; the recording has {', '.join(recording.names)}")
         world = self._to_world(recording.positions)
         index = {name: i for i, name in enumerate(recording.names)}
         poses = np.stack(
@@ -129,9 +127,7 @@ def _mapping(content: dict[str, Any]) -> JointMapping:
         got = set(joints) if isinstance(joints, dict) else set()
         missing = ", ".join(sorted(set(H36M_17.names) - got)) or "none"
         surplus = ", ".join(sorted(got - set(H36M_17.names))) or "none"
-        raise ValueError(
-            f"expected [joints] of Human3.6M-17; missing: {missing}, unknown: {surplus}"
-        )
+        raise ValueError(f"expected [joints] of Human3.6M-17; missing: {missing}, unknown: {surplus}")
     scale, up = content.get("metres_per_unit"), content.get("up")
     if not _is_number(scale) or scale <= 0:
         raise ValueError(f"expected metres_per_unit > 0, got {scale!r}")
@@ -174,11 +170,7 @@ LARGEST = 1e9
 
 
 def _are_names(value: Any, at_least: int) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) >= at_least
-        and all(isinstance(name, str) for name in value)
-    )
+    return isinstance(value, list) and len(value) >= at_least and all(isinstance(name, str) for name in value)
 
 
 def _weights(joint: str, value: Any) -> Weights:

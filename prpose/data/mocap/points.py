@@ -69,6 +69,4 @@ def read_npz_points(path: Path) -> Recording:
             f"{path}: expected positions (T, P, 3), names (P,) and one fps, "
             f"got {positions.shape}, {names.shape} and {fps.shape}"
         )
-    return recording_of(
-        path, tuple(names.tolist()), positions.astype(np.float64), float(fps.item())
-    )
+    return recording_of(path, tuple(names.tolist()), positions.astype(np.float64), float(fps.item()))

@@ -29,9 +29,7 @@ class Recording:
 
     def __post_init__(self) -> None:
         if self.positions.shape != (len(self.positions), len(self.names), 3):
-            raise ValueError(
-                f"expected positions of shape (T, {len(self.names)}, 3), got {self.positions.shape}"
-            )
+            raise ValueError(f"expected positions of shape (T, {len(self.names)}, 3), got {self.positions.shape}")
         if not len(self.positions):
             raise ValueError("expected at least one frame, got none")
         if len(set(self.names)) != len(self.names):

@@ -59,9 +59,7 @@ def from_folder(
         raise ValueError(f"{folder}: no {ending} files in it")
     both = sorted({*val} & {*test})
     if both:
-        raise ValueError(
-            f"expected each subject in one split, got {', '.join(both)} in val and test"
-        )
+        raise ValueError(f"expected each subject in one split, got {', '.join(both)} in val and test")
     sources = []
     for path in files:
         subject, _, action = path.stem.partition("_")

@@ -1,0 +1,1 @@
+"""Synthetic 2D from motion capture: cameras, occlusion, detector noise, procedural walkers."""

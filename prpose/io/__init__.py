@@ -1,0 +1,1 @@
+"""Files and devices: keypoints in, predictions out, video."""
