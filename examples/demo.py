@@ -37,10 +37,10 @@ def main() -> None:
     prpose("predict", track, "--model", MODEL, "-n", "100", "--out", poses, "--overwrite")
 
     found = read_prediction(poses)
-    assert found.hypotheses is not None, "all were written"
+    assert found.samples is not None, "all were written"
     with replacing(picture) as temporary:
-        draw_hypotheses(clip, FRAMES, found.hypotheses[:, FRAMES], found.single[FRAMES], temporary)
-    error = (clip.poses_cam - clip.poses_cam[:, :1] - found.aggregate)[:, 1:]
+        draw_hypotheses(clip, FRAMES, found.samples[:, FRAMES], found.deterministic[FRAMES], temporary)
+    error = (clip.poses_cam - clip.poses_cam[:, :1] - found.pose)[:, 1:]
     semi_axes, directions = (part[:, 1:] for part in regions_of(found.covariance, found.model))
     held = ((np.einsum("tjki,tji->tjk", directions, error) / semi_axes) ** 2).sum(-1) < 1
     print(

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from prpose import clouds, metrics
+from prpose import metrics
 from prpose.cli import guarded
 from prpose.data import load_clips
 from prpose.data.windows import Batch, Windows
@@ -57,7 +57,7 @@ def main(
     nets = load_published("avg_mgcn_lw", published), load_published("avg_htnet", response)
     with torch.no_grad():
         net = Sampler(lifter, ConstantNoise(SIGMA))
-        error = metrics.joint_errors(net.single(batch.keypoints), batch.target)
+        error = metrics.joint_errors(net.deterministic(batch.keypoints), batch.target)
         show_joints(net, batch, error, S)
         show_kinds(lifter, batch, kinds(lifter, nets, batch, error), S)
 
@@ -121,8 +121,8 @@ def show_kinds(lifter: torch.nn.Module, batch: Batch, widths: dict[str, tuple[Te
                     [
                         metrics.mpjpe(poses, truth).min(0).values[:, 0],
                         metrics.mpjpe(poses.mean(0), truth)[:, 0],
-                        clouds.energy_score(poses[:, :, 0], truth[:, 0]),
-                        clouds.spread(poses)[:, 0, 1:].mean((-2, -1)),
+                        metrics.energy_score(poses[:, :, 0], truth[:, 0]),
+                        metrics.spread(poses)[:, 0, 1:].mean((-2, -1)),
                     ]
                 )
             )

@@ -1,109 +1,132 @@
-"""How a track becomes poses: every choice, checked, with its default."""
+"""InferenceConfig: every setting of prediction, shared by ``Model``, ``Stream``, ``predict`` and ``evaluate``."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
 
+import msgspec
 import numpy as np
+from tyro.conf import FlagCreatePairsOff, arg
 
-from prpose.aggregate import AGGREGATES
 from prpose.camera import Array, Camera
-from prpose.noise_in_time import kept
-from prpose.prediction import Kept
-from prpose.smooth import SMOOTHERS
-from prpose.tables import look_up
+from prpose.noise import NoiseCorrelation, noise_rho
+from prpose.tables import look_up, unknown
 
-SINGLE, REPROJECTION = "single", "reprojection-weighted"
-CHOICES = (SINGLE, *AGGREGATES, REPROJECTION)
-"""Ways to come to one pose: the lifter's own answer, or of many (:mod:`prpose.aggregate`)."""
-
+PointEstimate = Literal["deterministic", "mean", "medoid", "geometric_median", "reprojection_weighted"]
+"""The lifter's pose without noise, or one pose computed from the samples (:mod:`prpose.postprocess`)."""
+Smoothing = Literal["none", "gaussian", "one_euro"]
 
 CONFIDENCE_NOISE = 0.03
-"""Of confidences from 0 to 1; docs/results.md and docs/video.md say why."""
+"""Default of ``confidence_noise`` where confidences lie in [0, 1]; chosen on cmu17 val (docs/results.md)."""
 
 
 @dataclass(frozen=True)
 class InferenceConfig:
-    """How a track becomes poses.
+    """Settings of prediction that rarely change.
 
     Args:
-        in_time: noise drawn anew for each frame (independent), once for the clip (shared), or
-            forgotten slowly (ar1), so that each hypothesis is a motion; where the frame rate is not
-            known, ar1 is independent.
-        time_constant_s: of ar1, seconds.
-        confidence_noise: how much low confidences of the keypoints widen the noise; 0 is not at
-            all. By default 0.03 where confidences are from 0 to 1, and 0 where they are not.
-        low_confidence: joints of less are flagged.
-        choice: of one pose: single (the lifter's own answer, without noise), or of the
-            hypotheses mean, medoid, geometric-median or reprojection-weighted.
-        smooth: one pose a frame over time: none, gaussian or one-euro.
-        fov_deg: horizontal field of view, degrees; or
-        intrinsics: fx fy cx cy, pixels. Without either the focal length is the image's diagonal,
-            some 53 degrees of it, as in CLIFF (Li et al., ECCV 2022).
-        hypotheses_out: which hypotheses to keep: all, none, or the first so many.
-        max_gap: frames that a joint may be missing for to be filled in by a straight line.
-        skip_unseen: leave out frames with joints that are neither seen nor made.
-        as_is: lift people who seem upside-down, lying, or outside of the image.
+        point_estimate: One pose per frame: deterministic (no noise), or from the samples.
+        smooth: Temporal smoothing of the point estimate.
+        fov_deg: Horizontal field of view, degrees. Default: the focal length is the image diagonal (CLIFF, ECCV 2022).
+        intrinsics: Camera intrinsics fx fy cx cy, pixels, instead of a field of view.
+        noise_correlation: Correlation of the noise over time: iid, shared by all frames, or ar1.
+        noise_time_constant_s: Time constant of ar1 noise, seconds.
+        confidence_noise: Scale of the extra noise of keypoints with low confidence; 0 is none. Default: 0.03 where
+            confidences lie in [0, 1], else 0.
+        min_confidence: Keypoints of lower confidence are flagged as low_confidence.
+        save_samples: Number of samples to save. Default: all of them.
+        max_gap: Longest gap in a keypoint's track to interpolate, frames.
+        drop_incomplete: Drop frames with missing joints instead of raising an error.
+        allow_implausible: Predict although the keypoints look upside down, lying, out of the image or of another layout.
+        format: Keypoint format of the input. Default: recognised from the file.
+        detector: Keypoint detector for images and video: mediapipe, or package.module:Class.
+        detector_model: Model file of the detector. MediaPipe's is downloaded on first use.
+        max_people: Largest number of people to detect per image.
+        max_seconds: Stop reading video or a camera after this many seconds.
+        per_file: Treat each file of a folder as its own clip.
+        output_format: File format of the predictions for a folder: npz, json, csv, trc or bvh.
+        jobs: Number of parallel processes for a folder.
+        ray: Distribute a folder over a Ray cluster (RAY_ADDRESS, or a local one).
+
+    Raises:
+        ValueError: for a value out of range, naming the field.
     """
 
-    in_time: str = "ar1"
-    time_constant_s: float = 0.25
+    point_estimate: Annotated[PointEstimate, arg(aliases=["--point-estimate"])] = "deterministic"
+    smooth: Annotated[Smoothing, arg(aliases=["--smooth"])] = "none"
+    fov_deg: Annotated[float | None, arg(aliases=["--fov"])] = None
+    intrinsics: Annotated[tuple[float, float, float, float] | None, arg(aliases=["--intrinsics"])] = None
+    noise_correlation: NoiseCorrelation = "ar1"
+    noise_time_constant_s: float = 0.25
     confidence_noise: float | None = None
-    low_confidence: float = 0.3
-    choice: str = SINGLE
-    smooth: str = "none"
-    fov_deg: float | None = None
-    intrinsics: tuple[float, float, float, float] | None = None
-    hypotheses_out: Kept = "all"
+    min_confidence: float = 0.3
+    save_samples: int | None = None
     max_gap: int = 5
-    skip_unseen: bool = False
-    as_is: bool = False
+    drop_incomplete: FlagCreatePairsOff[bool] = False
+    allow_implausible: FlagCreatePairsOff[bool] = False
+    format: str | None = None
+    detector: str = "mediapipe"
+    detector_model: Path | None = None
+    max_people: int = 1
+    max_seconds: float | None = None
+    per_file: FlagCreatePairsOff[bool] = False
+    output_format: str | None = None
+    jobs: Annotated[int, arg(aliases=["--jobs"])] = 1
+    ray: Annotated[FlagCreatePairsOff[bool], arg(aliases=["--ray"])] = False
 
-    def check(self, hypotheses: int, seed: int) -> None:
-        """``ValueError`` for what cannot be done, with so many hypotheses from that seed."""
-        if hypotheses < 2:
-            raise ValueError(f"expected S >= 2 hypotheses, a distribution, got {hypotheses}")
-        if not 0 <= seed < 2**63:
-            raise ValueError(f"expected a seed >= 0, got {seed}")
-        look_up(self.choice, dict.fromkeys(CHOICES), "choice of one pose")
-        look_up(self.smooth, SMOOTHERS, "smoothing")
-        kept(self.in_time, time_constant_s=self.time_constant_s)
-        if self.hypotheses_out not in ("all", "none") and not int(self.hypotheses_out) >= 1:
-            raise ValueError(f"expected hypotheses_out all, none or a number >= 1, got {self.hypotheses_out}")
-        if isinstance(self.hypotheses_out, int) and self.hypotheses_out > hypotheses:
-            raise ValueError(f"expected hypotheses_out up to {hypotheses}, got {self.hypotheses_out}")
-        for name in ("confidence_noise", "low_confidence"):
-            if not 0 <= (getattr(self, name) or 0) < float("inf"):
-                raise ValueError(f"expected {name} >= 0, got {getattr(self, name)}")
+    def __post_init__(self) -> None:
+        look_up(self.point_estimate, dict.fromkeys(get_args(PointEstimate)), "point estimate")
+        look_up(self.smooth, dict.fromkeys(get_args(Smoothing)), "smoothing")
+        noise_rho(self.noise_correlation, time_constant_s=self.noise_time_constant_s)
+        for name, lowest in (
+            *(("confidence_noise", 0), ("min_confidence", 0), ("save_samples", 0), ("max_gap", 0)),
+            *(("max_people", 1), ("jobs", 1)),
+        ):
+            value = getattr(self, name)
+            if value is not None and not lowest <= value < 2**31:
+                raise ValueError(f"expected {name} >= {lowest}, got {value}")
+        if self.max_seconds is not None and not 0 < self.max_seconds < float("inf"):
+            raise ValueError(f"expected max_seconds > 0, got {self.max_seconds}")
         if self.fov_deg is not None and not 1 <= self.fov_deg <= 170:
-            raise ValueError(f"expected a field of view of 1 to 170 degrees, got {self.fov_deg}")
+            raise ValueError(f"expected fov_deg from 1 to 170 degrees, got {self.fov_deg}")
         if self.fov_deg is not None and self.intrinsics is not None:
-            raise ValueError("expected a field of view or intrinsics, got both")
+            raise ValueError("expected fov_deg or intrinsics, got both")
         if self.intrinsics is not None and not (np.isfinite(self.intrinsics).all() and min(self.intrinsics[:2]) > 0):
-            raise ValueError(f"expected finite fx, fy > 0, cx, cy, got {self.intrinsics}")
+            raise ValueError(f"expected finite intrinsics (fx, fy, cx, cy), fx and fy > 0, got {self.intrinsics}")
 
-    def confidence_noise_of(self, score: Array | None) -> float:
-        """For a detector's confidences, if it gives any."""
-        if score is None:
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> "InferenceConfig":
+        """A config from a mapping, as of a TOML file.
+
+        Raises:
+            ValueError: for an unknown field, naming the nearest, or a value of another type.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ValueError(unknown(name, known, "field of InferenceConfig"))
+        try:
+            return msgspec.convert(dict(values), cls, dec_hook=lambda kind, value: kind(value))
+        except msgspec.ValidationError as error:
+            raise ValueError(f"InferenceConfig: {error}") from None
+
+    def confidence_scale(self, confidence: Array | None) -> float:
+        """``confidence_noise``, or its default for these confidences (T, J)."""
+        if confidence is None:
             return 0.0
         if self.confidence_noise is not None:
             return self.confidence_noise
-        return CONFIDENCE_NOISE if score.min() >= 0 and score.max() <= 1 else 0.0
+        return CONFIDENCE_NOISE if confidence.min() >= 0 and confidence.max() <= 1 else 0.0
 
-    def said_of_confidences(self, score: Array | None) -> list[str]:
-        """That they do not count, if that is by their units rather than by the user's choice."""
-        if score is None or self.confidence_noise is not None or self.confidence_noise_of(score):
-            return []
-        return [
-            f"confidences are from {score.min():.2f} to {score.max():.2f}, not from 0 to 1: they do not widen the noise"
-        ]
-
-    def keep(self, fps: float | None) -> float:
-        """Of a frame's noise in the next one's (:mod:`prpose.noise_in_time`)."""
-        if self.in_time != "shared" and fps is None:
+    def rho(self, fps: float | None) -> float:
+        """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""
+        if self.noise_correlation != "shared" and fps is None:
             return 0.0
-        return kept(self.in_time, fps or 1.0, self.time_constant_s)
+        return noise_rho(self.noise_correlation, fps or 1.0, self.noise_time_constant_s)
 
     def camera(self, width: int, height: int) -> Camera:
-        """The one that is taken for the user's."""
+        """The camera of an image of this size, pixels: from intrinsics, the field of view, or the image diagonal."""
         if self.intrinsics is not None:
             fx, fy, cx, cy = self.intrinsics
             return Camera(width, height, (fx, fy), (cx, cy))
@@ -111,13 +134,3 @@ class InferenceConfig:
         if self.fov_deg is not None:
             focal = width / 2 / float(np.tan(np.deg2rad(self.fov_deg) / 2))
         return Camera(width, height, (focal, focal), (width / 2, height / 2))
-
-    def notes(self, camera: Camera | None) -> list[str]:
-        """What was assumed of the camera."""
-        if self.fov_deg is not None or self.intrinsics is not None or camera is None:
-            return []
-        focal = camera.focal_px[0] if camera.focal_px else 0.0
-        return [
-            f"no intrinsics: a focal length of {focal:.0f} px is assumed, the image's diagonal; "
-            "distances from the camera are only as good as that (--fov-deg, --intrinsics)"
-        ]

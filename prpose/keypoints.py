@@ -1,4 +1,4 @@
-"""One person's 2D keypoints over time, and the npz that holds them."""
+"""Keypoints: one person's 2D keypoints over time, and the npz file that holds them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,215 +8,192 @@ import numpy as np
 
 from prpose.atomic import replacing
 from prpose.camera import Array
-from prpose.data.arrays import coordinates
-from prpose.layouts import LAYOUTS
-from prpose.remap import is_seen
-from prpose.tables import look_up
+from prpose.layouts import find_layout
 from prpose.unpickle import entry_names, read_npz
 
 T = TypeVar("T")
 
+LARGEST_PX = 1e7
+"""Largest coordinate of a keypoint, pixels; sums and squares stay finite."""
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Keypoints:
-    """A person's keypoints, in the layout of whoever found them.
+    """One person's 2D keypoints over T frames, in a detector's layout.
 
-    Frames in which the person is absent are left out; a joint that is unseen in a frame is NaN.
+    Frames without the person are left out; a missing keypoint is NaN.
 
     Args:
-        keypoints_px: (T, J, 2) float32 pixels, origin at the top left corner.
-        width, height: of the image, pixels.
-        layout: a key of :data:`prpose.layouts.LAYOUTS`.
+        xy: (T, J, 2) float32 pixels, origin at the top left corner.
+        image_size: width and height, pixels.
+        layout: order of the joints, a key of :data:`prpose.layouts.LAYOUTS`.
+        confidence: (T, J) float32, the detector's, in its own units, where it gives one.
         fps: frames per second, where known.
-        score: (T, J) the detector's confidence, in its own units, where it gives one.
-        frames: (T,) numbers of the frames in the video or folder, increasing; from 0 if not given.
-        person: who it is, in the file's words or by :mod:`prpose.io.keypoints.people`.
-        frame_names: T names of the images, where the file has them; else none.
-        times_s: (T,) float64 seconds, increasing, where each frame has a time of its own; frames of
-            an even rate need none.
-        notes: what was wrong with the file, a line each.
+        frame_numbers: (T,) int64 numbers of the frames in the video or folder, increasing. Default: from 0.
+        times_s: (T,) float64 seconds, increasing, where every frame has a time of its own.
+        person: the person's id in the file, or from tracking.
+        frame_names: T file names of the images, or none.
+        warnings: problems of the file, one sentence each.
 
     Raises:
-        ValueError: for an unknown layout, another number of joints, values that are infinite, no
-            joint in any frame, an image of no size, or times that do not increase.
+        ValueError: for an unknown layout, a wrong shape, infinite values, no keypoint at all, an empty image, or frame
+            numbers or times that do not increase.
+
+    Example:
+        >>> Keypoints(np.random.rand(8, 17, 2) * 100, (100, 100), "coco17", fps=30)
+        Keypoints(T=8, layout='coco17', image_size=(100, 100), fps=30, person='0', missing 0 %)
     """
 
-    keypoints_px: Array
-    width: int
-    height: int
+    xy: Array
+    image_size: tuple[int, int]
     layout: str
+    confidence: Array | None = None
     fps: float | None = None
-    score: Array | None = None
-    frames: Array | None = None
+    frame_numbers: Array | None = None
+    times_s: Array | None = None
     person: str = "0"
     frame_names: tuple[str, ...] = ()
-    times_s: Array | None = None
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        skeleton = look_up(self.layout, LAYOUTS, "layout")
-        check_coordinates(self.keypoints_px, len(skeleton), "track")
-        if self.width < 1 or self.height < 1:
-            raise ValueError(f"expected a positive image size, got {self.width} x {self.height}")
+        J = len(find_layout(self.layout))
+        object.__setattr__(self, "xy", _coordinates(self.xy, J))
+        T = len(self.xy)
+        if len(self.image_size) != 2 or not all(1 <= size < 2**31 and size == int(size) for size in self.image_size):
+            raise ValueError(f"expected image_size as width and height >= 1, got {self.image_size}")
+        object.__setattr__(self, "image_size", (int(self.image_size[0]), int(self.image_size[1])))
         if self.fps is not None and not 0 < self.fps < float("inf"):
-            raise ValueError(f"expected a frame rate > 0, got {self.fps}")
-        shape = self.keypoints_px.shape[:2]
-        if self.score is not None and self.score.shape != shape:
-            raise ValueError(f"expected score of shape {shape}, got {self.score.shape}")
-        if self.frames is not None:
-            if self.frames.shape != shape[:1] or self.frames.dtype.kind not in "iu":
-                raise ValueError(
-                    f"expected frames as {shape[0]} whole numbers, got {self.frames.dtype} {self.frames.shape}"
-                )
-            if (np.diff(self.frames.astype(np.int64)) <= 0).any():
-                raise ValueError("expected frames in increasing order")
-        if self.frame_names and len(self.frame_names) != shape[0]:
-            raise ValueError(f"expected {shape[0]} frame names, got {len(self.frame_names)}")
+            raise ValueError(f"expected fps > 0, got {self.fps}")
+        if self.confidence is not None:
+            confidence = np.asarray(self.confidence)
+            if confidence.shape != (T, J) or confidence.dtype.kind not in "fiub":
+                raise ValueError(f"expected confidence of shape {(T, J)}, got {confidence.dtype} {confidence.shape}")
+            if not np.isfinite(confidence).all():
+                raise ValueError("expected finite confidence, got NaN or infinity")
+            object.__setattr__(self, "confidence", confidence.astype(np.float32))
+        numbers = np.arange(T) if self.frame_numbers is None else np.asarray(self.frame_numbers)
+        if numbers.shape != (T,) or numbers.dtype.kind not in "iu" or (numbers > 2**53).any():
+            raise ValueError(f"expected {T} frame numbers up to 2^53, got {numbers.dtype} {numbers.shape}")
+        object.__setattr__(self, "frame_numbers", numbers.astype(np.int64))
         if self.times_s is not None:
-            _check_times(self.times_s, shape[0])
+            times = np.asarray(self.times_s)
+            if times.shape != (T,) or times.dtype.kind not in "fiu" or not np.isfinite(times).all():
+                raise ValueError(f"expected {T} finite times, got {times.dtype} {times.shape}")
+            object.__setattr__(self, "times_s", times.astype(np.float64))
+        for name in ("frame_numbers", "times_s"):
+            values = getattr(self, name)
+            if values is not None and (np.diff(values) <= 0).any():
+                raise ValueError(f"expected {name} in increasing order")
+        if self.frame_names and len(self.frame_names) != T:
+            raise ValueError(f"expected {T} frame names, got {len(self.frame_names)}")
 
     def __len__(self) -> int:
-        return len(self.keypoints_px)
+        return len(self.xy)
+
+    def __repr__(self) -> str:
+        fps = "None" if self.fps is None else f"{self.fps:g}"
+        return (
+            f"Keypoints(T={len(self)}, layout={self.layout!r}, image_size={self.image_size}, fps={fps}, "
+            f"person={self.person!r}, missing {1 - self.present.mean():.0%})".replace("%", " %")
+        )
 
     @property
-    def seen(self) -> Array:
-        """(T, J) bool: joints that were found."""
-        return is_seen(self.keypoints_px)
-
-    @property
-    def frame_numbers(self) -> Array:
-        """(T,) ``frames``, or those from 0."""
-        return np.arange(len(self)) if self.frames is None else self.frames
+    def present(self) -> Array:
+        """(T, J) bool: keypoints that are not missing."""
+        return np.asarray(np.isfinite(self.xy).all(axis=-1))
 
 
-def _check_times(times_s: Array, T: int) -> None:
-    if times_s.shape != (T,) or times_s.dtype.kind not in "fiu" or not np.isfinite(times_s).all():
-        raise ValueError(f"expected {T} finite times, got {times_s.dtype} {times_s.shape}")
-    if (np.diff(times_s) <= 0).any():
-        raise ValueError("expected times in increasing order")
+def _coordinates(xy: Any, J: int) -> Array:
+    """(T, J, 2) float32 with NaN in both coordinates of missing keypoints."""
+    array = np.asarray(xy)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"expected keypoints as an array of numbers, got {array.dtype}")
+    if array.ndim != 3 or array.shape[1:] != (J, 2) or not len(array):
+        raise ValueError(f"expected keypoints of shape (T, {J}, 2) with T >= 1, got {array.shape}")
+    missing = np.isnan(array)
+    if missing.all():
+        raise ValueError("expected at least one keypoint, got none: all are NaN or of confidence 0")
+    if (missing[..., 0] != missing[..., 1]).any():
+        frame, joint = np.argwhere(missing[..., 0] != missing[..., 1])[0]
+        raise ValueError(f"expected both coordinates or none, got NaN in one of joint {joint}, frame {frame}")
+    largest = np.abs(np.where(missing, 0, array)).max()
+    if not largest <= LARGEST_PX:
+        raise ValueError(f"expected coordinates within {LARGEST_PX:g} pixels, got {largest:g}")
+    return array.astype(np.float32)
 
 
-def check_coordinates(keypoints_px: Any, J: int, where: str) -> Array:
-    """A file's (T, J, 2) pixels as float32; NaN stands for unseen joints.
-
-    Raises:
-        ValueError: starting with ``where``, for another shape or type, infinite values, one
-            coordinate that is NaN without the other, or nothing but NaN.
-    """
-    if not isinstance(keypoints_px, np.ndarray) or keypoints_px.dtype.kind != "f":
-        return coordinates(keypoints_px, J, 2, where, "2D")
-    unseen = np.isnan(keypoints_px)
-    narrow = coordinates(np.where(unseen, 0, keypoints_px), J, 2, where, "2D")
-    if unseen.all():
-        raise ValueError(f"{where}: expected finite 2D of some joint, got none: all are NaN or of score 0")
-    if (unseen[..., 0] != unseen[..., 1]).any():
-        frame, joint = np.argwhere(unseen[..., 0] != unseen[..., 1])[0]
-        raise ValueError(f"{where}: expected both coordinates or none, got NaN in one of joint {joint}, frame {frame}")
-    return np.where(unseen, np.float32(np.nan), narrow)
+NAMES = {
+    "confidence": ("confidence", "score"),
+    "frame_numbers": ("frame_numbers", "frames"),
+    **{name: (name,) for name in ("layout", "image_size", "fps", "times_s", "person", "frame_names")},
+}
+"""Entries of the npz beside ``keypoints_px``, with the names that older files have for them."""
 
 
-def read_npz_keypoints(
+def load_keypoints(
     path: str | Path,
     layout: str | None = None,
     image_size: tuple[int, int] | None = None,
     fps: float | None = None,
 ) -> Keypoints:
-    """A track from an npz: ``keypoints_px`` (T, J, 2), and what the file says of it.
+    """Reads the npz that :func:`save_keypoints` writes.
 
     Args:
-        path: with ``keypoints_px`` and, optionally, ``layout`` (text), ``image_size`` (width,
-            height), ``fps``, ``score`` (T, J), ``frames`` (T,), ``times_s`` (T,),
-            ``person`` (text) and ``frame_names`` (T,). A joint of score 0 is unseen, as one that
-            is NaN.
-        layout, image_size, fps: where the file does not say.
+        path: an npz with ``keypoints_px`` (T, J, 2) and, optionally, ``layout``, ``image_size`` (width, height),
+            ``fps``, ``confidence`` (T, J), ``frame_numbers`` (T,), ``times_s`` (T,), ``person`` and ``frame_names``
+            (T,). A keypoint of confidence 0 is missing, like one that is NaN.
+        layout, image_size, fps: where the file has none.
 
     Raises:
-        ValueError: naming the file, if it cannot be read, does not say what it must, or says
-            something else than the arguments.
+        ValueError: naming the file, if it cannot be read, lacks a value, or contradicts the arguments.
     """
     path = Path(path)
-    has = entry_names(path)
-    said = {
-        name: read_npz(path, name)
-        for name in (
-            *("layout", "image_size", "fps", "score", "frames", "times_s", "person"),
-            "frame_names",
-        )
-        if name in has
-    }
-    keypoints = np.asarray(read_npz(path, "keypoints_px"))
+    there = entry_names(path)
+    found = {name: np.asarray(read_npz(path, old)) for name, names in NAMES.items() for old in names if old in there}
+    xy = np.asarray(read_npz(path, "keypoints_px"))
     try:
-        size = _image_size(np.asarray(said["image_size"])) if "image_size" in said else None
-        rate = _number(np.asarray(said["fps"])) if "fps" in said else None
-        named = str(said["layout"]) if "layout" in said else None
-        score = _real(np.asarray(said["score"]), "score") if "score" in said else None
-        pixels = check_coordinates(keypoints, _joints(keypoints), "keypoints_px")
+        size = tuple(found["image_size"].tolist()) if "image_size" in found else None
+        rate = float(found["fps"]) if "fps" in found and found["fps"].shape == () else None
+        confidence = found.get("confidence")
+        if confidence is not None and confidence.shape == xy.shape[:2]:
+            xy = np.where((confidence > 0)[..., None], xy, np.nan)
         return Keypoints(
-            pixels if score is None else hidden_unseen(pixels, score),
-            *agreed("image size", size, image_size, "--image-size"),
-            layout=agreed("layout", named, layout, "--layout"),
-            fps=rate if fps is None else agreed("frame rate", rate, fps, "--fps"),
-            score=score,
-            frames=np.asarray(said["frames"]) if "frames" in said else None,
-            person=str(said.get("person", "0")),
-            frame_names=tuple(map(str, np.atleast_1d(said.get("frame_names", [])))),
-            times_s=np.asarray(said["times_s"]) if "times_s" in said else None,
+            xy,
+            agree("image size", size, image_size, "--image-size"),
+            agree("layout", str(found["layout"]) if "layout" in found else None, layout, "--layout"),
+            confidence,
+            rate if fps is None else agree("frame rate", rate, fps, "--fps"),
+            found.get("frame_numbers"),
+            found.get("times_s"),
+            str(found.get("person", "0")),
+            tuple(map(str, np.atleast_1d(found.get("frame_names", np.array([]))))),
         )
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def hidden_unseen(keypoints_px: Array, score: Array) -> Array:
-    """(T, J, 2) with NaN where the score (T, J) is not above 0."""
-    if score.shape != keypoints_px.shape[:2]:
-        raise ValueError(f"expected score of shape {keypoints_px.shape[:2]}, got {score.shape}")
-    return np.where((score > 0)[..., None], keypoints_px, np.float32(np.nan))
-
-
-def write_keypoints(path: Path, track: Keypoints) -> None:
-    """The npz that :func:`read_npz_keypoints` reads, replacing what is there."""
+def save_keypoints(path: str | Path, keypoints: Keypoints) -> None:
+    """Writes the npz that :func:`load_keypoints` reads, replacing an existing file."""
     content: dict[str, Any] = {
-        "keypoints_px": track.keypoints_px,
-        "layout": np.array(track.layout),
-        "image_size": np.array([track.width, track.height]),
-        "person": np.array(track.person),
+        "keypoints_px": keypoints.xy,
+        "layout": np.array(keypoints.layout),
+        "image_size": np.array(keypoints.image_size),
+        "person": np.array(keypoints.person),
     }
-    for name in ("fps", "score", "frames", "times_s"):
-        if getattr(track, name) is not None:
-            content[name] = np.array(getattr(track, name))
-    if track.frame_names:
-        content["frame_names"] = np.array(track.frame_names)
+    for name in ("fps", "confidence", "frame_numbers", "times_s"):
+        if getattr(keypoints, name) is not None:
+            content[name] = np.array(getattr(keypoints, name))
+    if keypoints.frame_names:
+        content["frame_names"] = np.array(keypoints.frame_names)
     with replacing(path) as temporary:
         np.savez(temporary, **content)
 
 
-def _joints(keypoints: Array) -> int:
-    return keypoints.shape[1] if keypoints.ndim == 3 else 0
-
-
-def _image_size(size: Array) -> tuple[int, int]:
-    if size.shape != (2,) or size.dtype.kind not in "iu":
-        raise ValueError(f"expected image_size as two whole numbers, got {size.dtype} {size.shape}")
-    return int(size[0]), int(size[1])
-
-
-def _number(value: Array) -> float:
-    if value.shape != () or value.dtype.kind not in "fiu":
-        raise ValueError(f"expected fps as a number, got {value.dtype} {value.shape}")
-    return float(value)
-
-
-def _real(value: Array, what: str) -> Array:
-    if value.dtype.kind not in "fiub" or not np.isfinite(value).all():
-        raise ValueError(f"expected {what} as finite numbers, got {value.dtype}")
-    return value.astype(np.float32)
-
-
-def agreed(what: str, file: T | None, user: T | None, flag: str) -> T:
-    """What the file or the user says; they may not differ, and one must speak."""
+def agree(what: str, file: T | None, user: T | None, option: str) -> T:
+    """The file's or the user's value; they may not differ, and one must be given."""
     if file is None and user is None:
-        raise ValueError(f"expected the file to say its {what}, or {flag}")
+        raise ValueError(f"the file does not give its {what}: expected {option}")
     if file is not None and user is not None and file != user:
-        raise ValueError(f"expected {flag} as in the file, {file}, got {user}")
-    both: Any = user if file is None else file
-    return both
+        raise ValueError(f"expected {option} as in the file, {file}, got {user}")
+    value: Any = user if file is None else file
+    return value

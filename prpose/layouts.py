@@ -5,6 +5,8 @@ word may stand for different points: ``neck`` is the base of the neck in OpenPos
 neck/nose point in Human3.6M. :mod:`prpose.remap` knows what they mean.
 """
 
+import difflib
+
 from prpose.skeleton import H36M_17, Skeleton
 
 
@@ -204,3 +206,21 @@ LAYOUTS: dict[str, Skeleton] = {
     "mpi28": MPI_28,
 }
 """Orders of joints by name; never guessed from how many there are."""
+
+
+def find_layout(name: str) -> Skeleton:
+    """The layout of a name; ``ValueError`` that lists the near names first.
+
+    Example:
+        >>> len(find_layout("coco17"))
+        17
+        >>> find_layout("coco")
+        Traceback (most recent call last):
+        ValueError: unknown layout 'coco'; did you mean coco17 or coco18? (known: blazepose33, ...)
+    """
+    if name in LAYOUTS:
+        return LAYOUTS[name]
+    near = [known for known in LAYOUTS if known.rstrip("0123456789") == str(name).lower().rstrip("0123456789")]
+    near = near or difflib.get_close_matches(str(name), LAYOUTS, n=2, cutoff=0.4)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise ValueError(f"unknown layout {name!r:.60}{hint} (known: {', '.join(sorted(LAYOUTS))})")

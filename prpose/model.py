@@ -1,4 +1,4 @@
-"""Pixels to metres: the whole chain on one screen."""
+"""Model: from a person's 2D keypoints in pixels to 3D poses in metres. The whole chain on one screen."""
 
 import warnings
 from collections.abc import Iterator
@@ -15,220 +15,242 @@ from prpose.config import InferenceConfig
 from prpose.hub import Card, find_model_folder
 from prpose.keypoints import Keypoints
 from prpose.lifter import own_frame, padded, receptive_field
-from prpose.noise import doubt
-from prpose.noise_in_time import NoiseProcess
+from prpose.noise import NoiseProcess, confidence_sigma
 from prpose.placement import plane_of
+from prpose.postprocess import SMOOTHERS, flags_of, summarise
 from prpose.prediction import Prediction
-from prpose.preprocess import Prepared, prepare
+from prpose.preprocess import Preprocessed, preprocess
 from prpose.sampler import Sampler
-from prpose.smooth import SMOOTHERS
-from prpose.stream import Stream
-from prpose.summary import flags_of, summed_up
-from prpose.timing import (
-    Timing,
-    evened,
-    interpolated,
-    is_uneven,
-    own_rate,
-    seconds,
-    timing,
-)
+from prpose.stream import Stream, check_draws
+from prpose.timing import Schedule, actual_rate, interpolate, is_uneven, schedule, seconds, to_even
 
 FRAMES_AT_ONCE = 256
-"""Of a track; bounds the memory however long it is, but for the hypotheses that are kept."""
+"""Frames of a clip lifted at once; bounds the memory but for the samples that are kept."""
+
+
+def load(name: str | Path, device: torch.device | str = "cpu") -> "Model":
+    """A trained model.
+
+    Args:
+        name: a bundled model (``prpose models`` lists them); a folder that ``prpose pack`` made; or ``owner/name`` on
+            the Hugging Face hub (extra ``hub``). Bundled models and folders need no connection.
+        device: to compute on.
+
+    Raises:
+        ValueError: for an unknown name, or weights that do not match the card.
+
+    Example:
+        >>> load("mgcn-cmu17")
+        Model('mgcn-cmu17', lifter='mgcn_lw', F=1, device='cpu')
+    """
+    folder = find_model_folder(name)
+    return Model(folder.sampler().to(device), folder.card)
 
 
 class Model:
-    """A lifter and its noise, for people in pixels.
+    """A lifter with its noise: 2D keypoints in pixels → many 3D poses in metres.
 
     Args:
-        net: in eval mode.
+        sampler: in eval mode.
         card: of the model, for the files that are written.
 
     Example:
+        >>> import numpy as np
         >>> from prpose.data import load_clips
         >>> clip = load_clips("walkers", ".", "test", actions=("wave",), stride=60)[0]
-        >>> predictor = Model.load("mgcn-cmu17")
-        >>> poses = predictor.predict(clip.keypoints_px, (1000, 1002), hypotheses=5)
-        >>> poses.hypotheses.shape, poses.aggregate.shape, poses.root_cam.shape
+        >>> model = load("mgcn-cmu17")
+        >>> prediction = model(clip.keypoints_px, num_samples=5, layout="h36m17", image_size=(1000, 1002))
+        >>> prediction.samples.shape, prediction.pose.shape, prediction.root.shape
         ((5, 4, 17, 3), (4, 17, 3), (4, 3))
     """
 
-    def __init__(self, net: Sampler, card: Card | None = None) -> None:
-        self.net = net
+    def __init__(self, sampler: Sampler, card: Card | None = None) -> None:
+        self.sampler = sampler
         self.card = card
 
-    @classmethod
-    def load(cls, name: str | Path, device: torch.device | str = "cpu") -> "Model":
-        """A trained model; those that come with prpose need no connection.
+    def __repr__(self) -> str:
+        name, lifter = ("", "") if self.card is None else (self.card.name, self.card.lifter.network)
+        F, device = receptive_field(self.sampler.lifter), next(self.sampler.parameters()).device
+        return f"Model({name!r}, lifter={lifter!r}, F={F}, device={str(device)!r})"
 
-        Args:
-            name: of such a model ("prpose models" lists them); a folder that "prpose pack" made;
-                or ``owner/name`` on the Hugging Face hub (extra ``hub``).
-            device: to compute on.
-
-        Raises:
-            ValueError: for an unknown name, or weights that are not those of the card.
-        """
-        model = find_model_folder(name)
-        return cls(model.sampler().to(device), model.card)
-
-    def predict(
+    def __call__(
         self,
-        keypoints_px: Array,
-        image_size: tuple[int, int],
-        layout: str = "h36m17",
-        hypotheses: int = 50,
+        keypoints: Keypoints | Array,
+        num_samples: int = 50,
         seed: int = 0,
         *,
-        score: Array | None = None,
+        layout: str | None = None,
+        image_size: tuple[int, int] | None = None,
         fps: float | None = None,
-        how: InferenceConfig | None = None,
+        confidence: Array | None = None,
+        intrinsics: tuple[float, float, float, float] | None = None,
+        config: InferenceConfig | None = None,
     ) -> Prediction:
-        """Many 3D poses for each frame of one person's keypoints.
+        """Many 3D poses for every frame of one person's keypoints.
 
-        What was mended, and what looks wrong, is warned of.
+        What preprocessing changed is warned of, and kept in ``prediction.warnings``.
 
         Args:
-            keypoints_px: (T, J, 2) pixels; NaN where a joint was not seen.
-            image_size: width and height, pixels.
+            keypoints: :class:`Keypoints`, as ``prpose.read_keypoints`` gives them; or an array (T, J, 2) or (J, 2),
+                pixels, NaN where a keypoint is missing, with:
             layout: order of the joints, a key of :data:`prpose.layouts.LAYOUTS`.
-            hypotheses: S >= 2.
-            seed: of the noise.
-            score: (T, J) confidences.
+            image_size: width and height, pixels.
             fps: frames per second.
-            how: the rest.
+            confidence: (T, J) or (J,), the detector's.
+            num_samples: S >= 2.
+            seed: of the noise.
+            intrinsics: fx, fy, cx, cy, pixels.
+            config: further settings.
 
         Returns:
-            Camera axes, metres, relative to the pelvis, whose place is ``root_cam``.
+            Camera axes, metres, relative to the pelvis, whose position is ``root``.
 
         Raises:
-            ValueError: for wrong shapes, layouts and numbers, and as of
-                :func:`prpose.preprocess.prepare`.
+            ValueError: for wrong shapes, layouts and numbers, and for keypoints that cannot be of a person
+                (:func:`prpose.preprocess.preprocess`).
         """
-        pixels = np.asarray(keypoints_px, dtype=np.float32)
-        track = Keypoints(pixels, *image_size, layout=layout, fps=fps, score=score)
-        poses, messages = self.predict_track(track, hypotheses, seed, how or InferenceConfig())
-        for message in messages:
-            warnings.warn(message, stacklevel=2)
-        return poses
+        described = {"layout": layout, "image_size": image_size, "fps": fps, "confidence": confidence}
+        if isinstance(keypoints, Keypoints):
+            given = [name for name, value in described.items() if value is not None]
+            if given:
+                raise ValueError(f"expected {', '.join(given)} with an array only, got Keypoints, which have their own")
+        else:
+            xy = np.asarray(keypoints)
+            if layout is None or image_size is None:
+                missing = "layout" if layout is None else "image_size"
+                raise ValueError(f"expected {missing} with an array of keypoints, got none")
+            single = xy.ndim == 2
+            scores = None if confidence is None else np.asarray(confidence)
+            scores = scores[None] if single and scores is not None else scores
+            keypoints = Keypoints(xy[None] if single else xy, image_size, layout, scores, fps)
+        config = config or InferenceConfig()
+        if intrinsics is not None:
+            config = replace(config, intrinsics=intrinsics)
+        return self._predict(keypoints, num_samples, seed, config)
 
     @torch.no_grad()
-    def predict_track(
-        self, track: Keypoints, hypotheses: int, seed: int, how: InferenceConfig
-    ) -> tuple[Prediction, tuple[str, ...]]:
-        """As :meth:`predict`, of a track; with what was mended, and what looks wrong."""
-        how.check(hypotheses, seed)
-        ready = prepare(track, how.max_gap, how.skip_unseen, how.as_is)
-        camera, parts = how.camera(track.width, track.height), list[dict[str, Tensor]]()
-        ready = replace(ready, messages=(*ready.messages, *how.said_of_confidences(ready.score)))
-        when = timing(ready, track.fps, how, receptive_field(self.net.lifter), self._learnt_fps)
-        single = self._single(track, when)
-        for frames, poses in when.sampled(self._pieces(track, when, hypotheses, seed, how)):
-            plane = plane_of(ready.keypoints_px[frames], camera)
-            parts.append(summed_up(poses, single[frames], plane, how))
-        whole = {name: torch.cat([p[name] for p in parts], dim=1 if name == "hypotheses" else 0) for name in parts[0]}
-        chosen = self._smooth(whole["aggregate"], track, ready, how)
-        known: dict[str, Any] = {name: value.numpy() for name, value in whole.items()}
-        known |= {"aggregate": chosen.numpy(), "single": single.numpy()}
-        poses_of = Prediction(
-            S=hypotheses,
-            aggregated_by=how.choice if how.smooth == "none" else f"{how.choice}, {how.smooth}",
-            flags=flags_of(ready, how.low_confidence),
-            frame_numbers=ready.frames,
-            notes=ready.messages,
-            times_s=seconds(ready, track.fps),
-            fps=track.fps,
-            keypoints_px=ready.keypoints_px,
+    def _predict(self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig) -> Prediction:
+        check_draws(S, seed)
+        ready = preprocess(keypoints, config.max_gap, config.drop_incomplete, config.allow_implausible)
+        for message in ready.warnings:
+            warnings.warn(message, stacklevel=3)
+        camera, parts = config.camera(*keypoints.image_size), list[dict[str, Tensor]]()
+        F, trained_fps = receptive_field(self.sampler.lifter), None if self.card is None else self.card.fps
+        plan = schedule(ready, keypoints.fps, config, F, trained_fps)
+        deterministic = self._deterministic(keypoints, plan)
+        for frames, samples in plan.resample(self._pieces(keypoints, plan, S, seed, config)):
+            parts.append(summarise(samples, deterministic[frames], plane_of(ready.xy[frames], camera), config))
+        whole = {
+            name: torch.cat([part[name] for part in parts], dim=1 if name == "samples" else 0) for name in parts[0]
+        }
+        whole["pose"] = _smooth(whole["pose"], keypoints.fps, ready, config.smooth)
+        fields: dict[str, Any] = {name: value.numpy() for name, value in whole.items()}
+        return Prediction(
+            deterministic=deterministic.numpy(),
+            num_samples=S,
+            point_estimate=config.point_estimate + ("" if config.smooth == "none" else f", {config.smooth}"),
+            flags=flags_of(ready, config.min_confidence),
+            frame_numbers=ready.frame_numbers,
+            times_s=seconds(ready, keypoints.fps),
+            fps=keypoints.fps,
+            keypoints_px=ready.xy,
             camera=camera,
-            model=self._said,
+            model=self._card,
+            warnings=(*ready.warnings, *_assumptions(ready, config)),
             seed=seed,
-            **known,
+            **fields,
         )
-        return poses_of, ready.messages
 
     def stream(
         self,
         image_size: tuple[int, int],
-        layout: str = "h36m17",
-        hypotheses: int = 50,
+        layout: str,
+        num_samples: int = 50,
         seed: int = 0,
         fps: float | None = None,
-        how: InferenceConfig | None = None,
+        config: InferenceConfig | None = None,
     ) -> Stream:
-        """A frame in, a frame out, for people who are watched live.
+        """Frame by frame: ``stream = model.stream(...)``, then ``stream(xy)`` gives each frame's prediction.
 
         Args:
-            image_size, layout, hypotheses, seed, fps, how: as of :meth:`predict`; gaps cannot be
-                filled in, and nothing is smoothed.
-        """
-        return Stream(
-            self.net,
-            image_size,
-            layout,
-            hypotheses,
-            seed,
-            fps,
-            how or InferenceConfig(),
-            self._said,
-        )
+            image_size, layout, num_samples, seed, fps, config: as of :meth:`__call__`.
 
-    def _keypoints(self, track: Keypoints, ready: Prepared) -> Tensor:
-        pixels = normalise(ready.keypoints_px, track.width, track.height)
-        device = next(self.net.parameters()).device
-        return padded(torch.from_numpy(pixels).float()[None].to(device), self.net.lifter)
+        Example:
+            >>> import numpy as np
+            >>> from prpose.data import load_clips
+            >>> clip = load_clips("walkers", ".", "test", actions=("wave",), stride=60)[0]
+            >>> stream = load("mgcn-cmu17").stream((1000, 1002), "h36m17", num_samples=5, fps=1)
+            >>> [stream(xy).samples.shape for xy in clip.keypoints_px[:2]]
+            [(5, 1, 17, 3), (5, 1, 17, 3)]
+        """
+        return Stream(self.sampler, image_size, layout, num_samples, seed, fps, config, self._card)
 
     @property
-    def _said(self) -> dict[str, Any]:
-        """What the card says."""
+    def _card(self) -> dict[str, Any]:
         return {} if self.card is None else asdict(self.card)
 
-    @property
-    def _learnt_fps(self) -> float | None:
-        return None if self.card is None else self.card.fps
+    def _normalised(self, keypoints: Keypoints, plan: Schedule) -> Tensor:
+        """(1, T + F - 1, 17, 2), ends repeated."""
+        xy = torch.from_numpy(normalise(plan.keypoints.xy, *keypoints.image_size)).float()[None]
+        return padded(xy.to(next(self.sampler.parameters()).device), self.sampler.lifter)
 
-    def _smooth(self, poses: Tensor, track: Keypoints, ready: Prepared, how: InferenceConfig) -> Tensor:
-        """(T, 17, 3) smoothed; frames at uneven times are evened out for it, and put back."""
-        smoother, fps = SMOOTHERS[how.smooth], track.fps
-        if how.smooth == "none":
-            return poses
-        if fps is None:
-            raise ValueError("expected frames per second, to smooth by; got none")
-        if ready.times_s is None or not is_uneven(ready, fps):
-            return smoother(poses, own_rate(ready, fps))
-        even, positions = evened(poses, ready.times_s, fps)
-        return interpolated(smoother(even, fps), positions)
-
-    def _single(self, track: Keypoints, when: Timing) -> Tensor:
-        poses = self.net.single(self._keypoints(track, when.ready))[0].cpu()
-        return poses if when.positions is None else interpolated(poses, when.positions)
+    def _deterministic(self, keypoints: Keypoints, plan: Schedule) -> Tensor:
+        poses = self.sampler.deterministic(self._normalised(keypoints, plan))[0].cpu()
+        return poses if plan.positions is None else interpolate(poses, plan.positions)
 
     def _pieces(
-        self, track: Keypoints, when: Timing, S: int, seed: int, how: InferenceConfig
+        self, keypoints: Keypoints, plan: Schedule, S: int, seed: int, config: InferenceConfig
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Frames that are lifted, and their hypotheses (S, t, 17, 3), a few after the other."""
-        ready = when.ready
-        keypoints = self._keypoints(track, ready)
-        more = self._doubt(keypoints, ready, how.confidence_noise_of(ready.score))
-        F = receptive_field(self.net.lifter)
+        """Lifted frames and their samples (S, t, 17, 3), a piece after the other."""
+        x = self._normalised(keypoints, plan)
+        extra_sigma = self._extra_sigma(x, plan.keypoints, config.confidence_scale(plan.keypoints.confidence))
+        F = receptive_field(self.sampler.lifter)
         generator = torch.Generator().manual_seed(seed)
-        before = own_frame(self.net.lifter)  # frames that stand for those before the first
-        noise = NoiseProcess((S, 2, 1, *keypoints.shape[2:]), when.keep_after(before), generator)
-        eps = noise.next(F - 1) if F > 1 else torch.empty(S, 2, 1, 0, *keypoints.shape[2:])
-        T = len(ready.keypoints_px)
+        rho = plan.rho_after(own_frame(self.sampler.lifter))
+        noise = NoiseProcess((S, 2, 1, *x.shape[2:]), rho, generator)
+        eps = noise.next(F - 1) if F > 1 else torch.empty(S, 2, 1, 0, *x.shape[2:])
+        T = len(plan.keypoints.xy)
         for start in range(0, T, FRAMES_AT_ONCE):
             frames = slice(start, min(start + FRAMES_AT_ONCE, T))
             inputs = slice(start, frames.stop + F - 1)
             eps = torch.cat([eps, noise.next(frames.stop - start)], dim=3)
-            own, mirrored = eps.to(keypoints).unbind(1)
-            here = None if more is None else more[:, inputs]
-            yield frames, self.net(keypoints[:, inputs], own, mirrored, here)[:, 0].cpu()
+            own, mirrored = eps.to(x).unbind(1)
+            sigma = None if extra_sigma is None else extra_sigma[:, inputs]
+            yield frames, self.sampler(x[:, inputs], own, mirrored, sigma)[:, 0].cpu()
             eps = eps[:, :, :, frames.stop - start :]
 
-    def _doubt(self, keypoints: Tensor, ready: Prepared, scale: float) -> Tensor | None:
-        """(1, T + F - 1, 17), if there are confidences and they count."""
-        if ready.score is None or not scale:
+    def _extra_sigma(self, x: Tensor, keypoints: Preprocessed, scale: float) -> Tensor | None:
+        """(1, T + F - 1, 17) from confidences, if there are any and they count."""
+        if keypoints.confidence is None or not scale:
             return None
-        score = torch.from_numpy(np.asarray(ready.score, dtype=np.float32))[None, :, :, None]
-        score = padded(score, self.net.lifter)[..., 0].to(keypoints)
-        return doubt(keypoints, score, scale)
+        confidence = torch.from_numpy(np.asarray(keypoints.confidence))[None, :, :, None]
+        return confidence_sigma(x, padded(confidence, self.sampler.lifter)[..., 0].to(x), scale)
+
+
+def _smooth(poses: Tensor, fps: float | None, ready: Preprocessed, method: str) -> Tensor:
+    """(T, 17, 3) smoothed over time; frames at uneven times are resampled to even ones, and back."""
+    if method == "none":
+        return poses
+    if fps is None:
+        raise ValueError(f"expected fps, the frame rate, to smooth by {method}, got none")
+    if ready.times_s is None or not is_uneven(ready, fps):
+        return SMOOTHERS[method](poses, actual_rate(ready, fps))
+    even, positions = to_even(poses, ready.times_s, fps)
+    return interpolate(SMOOTHERS[method](even, fps), positions)
+
+
+def _assumptions(ready: Preprocessed, config: InferenceConfig) -> list[str]:
+    """Assumptions about camera and confidences that the user could replace."""
+    found = []
+    confidence = ready.confidence
+    if confidence is not None and config.confidence_noise is None and not config.confidence_scale(confidence):
+        found.append(
+            f"confidences range from {confidence.min():.2f} to {confidence.max():.2f}, not from 0 to 1: "
+            "they do not widen the noise"
+        )
+    if config.fov_deg is None and config.intrinsics is None:
+        found.append(
+            "no intrinsics: the focal length is assumed to be the image diagonal, and distances from the camera depend "
+            "on it (--fov, --intrinsics)"
+        )
+    return found

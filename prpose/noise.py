@@ -1,7 +1,8 @@
 """How large the noise on each keypoint is: the variance net and a global scale (PRPose's AVG)."""
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.distributions import Normal
 from prpose.nets.graph import body_adjacency
 from prpose.nets.modulated_gcn import ModulatedGCN
 from prpose.nets.residual_mlp import ResidualMLP
+from prpose.rng import ar1
 from prpose.skeleton import H36M_17
 from prpose.tables import look_up
 
@@ -128,7 +130,7 @@ LEAST_CONFIDENCE = 0.02
 """A keypoint of less is one of that much: its noise is as wide as noise can be of use."""
 
 
-def doubt(keypoints: Tensor, confidence: Tensor, scale: float) -> Tensor:
+def confidence_sigma(keypoints: Tensor, confidence: Tensor, scale: float) -> Tensor:
     r"""How far a detector may be off, by its own word, (*, J, 2) and (*, J) → (*, J).
 
     .. math:: d_j = k s \sqrt{1 / c_j - 1}
@@ -161,3 +163,76 @@ def draw_eps(S: int, shape: torch.Size | tuple[int, ...], generator: torch.Gener
     the other, so that the first of a larger S are those of a smaller one.
     """
     return torch.stack([torch.randn(shape, generator=generator, device=generator.device) for _ in range(S)])
+
+
+NoiseCorrelation = Literal["iid", "shared", "ar1"]
+
+NOISE_CORRELATIONS = {
+    "iid": "drawn anew for every frame",
+    "shared": "one draw for all frames of a clip (common random numbers)",
+    "ar1": "forgotten over a time constant: AR(1)",
+}
+"""By name; each has the same distribution in any one frame."""
+
+
+def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float = 0.25) -> float:
+    """How much of a frame's noise the next one keeps: its correlation, from 0 to 1.
+
+    Args:
+        kind: a key of :data:`NOISE_CORRELATIONS`.
+        fps: frames per second, of ``ar1``.
+        time_constant_s: of ``ar1``: seconds after which a correlation of 1/e is left.
+
+    Raises:
+        ValueError: for an unknown kind, or if ``fps`` or ``time_constant_s`` is not > 0.
+
+    Example:
+        >>> noise_rho("iid"), noise_rho("shared"), round(noise_rho("ar1", fps=50, time_constant_s=0.2), 4)
+        (0.0, 1.0, 0.9048)
+    """
+    look_up(kind, NOISE_CORRELATIONS, "noise correlation")
+    for name, value in (("fps", fps), ("time_constant_s", time_constant_s)):
+        if not 0 < value < math.inf:
+            raise ValueError(f"expected {name} > 0, got {value}")
+    ends = {"iid": 0.0, "shared": 1.0}
+    return ends.get(kind, math.exp(-1 / (fps * time_constant_s)))
+
+
+class NoiseProcess:
+    """Correlated standard-normal noise, as many frames at a time as are wanted; any pieces make one whole.
+
+    Args:
+        shape: of one frame's noise, (*, J, 2).
+        rho: as of :func:`noise_rho`; or one for each step from a frame to the next, after which the last goes on.
+        generator: source of the noise, on its device.
+    """
+
+    def __init__(self, shape: tuple[int, ...], rho: float | Sequence[float], generator: torch.Generator) -> None:
+        self.shape = shape
+        self.rho = [rho] if isinstance(rho, float | int) else list(rho)
+        self.generator = generator
+        self.frames = 0
+        self.last: Tensor | None = None
+
+    def next(self, frames: int) -> Tensor:
+        """The noise of the next frames, (*, frames, J, 2)."""
+        fresh = [torch.randn(self.shape, generator=self.generator, device=self.generator.device) for _ in range(frames)]
+        steps = [self.rho[min(max(t - 1, 0), len(self.rho) - 1)] for t in range(self.frames, self.frames + frames)]
+        drawn = ar1(fresh, steps, self.last)
+        self.frames, self.last = self.frames + frames, drawn[-1] if drawn else self.last
+        return torch.stack(drawn, dim=-3)
+
+
+def correlated(eps: Tensor, rho: float) -> Tensor:
+    """AR(1) noise (:func:`prpose.rng.ar1`) from independent noise, (*, T, J, C) → the same.
+
+    Args:
+        eps: standard normal.
+        rho: as of :func:`noise_rho`; 0 leaves the noise as it is, 1 gives all frames the first's.
+
+    Raises:
+        ValueError: if rho is not in [0, 1].
+    """
+    if not 0 <= rho <= 1:
+        raise ValueError(f"expected rho from 0 to 1, got {rho}")
+    return eps if rho == 0 else torch.stack(ar1(eps.unbind(-3), rho), dim=-3)

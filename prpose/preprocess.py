@@ -1,7 +1,7 @@
 """A detector's track → Human3.6M-17 that can be lifted: what is wrong is refused, mended or said.
 
 Refused: coordinates that are no pixels of the image; a person on the head or lying throughout,
-which is more often an axis than a person (``as_is`` lifts them all the same); joints that cannot
+which is more often an axis than a person (``allow_implausible`` lifts them all the same); joints that cannot
 be made. Mended, and marked: short gaps, by straight lines. Said: everything that was mended, and
 doubts about the layout.
 """
@@ -24,40 +24,42 @@ MARGIN = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class Preprocessed:
     """Keypoints to be lifted, and what they are worth.
 
     Args:
-        keypoints_px: (T, 17, 2) float32 pixels, Human3.6M-17, nothing missing.
-        frames: (T,) numbers of the frames, as in the file.
-        seen: (T, 17) bool, the detector found the joint, or all that it is made of.
+        xy: (T, 17, 2) float32 pixels, Human3.6M-17, nothing missing.
+        frame_numbers: (T,) numbers of the frames, as in the file.
+        detected: (T, 17) bool, the detector found the joint, or all that it is made of.
         interpolated: (T, 17) bool, it or a joint that it is made of was filled in between frames.
-        made: (T, 17) bool, it is a weighted sum of several joints (:mod:`prpose.remap`).
-        score: (T, 17) the detector's, the lowest of what a joint is made of, 0 where interpolated.
-        messages: what was mended, and what looks wrong, one line each.
+        derived: (T, 17) bool, it is a weighted sum of several joints (:mod:`prpose.remap`).
+        confidence: (T, 17) the detector's, the lowest of what a joint is made of, 0 where interpolated.
+        warnings: what was mended, and what looks wrong, one line each.
         times_s: (T,) seconds, where the track has them; those of frames that it lacked lie evenly
             between their neighbours'.
     """
 
-    keypoints_px: Array
-    frames: Array
-    seen: Array
+    xy: Array
+    frame_numbers: Array
+    detected: Array
     interpolated: Array
-    made: Array
-    score: Array | None
-    messages: tuple[str, ...]
+    derived: Array
+    confidence: Array | None
+    warnings: tuple[str, ...]
     times_s: Array | None = None
 
 
-def prepare(track: Keypoints, max_gap: int = 5, skip_unseen: bool = False, as_is: bool = False) -> Prepared:
+def preprocess(
+    track: Keypoints, max_gap: int = 5, drop_incomplete: bool = False, allow_implausible: bool = False
+) -> Preprocessed:
     """Human3.6M-17 of a track, complete.
 
     Args:
         track: in any layout.
         max_gap: frames, at most, that a joint may be missing for to be filled in. Whole frames that
             are missing are filled in, too; nothing is before the first or after the last.
-        skip_unseen: leave out frames with joints that cannot be made, instead of refusing.
-        as_is: lift people who seem upside-down or lying, or outside of the image.
+        drop_incomplete: leave out frames with joints that cannot be made, instead of refusing.
+        allow_implausible: lift people who seem upside-down or lying, or outside of the image.
 
     Raises:
         ValueError: for a negative gap, and as the module says.
@@ -65,17 +67,17 @@ def prepare(track: Keypoints, max_gap: int = 5, skip_unseen: bool = False, as_is
     if max_gap < 0:
         raise ValueError(f"expected --max-gap >= 0 frames, got {max_gap}")
     track, messages = _without_zeros(track)
-    messages = [*track.notes, *messages, *_check_pixels(track, as_is)]
-    messages += _check_body(track, as_is)
+    messages = [*track.warnings, *messages, *_check_pixels(track, allow_implausible)]
+    messages += _check_body(track, allow_implausible)
     filled, marks = fill_gaps(track, max_gap)
     messages += _said_of_gaps(track, filled, marks)
-    body = to_h36m17(filled.keypoints_px, filled.layout, filled.score, marks)
+    body = to_h36m17(filled.xy, filled.layout, filled.confidence, marks)
     missing = ~body.seen
     kept: Array = np.ones(len(filled), dtype=bool)
     if missing.any():
         where = _listed_missing(missing, filled.frame_numbers)
         kept = np.asarray(~missing.any(axis=1))
-        if not skip_unseen:
+        if not drop_incomplete:
             raise ValueError(
                 f"expected every joint in every frame; neither seen nor made: {where}; --max-gap "
                 "fills longer gaps, --skip-unseen leaves those frames out"
@@ -86,7 +88,7 @@ def prepare(track: Keypoints, max_gap: int = 5, skip_unseen: bool = False, as_is
     names = [name for j, name in enumerate(H36M_17.names) if body.made[kept, j].all()]
     if names:
         messages.append(f"{track.layout} has no {', '.join(names)}: made of other joints")
-    return Prepared(
+    return Preprocessed(
         body.keypoints_px[kept],
         filled.frame_numbers[kept],
         body.seen[kept] & ~body.marked[kept],
@@ -100,34 +102,32 @@ def prepare(track: Keypoints, max_gap: int = 5, skip_unseen: bool = False, as_is
 
 def _without_zeros(track: Keypoints) -> tuple[Keypoints, list[str]]:
     """Joints at exactly (0, 0) are unseen, as many files have it; and that is said."""
-    zero = (track.keypoints_px == 0).all(axis=-1)
+    zero = (track.xy == 0).all(axis=-1)
     if not zero.any():
         return track, []
-    if (zero | ~track.seen).all():
+    if (zero | ~track.present).all():
         raise ValueError("expected keypoints, got (0, 0) everywhere")
-    pixels = np.where(zero[..., None], np.float32(np.nan), track.keypoints_px)
+    pixels = np.where(zero[..., None], np.float32(np.nan), track.xy)
     frames = np.any(zero, axis=1).sum()
-    return replace(track, keypoints_px=pixels), [
-        f"{zero.sum()} joints at exactly (0, 0), in {frames} frames, count as unseen"
-    ]
+    return replace(track, xy=pixels), [f"{zero.sum()} joints at exactly (0, 0), in {frames} frames, count as unseen"]
 
 
-def _check_pixels(track: Keypoints, as_is: bool) -> list[str]:
+def _check_pixels(track: Keypoints, allow_implausible: bool) -> list[str]:
     """Are they pixels of an image of that size?"""
-    points = track.keypoints_px[track.seen].astype(np.float64)
-    size = np.array([track.width, track.height])
+    points = track.xy[track.present].astype(np.float64)
+    size = np.array([track.image_size[0], track.image_size[1]])
     if np.abs(points).max() <= 2 and size.min() >= 16:
         raise ValueError(
-            f"expected pixels of an image of {track.width} x {track.height}, got coordinates from "
+            f"expected pixels of an image of {track.image_size[0]} x {track.image_size[1]}, got coordinates from "
             f"{points.min():.2f} to {points.max():.2f}: they look normalised"
         )
     if len(points) > 1 and np.ptp(points, axis=0).max() == 0:
         raise ValueError("expected a body, got all joints in one point")
     outside = _outside(points, size)
-    if outside.mean() > 0.5 and not as_is:
+    if outside.mean() > 0.5 and not allow_implausible:
         swapped = "; are x and y exchanged?" if _outside(points[:, ::-1], size).mean() < 0.1 else ""
         raise ValueError(
-            f"expected joints within the image of {track.width} x {track.height}, got "
+            f"expected joints within the image of {track.image_size[0]} x {track.image_size[1]}, got "
             f"{outside.mean():.0%} outside, x from {points[:, 0].min():.0f} to "
             f"{points[:, 0].max():.0f}, y from {points[:, 1].min():.0f} to "
             f"{points[:, 1].max():.0f}{swapped or ': is it of another size?'} (--as-is goes on)"
@@ -135,7 +135,7 @@ def _check_pixels(track: Keypoints, as_is: bool) -> list[str]:
     if outside.mean() > 0.01:
         return [
             f"{outside.mean():.0%} of the joints lie outside of the image of "
-            f"{track.width} x {track.height}: guesses of the detector, if that is its size"
+            f"{track.image_size[0]} x {track.image_size[1]}: guesses of the detector, if that is its size"
         ]
     return []
 
@@ -145,11 +145,11 @@ def _outside(points: Array, size: Array) -> Array:
     return np.asarray(beyond.any(axis=-1))
 
 
-def _check_body(track: Keypoints, as_is: bool) -> list[str]:
+def _check_body(track: Keypoints, allow_implausible: bool) -> list[str]:
     """Does the layout fit, and is up up?"""
-    found = doubts(track.keypoints_px, track.layout, track.score)
+    found = doubts(track.xy, track.layout, track.confidence)
     for doubt in found:
-        if doubt.kind in ("upside-down", "lying") and not as_is:
+        if doubt.kind in ("upside-down", "lying") and not allow_implausible:
             raise ValueError(f"{doubt.message} (--as-is goes on if the person is like that)")
     return [f"doubtful: {doubt.message}" for doubt in found]
 
@@ -169,8 +169,8 @@ def fill_gaps(track: Keypoints, max_gap: int) -> tuple[Keypoints, Array]:
     step = max(1, int(np.median(np.diff(numbers)))) if len(numbers) > 1 else 1
     grid = _with_missing(numbers, step, max_gap)
     place = np.searchsorted(grid, numbers)
-    pixels = np.full((len(grid), *track.keypoints_px.shape[1:]), np.nan, dtype=np.float32)
-    pixels[place] = track.keypoints_px
+    pixels = np.full((len(grid), *track.xy.shape[1:]), np.nan, dtype=np.float32)
+    pixels[place] = track.xy
     times = None if track.times_s is None else np.interp(grid, numbers, track.times_s)
     clock = grid if times is None else times
     shown = is_seen(pixels)
@@ -186,18 +186,18 @@ def fill_gaps(track: Keypoints, max_gap: int) -> tuple[Keypoints, Array]:
                 pixels[between, j] = pixels[before, j] + share[:, None].astype(np.float32) * way
                 marks[between, j] = True
     score = None
-    if track.score is not None:
+    if track.confidence is not None:
         score = np.zeros(shown.shape, dtype=np.float32)
-        score[place] = track.score
+        score[place] = track.confidence
         score[marks] = 0
     names = [""] * len(grid)
     for at, name in zip(place, track.frame_names, strict=False):
         names[at] = name
     return replace(
         track,
-        keypoints_px=pixels,
-        score=score,
-        frames=grid,
+        xy=pixels,
+        confidence=score,
+        frame_numbers=grid,
         frame_names=tuple(names) if track.frame_names else (),
         times_s=times,
     ), marks

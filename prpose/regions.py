@@ -1,94 +1,78 @@
-"""Confidence regions: ellipsoids about a joint that hold it with 95 % probability.
+"""Confidence regions: ellipsoids that contain a joint with a given probability.
 
-The hypotheses tell a region's shape: in which direction, at which joint and in which pose the
-answer is less sure. They are over-confident, and so tell its size badly; a model's card says, joint
-by joint, how large regions must be to hold the truth in 95 % of the validation split's frames
-(split conformal prediction, as in Angelopoulos & Bates, arXiv 2107.07511).
+The samples give a region's shape: which direction, joint and pose is less certain. They are over-confident, so its
+size comes from the model's card: the conformal quantile, per joint, of the squared Mahalanobis distance between
+the point estimate and the truth on the validation split (split conformal prediction; Angelopoulos & Bates,
+arXiv 2107.07511).
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.stats import chi2
 
 from prpose.camera import Array
 from prpose.skeleton import H36M_17
 
 LEVEL = 0.95
-CHI_SQUARE = 7.814727903251179
-"""95 % quantile of the chi-square distribution with 3 degrees of freedom."""
+"""The level whose conformal quantiles a card stores."""
 
 
-def confidence_regions(covariance: Array, limit: Array | float = CHI_SQUARE) -> tuple[Array, Array]:
-    """Ellipsoids of a squared Mahalanobis distance.
-
-    That of a 3D Gaussian's points from its mean is chi-square with 3 degrees of freedom, so that
-    with the default limit an ellipsoid holds 95 % of a Gaussian of this covariance, and reaches
-    2.80 standard deviations.
+def ellipsoids(covariance: Array, quantile: Array | float) -> tuple[Array, Array]:
+    """Ellipsoids of constant Mahalanobis distance.
 
     Args:
         covariance: (*, 3, 3) square metres.
-        limit: the distance; a number, or (*).
+        quantile: squared Mahalanobis distance of the surface, a number or (*).
 
     Returns:
-        Semi-axes (*, 3), metres, longest first; and their directions (*, 3, 3), unit vectors in
-        rows, each signed so that its largest component is positive.
+        Semi-axes (*, 3), metres, longest first; and their directions (*, 3, 3), unit vectors in rows, each signed so
+        that its largest component is positive.
 
     Example:
-        >>> semi_axes, directions = confidence_regions(np.diag([1e-4, 9e-4, 4e-4]))
+        >>> semi_axes, directions = ellipsoids(np.diag([1e-4, 9e-4, 4e-4]), chi2.ppf(0.95, df=3))
         >>> semi_axes.round(4).tolist(), directions.tolist()[0]
         ([0.0839, 0.0559, 0.028], [0.0, 1.0, 0.0])
     """
     wide = covariance.astype(np.float64)
     values, vectors = np.linalg.eigh((wide + wide.swapaxes(-1, -2)) / 2)
-    limits = np.asarray(limit, dtype=np.float64)[..., None]
-    semi_axes = np.sqrt(limits * np.maximum(values[..., ::-1], 0))
+    quantiles = np.asarray(quantile, dtype=np.float64)[..., None]
+    semi_axes = np.sqrt(quantiles * np.maximum(values[..., ::-1], 0))
     directions = vectors.swapaxes(-1, -2)[..., ::-1, :]
     largest = np.take_along_axis(directions, np.abs(directions).argmax(-1)[..., None], axis=-1)
     return semi_axes, directions * np.sign(largest)
 
 
-def limits_of(model: Mapping[str, Any]) -> Array | None:
-    """(17,) squared Mahalanobis distances of a model's 95 % regions, or None if it is not known.
+def is_calibrated(card: Mapping[str, Any]) -> bool:
+    """Whether the card stores conformal quantiles (``limits_95``)."""
+    return bool(card.get("limits_95"))
+
+
+def region_quantiles(card: Mapping[str, Any], level: float = LEVEL) -> Array:
+    """(17,) squared Mahalanobis distances of the regions of a level.
+
+    With a card that stores conformal quantiles, they are those at 0.95; at another level they are scaled as the
+    quantiles of the chi-square distribution (3 degrees of freedom) are. Without, they are the chi-square quantiles
+    themselves, as for a Gaussian of the samples' covariance.
 
     Args:
-        model: what its card says; ``limits_95`` has them by joint.
+        card: a model's card; ``limits_95`` maps every joint but the pelvis to its quantile.
+        level: probability, between 0 and 1.
 
     Raises:
-        ValueError: if they are not numbers > 0, one for each joint but the pelvis.
+        ValueError: for a level out of range, or quantiles that are not positive numbers, one per joint.
     """
-    said = model.get("limits_95") or {}
-    if not said:
-        return None
-    names = H36M_17.names[1:]
-    numbers = isinstance(said, Mapping) and all(_is_limit(value) for value in said.values())
-    if not numbers or set(said) != set(names):
-        raise ValueError(f"expected limits_95 > 0 of {', '.join(names)}, got {said!r:.80}")
-    return np.array([CHI_SQUARE, *(said[name] for name in names)])
+    if not 0 < level < 1:
+        raise ValueError(f"expected a level between 0 and 1, got {level}")
+    stored, gaussian, names = card.get("limits_95") or {}, float(chi2.ppf(level, df=3)), H36M_17.names[1:]
+    if not stored:
+        return np.full(len(H36M_17), gaussian)
+    if not isinstance(stored, Mapping) or set(stored) != set(names) or not all(map(_is_positive, stored.values())):
+        raise ValueError(f"expected limits_95 > 0 of {', '.join(names)}, got {stored!r:.80}")
+    scale = 1.0 if level == LEVEL else gaussian / float(chi2.ppf(LEVEL, df=3))
+    return np.array([gaussian, *(scale * stored[name] for name in names)])
 
 
-def reach_of(model: Mapping[str, Any]) -> Array:
-    """(17,) as of :func:`limits_of`, or a Gaussian's where the card says none."""
-    limits = limits_of(model)
-    return np.full(len(H36M_17), CHI_SQUARE) if limits is None else limits
-
-
-def regions_of(covariance: Array, model: Mapping[str, Any]) -> tuple[Array, Array]:
-    """The 95 % ellipsoids of poses; calibrated if their model's card is.
-
-    Args:
-        covariance: (T, 17, 3, 3) square metres.
-        model: what the card says, as ``poses.model`` has it.
-
-    Returns:
-        Semi-axes (T, 17, 3), metres, longest first, and their directions (T, 17, 3, 3), as of
-        :func:`confidence_regions`.
-
-    Raises:
-        ValueError: as of :func:`limits_of`.
-    """
-    return confidence_regions(covariance, reach_of(model))
-
-
-def _is_limit(value: Any) -> bool:
+def _is_positive(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < np.inf

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from prpose.lifter import average_flipped, poses_at_once, receptive_field
-from prpose.noise import AdaptiveNoise, ConstantNoise, draw_eps
-from prpose.noise_in_time import correlated
+from prpose.noise import AdaptiveNoise, ConstantNoise, correlated, draw_eps
 from prpose.skeleton import H36M_17, mirror_pose
 
 
@@ -33,7 +32,7 @@ class Sampler(nn.Module):
         ... ).eval()
         >>> keypoints = torch.rand(4, 1, 17, 2) * 2 - 1
         >>> with torch.no_grad():
-        ...     poses = net.sample(keypoints, S=10, generator=torch.Generator().manual_seed(0))
+        ...     poses = net.sample(keypoints, num_samples=10, generator=torch.Generator().manual_seed(0))
         >>> poses.shape
         torch.Size([10, 4, 1, 17, 3])
     """
@@ -53,14 +52,16 @@ class Sampler(nn.Module):
         self.mirror = tuple(mirror)
         self.chunk = chunk
 
-    def forward(self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, doubt: Tensor | None = None) -> Tensor:
+    def forward(
+        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None
+    ) -> Tensor:
         """The pure function: the same inputs give the same poses.
 
         Args:
             keypoints: (B, T, J, 2), normalised.
             eps: (S, B, T, J, 2), standard normal, for the keypoints.
             eps_mirrored: the same for their mirror image; its joints are the mirror image's.
-            doubt: (B, T, J), how far each keypoint may be off besides (:func:`prpose.noise.doubt`);
+            extra_sigma: (B, T, J), how far each keypoint may be off besides (:func:`prpose.noise.confidence_sigma`);
                 its variance is added to the noise's.
 
         Returns:
@@ -71,7 +72,7 @@ class Sampler(nn.Module):
         """
         self._check(keypoints)
         _check_eps(keypoints, eps=eps, eps_mirrored=eps_mirrored)
-        noise, noise_mirrored = self._noises(keypoints, doubt)
+        noise, noise_mirrored = self._noises(keypoints, extra_sigma)
         S, B = eps.shape[:2]
         eps, eps_mirrored = eps.flatten(0, 1), eps_mirrored.flatten(0, 1)
         poses = Rows(S * B)
@@ -84,19 +85,19 @@ class Sampler(nn.Module):
         return poses.whole.unflatten(0, (S, B))
 
     def noisy(
-        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, doubt: Tensor | None = None
+        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """What :meth:`forward` lifts; for whoever keeps it, as a stream does.
 
         Args:
-            keypoints, eps, eps_mirrored, doubt: as of :meth:`forward`.
+            keypoints, eps, eps_mirrored, extra_sigma: as of :meth:`forward`.
 
         Returns:
             (S, B, T, J, 2) noisy keypoints, and the same of the mirror image.
         """
         self._check(keypoints)
         _check_eps(keypoints, eps=eps, eps_mirrored=eps_mirrored)
-        own, mirrored = self._noises(keypoints, doubt)
+        own, mirrored = self._noises(keypoints, extra_sigma)
         return own.mean + own.stddev * eps, mirrored.mean + mirrored.stddev * eps_mirrored
 
     def lift(self, keypoints: Tensor, mirrored: Tensor) -> Tensor:
@@ -112,7 +113,7 @@ class Sampler(nn.Module):
         pairs = zip(keypoints.split(few), mirrored.split(few), strict=True)
         return torch.cat([self._lift(*pair) for pair in pairs])
 
-    def single(self, keypoints: Tensor) -> Tensor:
+    def deterministic(self, keypoints: Tensor) -> Tensor:
         """The lifter's own answer, without noise, flip averaged.
 
         Args:
@@ -130,19 +131,19 @@ class Sampler(nn.Module):
     def sample(
         self,
         keypoints: Tensor,
-        S: int,
+        num_samples: int,
         generator: torch.Generator,
-        keep: float = 0.0,
-        doubt: Tensor | None = None,
+        rho: float = 0.0,
+        extra_sigma: Tensor | None = None,
     ) -> Tensor:
         """S hypotheses with noise from ``generator``, which fixes them for given shapes.
 
         Args:
             keypoints: (B, T, J, 2), normalised.
-            S: number of hypotheses; the first of a larger S are those of a smaller one.
+            num_samples: S; the first of a larger S are those of a smaller one.
             generator: source of the noise; its device draws it.
-            keep: of a frame's noise in the next one's (:mod:`prpose.noise_in_time`).
-            doubt: as of :meth:`forward`.
+            rho: of a frame's noise in the next one's (:mod:`prpose.noise`).
+            extra_sigma: as of :meth:`forward`.
 
         Returns:
             (S, B, T - F + 1, J, 3) poses: camera axes, metres, pelvis at 0.
@@ -150,19 +151,20 @@ class Sampler(nn.Module):
         Raises:
             ValueError: if S < 1, for wrong shapes, or keypoints that are not finite.
         """
+        S = num_samples
         if S < 1:
-            raise ValueError(f"expected S >= 1 hypotheses, got {S}")
+            raise ValueError(f"expected num_samples >= 1, got {S}")
         self._check(keypoints)
         pair = (2, *keypoints.shape)  # keypoints, mirror image
         at_once = max(1, self._clips_at_once(keypoints) // len(keypoints))
         poses = Rows(S)
         for start in range(0, S, at_once):
             eps = draw_eps(min(at_once, S - start), pair, generator).to(keypoints)
-            eps = correlated(eps, keep)
-            poses.add(self(keypoints, eps[:, 0], eps[:, 1], doubt))
+            eps = correlated(eps, rho)
+            poses.add(self(keypoints, eps[:, 0], eps[:, 1], extra_sigma))
         return poses.whole
 
-    def _noises(self, keypoints: Tensor, doubt: Tensor | None) -> tuple[Normal, Normal]:
+    def _noises(self, keypoints: Tensor, extra_sigma: Tensor | None) -> tuple[Normal, Normal]:
         """Of the keypoints, and of their mirror image."""
         frames = torch.stack([keypoints, mirror_pose(keypoints, self.mirror)]).flatten(0, 2)
         few = frames.split(self.chunk or poses_at_once(self.noise, keypoints.device))
@@ -171,11 +173,11 @@ class Sampler(nn.Module):
             torch.cat(parts).view(2, *keypoints.shape).unbind(0)
             for parts in zip(*((part.mean, part.stddev) for part in found), strict=True)
         )
-        if doubt is not None:
-            if doubt.shape != keypoints.shape[:-1]:
-                got = tuple(doubt.shape)
-                raise ValueError(f"expected doubt of shape {tuple(keypoints.shape[:-1])}, got {got}")
-            more = doubt.to(keypoints), doubt[..., list(self.mirror)].to(keypoints)
+        if extra_sigma is not None:
+            if extra_sigma.shape != keypoints.shape[:-1]:
+                got = tuple(extra_sigma.shape)
+                raise ValueError(f"expected extra_sigma of shape {tuple(keypoints.shape[:-1])}, got {got}")
+            more = extra_sigma.to(keypoints), extra_sigma[..., list(self.mirror)].to(keypoints)
             pairs = zip(stddevs, more, strict=True)
             stddevs = tuple((std**2 + own[..., None] ** 2).sqrt() for std, own in pairs)
         own, mirrored = (Normal(mean, stddev, validate_args=False) for mean, stddev in zip(means, stddevs, strict=True))

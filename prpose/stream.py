@@ -1,6 +1,5 @@
-"""A frame in, a frame out."""
+"""Stream: one frame in, one frame out."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,118 +10,128 @@ from prpose.camera import Array, normalise
 from prpose.config import InferenceConfig
 from prpose.keypoints import Keypoints
 from prpose.lifter import own_frame, receptive_field
-from prpose.noise import doubt
-from prpose.noise_in_time import NoiseProcess
+from prpose.noise import NoiseProcess, confidence_sigma
 from prpose.placement import plane_of
+from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
-from prpose.preprocess import prepare
+from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
 from prpose.skeleton import mirror_pose
-from prpose.summary import flags_of, summed_up
 
 
 class Stream:
-    """Poses of one person, frame by frame; the noise of a frame remembers that of the one before.
+    """Predictions of one person, frame by frame; the noise is correlated over time as in :class:`prpose.Model`.
 
-    A lifter that wants frames of the future gets the present one in their place, so that no frame
-    waits; one that wants frames of the past gets the first in place of those before it. They are
-    taken as they come, whatever rate the lifter learnt.
+    A lifter with a receptive field of several frames gets the current frame in place of future ones, so that no frame
+    waits, and the first frame in place of those before it, at whatever frame rate they come. Gaps cannot be
+    interpolated, and nothing is smoothed.
 
     Args:
-        net: in eval mode.
+        sampler: in eval mode.
         image_size: width and height, pixels.
-        layout: order of the joints.
-        hypotheses: S >= 2.
+        layout: order of the joints, a key of :data:`prpose.layouts.LAYOUTS`.
+        num_samples: S >= 2.
         seed: of the noise.
-        fps: frames per second, of noise that is forgotten over time.
-        how: the rest; nothing is smoothed.
-        model: what the model's card says, for the poses.
+        fps: frames per second, for noise that is correlated over time.
+        config: further settings.
+        card: the model's card, for the predictions.
 
     Raises:
-        ValueError: for fewer than two hypotheses, and whatever else cannot be done.
+        ValueError: for fewer than two samples, or a negative seed.
     """
 
     def __init__(
         self,
-        net: Sampler,
+        sampler: Sampler,
         image_size: tuple[int, int],
         layout: str,
-        hypotheses: int,
-        seed: int,
-        fps: float | None,
-        how: InferenceConfig,
-        model: Mapping[str, Any] | None = None,
+        num_samples: int = 50,
+        seed: int = 0,
+        fps: float | None = None,
+        config: InferenceConfig | None = None,
+        card: dict[str, Any] | None = None,
     ) -> None:
-        how.check(hypotheses, seed)
-        self.net = net
+        check_draws(num_samples, seed)
+        self.sampler = sampler
         self.image_size = image_size
         self.layout = layout
-        self.S = hypotheses
-        self.fps = fps
-        self.how = how
-        self.model = model or {}
+        self.num_samples = num_samples
         self.seed = seed
+        self.fps = fps
+        self.config = config or InferenceConfig()
+        self.card = card or {}
         generator = torch.Generator().manual_seed(seed)
-        self.noise = NoiseProcess((hypotheses, 2, 1, len(net.mirror), 2), how.keep(fps), generator)
-        self.past: list[tuple[Tensor, Tensor]] = []
-        """Of the frames that the lifter still wants: keypoints, without noise first, then S times
-        with it, and the same of the mirror image, (S + 1, 1, 17, 2)."""
-        self.own_units = False
-        """Whether a confidence was beyond [0, 1]; then those of other frames say nothing."""
+        self.noise = NoiseProcess((num_samples, 2, 1, len(sampler.mirror), 2), self.config.rho(fps), generator)
+        self.window: list[tuple[Tensor, Tensor]] = []
+        """Past frames in the receptive field: keypoints without noise first, then the S noisy ones; and the same of
+        the mirror image, (S + 1, 1, 17, 2)."""
+        self.other_units = False
+        """Whether a confidence outside [0, 1] was seen; then no confidence widens the noise."""
 
     @torch.no_grad()
-    def step(self, keypoints_px: Array, score: Array | None = None) -> Prediction:
-        """The poses of one frame.
+    def __call__(self, xy: Array, confidence: Array | None = None) -> Prediction:
+        """The prediction of the next frame.
 
         Args:
-            keypoints_px: (J, 2) pixels, NaN where a joint was not seen.
-            score: (J,) confidences.
+            xy: (J, 2) pixels, NaN where a keypoint is missing.
+            confidence: (J,) of the detector.
+
+        Returns:
+            A prediction of one frame, T = 1.
 
         Raises:
-            ValueError: as of :meth:`prpose.model.Model.predict`.
+            ValueError: as of :meth:`prpose.Model.__call__`.
         """
-        pixels = np.asarray(keypoints_px, dtype=np.float32)[None]
-        scores = None if score is None else np.asarray(score, dtype=np.float32)[None]
-        track = Keypoints(pixels, *self.image_size, layout=self.layout, fps=self.fps, score=scores)
-        ready = prepare(track, max_gap=0, as_is=self.how.as_is)
-        device = next(self.net.parameters()).device
-        keypoints = torch.from_numpy(normalise(ready.keypoints_px, *self.image_size)).float()
-        more, scale = None, self._confidence_noise(ready.score)
+        scores = None if confidence is None else np.asarray(confidence)[None]
+        frame = Keypoints(np.asarray(xy)[None], self.image_size, self.layout, scores, self.fps)
+        ready = preprocess(frame, max_gap=0, allow_implausible=self.config.allow_implausible)
+        device = next(self.sampler.parameters()).device
+        keypoints = torch.from_numpy(normalise(ready.xy, *self.image_size)).float()
+        extra_sigma, scale = None, self._confidence_scale(ready.confidence)
         if scale:
-            worth = torch.from_numpy(np.asarray(ready.score, dtype=np.float32))
-            more = doubt(keypoints, worth, scale)[None].to(device)
+            known = torch.from_numpy(np.asarray(ready.confidence))
+            extra_sigma = confidence_sigma(keypoints, known, scale)[None].to(device)
         x, eps = keypoints[None].to(device), self.noise.next(1).to(device)
-        own, mirrored = self.net.noisy(x, eps[:, 0], eps[:, 1], more)
+        noisy, noisy_mirrored = self.sampler.noisy(x, eps[:, 0], eps[:, 1], extra_sigma)
         now = (
-            torch.cat([x, own[:, 0]]),
-            torch.cat([mirror_pose(x, self.net.mirror), mirrored[:, 0]]),
+            torch.cat([x, noisy[:, 0]]),
+            torch.cat([mirror_pose(x, self.sampler.mirror), noisy_mirrored[:, 0]]),
         )
-        lifted = self.net.lift(*self._window(now)).cpu()
-        single, poses = lifted[0], lifted[1:]
-        camera = self.how.camera(*self.image_size)
-        found = summed_up(poses, single, plane_of(ready.keypoints_px, camera), self.how)
-        known: dict[str, Any] = {name: value.numpy() for name, value in found.items()}
+        lifted = self.sampler.lift(*self._windows(now)).cpu()
+        deterministic, samples = lifted[0], lifted[1:]
+        camera = self.config.camera(*self.image_size)
+        summary = summarise(samples, deterministic, plane_of(ready.xy, camera), self.config)
+        fields: dict[str, Any] = {name: value.numpy() for name, value in summary.items()}
         return Prediction(
-            single=single.numpy(),
-            S=self.S,
-            aggregated_by=self.how.choice,
-            flags=flags_of(ready, self.how.low_confidence),
+            deterministic=deterministic.numpy(),
+            num_samples=self.num_samples,
+            point_estimate=self.config.point_estimate,
+            flags=flags_of(ready, self.config.min_confidence),
             fps=self.fps,
-            keypoints_px=ready.keypoints_px,
+            keypoints_px=ready.xy,
             camera=camera,
-            model=self.model,
+            model=self.card,
+            warnings=ready.warnings,
             seed=self.seed,
-            **known,
+            **fields,
         )
 
-    def _confidence_noise(self, score: Array | None) -> float:
-        if score is not None and self.how.confidence_noise is None:
-            self.own_units |= bool(score.min() < 0 or score.max() > 1)
-        return 0.0 if self.own_units else self.how.confidence_noise_of(score)
+    def _confidence_scale(self, confidence: Array | None) -> float:
+        if confidence is not None and self.config.confidence_noise is None:
+            self.other_units |= bool(confidence.min() < 0 or confidence.max() > 1)
+        return 0.0 if self.other_units else self.config.confidence_scale(confidence)
 
-    def _window(self, now: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Both of the F frames around now, (S + 1, F, 17, 2)."""
-        F, own = receptive_field(self.net.lifter), own_frame(self.net.lifter)
-        self.past = [*(self.past or [now] * own), now][-(own + 1) :]
-        keypoints, mirrored = zip(*self.past, *([now] * (F - 1 - own)), strict=True)
+    def _windows(self, now: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The F frames around the current one, (S + 1, F, 17, 2), and their mirror images."""
+        F, own = receptive_field(self.sampler.lifter), own_frame(self.sampler.lifter)
+        self.window = [*(self.window or [now] * own), now][-(own + 1) :]
+        keypoints, mirrored = zip(*self.window, *([now] * (F - 1 - own)), strict=True)
         return torch.cat(keypoints, dim=1), torch.cat(mirrored, dim=1)
+
+
+def check_draws(num_samples: int, seed: int) -> None:
+    """``ValueError`` for a number of samples or a seed that cannot be drawn from."""
+    if not 2 <= num_samples < 2**31:
+        raise ValueError(f"expected num_samples >= 2, a distribution, got {num_samples}")
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"expected a seed from 0 to 2^63 - 1, got {seed}")

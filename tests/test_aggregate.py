@@ -3,8 +3,8 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from prpose.aggregate import (
-    AGGREGATES,
+from prpose.postprocess import (
+    POINT_ESTIMATES,
     aggregate,
     geometric_median,
     mean,
@@ -17,7 +17,7 @@ def cloud(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("kind", AGGREGATES)
+@pytest.mark.parametrize("kind", POINT_ESTIMATES)
 @pytest.mark.parametrize("shape", [(1,), (2, 70)])
 def test_axioms(kind, shape):
     """Any leading axes; equal hypotheses are kept; order, place and size do not matter."""

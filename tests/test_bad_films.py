@@ -145,10 +145,10 @@ def test_a_video_that_stops_early_is_lifted_and_said(tmp_path, capsys):
     assert "of 40 frames are there: is the video whole?" in capsys.readouterr().err
     poses = read_prediction(tmp_path / "poses.npz")
     assert 1 <= len(poses) < 36
-    assert any("is the video whole?" in note for note in poses.notes)
+    assert any("is the video whole?" in note for note in poses.warnings)
     few = open_video(path, seconds=0.1)
     assert len(list(few.frames())) == 1
-    assert few.notes == ()  # no more was wanted
+    assert few.warnings == ()  # no more was wanted
 
 
 def test_a_video_without_some_times_goes_on_by_its_rate(tmp_path):

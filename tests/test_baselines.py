@@ -42,7 +42,7 @@ def test_constant_noise_has_the_mean_variance(windows):
 def test_the_isotropic_cloud_is_the_likeliest_of_its_kind(windows):
     net = sampler("mgcn_lw")
     cloud, batch = fitted_isotropic(net, windows, CPU), everything(windows)
-    error = (net.single(batch.keypoints) - batch.target)[..., 1:, :]
+    error = (net.deterministic(batch.keypoints) - batch.target)[..., 1:, :]
 
     def log_likelihood(width):
         return float(torch.distributions.Normal(0, width).log_prob(error).sum())
@@ -55,7 +55,7 @@ def test_the_isotropic_cloud_is_the_likeliest_of_its_kind(windows):
     spread = poses.std(0)
     assert (spread[..., 1:, :] / cloud.width_m - 1).abs().max() < 0.08
     assert not poses[..., 0, :].any()
-    assert (poses.mean(0) - cloud.single(batch.keypoints[:3])).abs().max() < 0.1 * cloud.width_m
+    assert (poses.mean(0) - cloud.deterministic(batch.keypoints[:3])).abs().max() < 0.1 * cloud.width_m
 
 
 @torch.no_grad()
@@ -63,7 +63,7 @@ def test_awareness_is_scipys_correlation_where_it_can_be_known(windows):
     net = sampler("mgcn_lw")
     known, batch = awareness(net, windows, CPU), everything(windows)
     sigma = net.noise(batch.keypoints).stddev[:, 0, :, 0].numpy()
-    error = (net.single(batch.keypoints) - batch.target)[:, 0].norm(dim=-1).numpy()
+    error = (net.deterministic(batch.keypoints) - batch.target)[:, 0].norm(dim=-1).numpy()
     hidden = np.stack([windows.clips[c].hidden[f] for c, f in zip(batch.clip, batch.frame, strict=True)])
     assert set(known) == {"all", "seen", "hidden"}
     masks = {"all": hidden | True, "seen": ~hidden, "hidden": hidden}

@@ -61,9 +61,9 @@ def test_a_run_meets_every_phase_and_makes_the_same_poses(tmp_path):
         hypotheses=3,
         seed=2,
         fps=clip.FPS,
-        how=InferenceConfig(as_is=True),
+        config=InferenceConfig(allow_implausible=True),
     )
-    assert np.array_equal(poses.hypotheses, expected.hypotheses)
+    assert np.array_equal(poses.samples, expected.samples)
 
 
 def test_clips_longer_than_the_walkers_begin_again(tmp_path):

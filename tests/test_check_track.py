@@ -55,7 +55,7 @@ def test_long_gaps_and_ends_are_refused_by_name(frames):
     where = f"left_ankle in frames {ranges(frames)}; --max-gap fills longer gaps, --skip-unseen"
     with pytest.raises(ValueError, match=where):
         prepare(bad, max_gap=2)
-    ready = prepare(bad, max_gap=2, skip_unseen=True)
+    ready = prepare(bad, max_gap=2, drop_incomplete=True)
     assert ready.frames.tolist() == [t for t in range(8) if t not in frames]
     assert ready.messages[0].startswith(f"{len(frames)} frames left out; neither seen nor made")
     assert np.isfinite(ready.keypoints_px).all()
@@ -63,7 +63,7 @@ def test_long_gaps_and_ends_are_refused_by_name(frames):
 
 def test_nothing_is_left_to_skip_to():
     with pytest.raises(ValueError, match="expected a frame with every joint, got none; missing: r"):
-        prepare(unseen("coco17", "right_wrist", range(8)), skip_unseen=True)
+        prepare(unseen("coco17", "right_wrist", range(8)), drop_incomplete=True)
 
 
 def test_a_face_that_is_unseen_is_made_up_for():
@@ -142,7 +142,7 @@ def test_what_are_no_pixels_is_refused(change, message):
 )
 def test_they_are_lifted_as_they_are_if_that_is_wanted(change, message):
     odd = change(found("h36m17")[0]).astype(np.float32)
-    ready = prepare(track("h36m17", keypoints_px=odd), as_is=True)
+    ready = prepare(track("h36m17", keypoints_px=odd), allow_implausible=True)
     assert np.array_equal(ready.keypoints_px, odd)
     assert any(message in said for said in ready.messages)
 

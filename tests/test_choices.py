@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from prpose import build_lifter, metrics
-from prpose.aggregate import medoid
 from prpose.data import load_clips
 from prpose.evaluation.choices import OWN, VALUES, score_choices
 from prpose.hub import find_model_folder
 from prpose.noise import ConstantNoise
+from prpose.postprocess import medoid
 from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17
 
@@ -42,7 +42,7 @@ def test_without_noise_all_choices_are_the_lifters_own(clips):
         "a hypothesis",
         "mean",
         "medoid",
-        "geometric-median",
+        "geometric_median",
         "reprojection-weighted mean",
     ):
         assert torch.allclose(scores[name]["P1"], own, atol=1e-5), name
@@ -54,7 +54,7 @@ def test_values_are_those_of_the_metrics(clips):
     scores = score_choices(net, clips[:1], 3, 7, lambda fps: 0.5)
     clip = clips[0]
     from prpose.camera import normalise
-    from prpose.seeds import mixed_seed
+    from prpose.rng import mixed_seed
 
     x = torch.from_numpy(normalise(clip.keypoints_px, clip.camera.width, clip.camera.height))
     generator = torch.Generator().manual_seed(mixed_seed(7, 0))

@@ -71,13 +71,13 @@ def test_a_photo_becomes_poses_with_confidence_noise(tmp_path):
     argv = ["predict", path, *FINDER, "--out", tmp_path / "poses.npz", "-n", 30]
     assert prpose(*argv) == 0
     poses = read_prediction(tmp_path / "poses.npz")
-    assert poses.hypotheses.shape == (30, 1, 17, 3)
+    assert poses.samples.shape == (30, 1, 17, 3)
     assert (poses.fps, poses.times_s) == (None, None)
     assert prpose(*argv, "--confidence-noise", CONFIDENCE_NOISE, "--overwrite") == 0
     same = read_prediction(tmp_path / "poses.npz")
-    assert np.array_equal(same.hypotheses, poses.hypotheses)
+    assert np.array_equal(same.samples, poses.samples)
     assert prpose(*argv, "--confidence-noise", 0, "--overwrite") == 0
-    assert not np.array_equal(read_prediction(tmp_path / "poses.npz").hypotheses, poses.hypotheses)
+    assert not np.array_equal(read_prediction(tmp_path / "poses.npz").samples, poses.samples)
 
 
 def test_a_folder_of_photos_is_one_clip(tmp_path):
@@ -148,4 +148,4 @@ def test_the_track_is_what_python_lifts(walk, tmp_path):
     (track,) = people_from(watch(open_video(path), Finder()))
     how = InferenceConfig(confidence_noise=CONFIDENCE_NOISE)
     poses, _ = Model.load("mgcn-cmu17").predict_track(track, 3, 0, how)
-    assert np.array_equal(poses.hypotheses, read_prediction(tmp_path / "p.npz").hypotheses)
+    assert np.array_equal(poses.samples, read_prediction(tmp_path / "p.npz").samples)

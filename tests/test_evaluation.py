@@ -202,7 +202,7 @@ def test_scores_do_not_depend_on_the_parts_that_s_comes_in(monkeypatch):
 
 
 def test_clouds_are_scored_as_their_functions_say():
-    from prpose import clouds
+    from prpose import metrics
     from prpose.evaluation.tables import calibration_error
 
     net = sampler("mgcn_lw", alpha=0.02)
@@ -212,16 +212,16 @@ def test_clouds_are_scored_as_their_functions_say():
     (noise,) = seeded_draw(3, 6)(range(len(windows)), batch.keypoints.shape)
     with torch.no_grad():
         poses, truth = net(batch.keypoints, *noise)[:, :, 0], batch.target[:, 0]
-    assert torch.allclose(scores["ES"], clouds.energy_score(poses, truth))
+    assert torch.allclose(scores["ES"], metrics.energy_score(poses, truth))
     assert torch.allclose(scores["spread"], poses.std(0)[:, 1:].mean((1, 2)))
-    assert torch.equal(scores["covered"], clouds.covered(poses, truth)[:, 1:])
+    assert torch.equal(scores["covered"], metrics.covered(poses, truth)[:, 1:])
     _, average = tabulate({"cloud": scores}, windows, Protocol(("P1",), action_of, "frames", alpha=0))
     assert average.values["cloud"]["ES"] == pytest.approx(float(scores["ES"].mean()) * 1000)
     share = np.median(scores["covered"].double().mean(0).numpy(), axis=0)
-    expected = np.abs(share - np.array(clouds.LEVELS))
+    expected = np.abs(share - np.array(metrics.LEVELS))
     assert average.values["cloud"]["ECE"] == pytest.approx(expected.mean(), abs=0.02)
     perfect = torch.rand(20_000, 5, 1, generator=torch.Generator().manual_seed(0))
-    assert calibration_error(perfect < torch.tensor(clouds.LEVELS)) < 0.005
+    assert calibration_error(perfect < torch.tensor(metrics.LEVELS)) < 0.005
     assert calibration_error(torch.zeros(9, 5, 21, dtype=torch.bool)) == pytest.approx(0.5)
 
 

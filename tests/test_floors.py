@@ -9,7 +9,10 @@ FLOORS = [
         *("atomic", "camera", "clouds", "imports", "metrics", "nets", "processes", "ranks"),
         *("seeds", "skeleton", "smooth", "tables", "toml"),
     },
-    {*("aggregate", "layouts", "lifter", "noise", "noise_in_time", "placement"), *("prediction", "regions", "unpickle")},
+    {
+        *("aggregate", "layouts", "lifter", "noise", "noise_in_time", "placement"),
+        *("prediction", "regions", "unpickle"),
+    },
     {"config", "sampler", "data", "remap"},
     {"evaluation", "training", "weights", "keypoints", "plausibility"},
     {"preprocess", "hub", "view"},

@@ -27,7 +27,7 @@ def test_a_video_is_its_frames_in_order_with_their_times(tmp_path):
         assert np.allclose([frame.time_s for frame in frames], np.arange(20) / 10)
         found = [middle(frame.image) for frame in frames]
         assert np.allclose(found, np.stack([places, np.full(20, 120)], axis=1), atol=0.6)
-    assert film.notes == ()
+    assert film.warnings == ()
 
 
 def test_times_of_an_uneven_video_are_kept(tmp_path):

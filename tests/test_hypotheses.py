@@ -34,7 +34,7 @@ def test_pipeline_parity(lifter, alpha, chunk, device):
 @torch.no_grad()
 def test_single_parity(lifter, device):
     golden, keypoints, *_ = golden_case()
-    poses = sampler(lifter).to(device).single(keypoints.to(device)).cpu()
+    poses = sampler(lifter).to(device).deterministic(keypoints.to(device)).cpu()
     expected = torch.from_numpy(golden[f"{lifter}/single/output_3D"])
     assert (poses - expected).abs().max() < 1e-5
 
@@ -46,7 +46,7 @@ def test_axioms(lifter):
     _, keypoints, eps, eps_mirrored = golden_case()
     poses = net(keypoints, eps, eps_mirrored)
     still = net(keypoints, torch.zeros_like(eps), torch.zeros_like(eps))
-    assert (still - net.single(keypoints)).abs().max() < 1e-6
+    assert (still - net.deterministic(keypoints)).abs().max() < 1e-6
     order = torch.tensor([3, 0, 4, 1, 2])
     assert (net(keypoints, eps[order], eps_mirrored[order]) - poses[order]).abs().max() < 1e-5
     for b in range(len(keypoints)):
@@ -101,7 +101,7 @@ def test_bad_inputs_are_refused_by_name():
     broken = torch.zeros(2, 1, 17, 2)
     broken[1, 0, 3, 1] = float("nan")
     with pytest.raises(ValueError, match="finite keypoints, got NaN"):
-        net.single(broken)
+        net.deterministic(broken)
     with pytest.raises(ValueError, match="finite keypoints, got NaN"):
         net.sample(broken, 2, generator)
     for shape in [(2, 17, 2), (2, 1, 16, 2), (2, 1, 17, 3), (0, 1, 17, 2), (2, 0, 17, 2)]:
@@ -171,10 +171,10 @@ def test_clips_of_many_frames_are_lifted_in_pieces(name, kw, chunk):
     keypoints = torch.rand(2, 20, 17, 2) * 2 - 1
     eps, eps_mirrored = torch.randn(2, 3, *keypoints.shape)
     with torch.no_grad():
-        poses, single = net(keypoints, eps, eps_mirrored), net.single(keypoints)
+        poses, single = net(keypoints, eps, eps_mirrored), net.deterministic(keypoints)
         whole = Sampler(lifter, ConstantNoise(0.02), chunk=1000)
         assert torch.allclose(poses, whole(keypoints, eps, eps_mirrored), atol=1e-5)
-        assert torch.allclose(single, whole.single(keypoints), atol=1e-5)
+        assert torch.allclose(single, whole.deterministic(keypoints), atol=1e-5)
     F = receptive_field(lifter)
     assert poses.shape == (3, 2, 20 - F + 1, 17, 3)
     part = net(keypoints[:, 4 : 4 + F], eps[:, :, 4 : 4 + F], eps_mirrored[:, :, 4 : 4 + F])

@@ -77,7 +77,7 @@ def test_everybody_gets_a_file(clips, capsys):
     assert "written: " + ", ".join(f"{single.parent}/single.{n}.npz" for n in (0, 1)) in (capsys.readouterr().out)
     assert not single.exists()
     first, second = (read_prediction(single.parent / f"single.{n}.npz") for n in (0, 1))
-    assert not np.array_equal(first.aggregate, second.aggregate)
+    assert not np.array_equal(first.pose, second.pose)
 
 
 def test_everybody_is_not_written_over_what_is_read(tmp_path, capsys):
@@ -144,7 +144,7 @@ def test_what_is_one_clip():
         (["--model", "gpt"], "unknown model 'gpt'"),
         (["-n", "1"], "expected S >= 2"),
         (["--seed", "-1"], "expected a seed >= 0"),
-        (["--hypotheses-out", "51"], "expected hypotheses_out up to 3, got 51"),
+        (["--hypotheses-out", "51"], "expected save_samples up to 3, got 51"),
         (["--fov-deg", "300"], "expected a field of view"),
     ],
 )
@@ -221,7 +221,7 @@ def test_videos_and_folders_of_photos_side_by_side(tmp_path, capsys):
     alone = ["predict", clips / "a.mp4", "--out", tmp_path / "a.npz", *finder]
     assert prpose(*alone) == 0
     a, b = read_prediction(tmp_path / "a.npz"), read_prediction(tmp_path / "out" / "a.npz")
-    assert np.array_equal(a.hypotheses, b.hypotheses)
+    assert np.array_equal(a.samples, b.samples)
     argv = ["predict", clips / "frames", "--out", tmp_path / "each", "--each", *finder]
     assert prpose(*argv) == 0
     assert len(list((tmp_path / "each").iterdir())) == 3

@@ -17,7 +17,7 @@ from prpose.evaluation import PROTOCOLS, score, seeded_draw, tabulate
 from prpose.hub import SHIPPED, Card, Network, bundled_models, find_model_folder, write_model_folder
 from prpose.lifter import receptive_field
 from prpose.model import Model
-from prpose.noise_in_time import kept
+from prpose.noise import noise_rho
 
 NAMES = sorted(bundled_models())
 
@@ -36,7 +36,7 @@ def test_a_model_is_worth_something_on_people_it_has_never_seen(name):
     net = find_model_folder(name).sampler()
     clips = load_clips("walkers", ".", "val")
     windows = Windows(clips, receptive_field(net.lifter), every=30)
-    draw = seeded_draw(0, 20, kept("ar1", fps=60))
+    draw = seeded_draw(0, 20, noise_rho("ar1", fps=60))
     scores = score(net, windows, ("P1", "P2"), draw, cloud=True)
     values = tabulate(scores, windows, PROTOCOLS["walkers"])[1].values
     assert values["single"]["P1"] < 120
@@ -51,13 +51,13 @@ def test_predictions_repeat_and_are_those_of_the_clip(name):
     predictor = Model.load(name)
     size = clip.camera.width, clip.camera.height
     a, b, c = (predictor.predict(clip.keypoints_px, size, hypotheses=6, seed=s) for s in (1, 1, 2))
-    assert a.hypotheses.shape == (6, 6, 17, 3)
-    assert np.array_equal(a.hypotheses, b.hypotheses)
-    assert not np.array_equal(a.hypotheses, c.hypotheses)
-    assert np.array_equal(a.single, c.single)
-    assert np.array_equal(a.aggregate, a.single)
+    assert a.samples.shape == (6, 6, 17, 3)
+    assert np.array_equal(a.samples, b.samples)
+    assert not np.array_equal(a.samples, c.samples)
+    assert np.array_equal(a.deterministic, c.deterministic)
+    assert np.array_equal(a.pose, a.deterministic)
     truth = clip.poses_cam - clip.poses_cam[:, :1]
-    assert np.linalg.norm(a.single - truth, axis=-1).mean() < 0.15
+    assert np.linalg.norm(a.deterministic - truth, axis=-1).mean() < 0.15
     with pytest.raises(ValueError, match=r"track: expected 2D of shape \(T, 17, 2\)"):
         predictor.predict(clip.keypoints_px[:, :16], size)
     with pytest.raises(ValueError, match="positive image size, got 0 x 5"):

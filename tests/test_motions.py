@@ -6,8 +6,7 @@ from prpose import build_lifter, metrics
 from prpose.data import load_clips
 from prpose.evaluation.motions import VALUES, score_motions
 from prpose.lifter import padded
-from prpose.noise import ConstantNoise
-from prpose.noise_in_time import KINDS, kept
+from prpose.noise import ConstantNoise, noise_rho
 from prpose.sampler import Sampler
 
 
@@ -39,9 +38,9 @@ def test_there_is_a_value_for_every_frame_and_the_best_motion_is_best(clips, net
 def test_shared_noise_trembles_least(clips, net):
     error = {}
     for kind in KINDS:
-        scores = score_motions(net, clips, 4, 0, lambda fps, kind=kind: kept(kind, fps))
+        scores = score_motions(net, clips, 4, 0, lambda fps, kind=kind: noise_rho(kind, fps))
         error[kind] = float(scores["acceleration error of a hypothesis"].mean())
-    assert error["shared"] < error["ar1"] < error["independent"]
+    assert error["shared"] < error["ar1"] < error["iid"]
 
 
 def test_the_single_answer_is_that_of_a_padded_clip(clips, net):
@@ -50,7 +49,7 @@ def test_the_single_answer_is_that_of_a_padded_clip(clips, net):
     x = torch.from_numpy(clip.keypoints_px / 500 - [1, clip.camera.height / 1000]).float()
     keypoints = padded(x[None], net.lifter)
     with torch.no_grad():
-        poses = net.single(keypoints)[0]
+        poses = net.deterministic(keypoints)[0]
     truth = torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])
     assert torch.allclose(scores["P1 single"], metrics.mpjpe(poses, truth), atol=1e-5)
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from prpose import AdaptiveNoise
-from prpose.noise import doubt, draw_eps
+from prpose.noise import confidence_sigma, draw_eps
 from tests.golden_numbers import VARIANCE_OF, arrays, network
 
 
@@ -47,15 +47,15 @@ def test_doubt_is_none_where_the_detector_is_sure_and_grows_with_size():
     keypoints = torch.rand(5, 17, 2)
     confidence = torch.rand(5, 17)
     confidence[:, 3] = 1
-    found = doubt(keypoints, confidence, 0.1)
+    found = confidence_sigma(keypoints, confidence, 0.1)
     assert found.shape == (5, 17)
     assert (found[:, 3] == 0).all()
     box = (keypoints.amax(1) - keypoints.amin(1)).prod(-1).sqrt()
     expected = 0.1 * box[2] * (1 / confidence[2, 4].clamp_min(0.02) - 1).sqrt()
     assert found[2, 4] == pytest.approx(float(expected))
     assert torch.allclose(doubt(3 * keypoints + 1, confidence, 0.1), 3 * found, rtol=1e-4)
-    assert doubt(keypoints, 0 * confidence, 0.1).isfinite().all()
-    assert (doubt(keypoints, confidence, 0.0) == 0).all()
+    assert confidence_sigma(keypoints, 0 * confidence, 0.1).isfinite().all()
+    assert (confidence_sigma(keypoints, confidence, 0.0) == 0).all()
     for bad, scale in ((confidence + 1, 0.1), (confidence * float("nan"), 0.1), (confidence, -1)):
         with pytest.raises(ValueError, match="expected"):
-            doubt(keypoints, bad, scale)
+            confidence_sigma(keypoints, bad, scale)

@@ -3,12 +3,12 @@ import math
 import pytest
 import torch
 
-from prpose.noise_in_time import KINDS, correlated, kept
+from prpose.noise import correlated, noise_rho
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_frame_stays_standard_normal_and_neighbours_correlate_as_said(kind):
-    keep = kept(kind, fps=60, time_constant_s=0.1)
+    keep = noise_rho(kind, fps=60, time_constant_s=0.1)
     eps = torch.randn(20_000, 12, 1, 2, generator=torch.Generator().manual_seed(0))
     noise = correlated(eps, keep)
     assert noise.shape == eps.shape
@@ -21,10 +21,10 @@ def test_each_frame_stays_standard_normal_and_neighbours_correlate_as_said(kind)
 
 def test_the_kinds_are_the_ends_and_what_lies_between():
     eps = torch.randn(3, 2, 5, 17, 2)
-    assert torch.equal(correlated(eps, kept("independent")), eps)
-    shared = correlated(eps, kept("shared"))
+    assert torch.equal(correlated(eps, noise_rho("iid")), eps)
+    shared = correlated(eps, noise_rho("shared"))
     assert torch.equal(shared, eps[:, :, :1].expand_as(eps))
-    assert kept("ar1", fps=25, time_constant_s=0.5) == pytest.approx(math.exp(-1 / 12.5))
+    assert noise_rho("ar1", fps=25, time_constant_s=0.5) == pytest.approx(math.exp(-1 / 12.5))
 
 
 def test_hypotheses_do_not_mix():

@@ -133,13 +133,13 @@ def test_views_show_the_pose_that_is_written(walk):
     whole = drawn(np.full((480, 640, 3), 80, np.uint8), poses, 3, layout, None)
     for row, axes in enumerate([(0, 1), (2, 1)]):
         for side in ("left", "right"):
-            knee, ankle = (poses.aggregate[3, H36M_17.index(f"{side}_{part}")]
+            knee, ankle = (poses.pose[3, H36M_17.index(f"{side}_{part}")]
                            for part in ("knee", "ankle"))  # fmt: skip
             place = 120 + (0.6 * knee + 0.4 * ankle)[list(axes)] * layout.per_metre
             place += np.array([640, 240 * row])
             if row == 0 or side == "left":  # from the side, the left leg lies on the right one
                 assert near(whole, place, side) > 0.2, (axes, side)
-    assert layout.per_metre * np.abs(poses.aggregate).max() < 120
+    assert layout.per_metre * np.abs(poses.pose).max() < 120
 
 
 def test_a_photo_gets_a_picture(tmp_path):

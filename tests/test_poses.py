@@ -13,25 +13,25 @@ from tests.pose_files import CAMERA, fields, made, standing
 def test_mean_and_covariance_are_those_of_numpy():
     poses = made(T=3, S=40)
     hypotheses = fields(T=3, S=40)["hypotheses"].astype(float)
-    assert np.abs(poses.aggregate - hypotheses.mean(0)).max() < 1e-7
+    assert np.abs(poses.pose - hypotheses.mean(0)).max() < 1e-7
     for t, j in [(0, 1), (2, 16)]:
         by_numpy = np.cov(hypotheses[:, t, j], rowvar=False)
         assert np.allclose(poses.covariance[t, j], by_numpy, rtol=1e-5)
-    assert (len(poses), poses.S, poses.aggregated_by) == (3, 40, "mean")
+    assert (len(poses), poses.S, poses.point_estimate) == (3, 40, "mean")
 
 
 def test_another_aggregate_keeps_the_covariance_about_the_mean():
     poses, first = made(), fields()["hypotheses"][0]
-    chosen = made(aggregate=first, aggregated_by="medoid")
-    assert np.array_equal(chosen.aggregate, first)
+    chosen = made(pose=first, point_estimate="medoid")
+    assert np.array_equal(chosen.pose, first)
     assert np.array_equal(chosen.covariance, poses.covariance)
 
 
 def test_fewer_hypotheses_keep_the_sums_of_all():
     poses = made(S=6)
     two = poses.keeping(2)
-    assert np.array_equal(two.hypotheses, poses.hypotheses[:2])
-    assert poses.keeping("none").hypotheses is None
+    assert np.array_equal(two.samples, poses.samples[:2])
+    assert poses.keeping("none").samples is None
     assert poses.keeping("all") is poses
     for fewer in (two, poses.keeping("none"), two.keeping("none")):
         assert fewer.S == 6
@@ -45,10 +45,10 @@ def test_times_are_measured_or_follow_from_the_rate():
 
 
 def test_what_is_not_said_is_seen_and_other_floats_are_converted():
-    poses = made(flags=None, single=standing(4).astype(float), times_s=np.arange(4))
+    poses = made(flags=None, deterministic=standing(4).astype(float), times_s=np.arange(4))
     assert poses.flags.dtype == np.uint8
     assert FLAGS[poses.flags.max()] == "seen"
-    assert (poses.single.dtype, poses.times_s.dtype) == (np.float32, np.float64)
+    assert (poses.deterministic.dtype, poses.times_s.dtype) == (np.float32, np.float64)
 
 
 def test_a_covariance_of_float32_rounding_is_one():

@@ -44,10 +44,10 @@ def test_the_file_holds_what_python_gives(track, tmp_path, capsys):
         assert np.array_equal(getattr(poses, name), getattr(expected, name)), name
     semi_axes, _ = regions_of(poses.covariance, poses.model)
     assert f"95 % regions reach {semi_axes[:, 1:, 0].mean() * 1000:.0f} mm" in said
-    assert poses.aggregated_by == "single"
-    assert np.array_equal(poses.aggregate, poses.single)
+    assert poses.point_estimate == "single"
+    assert np.array_equal(poses.pose, poses.deterministic)
     for t, j in [(0, 3), (7, 16)]:
-        by_numpy = np.cov(poses.hypotheses[:, t, j].astype(float), rowvar=False)
+        by_numpy = np.cov(poses.samples[:, t, j].astype(float), rowvar=False)
         assert np.allclose(poses.covariance[t, j], by_numpy, atol=1e-6)
     assert (poses.fps, poses.camera.width, poses.camera.height) == (2.0, *size)
     assert (poses.seed, poses.model["name"], poses.S) == (3, MODEL, 7)
@@ -73,8 +73,8 @@ def test_the_file_holds_what_python_gives(track, tmp_path, capsys):
         (["--in-time", "white"], "unknown kind of noise in time 'white'"),
         (["--time-constant-s", "0"], "expected time_constant_s > 0"),
         (["--confidence-noise", "-1"], "expected confidence_noise >= 0"),
-        (["--hypotheses-out", "0"], "expected hypotheses_out all, none or a number >= 1"),
-        (["--hypotheses-out", "51"], "expected hypotheses_out up to 50, got 51"),
+        (["--hypotheses-out", "0"], "expected save_samples all, none or a number >= 1"),
+        (["--hypotheses-out", "51"], "expected save_samples up to 50, got 51"),
         (["--seed", "-1"], "expected a seed >= 0"),
         (["--out", "poses.xyz"], "unknown format of poses 'xyz'"),
         (["--out", "/dev/null/poses.npz"], "expected a file name"),
@@ -142,9 +142,9 @@ def test_a_detectors_file_is_lifted_and_its_joints_are_flagged(tmp_path, capsys)
     assert np.array_equal(poses.frame_numbers, ready.frames)
     assert np.argwhere(poses.flags == 2).tolist() == [[4, H36M_17.index("left_wrist")]]
     assert poses.fps == 10
-    assert poses.notes == ready.messages
+    assert poses.warnings == ready.messages
     expected = Model.load(MODEL).predict(ready.keypoints_px, (1000, 1002), hypotheses=5, fps=10)
-    assert np.array_equal(poses.hypotheses, expected.hypotheses)
+    assert np.array_equal(poses.samples, expected.samples)
 
 
 def test_frames_may_be_left_out(tmp_path, capsys):
@@ -160,7 +160,7 @@ def test_frames_may_be_left_out(tmp_path, capsys):
     assert "3 frames left out; neither seen nor made: right_ankle in frames 5-7" in printed.err
     poses = read_prediction(tmp_path / "poses.npz")
     assert poses.frame_numbers.tolist() == [0, 1, 2, 3, 4]
-    assert poses.hypotheses.shape == (2, 5, 17, 3)
+    assert poses.samples.shape == (2, 5, 17, 3)
 
 
 def test_other_files_are_refused(tmp_path, capsys):

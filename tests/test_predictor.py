@@ -9,8 +9,7 @@ from prpose.config import CHOICES, InferenceConfig
 from prpose.data import load_clips
 from prpose.keypoints import Keypoints
 from prpose.model import Model
-from prpose.noise import AdaptiveNoise, ConstantNoise
-from prpose.noise_in_time import NoiseProcess
+from prpose.noise import AdaptiveNoise, ConstantNoise, NoiseProcess
 from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17, mirror_pose
 
@@ -43,7 +42,7 @@ def test_pieces_of_a_track_make_one_whole(name, kw, clip, monkeypatch):
     b = net.predict(pixels, size(clip), hypotheses=4, seed=1, fps=60)
     for field in ("hypotheses", "aggregate", "single", "covariance", "root_cam"):
         assert np.allclose(getattr(a, field), getattr(b, field), atol=1e-4), field
-    assert a.hypotheses.shape == (4, 70, 17, 3)
+    assert a.samples.shape == (4, 70, 17, 3)
 
 
 def test_the_noise_stream_is_one_whole_and_correlates():
@@ -75,7 +74,7 @@ def test_somebody_is_put_where_they_are(clip):
     (fx, fy), (cx, cy) = clip.camera.focal_px, clip.camera.center_px
     track = Keypoints(clip.keypoints_px[:40], *size(clip), layout="h36m17", fps=60.0)
     poses, _ = net.predict_track(track, 2, 0, InferenceConfig(intrinsics=(fx, fy, cx, cy)))
-    off = np.linalg.norm(poses.root_cam - clip.poses_cam[:40, 0], axis=-1)
+    off = np.linalg.norm(poses.root - clip.poses_cam[:40, 0], axis=-1)
     assert off.max() < 0.05 * clip.poses_cam[:40, 0, 2].mean()
     deviation = np.sqrt(poses.root_covariance[:, 2, 2])
     assert (off < 5 * deviation + 0.05).all()
@@ -86,17 +85,15 @@ def test_choices_and_smoothing(clip):
     track = Keypoints(clip.keypoints_px[:20], *size(clip), layout="h36m17", fps=60.0)
     found = {}
     for choice in CHOICES:
-        poses, _ = net.predict_track(track, 6, 0, InferenceConfig(choice=choice))
-        assert poses.aggregated_by == choice
-        found[choice] = poses.aggregate
-    assert np.allclose(found["mean"], poses.hypotheses.mean(0), atol=1e-5)
-    assert np.array_equal(found["single"], poses.single)
+        poses, _ = net.predict_track(track, 6, 0, InferenceConfig(point_estimate=choice))
+        assert poses.point_estimate == choice
+        found[choice] = poses.pose
+    assert np.allclose(found["mean"], poses.samples.mean(0), atol=1e-5)
+    assert np.array_equal(found["single"], poses.deterministic)
     assert not np.allclose(found["medoid"], found["mean"])
     smooth, _ = net.predict_track(track, 6, 0, InferenceConfig(smooth="gaussian"))
-    assert smooth.aggregated_by == "single, gaussian"
-    assert (
-        np.abs(np.diff(smooth.aggregate, 2, axis=0)).mean() < 0.5 * np.abs(np.diff(found["single"], 2, axis=0)).mean()
-    )
+    assert smooth.point_estimate == "single, gaussian"
+    assert np.abs(np.diff(smooth.pose, 2, axis=0)).mean() < 0.5 * np.abs(np.diff(found["single"], 2, axis=0)).mean()
     with pytest.raises(ValueError, match="expected frames per second, to smooth by; got none"):
         net.predict_track(dataclasses.replace(track, fps=None), 6, 0, InferenceConfig(smooth="gaussian"))
 
@@ -105,10 +102,10 @@ def test_fewer_hypotheses_may_be_kept(clip):
     net = predictor()
     track = Keypoints(clip.keypoints_px[:5], *size(clip), layout="h36m17", fps=60.0)
     whole, _ = net.predict_track(track, 6, 0, InferenceConfig())
-    few, _ = net.predict_track(track, 6, 0, InferenceConfig(hypotheses_out=2))
-    none, _ = net.predict_track(track, 6, 0, InferenceConfig(hypotheses_out="none"))
-    assert np.array_equal(few.hypotheses, whole.hypotheses[:2])
-    assert none.hypotheses is None
+    few, _ = net.predict_track(track, 6, 0, InferenceConfig(save_samples=2))
+    none, _ = net.predict_track(track, 6, 0, InferenceConfig(save_samples="none"))
+    assert np.array_equal(few.samples, whole.samples[:2])
+    assert none.samples is None
     assert np.array_equal(none.covariance, whole.covariance)
 
 
@@ -119,7 +116,7 @@ def test_low_confidence_widens_and_is_flagged(clip):
     score[:, 13] = 0.1
     kw = {"hypotheses": 40, "score": score, "fps": 60}
     plain = net.predict(pixels, size(clip), **kw)
-    wide = net.predict(pixels, size(clip), **kw, how=InferenceConfig(confidence_noise=0.05))
+    wide = net.predict(pixels, size(clip), **kw, config=InferenceConfig(confidence_noise=0.05))
     spread = [poses.covariance[:, 13].trace(axis1=-2, axis2=-1).mean() for poses in (plain, wide)]
     assert spread[1] > 1.5 * spread[0]
     assert (plain.flags[:, 13] == 1).all()
@@ -143,12 +140,12 @@ def test_a_stream_gives_what_a_track_gives(name, kw, clip):
     track = net.predict(pixels, size(clip), hypotheses=3, seed=5, fps=60)
     stream = net.stream(size(clip), hypotheses=3, seed=5, fps=60)
     steps = [stream.step(frame) for frame in pixels]
-    single = np.concatenate([step.single for step in steps])
-    assert np.allclose(single, track.single, atol=1e-5)
-    assert all(step.hypotheses.shape == (3, 1, 17, 3) for step in steps)
+    single = np.concatenate([step.deterministic for step in steps])
+    assert np.allclose(single, track.deterministic, atol=1e-5)
+    assert all(step.samples.shape == (3, 1, 17, 3) for step in steps)
     if not kw:
-        hypotheses = np.concatenate([step.hypotheses for step in steps], axis=1)
-        assert np.allclose(hypotheses, track.hypotheses, atol=1e-5)
+        hypotheses = np.concatenate([step.samples for step in steps], axis=1)
+        assert np.allclose(hypotheses, track.samples, atol=1e-5)
 
 
 def test_a_stream_does_not_wait_for_the_future(clip):
@@ -156,14 +153,14 @@ def test_a_stream_does_not_wait_for_the_future(clip):
     stream = net.stream(size(clip), hypotheses=3, fps=60)
     first = stream.step(clip.keypoints_px[0])
     still = net.predict(clip.keypoints_px[:1], size(clip), hypotheses=3)
-    assert np.allclose(first.single, still.single, atol=1e-5)
-    assert stream.step(clip.keypoints_px[1]).root_cam.shape == (1, 3)
+    assert np.allclose(first.deterministic, still.deterministic, atol=1e-5)
+    assert stream.step(clip.keypoints_px[1]).root.shape == (1, 3)
     for wrong, message in (
         ({"hypotheses": 1}, "expected S >= 2 hypotheses"),
-        ({"how": InferenceConfig(choice="mena")}, "unknown choice of one pose 'mena'"),
+        ({"how": InferenceConfig(point_estimate="mena")}, "unknown choice of one pose 'mena'"),
         (
-            {"hypotheses": 3, "how": InferenceConfig(hypotheses_out=4)},
-            "expected hypotheses_out up to 3, got 4",
+            {"hypotheses": 3, "how": InferenceConfig(save_samples=4)},
+            "expected save_samples up to 3, got 4",
         ),
     ):
         with pytest.raises(ValueError, match=message):
@@ -177,4 +174,4 @@ def test_a_stream_remembers_that_confidences_are_in_units_of_their_own(clip):
     for frame, score in zip(pixels, (5.0, 0.5), strict=True):
         expected = plain.step(frame)
         found = own.step(frame, np.full(17, score))
-        assert np.array_equal(found.hypotheses, expected.hypotheses)
+        assert np.array_equal(found.samples, expected.samples)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
-from prpose.ranks import rank_correlation, ranks
+from prpose.metrics import rank_correlation, ranks
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 9])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from prpose.smooth import gaussian, one_euro
+from prpose.postprocess import gaussian, one_euro
 
 
 def test_the_gaussian_is_scipys():

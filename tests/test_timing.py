@@ -12,8 +12,7 @@ from prpose.data import load_clips
 from prpose.hub import bundled_models
 from prpose.keypoints import Keypoints, read_npz_keypoints, write_keypoints
 from prpose.model import Model
-from prpose.noise import AdaptiveNoise
-from prpose.noise_in_time import NoiseProcess, kept
+from prpose.noise import AdaptiveNoise, NoiseProcess, noise_rho
 from prpose.preprocess import fill_gaps, prepare
 from prpose.sampler import Sampler
 from prpose.timing import Timing, evened, interpolated, timing
@@ -43,7 +42,7 @@ def small():
 
 def error_mm(poses, clip, frames):
     truth = clip.poses_cam[frames] - clip.poses_cam[frames, :1]
-    return 1000 * float(np.linalg.norm(poses.aggregate - truth, axis=-1).mean())
+    return 1000 * float(np.linalg.norm(poses.pose - truth, axis=-1).mean())
 
 
 def test_a_lifter_of_several_frames_gets_the_rate_that_it_learnt(clip, net):
@@ -60,7 +59,7 @@ def test_a_lifter_of_several_frames_gets_the_rate_that_it_learnt(clip, net):
         bare, _ = blind.predict_track(given, 8, 0, InferenceConfig())
         best = error_mm(whole, clip, every)
         assert error_mm(found, clip, frames) < best + 0.3 * (error_mm(bare, clip, frames) - best)
-        assert found.hypotheses.shape == (8, len(frames), 17, 3)
+        assert found.samples.shape == (8, len(frames), 17, 3)
         assert np.array_equal(found.keypoints_px, clip.keypoints_px[frames])
 
 
@@ -70,7 +69,7 @@ def test_its_own_rate_changes_nothing(clip, net):
         given = track(clip, slice(0, 30), rate, times)
         a, _ = net.predict_track(given, 3, 0, InferenceConfig())
         b, _ = blind.predict_track(dataclasses.replace(given, times_s=None), 3, 0, InferenceConfig())
-        assert np.array_equal(a.hypotheses, b.hypotheses)
+        assert np.array_equal(a.samples, b.samples)
 
 
 def test_pieces_at_another_rate_make_one_whole(clip, net, monkeypatch):
@@ -79,7 +78,7 @@ def test_pieces_at_another_rate_make_one_whole(clip, net, monkeypatch):
     a, _ = net.predict_track(given, 3, 0, InferenceConfig())
     monkeypatch.setattr("prpose.model.FRAMES_AT_ONCE", 5)
     b, _ = net.predict_track(given, 3, 0, InferenceConfig())
-    assert np.allclose(a.hypotheses, b.hypotheses, atol=1e-4)
+    assert np.allclose(a.samples, b.samples, atol=1e-4)
     assert np.array_equal(a.times_s, times)
 
 
@@ -112,7 +111,7 @@ def test_samples_of_pieces_are_those_of_the_whole():
 def test_noise_is_forgotten_over_seconds():
     """After 1/30 s more is left than after 1/3 s, whatever the number of frames."""
     steps = np.tile([1 / 30, 1 / 3], 20)
-    keep = [kept("ar1", 1 / step, 0.25) for step in steps]
+    keep = [noise_rho("ar1", 1 / step, 0.25) for step in steps]
     noise = NoiseProcess((20000, 1, 1), keep, torch.Generator().manual_seed(0)).next(41)
     for t in (4, 5):
         found = float((noise[:, t] * noise[:, t + 1]).mean())
@@ -124,16 +123,16 @@ def test_an_uneven_track_has_uneven_noise(clip):
     times = np.array([0, 0.03, 0.06, 5.0, 5.03])
     when = timing(prepare(track(clip, slice(0, 5), 30.0, times)), 30.0, InferenceConfig())
     assert when.positions is None
-    assert np.allclose(when.keep, np.exp(-np.diff(times) / 0.25))
+    assert np.allclose(when.rho, np.exp(-np.diff(times) / 0.25))
     even = timing(prepare(track(clip, slice(0, 5), 30.0, np.arange(5) / 30 + 7)), 30.0, InferenceConfig())
-    assert even.keep == InferenceConfig().keep(30.0)
+    assert even.rho == InferenceConfig().rho(30.0)
     away = dataclasses.replace(track(clip, slice(0, 5), 30.0), frames=np.array([0, 1, 2, 92, 93]))
     when = timing(prepare(away), 30.0, InferenceConfig())
-    assert np.allclose(when.keep, np.exp(-np.array([1, 1, 90, 1]) / 30 / 0.25))
+    assert np.allclose(when.rho, np.exp(-np.array([1, 1, 90, 1]) / 30 / 0.25))
     fifth = dataclasses.replace(away, frames=np.arange(0, 25, 5))
-    assert timing(prepare(fifth), 30.0, InferenceConfig()).keep == InferenceConfig().keep(6.0)
+    assert timing(prepare(fifth), 30.0, InferenceConfig()).keep == InferenceConfig().rho(6.0)
     unknown = timing(prepare(track(clip, slice(0, 5), None)), None, InferenceConfig())
-    assert unknown.keep == 0
+    assert unknown.rho == 0
 
 
 def test_a_pause_is_where_it_is_for_a_lifter_of_several_frames_too(clip, monkeypatch):
@@ -176,7 +175,7 @@ def test_smoothing_by_the_clock(clip):
     given = track(clip, np.arange(60) * 2, 1 / 0.03, times)
     rough, _ = small().predict_track(given, 4, 0, InferenceConfig())
     smooth, _ = small().predict_track(given, 4, 0, InferenceConfig(smooth="gaussian"))
-    bent = [np.abs(np.diff(np.diff(p.aggregate, axis=0) / np.diff(times)[:, None, None], axis=0))
+    bent = [np.abs(np.diff(np.diff(p.pose, axis=0) / np.diff(times)[:, None, None], axis=0))
             for p in (rough, smooth)]  # fmt: skip
     assert bent[1].mean() < 0.5 * bent[0].mean()
 
@@ -189,7 +188,7 @@ def test_smoothing_does_not_reach_across_a_pause(clip):
     whole, _ = small().predict_track(track(clip, frames, 30.0, times), 4, 0, how)
     alone, _ = small().predict_track(track(clip, frames[:10], 30.0, times[:10]), 4, 0, how)
     plain, _ = small().predict_track(track(clip, frames, 30.0), 4, 0, how)
-    away = [np.abs(p.aggregate[9] - alone.aggregate[9]).max() for p in (whole, plain)]
+    away = [np.abs(p.pose[9] - alone.pose[9]).max() for p in (whole, plain)]
     assert away[0] < 0.05 * away[1]
 
 
@@ -224,10 +223,10 @@ def test_confidences_count_by_default_where_they_are_from_0_to_1(clip):
         how = InferenceConfig(confidence_noise=scale)
         with_score = dataclasses.replace(given, score=score)
         poses, notes = net.predict_track(with_score, 3, 0, how)
-        found[name] = poses.hypotheses
+        found[name] = poses.samples
         said = any("confidences are from 5.00 to 5.00, not from 0 to 1" in note for note in notes)
         assert said == (name == "other unit")
-        assert poses.notes == notes
+        assert poses.warnings == notes
     assert np.array_equal(found["default"], found["said"])
     assert not np.array_equal(found["default"], found["none"])
     for name in ("off", "other unit", "sure"):

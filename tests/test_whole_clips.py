@@ -9,7 +9,7 @@ from prpose.cli import guarded, run
 
 @pytest.mark.parametrize(
     ("command", "rows"),
-    [("motion", ["independent", "shared", "ar1"]), ("choose", ["mean", "medoid"])],
+    [("motion", ["iid", "shared", "ar1"]), ("choose", ["mean", "medoid"])],
 )
 def test_the_table_and_the_report_say_the_same(command, rows, tmp_path, capsys):
     out = tmp_path / "out.json"

@@ -27,7 +27,7 @@ def written(poses, path):
 def test_bones_that_point_anywhere_are_exact(tmp_path):
     pose = random_walk_of_bones(T=40)
     roots = np.random.default_rng(1).uniform([-1, -1, 2], [1, 1, 6], (40, 3))
-    positions, fps = written(of_one(pose, fps=29.97, root_cam=roots), tmp_path / "a.bvh")
+    positions, fps = written(of_one(pose, fps=29.97, root=roots), tmp_path / "a.bvh")
     assert np.abs(positions - (pose + roots[:, None]) * Y_UP).max() < 1e-5
     assert fps == pytest.approx(29.97)
 
@@ -42,7 +42,7 @@ def test_against_bvhio(bvhio, tmp_path):  # noqa: F811
 
 def test_walkers_are_exact(tmp_path):
     clip = load_clips("walkers", ".", "test", actions=("reach",), stride=4)[0]
-    poses = of_one(clip.poses_cam - clip.poses_cam[:, :1], fps=15, root_cam=clip.poses_cam[:, 0])
+    poses = of_one(clip.poses_cam - clip.poses_cam[:, :1], fps=15, root=clip.poses_cam[:, 0])
     positions, _ = written(poses, tmp_path / "a.bvh")
     assert np.abs(positions - clip.poses_cam * Y_UP).max() < 1e-4
 

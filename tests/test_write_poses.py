@@ -41,7 +41,7 @@ def assert_same(found, expected):
 @pytest.mark.parametrize("kept", ["all", "none", 2])
 def test_what_is_written_is_read(format, changes, kept, tmp_path):
     poses = made(**changes)
-    write_prediction(poses, tmp_path / f"a.{format}", hypotheses_out=kept)
+    write_prediction(poses, tmp_path / f"a.{format}", save_samples=kept)
     assert_same(read_prediction(tmp_path / f"a.{format}"), poses.keeping(kept))
 
 
@@ -119,11 +119,11 @@ def test_csv_has_a_row_for_each_frame_and_joint(tmp_path):
 
     assert np.abs(column("time_s")[:, 3, 0] - poses.times_s).max() < 1e-6
     places = column("x_right_m", "y_down_m", "z_forward_m")
-    assert np.abs(places - poses.aggregate).max() < 1e-6
-    sd = poses.hypotheses.std(axis=0, ddof=1)
+    assert np.abs(places - poses.pose).max() < 1e-6
+    sd = poses.samples.std(axis=0, ddof=1)
     assert np.abs(column("sd_x_m", "sd_y_m", "sd_z_m") - sd).max() < 2e-6
     roots = column("root_x_m", "root_y_m", "root_z_m")
-    assert np.abs(roots - poses.root_cam[:, None]).max() < 1e-6
+    assert np.abs(roots - poses.root[:, None]).max() < 1e-6
 
 
 def test_csv_without_times_and_roots(tmp_path):
@@ -171,8 +171,8 @@ def test_nothing_is_half_written(format, tmp_path, monkeypatch):
         ({"path": "a.txt"}, "unknown format of poses 'txt'"),
         ({"path": "a"}, r"a: expected a file name that ends in one of \.npz, \.json"),
         ({"path": "a.npz", "format": "jsno"}, "unknown format of poses 'jsno'; did you mean json"),
-        ({"path": "a.npz", "hypotheses_out": 6}, "expected hypotheses all, none or 1 to 5, got 6"),
-        ({"path": "a.npz", "hypotheses_out": "first"}, "hypotheses all, none or 1 to 5, got 'fir"),
+        ({"path": "a.npz", "save_samples": 6}, "expected hypotheses all, none or 1 to 5, got 6"),
+        ({"path": "a.npz", "save_samples": "first"}, "hypotheses all, none or 1 to 5, got 'fir"),
         ({"path": "."}, "expected a file name"),
         ({"path": "folder.npz"}, "expected a file name, got a folder"),
         ({"path": "file/a.npz"}, "expected a file name, got a folder, or a file in place of one"),
@@ -223,14 +223,14 @@ def cut(path):
         ("json", lambda path: path.write_text('{"a": NaN}'), "finite numbers, got NaN"),
         ("json", edited(version=2), "expected version 1, got 2"),
         ("json", edited(joints=["pelvis"]), "expected the 17 joints of Human3.6M, got others"),
-        ("json", edited(aggregate=...), "expected aggregate in the file, got none"),
+        ("json", edited(pose=...), "expected aggregate in the file, got none"),
         ("json", edited(S=...), "expected S in the file, got none"),
         ("json", edited(S="5"), "expected S as a whole number >= 1, got '5'"),
         ("json", edited(frames=9), "expected 5 hypotheses of 9 frames, got 5 of 4"),
         ("json", edited(hypotheses=...), "expected 5 hypotheses of 4 frames, got 0 of 4"),
         ("json", edited(times_s=[[1], [2, 3]]), "times_s with rows of equal length, got others"),
         ("json", edited(times_s=["1", "2", "3", "4"]), "times_s as an array of numbers, got <U1"),
-        ("json", edited(single={"a": 1}), "single as an array of numbers, got object"),
+        ("json", edited(deterministic={"a": 1}), "single as an array of numbers, got object"),
         ("json", edited(camera=[1]), "expected camera with center_px, focal_px"),
         ("json", edited(model=None), "expected model as a mapping, got NoneType"),
         ("npz", cut, "truncated or not an npz file"),

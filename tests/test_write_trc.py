@@ -38,7 +38,7 @@ def test_markers_are_the_joints_in_space(tmp_path):
     assert tuple(names) == H36M_17.names
     assert frames.tolist() == [1, 2, 3, 4]
     assert np.abs(times - poses.times_s).max() < 1e-6
-    expected = (poses.aggregate + poses.root_cam[:, None]) * [1, -1, -1]
+    expected = (poses.pose + poses.root[:, None]) * [1, -1, -1]
     assert np.abs(points - expected).max() < 1e-6
     assert (tmp_path / "take 1.trc").read_text().split("\n")[0].endswith("\ttake_1.trc")
 

@@ -18,7 +18,7 @@ from prpose.io.export import write_prediction
 from prpose.io.keypoints import pick, read_people
 from prpose.keypoints import Keypoints, write_keypoints
 from prpose.model import Model
-from prpose.noise_in_time import NoiseProcess
+from prpose.noise import NoiseProcess
 
 SIZE = (1000, 1002)
 FPS = 30.0
@@ -82,7 +82,7 @@ def run(predictor: Model, keypoints: Path, out: Path, S: int, seed: int = 0) -> 
         read = clock.wrapped("read", lambda: pick(read_people(keypoints)))
         predict = clock.wrapped("poses", predictor.predict_track)
         write = clock.wrapped("write", write_prediction)
-        poses, _ = predict(read(), S, seed, InferenceConfig(as_is=True))
+        poses, _ = predict(read(), S, seed, InferenceConfig(allow_implausible=True))
         write(poses, out, overwrite=True)
 
     net = predictor.net

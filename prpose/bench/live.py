@@ -28,7 +28,7 @@ def watch(predictor: Model, S: int, frames: int, warm_up: int = 30) -> Frames:
     clips = load_clips("walkers", ".", "test")
     pixels = np.concatenate([clip.keypoints_px for clip in clips])
     now = now_on(next(predictor.net.parameters()).device)
-    stream = predictor.stream(SIZE, "h36m17", S, fps=FPS, how=InferenceConfig(as_is=True))
+    stream = predictor.stream(SIZE, "h36m17", S, fps=FPS, config=InferenceConfig(allow_implausible=True))
     took, cpu = [], 0.0
     for t in range(warm_up + frames):
         if t == warm_up:

@@ -11,7 +11,7 @@ from prpose.cli.progress import progress
 from prpose.cli.scored import Scored
 from prpose.cli.whole_clips import averages, prepared, report
 from prpose.evaluation.choices import VALUES, score_choices
-from prpose.noise_in_time import kept
+from prpose.noise import noise_rho
 
 
 def choose(
@@ -29,7 +29,7 @@ def choose(
         options: of the scoring; --batch-size plays no part.
     """
     net, clips, networks = prepared(dataset, options)
-    keep = partial(kept, options.in_time, time_constant_s=options.time_constant)
+    keep = partial(noise_rho, options.noise_correlation, time_constant_s=options.time_constant)
     with progress("choose", sum(map(len, clips))) as advance:
         scores = score_choices(net, clips, hypotheses, options.seed, keep, options.on, advance)
     rows = {name: averages(values, VALUES) for name, values in scores.items()}

@@ -40,7 +40,7 @@ class Lifting:
         Raises:
             ValueError: as of predicting and of writing.
         """
-        poses, messages = self.predictor.predict_track(track, self.hypotheses, self.seed, self.how)
-        poses = replace(poses, command=command, made_by=f"prpose {prpose.__version__}")
+        poses, messages = self.predictor.predict_track(track, self.samples, self.seed, self.how)
+        poses = replace(poses, command=command, created_by=f"prpose {prpose.__version__}")
         write_prediction(poses, out, self.format, overwrite=self.overwrite)
-        return poses, (*messages, *self.how.notes(poses.camera))
+        return poses, (*messages, *self.how.warnings(poses.camera))

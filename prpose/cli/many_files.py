@@ -79,7 +79,7 @@ def lift_many(file: Path, out: Path, each: bool, source: Source, lifting: Liftin
             advance(1)
     found = sorted(chain(*processes.gathered(done)), key=lambda one: one.file)
     if first:
-        _report(found, notes, out, source, lifting.hypotheses)
+        _report(found, notes, out, source, lifting.samples)
 
 
 def _planned(file: Path, out: Path, each: bool, source: Source, lifting: Lifting) -> tuple[list[Job], list[str]]:
@@ -160,7 +160,7 @@ def _lifted(job: Job, source: Source, lifting: Lifting, command: str) -> Done:
             continue
         done.written.append(out)
         done.frames += len(poses)
-        done.notes += [(f"{job.file.name}{person}", note) for note in notes]
+        done.warnings += [(f"{job.file.name}{person}", note) for note in notes]
     return done
 
 
@@ -195,7 +195,7 @@ def _report(found: list[Done], notes: list[str], out: Path, source: Source, S: i
     """What there is to say in the end, and whether all went well."""
     _say(f"note: {note}" for note in notes)
     whose: dict[str, list[str]] = {}
-    for who, note in chain(*(done.notes for done in found)):
+    for who, note in chain(*(done.warnings for done in found)):
         whose.setdefault(note, []).append(who)
     _say(f"note: {_listed(people)}: {note}" for note, people in whose.items())
     written = [path for done in found for path in done.written]

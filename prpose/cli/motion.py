@@ -11,7 +11,7 @@ from prpose.cli.progress import progress
 from prpose.cli.scored import Scored
 from prpose.cli.whole_clips import averages, prepared, report
 from prpose.evaluation.motions import VALUES, score_motions
-from prpose.noise_in_time import KINDS, kept
+from prpose.noise import noise_rho
 
 
 def motion(
@@ -32,7 +32,7 @@ def motion(
     rows: dict[str, dict[str, float]] = {}
     with progress("motion", len(KINDS) * sum(map(len, clips))) as advance:
         for kind in KINDS:
-            keep = partial(kept, kind, time_constant_s=options.time_constant)
+            keep = partial(noise_rho, kind, time_constant_s=options.time_constant)
             scores = score_motions(net, clips, hypotheses, options.seed, keep, options.on, advance)
             rows[kind] = averages(scores, VALUES)
     show(rows, hypotheses)

@@ -75,7 +75,7 @@ def lift_one(file: Path, out: Path, source: Source, lifting: Lifting) -> None:
         raise ValueError(f"{file}: {error}") from None
     for message in messages:
         print(f"note: {message}", file=sys.stderr)
-    print(said_of(poses, lifting.hypotheses))
+    print(said_of(poses, lifting.samples))
     print(f"written: {out}")
     source.draw_over(file, poses, lifting.overwrite)
 
@@ -83,7 +83,7 @@ def lift_one(file: Path, out: Path, source: Source, lifting: Lifting) -> None:
 def said_of(poses: Prediction, S: int) -> str:
     """A line about the poses."""
     spread = float(poses.covariance[:, 1:].diagonal(axis1=-2, axis2=-1).clip(0).mean() ** 0.5)
-    away = "" if poses.root_cam is None else f", {float(poses.root_cam[:, 2].mean()):.1f} m away"
+    away = "" if poses.root is None else f", {float(poses.root[:, 2].mean()):.1f} m away"
     return (
         f"{len(poses)} frames, {S} hypotheses each{away}; they spread by {spread * 1000:.0f} mm "
         f"per axis, joints but the pelvis, on average{_reach(poses)}"

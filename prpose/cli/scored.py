@@ -19,8 +19,7 @@ from prpose.data.windows import Windows
 from prpose.evaluation import Draw, seeded_draw
 from prpose.hub import ROLES, find_model_folder
 from prpose.lifter import is_causal, receptive_field
-from prpose.noise import AdaptiveNoise, variance_net_of
-from prpose.noise_in_time import kept
+from prpose.noise import AdaptiveNoise, noise_rho, variance_net_of
 from prpose.regions import limits_of
 from prpose.weights import VARIANCE_PREFIX, load_published
 
@@ -57,7 +56,7 @@ class Scored:
         floor: least relative width of the noise; if not given, the model's, or the published 1.
         confidence_noise: how much low confidences of the keypoints widen the noise; 0 is not at
             all.
-        in_time: within the frames that a pose is made of: noise drawn anew for each
+        noise_correlation: within the frames that a pose is made of: noise drawn anew for each
             (independent), once for all of them (shared), or forgotten slowly (ar1).
         time_constant: of ar1, seconds.
         seed: of the noise.
@@ -79,7 +78,7 @@ class Scored:
     alpha: float | None = None
     floor: float | None = None
     confidence_noise: float = 0.0
-    in_time: Literal["independent", "shared", "ar1"] = "ar1"
+    noise_correlation: Literal["iid", "shared", "ar1"] = "ar1"
     time_constant: float = 0.25
     seed: int = 0
     stride: int = 1
@@ -137,9 +136,9 @@ class Scored:
         return Windows(clips, F, every=self.stride * every, causal=causal)
 
     def draw(self, clips: Sequence[Clip], S: int) -> Draw:
-        """The noise of S hypotheses; ``ValueError`` as of :func:`prpose.noise_in_time.kept`."""
+        """The noise of S hypotheses; ``ValueError`` as of :func:`prpose.noise.noise_rho`."""
         fps = clips[0].fps or DEFAULT_FPS
-        return seeded_draw(self.seed, S, kept(self.in_time, fps, self.time_constant))
+        return seeded_draw(self.seed, S, noise_rho(self.noise_correlation, fps, self.time_constant))
 
     def _noise(self, net: nn.Module, alpha: float, floor: float) -> AdaptiveNoise:
         """The user's numbers, or else these."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.data.clip import Clip
-from prpose.ranks import rank_correlation
+from prpose.metrics import rank_correlation
 from prpose.skeleton import H36M_17
 
 PERCENTILES = (50, 90, 99)

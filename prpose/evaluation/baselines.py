@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from prpose.camera import Array
 from prpose.data.windows import Windows
 from prpose.lifter import own_frame
-from prpose.metrics import joint_errors
+from prpose.metrics import joint_errors, rank_correlation
 from prpose.noise import AdaptiveNoise, ConstantNoise
-from prpose.ranks import rank_correlation
 from prpose.sampler import Sampler
 
 
@@ -29,15 +28,15 @@ class IsotropicCloud(nn.Module):
         self.width_m = width_m
 
     def single(self, keypoints: Tensor) -> Tensor:
-        """As :meth:`Sampler.single`."""
-        return self.net.single(keypoints)
+        """As :meth:`Sampler.deterministic`."""
+        return self.net.deterministic(keypoints)
 
     def forward(self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, doubt: Tensor | None = None) -> Tensor:
         """As :meth:`Sampler.forward`: three of the four numbers of a joint's noise.
 
         It is of the same width everywhere, whatever the doubt.
         """
-        poses = self.net.single(keypoints)
+        poses = self.net.deterministic(keypoints)
         eps3 = torch.cat([eps, eps_mirrored[..., :1]], dim=-1)  # (S, B, T, J, 3)
         first = own_frame(self.net.lifter)
         cloud = poses + self.width_m * eps3[..., first : first + poses.shape[1], :, :]
@@ -59,7 +58,7 @@ def fitted_isotropic(net: Sampler, windows: Windows, device: torch.device) -> Is
     """The isotropic Gaussian that makes the truth most likely on ``windows``."""
     squares = []
     for _, batch in windows.batches(512):
-        error = net.single(batch.keypoints.to(device)) - batch.target.to(device)
+        error = net.deterministic(batch.keypoints.to(device)) - batch.target.to(device)
         squares.append(error[..., 1:, :].square().flatten(1).mean(1).cpu())
     return IsotropicCloud(net, math.sqrt(float(torch.cat(squares).double().mean())))
 
@@ -81,7 +80,7 @@ def awareness(net: Sampler, windows: Windows, device: torch.device) -> dict[str,
     for _, batch in windows.batches(512):
         keypoints = batch.keypoints.to(device)
         sigmas.append(net.noise(keypoints[:, own_frame(net.lifter)]).stddev[..., 0].cpu())
-        errors.append(joint_errors(net.single(keypoints), batch.target.to(device))[:, 0].cpu())
+        errors.append(joint_errors(net.deterministic(keypoints), batch.target.to(device))[:, 0].cpu())
     sigma, error = torch.cat(sigmas).numpy(), torch.cat(errors).numpy()
     masks = {"all": np.ones(error.shape, bool)}
     hidden = [clip.hidden for clip in windows.clips]

@@ -6,14 +6,13 @@ import torch
 from torch import Tensor
 
 from prpose import metrics, processes
-from prpose.aggregate import AGGREGATES, aggregate, mean, reprojection_weights
 from prpose.data import Clip
 from prpose.evaluation.motions import Rates, lifted
 from prpose.placement import place, plane_of, reprojection_errors
+from prpose.postprocess import POINT_ESTIMATES, gaussian, mean, one_euro, reprojection_weights
+from prpose.rng import mixed_seed
 from prpose.sampler import Sampler
-from prpose.seeds import mixed_seed
 from prpose.skeleton import H36M_17
-from prpose.smooth import gaussian, one_euro
 
 VALUES = {
     "P1": "mm",
@@ -35,7 +34,7 @@ def score_choices(
     clips: Sequence[Clip],
     S: int,
     seed: int,
-    keep: Rates,
+    rho: Rates,
     device: torch.device | str = "cpu",
     on_clip: Callable[[int], None] = lambda frames: None,
 ) -> dict[str, dict[str, Tensor]]:
@@ -45,7 +44,7 @@ def score_choices(
     clip's own camera.
 
     Args:
-        net, clips, S, seed, keep, device, on_clip: as of
+        net, clips, S, seed, rho, device, on_clip: as of
             :func:`prpose.evaluation.motions.score_motions`.
 
     Raises:
@@ -67,7 +66,7 @@ def score_choices(
     def scored(number: int, item: tuple[Clip, float]) -> dict[str, dict[str, Tensor]]:
         clip, fps = item
         generator = torch.Generator().manual_seed(mixed_seed(seed, number))
-        found = _choices(net, clip, S, generator, keep(fps), device)
+        found = _choices(net, clip, S, generator, rho(fps), device)
         truth = torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])
         return {name: _values(poses, truth, fps) for name, poses in found.items()}
 
@@ -80,17 +79,17 @@ def _choices(
     clip: Clip,
     S: int,
     generator: torch.Generator,
-    keep: float,
+    rho: float,
     device: torch.device | str,
 ) -> dict[str, Tensor]:
     """(T, J, 3) by name; the first hypothesis stands for any."""
-    poses, single = lifted(net, clip, S, generator, keep, device)
+    poses, single = lifted(net, clip, S, generator, rho, device)
     plane = plane_of(clip.keypoints_px, clip.camera)
     errors = reprojection_errors(poses, plane, place(poses, plane))
     weights = reprojection_weights(errors.square().mean(-1).sqrt()).float()
     fps = float(clip.fps or 0)
     found = {OWN: single, "a hypothesis": poses[0]}
-    found |= {kind: aggregate(poses, kind) for kind in AGGREGATES}
+    found |= {kind: aggregate(poses, kind) for kind in POINT_ESTIMATES}
     found["reprojection-weighted mean"] = mean(poses, weights)
     for name in (OWN, "mean"):
         found[f"{name}, Gaussian 50 ms"] = gaussian(found[name], fps)

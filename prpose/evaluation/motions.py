@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from prpose import clouds, metrics, processes
+from prpose import metrics, processes
 from prpose.camera import normalise
 from prpose.data import Clip
 from prpose.lifter import padded
+from prpose.rng import mixed_seed
 from prpose.sampler import Sampler
-from prpose.seeds import mixed_seed
 
 Rates = Callable[[float], float]
 """Frames per second → the share of a frame's noise that the next frame keeps."""
@@ -34,7 +34,7 @@ def score_motions(
     clips: Sequence[Clip],
     S: int,
     seed: int,
-    keep: Rates,
+    rho: Rates,
     device: torch.device | str = "cpu",
     on_clip: Callable[[int], None] = lambda frames: None,
 ) -> dict[str, Tensor]:
@@ -47,7 +47,7 @@ def score_motions(
         clips: whose frame rates are known.
         S: hypotheses; each is one motion.
         seed: of the noise, with the clip's place.
-        keep: how noise hangs together in time (:mod:`prpose.noise_in_time`).
+        rho: how noise hangs together in time (:mod:`prpose.noise`).
         on_clip: told the number of frames after each clip.
 
     Returns:
@@ -70,7 +70,7 @@ def score_motions(
     def scored(number: int, item: tuple[Clip, float]) -> dict[str, Tensor]:
         clip, fps = item
         generator = torch.Generator().manual_seed(mixed_seed(seed, number))
-        return _of_clip(net, clip, S, generator, keep(fps), device)
+        return _of_clip(net, clip, S, generator, rho(fps), device)
 
     parts = processes.in_turn(checked(), scored)
     return {name: torch.cat([part[name] for part in parts]) for name in VALUES}
@@ -81,14 +81,14 @@ def lifted(
     clip: Clip,
     S: int,
     generator: torch.Generator,
-    keep: float,
+    rho: float,
     device: torch.device | str,
 ) -> tuple[Tensor, Tensor]:
     """A clip's hypotheses, (S, T, J, 3), and the lifter's own answer, (T, J, 3), on the CPU."""
     pixels = normalise(clip.keypoints_px, clip.camera.width, clip.camera.height)
     keypoints = padded(torch.from_numpy(pixels).float()[None], net.lifter).to(device)
-    poses = net.sample(keypoints, S, generator, keep)[:, 0].cpu()
-    return poses, net.single(keypoints)[0].cpu()
+    poses = net.sample(keypoints, S, generator, rho)[:, 0].cpu()
+    return poses, net.deterministic(keypoints)[0].cpu()
 
 
 def _of_clip(
@@ -96,10 +96,10 @@ def _of_clip(
     clip: Clip,
     S: int,
     generator: torch.Generator,
-    keep: float,
+    rho: float,
     device: torch.device | str,
 ) -> dict[str, Tensor]:
-    poses, single = lifted(net, clip, S, generator, keep, device)
+    poses, single = lifted(net, clip, S, generator, rho, device)
     truth = torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])
     mean, fps = poses.mean(0), float(clip.fps or 0)
     errors = metrics.mpjpe(poses, truth)  # (S, T)
@@ -109,7 +109,7 @@ def _of_clip(
         errors.mean(0),
         metrics.mpjpe(mean, truth),
         errors[errors.mean(1).argmin()],
-        torch.cat([clouds.energy_score(x, y) for x, y in few]),
+        torch.cat([metrics.energy_score(x, y) for x, y in few]),
         metrics.acceleration_error(single, truth, fps),
         metrics.acceleration_error(poses, truth, fps).mean(0),
         metrics.acceleration_error(mean, truth, fps),

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from prpose import clouds, metrics, processes
+from prpose import metrics, processes
 from prpose.data.windows import Batch, Windows
 from prpose.evaluation.baselines import IsotropicCloud
 from prpose.evaluation.protocols import METRICS
-from prpose.noise import doubt, draw_eps
-from prpose.noise_in_time import correlated
+from prpose.noise import confidence_sigma, correlated, draw_eps
+from prpose.rng import mixed_seed
 from prpose.sampler import Sampler
-from prpose.seeds import mixed_seed
 
 Draw = Callable[[range, torch.Size], Iterable[tuple[Tensor, Tensor]]]
 """(positions in the data set, keypoints' shape) → eps and mirrored eps, in parts of (s, *shape)."""
@@ -24,12 +23,12 @@ POSES_AT_ONCE = 4096
 """Most poses that are held and scored at once, whatever S is; Procrustes needs some kB for each."""
 
 
-def seeded_draw(seed: int, S: int, keep: float = 0.0) -> Draw:
+def seeded_draw(seed: int, S: int, rho: float = 0.0) -> Draw:
     """Noise of S hypotheses that depends on the seed and on a batch's place alone.
 
     Drawn on the CPU, so that every device gets the same numbers; the first of a larger S are those
-    of a smaller one. Within a window of several frames each keeps the share ``keep`` of the noise
-    of the one before (:mod:`prpose.noise_in_time`).
+    of a smaller one. Within a window of several frames each keeps the share ``rho`` of the noise
+    of the one before (:mod:`prpose.noise`).
 
     Raises:
         ValueError: if S < 1 or seed < 0.
@@ -44,7 +43,7 @@ def seeded_draw(seed: int, S: int, keep: float = 0.0) -> Draw:
         at_once = max(1, POSES_AT_ONCE // shape[0])
         for start in range(0, S, at_once):
             eps = draw_eps(min(at_once, S - start), (2, *shape), generator)
-            eps = correlated(eps, keep)
+            eps = correlated(eps, rho)
             yield eps[:, 0], eps[:, 1]
 
     return draw
@@ -77,7 +76,7 @@ def score(
         curve: numbers of hypotheses whose best is scored, too, as the choices ``best_of_{S}``.
         on_batch: told the number of frames after each batch.
         confidence_noise: scale of what the keypoints' confidences add to the noise
-            (:func:`prpose.noise.doubt`).
+            (:func:`prpose.noise.confidence_sigma`).
 
     Returns:
         ``{choice: {metric: (N,)}}`` for each of :data:`CHOICES`, in metres or shares, on the CPU;
@@ -120,13 +119,13 @@ def _score_batch(
 ) -> dict[str, dict[str, Tensor]]:
     """Scores of a batch, ``{choice: {metric: (1, B)}}``."""
     keypoints, target = batch.keypoints.to(device), batch.target.to(device)
-    single = net.single(keypoints)
+    single = net.deterministic(keypoints)
     scores = {"single": _values(single[None], target, names, items)}
     if draw is None:
         return scores
     more = None
     if confidence_noise:
-        more = doubt(keypoints, batch.confidence.to(device), confidence_noise)
+        more = confidence_sigma(keypoints, batch.confidence.to(device), confidence_noise)
     hypotheses = (
         net(keypoints, eps.to(keypoints), mirrored.to(keypoints), more)
         for eps, mirrored in draw(items, keypoints.shape)
@@ -183,13 +182,13 @@ def _best(name: str, values: Tensor) -> Tensor:
 def _score_cloud(poses: Tensor, target: Tensor, centre: Tensor) -> dict[str, Tensor]:
     """Distributional scores of (S, B, 1, J, 3) against (B, 1, J, 3), each (1, B, ...)."""
     cloud, truth = poses[:, :, 0], target[:, 0]
-    measured = len(poses) >= clouds.LEAST_S
-    distances = clouds.mahalanobis(cloud, truth, centre[:, 0])[:, 1:] if measured else None
+    measured = len(poses) >= metrics.LEAST_S
+    distances = metrics.mahalanobis(cloud, truth, centre[:, 0])[:, 1:] if measured else None
     few = zip(cloud.split(FRAMES_AT_ONCE, dim=1), truth.split(FRAMES_AT_ONCE), strict=True)
     return {
-        "ES": torch.cat([clouds.energy_score(x, y) for x, y in few])[None],
-        "spread": clouds.spread(cloud)[:, 1:].mean((-2, -1))[None],
-        "covered": clouds.covered(cloud, truth)[:, 1:][None],
+        "ES": torch.cat([metrics.energy_score(x, y) for x, y in few])[None],
+        "spread": metrics.spread(cloud)[:, 1:].mean((-2, -1))[None],
+        "covered": metrics.covered(cloud, truth)[:, 1:][None],
     } | ({} if distances is None else {"mahalanobis": distances[None]})
 
 

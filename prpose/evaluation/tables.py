@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prpose.clouds import LEVELS
 from prpose.data import Clip
 from prpose.data.windows import Windows
 from prpose.evaluation.protocols import CLOUD, METRICS, Protocol, action_of
+from prpose.metrics import LEVELS
 from prpose.regions import CHI_SQUARE, LEVEL
 from prpose.skeleton import H36M_17
 

@@ -111,7 +111,7 @@ class Video:
         notes = [f"{len(bad)} pieces of the video left out: the first {bad[0]}"] if bad else []
         if not whole and self.total is not None and count < 0.9 * self.total:
             notes.append(f"{count} of {self.total} frames are there: is the video whole?")
-        self.notes = tuple(notes)
+        self.warnings = tuple(notes)
 
 
 def open_video(path: Path, fps: float | None = None, seconds: float | None = None) -> Video:

@@ -54,7 +54,7 @@ def watch(film: Video, detector: Detector, advance: Callable[[int], None] | None
         fps=clock.rate(film.fps),
         frame_names=film.names if film.kind == "folder" else {},
         times=times if film.kind in ("video", "camera") else {},
-        notes=film.notes,
+        warnings=film.warnings,
     )
 
 

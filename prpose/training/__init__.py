@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from prpose import processes
 from prpose.data.windows import Batch
-from prpose.seeds import mixed_seed
+from prpose.rng import mixed_seed
 
 __all__ = ["Recipe", "Source", "State", "fit", "published_rates"]
 

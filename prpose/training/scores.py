@@ -5,8 +5,7 @@ from torch import Tensor, nn
 
 from prpose.data.windows import Windows
 from prpose.lifter import average_flipped
-from prpose.metrics import mpjpe, p_mpjpe
-from prpose.ranks import rank_correlation
+from prpose.metrics import mpjpe, p_mpjpe, rank_correlation
 from prpose.skeleton import H36M_17, mirror_pose
 
 

@@ -10,7 +10,7 @@ from prpose.data.motion import Motion
 from prpose.data.synthetic.cameras import FixedCameras
 from prpose.data.synthetic.detector_noise import DetectorNoise
 from prpose.data.synthetic.occlusion import Body
-from prpose.seeds import generator
+from prpose.rng import generator
 
 KEYPOINTS = ("det", "gt")
 """Kinds of 2D: of the simulated detector, and the truth."""

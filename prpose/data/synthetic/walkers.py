@@ -16,7 +16,7 @@ from prpose.data.release_files import Selection
 from prpose.data.synthetic.rendering import KEYPOINTS, Rendering, Rig
 from prpose.data.synthetic.walker_body import WalkerBody, limited
 from prpose.data.synthetic.walker_moves import MOVES
-from prpose.seeds import generator
+from prpose.rng import generator
 from prpose.skeleton import H36M_17
 from prpose.tables import look_up
 

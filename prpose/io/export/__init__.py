@@ -38,7 +38,7 @@ def write_prediction(
     poses: Prediction,
     path: str | Path,
     format: str | None = None,
-    hypotheses_out: Kept = "all",
+    save_samples: Kept = "all",
     overwrite: bool = False,
 ) -> None:
     """The poses as a file, whole or not at all; the same poses make the same bytes.
@@ -47,7 +47,7 @@ def write_prediction(
         poses: of one person.
         path: of the file; folders that do not exist are made.
         format: a key of :data:`FORMATS`; the file's suffix if None.
-        hypotheses_out: which hypotheses npz and JSON hold: ``all`` that there are, ``none``, or the
+        save_samples: which hypotheses npz and JSON hold: ``all`` that there are, ``none``, or the
             first so many. The others hold the aggregate alone, whatever this is.
         overwrite: whether to replace what is there.
 
@@ -56,7 +56,7 @@ def write_prediction(
             poses that lack what the format needs: TRC and BVH a frame rate, BVH even times.
     """
     write = FORMATS[format_of(path, format)]
-    kept = poses.keeping(hypotheses_out)
+    kept = poses.keeping(save_samples)
     check_output(path, overwrite)
     with replacing(path) as temporary, temporary.open("wb") as stream:
         write(kept, stream, Path(path).name)

@@ -19,10 +19,10 @@ def y_up(points_cam: Array) -> Array:
 def placed(poses: Prediction) -> Array:
     """(T, 17, 3) float64 metres, y up: the aggregate where the person is, or with the pelvis at 0.
 
-    The origin is the camera if :attr:`Prediction.root_cam` is known.
+    The origin is the camera if :attr:`Prediction.root` is known.
     """
-    body = y_up(poses.aggregate)
-    return body if poses.root_cam is None else body + y_up(poses.root_cam)[:, None]
+    body = y_up(poses.pose)
+    return body if poses.root is None else body + y_up(poses.root)[:, None]
 
 
 def frame_rate(poses: Prediction, what: str, even: bool) -> float:

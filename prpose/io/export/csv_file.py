@@ -20,8 +20,8 @@ def write(poses: Prediction, stream: BinaryIO, name: str) -> None:
     times, flags = poses.seconds, np.asarray(poses.flags)
     named = np.asarray(poses.frame_numbers)
     variance = np.diagonal(poses.covariance, axis1=-2, axis2=-1)
-    numbers = np.concatenate([poses.aggregate, np.sqrt(np.maximum(variance, 0))], axis=-1)
-    root = poses.root_cam
+    numbers = np.concatenate([poses.pose, np.sqrt(np.maximum(variance, 0))], axis=-1)
+    root = poses.root
     stream.write((",".join(COLUMNS + (() if root is None else ROOT_COLUMNS)) + "\n").encode())
     for t, frame in enumerate(numbers):
         time = "" if times is None else f"{times[t]:.6f}"

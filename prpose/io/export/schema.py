@@ -45,13 +45,13 @@ ARRAYS = (
 
 def header(poses: Prediction) -> dict[str, Any]:
     """All but the arrays, as JSON can hold it."""
-    kept = 0 if poses.hypotheses is None else len(poses.hypotheses)
+    kept = 0 if poses.samples is None else len(poses.samples)
     return {
         "format": FORMAT,
         "version": VERSION,
-        "made_by": poses.made_by,
+        "made_by": poses.created_by,
         "command": poses.command,
-        "notes": list(poses.notes),
+        "notes": list(poses.warnings),
         "seed": None if poses.seed is None else int(poses.seed),
         "model": dict(poses.model),
         "axes": AXES,
@@ -63,7 +63,7 @@ def header(poses: Prediction) -> dict[str, Any]:
         "fps": poses.fps,
         "S": int(poses.S),
         "hypotheses_kept": kept,
-        "aggregated_by": poses.aggregated_by,
+        "aggregated_by": poses.point_estimate,
         "flag_names": list(FLAGS),
         "region": _region(poses),
         "camera": None if poses.camera is None else _plain(asdict(poses.camera)),
@@ -106,7 +106,7 @@ def poses_of(head: Any, array: Callable[[str], Array | None]) -> Prediction:
         if found[name] is None:
             raise ValueError(f"expected {name} in the file, got none")
     poses = Prediction(**(found | {name: head[name] for name in said} | {"camera": _camera(head)}))
-    kept = 0 if poses.hypotheses is None else len(poses.hypotheses)
+    kept = 0 if poses.samples is None else len(poses.samples)
     if (head["frames"], head["hypotheses_kept"]) != (len(poses), kept):
         raise ValueError(
             f"expected {head['hypotheses_kept']!r:.20} hypotheses of {head['frames']!r:.20} "

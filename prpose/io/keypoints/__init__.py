@@ -171,7 +171,7 @@ def people_from(
                 person,
                 tuple(names) if all(names) else (),
                 None if times is None else np.array(times),
-                reading.notes,
+                reading.warnings,
             )
         )
     return sorted(tracks, key=len, reverse=True)

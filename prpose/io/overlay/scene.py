@@ -56,7 +56,7 @@ def layout_of(poses: Prediction, width: int, height: int) -> Layout:
     shown = min(max(height, 480), 720)
     shown -= shown % 4
     scale = shown / height
-    reach = float(np.abs(poses.aggregate).max())
+    reach = float(np.abs(poses.pose).max())
     across = max(2, round(width * scale / 2) * 2)
     return Layout(across, shown, scale, shown // 2, shown / 4 / max(1.0, 1.1 * reach))
 
@@ -102,8 +102,8 @@ def _legend(view: Array) -> None:
 def _on_picture(picture: Array, poses: Prediction, t: int, scale: float) -> None:
     """Hypotheses as a cloud, and the keypoints with their bones on it."""
     thick = max(2.0, picture.shape[0] / 200)
-    if poses.hypotheses is not None and poses.root_cam is not None and poses.camera is not None:
-        points = poses.hypotheses[:MOST_LINES, t].astype(np.float64) + poses.root_cam[t]
+    if poses.samples is not None and poses.root is not None and poses.camera is not None:
+        points = poses.samples[:MOST_LINES, t].astype(np.float64) + poses.root[t]
         _bones(picture, _projected(points, poses.camera) * scale, 1.0, 0.25, 0.6)
     if poses.keypoints_px is None:
         return
@@ -126,16 +126,16 @@ def _in_space(view: Array, poses: Prediction, t: int, axes: tuple[int, int], per
     def shown(points: Array) -> Array:
         return np.asarray(middle + points[..., axes].astype(np.float64) * per_metre)
 
-    if poses.hypotheses is not None:
-        _bones(view, shown(poses.hypotheses[:MOST_LINES, t]), 1.0, 0.15, 0.5)
-    _bones(view, shown(poses.aggregate[t][None]), 2.5, 1.0, 1.0)
+    if poses.samples is not None:
+        _bones(view, shown(poses.samples[:MOST_LINES, t]), 1.0, 0.15, 0.5)
+    _bones(view, shown(poses.pose[t][None]), 2.5, 1.0, 1.0)
     limits = reach_of(poses.model)
     rings: dict[str, list[Array]] = {}
     for joint in ENDS:
         spread = poses.covariance[t, joint][np.ix_(axes, axes)].astype(np.float64)
         values, vectors = np.linalg.eigh(spread)
         radii = np.sqrt(np.maximum(values, 0) * limits[joint]) * per_metre
-        ring = shown(poses.aggregate[t, joint]) + ((vectors * radii) @ CIRCLE).T
+        ring = shown(poses.pose[t, joint]) + ((vectors * radii) @ CIRCLE).T
         rings.setdefault(_side(SIDES[joint]), []).append(np.stack([ring[:-1], ring[1:]], axis=1))
     for side, lines in rings.items():
         draw_lines(view, np.concatenate(lines), SIDE_COLOURS[side], 1.0, 0.7, 0.7)

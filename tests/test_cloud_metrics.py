@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from prpose.clouds import LEVELS, covariance, covered, energy_score, mahalanobis, spread
+from prpose.metrics import LEVELS, covariance, covered, energy_score, mahalanobis, spread
 
 
 def cloud(*shape, seed=0):
