@@ -103,6 +103,6 @@ def _values(poses: Tensor, truth: Tensor, fps: float) -> dict[str, Tensor]:
         "P1": metrics.mpjpe(poses, truth),
         "P2": metrics.p_mpjpe(poses, truth),
         "left/right": metrics.bone_asymmetry(poses, parents, H36M_17.mirror),
-        "bone wobble": metrics.bone_wobble(poses, parents).expand(len(poses)),
+        "bone wobble": metrics.bone_length_deviation(poses, parents).expand(len(poses)),
         "acceleration error": metrics.acceleration_error(poses, truth, fps),
     }
