@@ -10,7 +10,7 @@ import numpy as np
 from prpose.io.keypoints import arrays, coco, mediapipe, mmpose, openpose, videopose
 from prpose.io.keypoints.detections import Detection, Detections, load_json
 from prpose.io.keypoints.people import by_person
-from prpose.keypoints import Keypoints, agreed, read_npz_keypoints
+from prpose.keypoints import Keypoints, agree, load_keypoints
 from prpose.layouts import LAYOUTS
 from prpose.tables import look_up
 from prpose.unpickle import entry_names
@@ -80,7 +80,20 @@ def read_people(
     except (ValueError, OSError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise ValueError(f"{path}: {reason}") from None
-    return [read_npz_keypoints(path, layout, image_size, fps)]
+    return [load_keypoints(path, layout, image_size, fps)]
+
+
+def read_keypoints(
+    path: str | Path,
+    *,
+    layout: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    person: str | None = None,
+    format: str | None = None,
+) -> Keypoints:
+    """One person's keypoints."""
+    return pick(read_people(path, format, layout, image_size, fps), person)
 
 
 def recognise(path: Path) -> tuple[str, Any]:
@@ -148,11 +161,11 @@ def people_from(
         raise ValueError("expected somebody in the file, got nobody in any frame")
     name = _layout(reading, layout)
     people = by_person(reading.sightings, LAYOUTS[name])
-    rate = fps if reading.fps is None else agreed("frame rate", reading.fps, fps, "--fps")
+    rate = fps if reading.fps is None else agree("frame rate", reading.fps, fps, "--fps")
     tracks = []
     for person, sightings in people.items():
         said = reading.sizes.get(person, reading.size)
-        width, height = agreed("image size", said, image_size, "--image-size")
+        width, height = agree("image size", said, image_size, "--image-size")
         pixels = np.stack([sighting.keypoints for sighting in sightings])
         if reading.normalised:
             pixels = pixels * (width, height)
@@ -162,15 +175,14 @@ def people_from(
         tracks.append(
             Keypoints(
                 pixels.astype(np.float32),
-                width,
-                height,
+                (width, height),
                 name,
-                rate,
                 _scores(sightings),
+                rate,
                 frames,
+                None if times is None else np.array(times),
                 person,
                 tuple(names) if all(names) else (),
-                None if times is None else np.array(times),
                 reading.warnings,
             )
         )
@@ -191,7 +203,7 @@ def _layout(reading: Detections, declared: str | None) -> str:
         hint = f" (of {J} joints: {', '.join(known) or 'none is known'})"
         raise ValueError(f"{some}expected the file to say its layout, or --layout{hint}")
     else:
-        name = agreed("layout", reading.layout, declared, "--layout")
+        name = agree("layout", reading.layout, declared, "--layout")
     if len(LAYOUTS[name]) != J:
         raise ValueError(f"expected the {len(LAYOUTS[name])} joints of {name}, got {J}")
     return name
@@ -224,6 +236,6 @@ def pick(tracks: Sequence[Keypoints], person: str | None = None) -> Keypoints:
 def _described(track: Keypoints) -> str:
     first, last = track.frame_numbers[[0, -1]]
     text = f"{track.person} ({len(track)} frames, {first} to {last}"
-    if track.score is not None:
-        text += f", mean score {track.score.mean():.2f}"
+    if track.confidence is not None:
+        text += f", mean score {track.confidence.mean():.2f}"
     return text + ")"
