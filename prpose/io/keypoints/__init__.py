@@ -10,7 +10,8 @@ import numpy as np
 from prpose.io.keypoints import arrays, coco, mediapipe, mmpose, openpose, videopose
 from prpose.io.keypoints.detections import Detection, Detections, load_json
 from prpose.io.keypoints.people import by_person
-from prpose.keypoints import Keypoints, agree, load_keypoints
+from prpose.keypoints import Keypoints, load_keypoints
+from prpose.keypoints import agree as agreed
 from prpose.layouts import LAYOUTS
 from prpose.tables import look_up
 from prpose.unpickle import entry_names
@@ -83,19 +84,6 @@ def read_people(
     return [load_keypoints(path, layout, image_size, fps)]
 
 
-def read_keypoints(
-    path: str | Path,
-    *,
-    layout: str | None = None,
-    image_size: tuple[int, int] | None = None,
-    fps: float | None = None,
-    person: str | None = None,
-    format: str | None = None,
-) -> Keypoints:
-    """One person's keypoints."""
-    return pick(read_people(path, format, layout, image_size, fps), person)
-
-
 def recognise(path: Path) -> tuple[str, Any]:
     """The format of a file or folder, from its structure, and its JSON where it is one.
 
@@ -157,21 +145,21 @@ def people_from(
     fps: float | None = None,
 ) -> list[Keypoints]:
     """Tracks of what a file says; arguments and errors as of :func:`read_people`."""
-    if not reading.sightings:
+    if not reading.detections:
         raise ValueError("expected somebody in the file, got nobody in any frame")
     name = _layout(reading, layout)
-    people = by_person(reading.sightings, LAYOUTS[name])
-    rate = fps if reading.fps is None else agree("frame rate", reading.fps, fps, "--fps")
+    people = by_person(reading.detections, LAYOUTS[name])
+    rate = fps if reading.fps is None else agreed("frame rate", reading.fps, fps, "--fps")
     tracks = []
     for person, sightings in people.items():
-        said = reading.sizes.get(person, reading.size)
-        width, height = agree("image size", said, image_size, "--image-size")
-        pixels = np.stack([sighting.keypoints for sighting in sightings])
+        said = reading.sizes.get(person, reading.image_size)
+        width, height = agreed("image size", said, image_size, "--image-size")
+        pixels = np.stack([sighting.xy for sighting in sightings])
         if reading.normalised:
             pixels = pixels * (width, height)
         frames = np.array([sighting.frame for sighting in sightings])
         names = [reading.frame_names.get(int(frame), "") for frame in frames]
-        times = [reading.times[int(frame)] for frame in frames] if reading.times else None
+        times = [reading.times_s[int(frame)] for frame in frames] if reading.times_s else None
         tracks.append(
             Keypoints(
                 pixels.astype(np.float32),
@@ -191,7 +179,7 @@ def people_from(
 
 def _layout(reading: Detections, declared: str | None) -> str:
     """The layout that file, format or user say, if it has as many joints as there are."""
-    counts = {len(sighting.keypoints) for sighting in reading.sightings}
+    counts = {len(sighting.xy) for sighting in reading.detections}
     if len(counts) > 1:
         raise ValueError(f"expected as many joints in every frame, got {sorted(counts)}")
     J = counts.pop()
@@ -203,7 +191,7 @@ def _layout(reading: Detections, declared: str | None) -> str:
         hint = f" (of {J} joints: {', '.join(known) or 'none is known'})"
         raise ValueError(f"{some}expected the file to say its layout, or --layout{hint}")
     else:
-        name = agree("layout", reading.layout, declared, "--layout")
+        name = agreed("layout", reading.layout, declared, "--layout")
     if len(LAYOUTS[name]) != J:
         raise ValueError(f"expected the {len(LAYOUTS[name])} joints of {name}, got {J}")
     return name
@@ -211,7 +199,7 @@ def _layout(reading: Detections, declared: str | None) -> str:
 
 def _scores(sightings: Sequence[Detection]) -> Any:
     """(T, J) float32, if everybody has scores."""
-    scores = [sighting.score for sighting in sightings if sighting.score is not None]
+    scores = [sighting.confidence for sighting in sightings if sighting.confidence is not None]
     return np.stack(scores).astype(np.float32) if len(scores) == len(sightings) else None
 
 
@@ -236,6 +224,19 @@ def pick(tracks: Sequence[Keypoints], person: str | None = None) -> Keypoints:
 def _described(track: Keypoints) -> str:
     first, last = track.frame_numbers[[0, -1]]
     text = f"{track.person} ({len(track)} frames, {first} to {last}"
-    if track.confidence is not None:
-        text += f", mean score {track.confidence.mean():.2f}"
+    if track.score is not None:
+        text += f", mean score {track.score.mean():.2f}"
     return text + ")"
+
+
+def read_keypoints(
+    path: str | Path,
+    *,
+    layout: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    person: str | None = None,
+    format: str | None = None,
+) -> Keypoints:
+    """One person's keypoints."""
+    return pick(read_people(path, format, layout, image_size, fps), person)
