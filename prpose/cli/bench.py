@@ -15,9 +15,9 @@ from rich.table import Table
 from prpose.atomic import check_output
 from prpose.bench import clip, live
 from prpose.cli.console import plain_console
-from prpose.cli.device import named_device
+from prpose.cli.console import named_device
 from prpose.cli.evaluate import write
-from prpose.cli.progress import progress
+from prpose.cli.console import progress
 from prpose.model import Model
 
 MODELS = ("mgcn-cmu17", "temporal-cmu17")

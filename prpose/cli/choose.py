@@ -7,7 +7,7 @@ import tyro
 from rich.table import Table
 
 from prpose.cli.console import plain_console
-from prpose.cli.progress import progress
+from prpose.cli.console import progress
 from prpose.cli.scored import Scored
 from prpose.cli.whole_clips import averages, prepared, report
 from prpose.evaluation.choices import VALUES, score_choices

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from prpose.cli.console import plain_console
 from prpose.cli.evaluate import as_json, write
-from prpose.cli.progress import progress
+from prpose.cli.console import progress
 from prpose.cli.scored import Scored
 from prpose.data import load_clips
 from prpose.data.windows import Windows

@@ -15,7 +15,7 @@ import prpose
 from prpose import processes
 from prpose.atomic import replacing
 from prpose.cli.console import plain_console
-from prpose.cli.progress import progress
+from prpose.cli.console import progress
 from prpose.cli.scored import Networks, Scored
 from prpose.data import data_set, load_clips
 from prpose.evaluation import (

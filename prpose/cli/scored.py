@@ -13,7 +13,7 @@ from torch import nn
 from prpose.atomic import check_output
 from prpose.camera import Array
 from prpose.cli.arguments import constructor_arguments
-from prpose.cli.device import named_device
+from prpose.cli.console import named_device
 from prpose.data import Clip
 from prpose.data.windows import Windows
 from prpose.evaluation import Draw, seeded_draw

@@ -8,7 +8,7 @@ import torch
 import tyro
 
 from prpose import processes
-from prpose.cli.progress import progress
+from prpose.cli.console import progress
 from prpose.cli.trained import Options
 from prpose.data.windows import Batch
 from prpose.lifter import build_lifter, check_contract, own_frame

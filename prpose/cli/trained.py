@@ -8,7 +8,7 @@ import torch
 import tyro
 
 from prpose.cli.arguments import constructor_arguments
-from prpose.cli.device import named_device
+from prpose.cli.console import named_device
 from prpose.data import data_set, inputs_sha256
 from prpose.data.windows import Windows
 from prpose.evaluation import MOCAP, PROTOCOLS
