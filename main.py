@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from prpose.atomic import replacing
-from prpose.cli.device import named_device
-from prpose.cli.progress import progress
+from prpose.cli.console import named_device, progress
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import (
