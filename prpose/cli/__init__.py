@@ -12,27 +12,18 @@ import tyro
 
 import prpose
 from prpose import processes
-from prpose.cli.bench import bench
-from prpose.cli.choose import choose
-from prpose.cli.compare import compare
 from prpose.cli.data import inspect, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
 from prpose.cli.evaluate import evaluate
-from prpose.cli.lifters import lifters
 from prpose.cli.models import models
-from prpose.cli.motion import motion
 from prpose.cli.pack import pack
 from prpose.cli.predict import predict
-from prpose.cli.train import train_lifter, train_variance
+from prpose.cli.train import train_lifter, train_noise
 
 Tree = dict[str, Any]
 
 COMMANDS: Tree = {
     "predict": predict,
     "evaluate": evaluate,
-    "compare": compare,
-    "motion": motion,
-    "choose": choose,
-    "bench": bench,
     "data": {
         "prepare": {
             "h36m": prepare_h36m,
@@ -43,11 +34,10 @@ COMMANDS: Tree = {
         "inspect": inspect,
     },
     "models": models,
-    "lifters": lifters,
     "pack": pack,
-    "train": {"lifter": train_lifter, "variance": train_variance},
+    "train": {"lifter": train_lifter, "noise": train_noise},
 }
-SHARED = ("predict", "evaluate", "compare", "motion", "choose", "train")
+SHARED = ("predict", "train")
 """Commands that several processes do together; others the first one does alone."""
 
 
@@ -77,8 +67,11 @@ def run(args: list[str]) -> None:
     while args and isinstance(tree.get(args[0]), dict):
         words.append(args[0])
         tree, args = tree[args[0]], args[1:]
+    from prpose.cli.console import recorded
+
     commands = {name: _listed(name, node) for name, node in tree.items()}
-    tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=args)
+    with recorded(sys.argv[1:]):
+        tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=args)
 
 
 def _listed(name: str, node: Any) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from prpose.data.inspection import (
     PERCENTILES,
     count,
     detector_errors,
-    score_rank_correlation,
+    confidence_rank_correlation,
 )
 from prpose.data.mocap.sources import from_folder
 from prpose.data.prepare_cmu17 import ACKNOWLEDGEMENT, from_cmu
@@ -163,7 +163,7 @@ def _counts(name: str, split: str, clips: Sequence[Clip]) -> Table:
 def _errors(clips: Sequence[Clip]) -> Table | None:
     """How far the 2D is from the truth, joint by joint, if that can be known."""
     rows = detector_errors(clips)
-    rank = score_rank_correlation(clips)
+    rank = confidence_rank_correlation(clips)
     if not rows or max(row.mean for row in rows) < 0.01:  # the truth, but for rounding
         return None
     known = "" if rank is None else f"; rank correlation of confidence and error {rank:.2f}"

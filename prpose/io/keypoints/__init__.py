@@ -227,3 +227,16 @@ def _described(track: Keypoints) -> str:
     if track.score is not None:
         text += f", mean score {track.score.mean():.2f}"
     return text + ")"
+
+
+def read_keypoints(
+    path: str | Path,
+    *,
+    layout: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    person: str | None = None,
+    format: str | None = None,
+) -> Keypoints:
+    """One person's keypoints."""
+    return pick(read_people(path, format, layout, image_size, fps), person)
