@@ -25,7 +25,7 @@ from prpose.data.prepare_human36m import from_cdf as human36m_from_cdf
 from prpose.data.prepare_mocap import Report, build
 from prpose.data.prepare_mpi_inf_3dhp import from_original as mpi_inf_3dhp_from_original
 from prpose.data.release_files import Selection
-from prpose.view.figures import draw_samples
+from prpose.view import draw_samples
 
 Overwrite = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
