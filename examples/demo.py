@@ -17,7 +17,7 @@ from prpose.data import load_clips
 from prpose.io.export import read_prediction
 from prpose.keypoints import Keypoints, write_keypoints
 from prpose.regions import regions_of
-from prpose.view.figures import draw_hypotheses
+from prpose.view import draw_prediction
 
 MODEL = "mgcn-cmu17"
 OUT = Path("demo")
@@ -39,7 +39,7 @@ def main() -> None:
     found = read_prediction(poses)
     assert found.samples is not None, "all were written"
     with replacing(picture) as temporary:
-        draw_hypotheses(clip, FRAMES, found.samples[:, FRAMES], found.deterministic[FRAMES], temporary)
+        draw_prediction(clip, FRAMES, found.samples[:, FRAMES], found.deterministic[FRAMES], temporary)
     error = (clip.poses_cam - clip.poses_cam[:, :1] - found.pose)[:, 1:]
     semi_axes, directions = (part[:, 1:] for part in regions_of(found.covariance, found.model))
     held = ((np.einsum("tjki,tji->tjk", directions, error) / semi_axes) ** 2).sum(-1) < 1

@@ -92,7 +92,7 @@ def test_two_independent_draws_narrow_the_spread_by_root_two():
 
 @pytest.mark.parametrize("S", [0, -3])
 def test_bad_s_is_refused_by_name(S):
-    with pytest.raises(ValueError, match=f"expected S >= 1 hypotheses, got {S}"):
+    with pytest.raises(ValueError, match=f"expected num_samples >= 1, got {S}"):
         sampler("mgcn_lw").sample(torch.zeros(1, 1, 17, 2), S, torch.Generator())
 
 
@@ -181,28 +181,28 @@ def test_clips_of_many_frames_are_lifted_in_pieces(name, kw, chunk):
     assert torch.allclose(part[:, :, 0], poses[:, :, 4], atol=1e-5)
 
 
-def test_shared_noise_moves_all_frames_alike_and_independent_noise_trembles():
+def test_shared_noise_moves_all_frames_alike_and_iid_noise_jitters():
     torch.manual_seed(0)
     net = Sampler(build_lifter("mgcn_lw").eval(), ConstantNoise(0.02))
-    keypoints = (torch.rand(1, 1, 17, 2) * 2 - 1).expand(1, 15, 17, 2)  # somebody stands still
+    keypoints = (torch.rand(1, 1, 17, 2) * 2 - 1).expand(1, 15, 17, 2)  # the person stands still
     with torch.no_grad():
-        trembling, slow, still = (
-            net.sample(keypoints, 8, torch.Generator().manual_seed(1), keep=keep).diff(dim=2).abs()
-            for keep in (0.0, 0.9, 1.0)
+        jittering, slow, still = (
+            net.sample(keypoints, 8, torch.Generator().manual_seed(1), rho=rho).diff(dim=2).abs()
+            for rho in (0.0, 0.9, 1.0)
         )
     assert still.max() < 1e-5
-    assert 0 < slow.mean() < 0.6 * trembling.mean()
+    assert 0 < slow.mean() < 0.6 * jittering.mean()
 
 
-def test_doubt_adds_its_variance_and_is_mirrored():
+def test_extra_sigma_adds_its_variance_and_is_mirrored():
     torch.manual_seed(0)
     lifter = build_lifter("mgcn_lw").eval()
     keypoints, eps, eps_mirrored = torch.rand(3, 1, 17, 2), *torch.randn(2, 4, 3, 1, 17, 2)
     with torch.no_grad():
         plain = Sampler(lifter, ConstantNoise(0.03))(keypoints, eps, eps_mirrored)
         both = Sampler(lifter, ConstantNoise(0.018))
-        doubt = torch.full((3, 1, 17), 0.024)  # 0.018² + 0.024² = 0.03²
-        assert torch.allclose(both(keypoints, eps, eps_mirrored, doubt), plain, atol=1e-5)
+        sigma = torch.full((3, 1, 17), 0.024)  # 0.018² + 0.024² = 0.03²
+        assert torch.allclose(both(keypoints, eps, eps_mirrored, sigma), plain, atol=1e-5)
         one = torch.zeros(3, 1, 17)
         one[..., 13] = 0.5  # the left wrist, which is the right one in the mirror image
         still = Sampler(lifter, ConstantNoise(0.0))
@@ -212,5 +212,5 @@ def test_doubt_adds_its_variance_and_is_mirrored():
         expected = (lifter(keypoints) + mirror_pose(lifter(by_hand.flatten(0, 1)), H36M_17.mirror)
                     .unflatten(0, (4, 3))) / 2  # fmt: skip
         assert torch.allclose(moved[..., 1:, :], expected[..., 1:, :], atol=1e-5)
-    with pytest.raises(ValueError, match=r"expected doubt of shape \(3, 1, 17\), got \(3, 17\)"):
-        both(keypoints, eps, eps_mirrored, doubt[:, 0])
+    with pytest.raises(ValueError, match=r"expected extra_sigma of shape \(3, 1, 17\), got \(3, 17\)"):
+        both(keypoints, eps, eps_mirrored, sigma[:, 0])
