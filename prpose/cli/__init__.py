@@ -14,7 +14,6 @@ from typing import Any, get_type_hints
 import tyro
 
 import prpose
-from prpose import processes
 from prpose.atomic import read_toml
 from prpose.cli.console import current_command, print_line, recorded
 from prpose.cli.data import inspect_data, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
@@ -23,6 +22,7 @@ from prpose.cli.models import models
 from prpose.cli.pack import pack
 from prpose.cli.predict import predict
 from prpose.cli.train import train_lifter, train_noise
+from prpose.training import processes
 
 __all__ = ["current_command", "guarded", "main", "run"]
 

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from prpose import processes
+from prpose.training import processes
 
 _arguments: list[str] = []
 

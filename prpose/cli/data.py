@@ -140,7 +140,7 @@ def inspect_data(
     if picture is not None:
         with replacing(picture) as temporary:
             draw_samples(clips, temporary)
-        print_line(f"written: {picture}")
+        print_line(f"Wrote {picture}")
 
 
 def _counts_table(name: str, split: str, clips: Sequence[Clip]) -> Table:
@@ -188,7 +188,7 @@ def _print_report(report: Report) -> None:
             f"INCOMPLETE: {len(report.missing)} clips of the benchmark were not found, so results are not comparable: "
             f"{', '.join(report.missing)}"
         )
-    print_line(f"written: {report.path} (inputs {report.inputs_sha256})")
+    print_line(f"Wrote {report.path} (inputs {report.inputs_sha256})")
 
 
 def _print_counts(counts: dict[str, int], root: Path) -> None:

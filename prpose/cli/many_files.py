@@ -22,11 +22,13 @@ from typing import Any
 import torch
 
 import prpose
+from prpose.atomic import check_output
 from prpose.cli.console import named_device
 from prpose.config import InferenceConfig
 from prpose.io.detector import create_detector, run_detector
 from prpose.io.export import save_prediction
 from prpose.io.keypoints import people_from, read_people, select_person
+from prpose.io.keypoints.openpose import frame_files
 from prpose.io.video import Video, input_kind, open_video
 from prpose.keypoints import Keypoints
 from prpose.prediction import Prediction
@@ -136,24 +138,40 @@ class Worker:
         """Keypoints by the file that their prediction goes to; several people's have their names in it."""
         if self.request.person != ALL:
             return {job.out: self.request.read(job.path)[0]}
-        found: dict[Path, Keypoints] = {}
-        for keypoints in self.request.read(job.path):
-            name = re.sub(r"[^\w-]+", "_", keypoints.person)
-            out = job.out.with_name(f"{job.out.stem}.{name}{job.out.suffix}")
-            if out in found:
-                raise ValueError(f"expected people with different names, got two whose output is {out.name}")
-            found[out] = keypoints
-        return found
+        people = self.request.read(job.path)
+        names = [re.sub(r"[^\w-]+", "_", keypoints.person) for keypoints in people]
+        outputs = [job.out.with_name(f"{job.out.stem}.{name}{job.out.suffix}") for name in names]
+        check_apart(job.path, *outputs)
+        return dict(zip(outputs, people, strict=True))
 
     def predict(self, keypoints: Keypoints, out: Path, command: str) -> Prediction:
         """Predicts and writes one person's poses."""
         request = self.request
+        check_output(out, request.overwrite)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # they are in prediction.warnings
             prediction = self.model(keypoints, request.num_samples, request.seed, config=request.config)
         prediction = replace(prediction, command=command, created_by=f"prpose {prpose.__version__}")
         save_prediction(prediction, out, overwrite=request.overwrite)
         return prediction
+
+
+def check_apart(path: Path, *outputs: Path | None) -> None:
+    """``ValueError`` if an output would replace an input or another output.
+
+    Nothing may be written into folders of photos or of MMPose's files, because all their files are input.
+    """
+    inside = frame_files(path) if path.is_dir() else []
+    taken = {os.path.realpath(file) for file in (path, *inside)}
+    for out in outputs:
+        if out is None:
+            continue
+        place = os.path.realpath(out)
+        if place in taken:
+            raise ValueError(f"{out}: expected an output of its own, got the input or another output")
+        if not inside and os.path.dirname(place) in taken:
+            raise ValueError(f"{out}: expected an output outside of the input folder")
+        taken.add(place)
 
 
 def _described(error: Exception, where: str) -> str:

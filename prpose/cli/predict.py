@@ -1,7 +1,5 @@
 """``prpose predict``: 2D keypoints, photos or video in, many 3D poses out."""
 
-import os
-import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -13,11 +11,10 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from prpose.atomic import check_output
 from prpose.cli.console import current_arguments, current_command, print_line, progress
-from prpose.cli.many_files import ALL, Job, Outcome, Request, Worker, run_jobs
+from prpose.cli.many_files import ALL, Job, Outcome, Request, Worker, check_apart, run_jobs
 from prpose.config import InferenceConfig
 from prpose.io.export import FORMATS, export_format
 from prpose.io.keypoints import inputs_in, is_one_clip
-from prpose.io.keypoints.openpose import frame_files
 from prpose.io.overlay import check_overlay, write_overlay
 from prpose.io.video import input_kind
 from prpose.prediction import Prediction
@@ -79,7 +76,7 @@ def _predict_one(path: Path, out: Path, overlay: Path | None, request: Request) 
     export_format(check_output(out, request.overwrite))
     if overlay is not None:
         check_overlay(input_kind(path) if request.is_video(path) else None, overlay, request.overwrite)
-    _check_apart(path, out, overlay)
+    check_apart(path, out, overlay)
     worker = Worker(request)  # an unknown model is an error before a long video is read
     if request.is_video(path):
         with progress("frames", request.video(path).total) as advance:
@@ -93,12 +90,12 @@ def _predict_one(path: Path, out: Path, overlay: Path | None, request: Request) 
     for text in prediction.warnings:
         print_line(f"warning: {text}", error=True)
     print_line(_summary(prediction))
-    print_line(f"written: {out}")
+    print_line(f"Wrote {out}")
     if overlay is not None:
         video = request.video(path)
         with progress("overlay", video.total) as advance:
             write_overlay(video, prediction, overlay, request.overwrite, advance)
-        print_line(f"written: {overlay}")
+        print_line(f"Wrote {overlay}")
 
 
 def _summary(prediction: Prediction) -> str:
@@ -134,7 +131,7 @@ def _predict_many(path: Path, out: Path, request: Request) -> None:
 
 def _plan(path: Path, out: Path, request: Request) -> tuple[list[Job], list[str]]:
     """The jobs, whose outputs can be written, and the names of other files in the folder."""
-    per_file, everyone = request.config.per_file, request.person == ALL
+    per_file = request.config.per_file
     if not path.is_dir() or (_is_clip(path) and not per_file):
         export_format(out)
         pairs, skipped = [(path, out)], list[str]()
@@ -150,13 +147,12 @@ def _plan(path: Path, out: Path, request: Request) -> tuple[list[Job], list[str]
         if count > 1:
             names = ", ".join(inside.name for inside, other in zip(inputs, stems, strict=True) if other == stem)
             raise ValueError(f"expected files with different names, got {names}, whose output is {stem}.{ending}")
-    existing = [found for _, one in pairs for found in _existing(one, everyone)]
-    if existing and not request.overwrite:
-        more = f", and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise ValueError(f"{existing[0]}: exists already{more}; name another output or pass --overwrite")
-    for one, its_out in pairs:
-        _check_apart(one, *(_existing(its_out, everyone) if everyone else [its_out]))
-        check_output(its_out, overwrite=everyone or request.overwrite)
+    if request.person != ALL:  # people are known only when a file is read; each of their outputs is checked then
+        existing = [its_out for _, its_out in pairs if its_out.exists()]
+        if len(existing) > 1 and not request.overwrite:
+            raise ValueError(f"{existing[0]} and {len(existing) - 1} other outputs exist already; pass --overwrite")
+        for one, its_out in pairs:
+            check_apart(one, check_output(its_out, request.overwrite))
     args = current_arguments()
     return [Job(one, its_out, alone_command(args, path, one, its_out)) for one, its_out in pairs], skipped
 
@@ -173,32 +169,6 @@ def _check_folder(folder: Path, out: Path) -> None:
         raise ValueError(f"{out}: expected a folder for the predictions of many files, got a file")
     if out.resolve() == folder.resolve():
         raise ValueError(f"{out}: expected another folder than that of the input")
-
-
-def _existing(out: Path, everyone: bool) -> list[Path]:
-    """Files that exist where a job writes; everyone's files have their names before the ending."""
-    if not everyone:
-        return [out] if out.exists() else []
-    named = re.compile(re.escape(out.stem) + r"\.[^.]+" + re.escape(out.suffix))
-    return sorted(path for path in out.parent.glob("*") if named.fullmatch(path.name))
-
-
-def _check_apart(path: Path, *outputs: Path | None) -> None:
-    """``ValueError`` if an output would replace an input or another output.
-
-    Nothing may be written into folders of photos or of MMPose's files, because all their files are input.
-    """
-    inside = frame_files(path) if path.is_dir() else []
-    taken = {os.path.realpath(file) for file in (path, *inside)}
-    for out in outputs:
-        if out is None:
-            continue
-        place = os.path.realpath(out)
-        if place in taken:
-            raise ValueError(f"{out}: expected an output of its own, got the input or another output")
-        if not inside and os.path.dirname(place) in taken:
-            raise ValueError(f"{out}: expected an output outside of the input folder")
-        taken.add(place)
 
 
 def alone_command(args: Sequence[str], folder: Path, path: Path, out: Path) -> str:
@@ -247,7 +217,7 @@ def _report(outcomes: Sequence[Outcome], out: Path, request: Request) -> None:
         f"{request.num_samples} samples each"
     )
     shown = ", ".join(map(str, written)) if len(outcomes) == 1 else f"{len(written)} files in {out}"
-    print_line(f"written: {shown or 'nothing'}")
+    print_line(f"Wrote {shown or 'nothing'}")
     if failed:
         people = " for all people" if request.person == ALL else ""
         raise ValueError(f"prediction failed{people} in {len(failed)} of {len(outcomes)} files: {_listed(failed)}")
