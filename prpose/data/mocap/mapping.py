@@ -21,10 +21,10 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from prpose.atomic import read_toml
 from prpose.camera import Array
 from prpose.data.mocap.recording import Recording
 from prpose.skeleton import H36M_17
-from prpose.toml import read_toml
 
 SHIPPED = Path(__file__).parent.parent / "mappings"
 """Mappings that prpose brings: ``cmu_asf.toml``, ``cmu_bvh.toml``."""
