@@ -15,7 +15,7 @@ from prpose.data.synthetic.walkers import walker
 
 @pytest.fixture(scope="module")
 def footage():
-    film = Rig().film
+    film = Rig().render
     return {
         "train": [film(walker("W01", "wave"), "x"), film(walker("W02", "run"), "x")],
         "test": [film(walker("W03", "sit"), "x")],
@@ -39,7 +39,7 @@ def test_what_is_written_is_read(root, footage):
                 assert getattr(ours.motion, name) == getattr(original.motion, name)
             assert np.array_equal(ours.motion.poses_world, original.motion.poses_world)
             assert ours.cameras == original.cameras
-            for name in ("detected_px", "score", "hidden"):
+            for name in ("detected_px", "confidence", "hidden"):
                 assert np.array_equal(getattr(ours, name), getattr(original, name))
 
 

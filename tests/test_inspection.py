@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from prpose.data import load_clips
-from prpose.data.inspection import count, detector_errors, score_rank_correlation
+from prpose.data.inspection import confidence_rank_correlation, count, detector_errors
 from prpose.skeleton import H36M_17
 from tests.golden_numbers import GOLDEN
 
@@ -36,13 +36,13 @@ def test_errors_of_the_detector(clips):
     assert wrist.hidden == pytest.approx(np.percentile(error[hidden[:, 13], 13], [50, 90, 99]), 1e-3)
     assert rows[-1].mean == pytest.approx(error.mean(), 1e-3)
     assert rows[-1].hidden_share == pytest.approx(hidden.mean())
-    scores = np.concatenate([clip.score for clip in clips])
-    expected = spearmanr(error.ravel(), scores.ravel()).statistic
-    assert score_rank_correlation(clips) == pytest.approx(expected, abs=1e-3)
+    confidence = np.concatenate([clip.confidence for clip in clips])
+    expected = spearmanr(error.ravel(), confidence.ravel()).statistic
+    assert confidence_rank_correlation(clips) == pytest.approx(expected, abs=1e-3)
     for row in rows:  # hidden joints are worse, each of them
         assert row.hidden is None or row.hidden[0] > 1.5 * row.visible[0]
     assert max(row.mean for row in detector_errors(truth)) < 1e-2
-    assert score_rank_correlation(truth) is None
+    assert confidence_rank_correlation(truth) is None
 
 
 def test_nothing_is_said_where_nothing_is_known():

@@ -15,7 +15,7 @@ def walking(T=480):
     return np.sin(2 * t + phases)
 
 
-def noise_rho(poses, fps=120.0, **kw):
+def kept(poses, fps=120.0, **kw):
     return [(s.start, s.stop) for s in Cleaning(**kw).pieces(poses, fps)]
 
 

@@ -77,7 +77,7 @@ def test_look_at_points_the_axis_and_keeps_the_horizon():
 def test_random_cameras_are_cameras_around_the_person():
     poses = walker("W02", "reach").poses_world[:200].astype(float)[:, None]
     film = RandomCameras(zoom=0.0)
-    seen, pixels, size = film.film(poses, np.random.default_rng(0))
+    seen, pixels, size = film.render(poses, np.random.default_rng(0))
     # The same pose, moved: distances between joints are kept, and so is handedness.
     gaps = np.linalg.norm(seen[:, 0, 1:] - seen[:, 0, :1], axis=-1)
     assert np.allclose(gaps, np.linalg.norm(poses[:, 0, 1:] - poses[:, 0, :1], axis=-1))
@@ -94,7 +94,7 @@ def test_random_cameras_are_cameras_around_the_person():
     x = pixels[:, 0, 0, 0] / 500 - 1
     assert 0.15 < x.std() < 0.35
     assert np.abs(x).max() < 0.6
-    again, _, _ = film.film(poses, np.random.default_rng(0))
+    again, _, _ = film.render(poses, np.random.default_rng(0))
     assert np.array_equal(seen, again)
-    other, _, _ = film.film(poses, np.random.default_rng(1))
+    other, _, _ = film.render(poses, np.random.default_rng(1))
     assert not np.allclose(seen, other)

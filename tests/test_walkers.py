@@ -99,7 +99,7 @@ def test_walkers_come_as_clips_like_any_other():
     assert {clip.action for clip in clips} == {"sit", "run"}
     for clip in clips:
         assert len(clip) == 60
-        assert clip.score.shape == clip.hidden.shape == (60, 17)
+        assert clip.confidence.shape == clip.hidden.shape == (60, 17)
     truth = load_clips("walkers", "nowhere", "val", "gt", actions=("sit", "run"), stride=4)
     for clip, true in zip(clips, truth, strict=True):
         assert np.array_equal(clip.poses_cam, true.poses_cam)

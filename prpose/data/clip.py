@@ -17,7 +17,7 @@ class Clip:
         subject, action: names in the data set.
         camera_index: which of the data set's cameras.
         fps: frames per second, where known.
-        score: (T, J) confidence of the 2D, where the detector gives one.
+        confidence: (T, J) of the 2D, where the detector gives one.
         hidden: (T, J) bool, joints behind the person's own body, where known.
 
     Raises:
@@ -31,7 +31,7 @@ class Clip:
     action: str
     camera_index: int
     fps: float | None = None
-    score: Array | None = None
+    confidence: Array | None = None
     hidden: Array | None = None
 
     def __post_init__(self) -> None:
@@ -43,7 +43,7 @@ class Clip:
                 f"{self.where()}: expected as many frames of 2D as of 3D, "
                 f"got {len(self.keypoints_px)} and {len(self.poses_cam)}"
             )
-        for name, value in (("score", self.score), ("hidden", self.hidden)):
+        for name, value in (("confidence", self.confidence), ("hidden", self.hidden)):
             if value is not None and value.shape != self.keypoints_px.shape[:2]:
                 raise ValueError(
                     f"{self.where()}: expected {name} of shape {self.keypoints_px.shape[:2]}, got {value.shape}"

@@ -61,14 +61,14 @@ def detector_errors(clips: Sequence[Clip]) -> list[JointErrors]:
     return [*rows, _errors("all", error, out_of_sight)]
 
 
-def score_rank_correlation(clips: Sequence[Clip]) -> float | None:
+def confidence_rank_correlation(clips: Sequence[Clip]) -> float | None:
     """Spearman's rank correlation of the confidence with the error; None without confidences."""
-    scored = [clip for clip in clips if clip.score is not None and clip.camera.focal_px is not None]
+    scored = [clip for clip in clips if clip.confidence is not None and clip.camera.focal_px is not None]
     if not scored:
         return None
     truths = [clip.camera.project(clip.poses_cam.astype(np.float64)) for clip in scored]
     errors = [np.linalg.norm(clip.keypoints_px - truth, axis=-1) for clip, truth in zip(scored, truths, strict=True)]
-    scores = np.concatenate([np.asarray(clip.score) for clip in scored])
+    scores = np.concatenate([np.asarray(clip.confidence) for clip in scored])
     return rank_correlation(np.concatenate(errors), scores)
 
 

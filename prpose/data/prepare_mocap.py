@@ -80,7 +80,7 @@ def build(
             alike[0].extend(motions)
         else:
             by_mapping.append((source.mapping, list(motions)))
-        footage[source.split] += [studio.film(motion, seed=name) for motion in motions]
+        footage[source.split] += [studio.render(motion, seed=name) for motion in motions]
         if dropped:
             report.dropped[source.name] = dropped
         on_clip(1)

@@ -75,7 +75,7 @@ class Windows(Dataset[Batch]):
         self.keypoints = torch.from_numpy(
             np.concatenate([normalise(c.keypoints_px, c.camera.width, c.camera.height) for c in clips])
         ).to(self.targets)
-        known = [np.ones(c.keypoints_px.shape[:2]) if c.score is None else c.score for c in clips]
+        known = [np.ones(c.keypoints_px.shape[:2]) if c.confidence is None else c.confidence for c in clips]
         self.confidence = torch.from_numpy(np.concatenate(known)).to(self.targets)
         lengths = torch.tensor([len(clip) for clip in clips])
         self.starts = lengths.cumsum(0) - lengths

@@ -54,7 +54,7 @@ def write_benchmark(path: Path, footage: Mapping[str, Sequence[Rendering]], card
         "clip_cameras": np.array([[_numbers(c) for c in film.cameras] for _, film in clips]),
         "poses_world": np.concatenate([motion.poses_world for motion in motions]),
         "detected_px": np.concatenate([film.detected_px for _, film in clips], axis=1),
-        "score": np.concatenate([film.score for _, film in clips], axis=1),
+        "score": np.concatenate([film.confidence for _, film in clips], axis=1),
         "hidden": np.concatenate([film.hidden for _, film in clips], axis=1),
     }
     # NumPy's own guard, allow_pickle, is a keyword of savez since 2.1 only: another array before.

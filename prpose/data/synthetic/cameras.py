@@ -117,7 +117,7 @@ class RandomCameras:
     roll_deg: float = 1.0
     zoom: float = 0.02
 
-    def film(self, poses_world: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    def render(self, poses_world: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         """Windows (N, F, J, 3) in the world, seen by a new camera each.
 
         Returns:

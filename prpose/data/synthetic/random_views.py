@@ -64,7 +64,7 @@ class RandomViews:
         every: windows belong to every so many-th frame.
         keypoints: ``"det"`` or ``"gt"``.
         causal: as of :class:`prpose.data.windows.Windows`.
-        cameras, proportions, studio: what is drawn from.
+        cameras, proportions, rig: what is drawn from.
 
     Raises:
         ValueError: if there is no motion, F is even, or every < 1.
@@ -77,7 +77,7 @@ class RandomViews:
     causal: bool = False
     cameras: RandomCameras = field(default_factory=RandomCameras)
     proportions: Proportions = field(default_factory=Proportions)
-    studio: Rig = field(default_factory=Rig)
+    rig: Rig = field(default_factory=Rig)
 
     def __post_init__(self) -> None:
         if not self.motions:
@@ -117,9 +117,9 @@ class RandomViews:
         for number, indices in enumerate(shuffled(len(self), seed).split(batch_size)):
             if number >= start:
                 rng = np.random.default_rng((*seed, number))
-                yield indices, self.film(indices.numpy(), rng)
+                yield indices, self.render(indices.numpy(), rng)
 
-    def film(self, index: Array, rng: np.random.Generator) -> Batch:
+    def render(self, index: Array, rng: np.random.Generator) -> Batch:
         """The items, each before a new camera.
 
         Args:
@@ -132,11 +132,11 @@ class RandomViews:
         window = np.clip(window, self.starts[clip][:, None], self.ends[clip][:, None] - 1)
         mirrored = torch.from_numpy(rng.random(len(index)) < 0.5)
         poses_world = self.proportions.change(self.poses[window].astype(np.float64), rng)
-        poses_cam, found, size = self.cameras.film(poses_world, rng)
-        score = np.ones(found.shape[:-1])
+        poses_cam, found, size = self.cameras.render(poses_world, rng)
+        confidence = np.ones(found.shape[:-1])
         if self.keypoints == "det":
-            hidden = self.studio.body.hidden(poses_cam)
-            found, score = self.studio.detector.detect(found, hidden, float(self.fps[clip[0]]), rng)
+            hidden = self.rig.body.hidden(poses_cam)
+            found, confidence = self.rig.detector.detect(found, hidden, float(self.fps[clip[0]]), rng)
         width, height = size[:, None, None, 0], size[:, None, None, 1]
         keypoints = torch.from_numpy(
             np.stack([found[..., 0] / width * 2 - 1, found[..., 1] / width * 2 - height / width], axis=-1)
@@ -148,7 +148,7 @@ class RandomViews:
         target = torch.where(flip, mirror_pose(target, H36M_17.mirror), target)
         root = own[:, 0]
         root = torch.where(mirrored[:, None], root * root.new_tensor([-1, 1, 1]), root)
-        confidence = torch.from_numpy(score).float()
+        confidence = torch.from_numpy(confidence).float()
         swapped = confidence[..., list(H36M_17.mirror)]
         confidence = torch.where(mirrored[:, None, None], swapped, confidence)
         item = torch.from_numpy(clip), torch.from_numpy(frame), mirrored

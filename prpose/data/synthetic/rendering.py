@@ -28,14 +28,14 @@ class Rendering:
         motion: that was filmed.
         cameras: C of them.
         detected_px: (C, T, 17, 2) float32 pixels.
-        score: (C, T, 17) float32 confidence in (0, 1).
+        confidence: (C, T, 17) float32 confidence in (0, 1).
         hidden: (C, T, 17) bool, joints behind the person's own body.
     """
 
     motion: Motion
     cameras: tuple[Camera, ...]
     detected_px: Array
-    score: Array
+    confidence: Array
     hidden: Array
 
     def clips(self, keypoints: str, frames: slice) -> list[Clip]:
@@ -65,7 +65,7 @@ class Rendering:
             motion.action,
             index,
             motion.fps,
-            self.score[index, frames] if detected else None,
+            self.confidence[index, frames] if detected else None,
             self.hidden[index, frames],
         )
 
@@ -78,7 +78,7 @@ class Rig:
     body: Body = field(default_factory=Body)
     detector: DetectorNoise = field(default_factory=DetectorNoise)
 
-    def film(self, motion: Motion, seed: str) -> Rendering:
+    def render(self, motion: Motion, seed: str) -> Rendering:
         """The motion from four fixed cameras; the same motion and seed give the same footage.
 
         Raises:
@@ -93,5 +93,5 @@ class Rig:
         seen = np.stack([camera.world_to_camera(poses) for camera in cameras])
         true_px = np.stack([c.project(p) for c, p in zip(cameras, seen, strict=True)])
         hidden = self.body.hidden(seen)
-        found, score = self.detector.detect(true_px, hidden, motion.fps, rng)
-        return Rendering(motion, cameras, found.astype(np.float32), score.astype(np.float32), hidden)
+        found, confidence = self.detector.detect(true_px, hidden, motion.fps, rng)
+        return Rendering(motion, cameras, found.astype(np.float32), confidence.astype(np.float32), hidden)

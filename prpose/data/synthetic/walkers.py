@@ -54,7 +54,7 @@ def motions(root: Path, split: str) -> list[Motion]:
 
 @cache
 def _film(motion: Motion) -> Rendering:
-    return Rig().film(motion, seed="walkers")
+    return Rig().render(motion, seed="walkers")
 
 
 @cache
