@@ -8,12 +8,15 @@ DETECT := $(VENV)/.detect
 # PyTorch's idle threads spin by default; on a shared machine that slows everything down.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test test-all check format
+.PHONY: demo test test-all bench check format
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+bench: $(READY)
+	$(BIN)/python studies/speed.py
 
 test-all: $(READY) $(DETECT)
 	$(BIN)/python -m pytest -m "slow or not slow"

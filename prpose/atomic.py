@@ -1,20 +1,29 @@
-"""Files appear whole or not at all."""
+"""Files that appear whole or not at all; JSON and TOML files."""
 
+import json
 import os
+import stat
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 def check_output(path: str | Path, overwrite: bool) -> Path:
-    """The path, if something may be written there; ask this before the work, not after it.
+    """The path, if a file may be written there; to be called before long work.
 
-    A folder that does not exist yet is made when the file is (:func:`replacing`).
+    Its folder need not exist: :func:`replacing` creates it.
 
     Raises:
-        ValueError: if the file exists and ``overwrite`` is false, if it is something else than a
-            file (a device, say), or if its folder is none or cannot be written to.
+        ValueError: if the file exists and ``overwrite`` is false, if the path is a folder, device, pipe or socket, or
+            if its folder is a file or not writable.
     """
     path = Path(path)
     folder = _resolved(path).parent
@@ -27,19 +36,18 @@ def check_output(path: str | Path, overwrite: bool) -> Path:
     if path.exists() and not overwrite:
         raise ValueError(f"{path}: exists already; name another file or pass --overwrite")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ValueError(f"{path}: expected a folder that may be written to")
+        raise ValueError(f"{path}: expected a writable folder")
     return path
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place if, and only if, the block succeeds.
+    """A temporary file beside ``path`` that replaces it if, and only if, the block succeeds.
 
-    Folders that do not exist are made. Where ``path`` is a symbolic link, the file that it leads to
-    is replaced, and the link stays.
+    Missing folders are created. An existing file keeps its permissions; of a symbolic link, the target is replaced.
 
     Raises:
-        ValueError: if ``path`` is neither a file nor free.
+        ValueError: if ``path`` exists and is not a file.
     """
     path = _resolved(Path(path))
     if path.exists() and not path.is_file():
@@ -50,17 +58,44 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def write_json(path: str | Path, content: Any) -> None:
+    """Writes a JSON file, replacing an existing one."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> Any:
+    """Content of a JSON file; ``ValueError`` naming the file if it is missing or not JSON."""
+    return _parsed(Path(path), json.loads, "JSON")
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Content of a TOML file; ``ValueError`` naming the file if it is missing or not TOML."""
+    return dict(_parsed(Path(path), tomllib.loads, "TOML"))
+
+
+def _parsed(path: Path, parse: Callable[[str], Any], kind: str) -> Any:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        return parse(path.read_text(encoding="utf-8-sig"))
+    except RecursionError:
+        raise ValueError(f"{path}: not a {kind} file that can be read: nested too deep") from None
+    except ValueError as error:  # of the syntax, the encoding, or an integer with too many digits
+        raise ValueError(f"{path}: not a {kind} file ({error})") from None
+
+
 def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
-    except (OSError, RuntimeError):  # a link that leads to itself
-        raise ValueError(f"{path}: expected a file name, got a link that leads nowhere") from None
+    except (OSError, RuntimeError):
+        raise ValueError(f"{path}: expected a file name, got a symbolic link to itself") from None
 
 
 def _umask() -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 import numpy as np
@@ -102,14 +102,7 @@ class InferenceConfig:
         Raises:
             ValueError: for an unknown field, naming the nearest, or a value of another type.
         """
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise ValueError(unknown(name, known, "field of InferenceConfig"))
-        try:
-            return msgspec.convert(dict(values), cls, dec_hook=lambda kind, value: kind(value))
-        except msgspec.ValidationError as error:
-            raise ValueError(f"InferenceConfig: {error}") from None
+        return config_from(cls, values)
 
     def confidence_scale(self, confidence: Array | None) -> float:
         """``confidence_noise``, or its default for these confidences (T, J)."""
@@ -134,3 +127,22 @@ class InferenceConfig:
         if self.fov_deg is not None:
             focal = width / 2 / float(np.tan(np.deg2rad(self.fov_deg) / 2))
         return Camera(width, height, (focal, focal), (width / 2, height / 2))
+
+
+C = TypeVar("C")
+
+
+def config_from(cls: type[C], values: Mapping[str, Any]) -> C:
+    """A config dataclass from a mapping, as of a TOML file.
+
+    Raises:
+        ValueError: for an unknown field, naming the nearest, or a value of another type.
+    """
+    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ValueError(unknown(name, known, f"field of {cls.__name__}"))
+    try:
+        return msgspec.convert(dict(values), cls, dec_hook=lambda kind, value: kind(value))
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{cls.__name__}: {error}") from None

@@ -22,7 +22,7 @@ from prpose.atomic import check_output, replacing
 from prpose.imports import is_path
 from prpose.lifter import LIFTERS
 from prpose.noise import AdaptiveNoise
-from prpose.regions import limits_of
+from prpose.regions import region_quantiles
 from prpose.sampler import Sampler
 from prpose.tables import unknown
 from prpose.weights import VARIANCE_PREFIX, load_published, read_state_dict
@@ -70,7 +70,7 @@ class Card:
 
     Raises:
         ValueError: if alpha or floor is negative or not a finite number, fps is not > 0, or as of
-            :func:`prpose.regions.limits_of`.
+            :func:`prpose.regions.region_quantiles`.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Card:
     fps: float | None = None
 
     def __post_init__(self) -> None:
-        limits_of({"limits_95": self.limits_95})
+        region_quantiles({"limits_95": self.limits_95})
         for name, value in (("alpha", self.alpha), ("floor", self.floor)):
             if not 0 <= value < float("inf"):
                 raise ValueError(f"expected {name} to be a finite number >= 0, got {value}")

@@ -73,7 +73,7 @@ def bone_asymmetry(poses: Tensor, parents: Sequence[int], mirror: Sequence[int])
     return (lengths[..., left] - lengths[..., right]).abs().mean(-1)
 
 
-def bone_wobble(poses: Tensor, parents: Sequence[int]) -> Tensor:
+def bone_length_deviation(poses: Tensor, parents: Sequence[int]) -> Tensor:
     """How much bones change over a clip, (*, T, J, 3) → (*) metres.
 
     The standard deviation over time of each bone's length, mean over bones.

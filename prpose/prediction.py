@@ -163,8 +163,9 @@ class Prediction:
         list(p.joint_names)})``.
 
         Returns:
-            Arrays of length T·17: frame, time_s (NaN where unknown), joint, x_m, y_m, z_m of ``pose``, their
-            standard deviations sd_x_m, sd_y_m, sd_z_m, and flag.
+            Arrays of length T·17: frame, time_s (NaN where unknown), joint, x_right_m, y_down_m, z_forward_m of ``pose``,
+            their standard deviations sd_x_m, sd_y_m, sd_z_m, flag, and the pelvis's root_x_m, root_y_m, root_z_m where
+            known.
         """
         T, times = len(self), self.seconds
         deviation = np.sqrt(self.covariance.diagonal(axis1=-2, axis2=-1).clip(0))
@@ -173,11 +174,14 @@ class Prediction:
             "time_s": np.repeat(np.full(T, np.nan) if times is None else times, J),
             "joint": np.tile(np.array(self.joint_names), T),
         }
-        for axis, name in enumerate("xyz"):
-            columns[f"{name}_m"] = self.pose[..., axis].ravel()
+        for axis, name in enumerate(("x_right_m", "y_down_m", "z_forward_m")):
+            columns[name] = self.pose[..., axis].ravel()
         for axis, name in enumerate("xyz"):
             columns[f"sd_{name}_m"] = deviation[..., axis].ravel()
-        return columns | {"flag": np.array(FLAGS)[np.asarray(self.flags).ravel()]}
+        columns["flag"] = np.array(FLAGS)[np.asarray(self.flags).ravel()]
+        if self.root is not None:
+            columns |= {f"root_{name}_m": np.repeat(self.root[:, axis], J) for axis, name in enumerate("xyz")}
+        return columns
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Writes npz or json (read back by ``prpose.read_prediction``), csv, trc (OpenSim) or bvh (Blender).

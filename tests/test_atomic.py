@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from prpose.atomic import check_output, replacing
+from prpose.atomic import check_output, read_json, read_toml, replacing, write_json
 
 
 def test_a_failed_block_leaves_everything_as_it_was(tmp_path):
@@ -93,7 +93,7 @@ def test_a_process_that_is_told_to_end_leaves_no_temporary_file(tmp_path):
 def test_links_to_themselves_and_long_names(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     for path in (tmp_path / "loop", tmp_path / "loop" / "x.npz"):
-        with pytest.raises(ValueError, match="a link that leads nowhere"):
+        with pytest.raises(ValueError, match="a symbolic link to itself"):
             check_output(path, overwrite=True)
     path = check_output(tmp_path / ("a" * 245 + ".npz"), overwrite=False)
     with replacing(path) as temporary:
@@ -101,7 +101,35 @@ def test_links_to_themselves_and_long_names(tmp_path):
     assert path.read_text() == "new"
 
 
-def test_a_folder_that_may_not_be_written_to_is_named_before_the_work(tmp_path, monkeypatch):
+def test_a_folder_that_is_not_writable_is_refused_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
-    with pytest.raises(ValueError, match=r"out\.json: expected a folder that may be written to"):
+    with pytest.raises(ValueError, match=r"out\.json: expected a writable folder"):
         check_output(tmp_path / "out.json", overwrite=False)
+
+
+def test_json_files_are_read_back(tmp_path):
+    content = {"name": "Köln", "values": [1, 2.5, None]}
+    write_json(tmp_path / "a" / "a.json", content)
+    assert read_json(tmp_path / "a" / "a.json") == content
+    (tmp_path / "b.json").write_bytes(b"\xef\xbb\xbf[1]")  # with a byte order mark
+    assert read_json(tmp_path / "b.json") == [1]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b"x = " + b"9" * 5000])
+@pytest.mark.parametrize("read", [read_json, read_toml])
+def test_damaged_json_and_toml_files_are_refused_by_name(read, content, tmp_path):
+    path = tmp_path / "a.cfg"
+    with pytest.raises(ValueError, match=r"a\.cfg: no such file"):
+        read(path)
+    path.write_bytes(content)
+    if content or read is read_json:  # an empty TOML file is valid
+        with pytest.raises(ValueError, match=r"a\.cfg: not a (JSON|TOML) file"):
+            read(path)
+
+
+def test_a_replaced_file_keeps_its_permissions(tmp_path):
+    path = tmp_path / "private.json"
+    write_json(path, 1)
+    path.chmod(0o600)
+    write_json(path, 2)
+    assert (path.stat().st_mode & 0o777, read_json(path)) == (0o600, 2)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from scipy.stats import spearmanr
 
 from prpose import metrics
 from prpose.data import load_clips
@@ -196,11 +197,19 @@ def test_bones_of_a_rigid_person_neither_wobble_nor_differ():
     assert lengths.shape == (len(clip), 16)
     by_hand = (poses[3, 13] - poses[3, 12]).norm()
     assert lengths[3, 12] == pytest.approx(float(by_hand))  # the left forearm: joint 13
-    assert metrics.bone_wobble(poses, parents) < 1e-5
+    assert metrics.bone_length_deviation(poses, parents) < 1e-5
     assert metrics.bone_asymmetry(poses, parents, mirror).max() < 1e-5
     poses[:, 13] += (poses[:, 13] - poses[:, 12]) * 0.6  # a longer left forearm
     sides = float(lengths[0, 12]) * 0.6 / 6
     assert metrics.bone_asymmetry(poses, parents, mirror)[0] == pytest.approx(sides, rel=1e-3)
     poses[::2] *= 1.1
     expected = metrics.bone_lengths(poses, parents).numpy().std(axis=0).mean()
-    assert metrics.bone_wobble(poses, parents) == pytest.approx(float(expected))
+    assert metrics.bone_length_deviation(poses, parents) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("decimals", [0, 9])
+def test_rank_correlation_is_that_of_scipy(decimals):
+    rng = np.random.default_rng(0)
+    a, b = np.round(rng.normal(size=(2, 200)), decimals)  # with and without ties
+    assert metrics.rank_correlation(a + b, b) == pytest.approx(spearmanr(a + b, b).statistic)
+    assert metrics.rank_correlation(np.ones(5), np.arange(5.0)) is None

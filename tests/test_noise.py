@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 
 from prpose import AdaptiveNoise
-from prpose.noise import confidence_sigma, draw_eps
+from prpose.noise import NOISE_CORRELATIONS, confidence_sigma, correlated, draw_eps, noise_rho
 from tests.golden_numbers import VARIANCE_OF, arrays, network
 
 
@@ -43,7 +45,7 @@ def test_bad_alpha_is_refused_by_name(alpha):
         AdaptiveNoise(torch.nn.Identity(), alpha)
 
 
-def test_doubt_is_none_where_the_detector_is_sure_and_grows_with_size():
+def test_confidence_sigma_is_zero_at_confidence_1_and_grows_with_the_person():
     keypoints = torch.rand(5, 17, 2)
     confidence = torch.rand(5, 17)
     confidence[:, 3] = 1
@@ -53,9 +55,51 @@ def test_doubt_is_none_where_the_detector_is_sure_and_grows_with_size():
     box = (keypoints.amax(1) - keypoints.amin(1)).prod(-1).sqrt()
     expected = 0.1 * box[2] * (1 / confidence[2, 4].clamp_min(0.02) - 1).sqrt()
     assert found[2, 4] == pytest.approx(float(expected))
-    assert torch.allclose(doubt(3 * keypoints + 1, confidence, 0.1), 3 * found, rtol=1e-4)
+    assert torch.allclose(confidence_sigma(3 * keypoints + 1, confidence, 0.1), 3 * found, rtol=1e-4)
     assert confidence_sigma(keypoints, 0 * confidence, 0.1).isfinite().all()
     assert (confidence_sigma(keypoints, confidence, 0.0) == 0).all()
     for bad, scale in ((confidence + 1, 0.1), (confidence * float("nan"), 0.1), (confidence, -1)):
         with pytest.raises(ValueError, match="expected"):
             confidence_sigma(keypoints, bad, scale)
+
+
+@pytest.mark.parametrize("kind", NOISE_CORRELATIONS)
+def test_each_frame_stays_standard_normal_and_neighbours_correlate_by_rho(kind):
+    rho = noise_rho(kind, fps=60, time_constant_s=0.1)
+    eps = torch.randn(20_000, 12, 1, 2, generator=torch.Generator().manual_seed(0))
+    noise = correlated(eps, rho)
+    assert noise.shape == eps.shape
+    assert noise.mean((0, 2, 3)).abs().max() < 0.03
+    assert (noise.std((0, 2, 3)) - 1).abs().max() < 0.02
+    for apart in (1, 5):
+        product = (noise[:, apart:] * noise[:, :-apart]).mean()
+        assert float(product) == pytest.approx(rho**apart, abs=0.01)
+
+
+def test_the_kinds_are_the_ends_and_what_lies_between():
+    eps = torch.randn(3, 2, 5, 17, 2)
+    assert torch.equal(correlated(eps, noise_rho("iid")), eps)
+    shared = correlated(eps, noise_rho("shared"))
+    assert torch.equal(shared, eps[:, :, :1].expand_as(eps))
+    assert noise_rho("ar1", fps=25, time_constant_s=0.5) == pytest.approx(math.exp(-1 / 12.5))
+
+
+def test_hypotheses_do_not_mix():
+    eps = torch.randn(4, 6, 17, 2)
+    together = correlated(eps, 0.7)
+    assert all(torch.equal(together[s], correlated(eps[s], 0.7)) for s in range(4))
+
+
+@pytest.mark.parametrize(
+    ("kw", "message"),
+    [
+        ({"kind": "white"}, "unknown noise correlation 'white'"),
+        ({"kind": "ar1", "fps": 0}, "expected fps > 0, got 0"),
+        ({"kind": "ar1", "time_constant_s": float("nan")}, "expected time_constant_s > 0, got nan"),
+    ],
+)
+def test_mistakes_are_named(kw, message):
+    with pytest.raises(ValueError, match=message):
+        noise_rho(**kw)
+    with pytest.raises(ValueError, match=r"expected rho from 0 to 1, got 1\.5"):
+        correlated(torch.zeros(1, 2, 1, 2), 1.5)

@@ -1,8 +1,121 @@
-"""Where tables are printed: names from files are text, whatever brackets or colons they hold."""
+"""What a command prints, the progress it shows, the command line it records and the device it runs on."""
 
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+_arguments: list[str] = []
+
+
+@contextmanager
+def recorded(args: Sequence[str]) -> Iterator[None]:
+    """While the block runs, ``args`` are the arguments of the current command."""
+    before = _arguments[:]
+    _arguments[:] = args
+    try:
+        yield
+    finally:
+        _arguments[:] = before
+
+
+def current_arguments() -> list[str]:
+    """The arguments that the command line was called with."""
+    return _arguments[:]
+
+
+def current_command() -> str:
+    """The command line that is running, quoted for a shell; files record it.
+
+    Example:
+        >>> with recorded(["predict", "my walk.json", "--out", "walk.npz"]):
+        ...     current_command()
+        "prpose predict 'my walk.json' --out walk.npz"
+    """
+    return shlex.join(["prpose", *_arguments])
+
+
+def printable(text: object) -> str:
+    """One line without control characters, which in a name could change the terminal.
+
+    Example:
+        >>> printable("walk\\x1b[2J.json")
+        'walk\\\\x1b[2J.json'
+    """
+    line = " ".join(str(text).split("\n"))
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
+
+
+def print_line(text: object, error: bool = False) -> None:
+    """One line on standard output, or on standard error, written at once."""
+    stream = sys.stderr if error else sys.stdout
+    stream.write(f"{printable(text)}\n")
+    stream.flush()
 
 
 def plain_console() -> Console:
-    """Standard output, without rich's markup."""
+    """Standard output for tables, without rich's markup: names may contain brackets and colons."""
     return Console(markup=False, emoji=False)
+
+
+class RateColumn(ProgressColumn):
+    """Steps per second."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.finished_speed or task.speed
+        return Text(f"{rate:,.0f}/s" if rate else "–/s")
+
+
+@contextmanager
+def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error; the function yielded advances it by a number of steps.
+
+    Args:
+        description: What is counted.
+        total: Number of steps, or None if unknown.
+
+    Nothing is drawn if standard error is not a terminal.
+    """
+    columns = (
+        *(TextColumn(description), BarColumn(), MofNCompleteColumn(), RateColumn()),
+        *(TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda steps: bar.advance(task, steps)
+
+
+def named_device(name: str, process: int | None = None) -> torch.device:
+    """A PyTorch device by name: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto`` for a GPU if there is one, else the CPU.
+
+    Args:
+        name: The device.
+        process: Number of this process among those of a machine, which share the GPUs. Default: torchrun's.
+
+    Raises:
+        ValueError: for a device that is not available.
+    """
+    available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if name == "auto":
+        gpus = available[1:]
+        process = int(os.environ.get("LOCAL_RANK", "0")) if process is None else process  # as torchrun sets it
+        return torch.device(gpus[process % len(gpus)] if gpus else "cpu")
+    if name not in available and not (name == "cuda" and len(available) > 1):
+        raise ValueError(f"expected an available device, got {name!r} (available: {', '.join(available)})")
+    return torch.device(name)

@@ -1,122 +1,163 @@
-"""prpose train: lifters and variance nets, from motion capture filmed anew or from recordings."""
+"""prpose train: lifters and variance nets, from motion capture rendered anew or from recorded 2D."""
 
-import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-import tyro
+from torch import nn
 
-from prpose import processes
-from prpose.cli.progress import progress
-from prpose.cli.trained import Options
-from prpose.data.windows import Batch
+from prpose.cli.console import current_command, named_device, progress
+from prpose.cli.evaluate import Flag, constructor_arguments, sha256_of, versions
+from prpose.data import data_set, inputs_sha256
+from prpose.data.windows import Batch, Windows
+from prpose.evaluation import MOCAP, PROTOCOLS
 from prpose.lifter import build_lifter, check_contract, own_frame
 from prpose.metrics import mpjpe
 from prpose.noise import build_variance_net, variance_net_of
-from prpose.training import Loss, Source, State
-from prpose.training.run import prepare_folder, train
-from prpose.training.scores import lifter_scores, variance_scores
+from prpose.training import Loss, Source, State, TrainConfig, processes
+from prpose.training.run import prepare_folder, train, training_data
 from prpose.training.weak_supervision import (
-    made_on_the_way,
-    published_target,
-    response_target,
+    TARGETS,
+    batch_targets,
+    lifter_scores,
+    noise_scores,
     targets_of,
     typical_of,
 )
 from prpose.weights import load_published
 
+DEFAULT = TrainConfig()
 
-def train_lifter(options: Annotated[Options, tyro.conf.arg(name="")], init: Path | None = None) -> None:
-    """A lifter: 2D keypoints to a 3D pose, by the mean joint error.
+
+def train_lifter(
+    out: Path,
+    lifter: str = "mgcn_lw",
+    lifter_args: str = "{}",
+    data: str = "cmu17",
+    root: Path = Path("dataset"),
+    keypoints: str | None = None,
+    init: Path | None = None,
+    device: str = "auto",
+    resume: Flag = False,
+    config: TrainConfig = DEFAULT,
+) -> None:
+    """Train a lifter, 2D keypoints to a 3D pose, with the mean joint error as loss.
 
     Args:
-        options: of the training.
-        init: weights to begin with; random ones if not given.
+        out: Folder of the run: config, log, checkpoint and best weights.
+        lifter: Lifter: htnet, mgcn_lw, modulated_gcn, graphmlp, temporal, or package.module:Class.
+        lifter_args: Constructor arguments that differ from the published ones, as JSON.
+        data: Data set: cmu17, walkers, h36m, 3dhp, or the name of a prepared benchmark.
+        root: Folder with the npz files of the data set.
+        keypoints: 2D keypoints: det, gt, or as in the file's name. Default: the data set's detector.
+        init: Weights to start from. Default: random ones.
+        device: Device: auto, cpu, cuda, cuda:1, and so on.
+        resume: Continue the training in the folder.
+        config: Settings of the training.
     """
-    begun = {} if init is None else {"init_sha256": _sha256(init)}
-    _ = options.recipe  # refuses what trains nothing before anything is drawn
-    torch.manual_seed(options.seed)
-    name, kw = options.lifter, options.arguments
-    net = build_lifter(name, **kw) if init is None else load_published(name, init, **kw)
-    check_contract(net, name)
-    views, windows = options.sources(net)
+    task = _Task(out, lifter, constructor_arguments(lifter_args), data, root, keypoints, device, resume, config)
+    torch.manual_seed(task.config.seed)
+    kw = task.arguments
+    net = build_lifter(lifter, **kw) if init is None else load_published(lifter, init, **kw)
+    check_contract(net, lifter)
+    views, windows = task.data_for(net)
+    task.prepare("lifter", {} if init is None else {"init_sha256": sha256_of(init)})
 
-    def loss(net: torch.nn.Module, indices: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def loss(net: nn.Module, indices: torch.Tensor, batch: Batch) -> torch.Tensor:
         return mpjpe(net(batch.keypoints), batch.target).mean()
 
-    device = options.on
-    config = options.config("lifter") | begun
-    processes.once(lambda: prepare_folder(options.out, config, options.resume))
-    _run(options, net.to(device), views, loss, lambda n: lifter_scores(n, windows, device))
+    task.fit(net.to(task.on), views, loss, lambda n: lifter_scores(n, windows, task.on))
 
 
-def train_variance(
-    options: Annotated[Options, tyro.conf.arg(name="")],
+def train_noise(
+    out: Path,
     lifter_weights: Path,
-    target: Literal["published", "response"] = "published",
-    network: str | None = None,
+    lifter: str = "mgcn_lw",
+    lifter_args: str = "{}",
+    data: str = "cmu17",
+    root: Path = Path("dataset"),
+    keypoints: str | None = None,
+    device: str = "auto",
+    resume: Flag = False,
+    config: TrainConfig = DEFAULT,
 ) -> None:
-    """The variance net of a lifter: how far each joint of it tends to be wrong.
+    """Train the variance net of a lifter: how large its error on each joint tends to be.
 
     Args:
-        options: of the training.
-        lifter_weights: of the lifter, which stays as it is.
-        target: what is predicted: the error over the mean error, as published; or the error for
-            such a joint over how far noise moves such a pose (docs/results.md says why).
-        network: the variance net of that lifter; the lifter's own if not given, or htnet's if it
-            has none.
+        out: Folder of the run: config, log, checkpoint and best weights.
+        lifter_weights: Weights of the lifter, which is not trained.
+        lifter: Lifter: htnet, mgcn_lw, modulated_gcn, graphmlp, temporal, or package.module:Class.
+        lifter_args: Constructor arguments that differ from the published ones, as JSON.
+        data: Data set: cmu17, walkers, h36m, 3dhp, or the name of a prepared benchmark.
+        root: Folder with the npz files of the data set.
+        keypoints: 2D keypoints: det, gt, or as in the file's name. Default: the data set's detector.
+        device: Device: auto, cpu, cuda, cuda:1, and so on.
+        resume: Continue the training in the folder.
+        config: Settings of the training.
     """
-    _ = options.recipe
-    lifter = load_published(options.lifter, lifter_weights, **options.arguments)
-    views, windows = options.sources(lifter)
-    torch.manual_seed(options.seed)
-    network, frame = network or variance_net_of(options.lifter), own_frame(lifter)
-    net = build_variance_net(network)
-    device = options.on
-    lifter = lifter.to(device).requires_grad_(False)
-    typical = typical_of(lifter, views, options.seed)
-    config = options.config("variance") | {
-        "target": target,
-        "network": network,
-        "lifter_sha256": _sha256(lifter_weights),
-    }
+    config = replace(config, network=config.network or variance_net_of(lifter))
+    task = _Task(out, lifter, constructor_arguments(lifter_args), data, root, keypoints, device, resume, config)
+    frozen = load_published(lifter, lifter_weights, **task.arguments)
+    views, windows = task.data_for(frozen)
+    torch.manual_seed(config.seed)
+    net, frame = build_variance_net(str(config.network)), own_frame(frozen)
+    frozen = frozen.to(task.on).requires_grad_(False)
+    typical, target = typical_of(frozen, views, config.seed), TARGETS[config.target]
     measured = {"mean_error_m": typical.mean_error_m, "response_m": typical.response_m}
-    processes.once(lambda: prepare_folder(options.out, config, options.resume, measured))
-    kind = {"published": published_target, "response": response_target}[target]
-    of_val = kind(lifter, typical, torch.Generator().manual_seed(options.seed))
-    wanted = targets_of(of_val, windows, device)
-    _run(
-        options,
-        net.to(device),
+    task.prepare("noise", {"lifter_sha256": sha256_of(lifter_weights)}, measured)
+    validation = target(frozen, typical, torch.Generator().manual_seed(config.seed))
+    wanted = targets_of(validation, windows, task.on)
+    task.fit(
+        net.to(task.on),
         views,
-        made_on_the_way(kind(lifter, typical), frame),
-        lambda n: variance_scores(n, wanted, windows, device, frame=frame),
+        batch_targets(target(frozen, typical), frame),
+        lambda n: noise_scores(n, wanted, windows, task.on, frame=frame),
     )
 
 
-def _sha256(path: Path) -> str:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+@dataclass
+class _Task:
+    """What both trainings have in common."""
 
+    out: Path
+    lifter: str
+    arguments: dict[str, Any]
+    data: str
+    root: Path
+    keypoints: str | None
+    device: str
+    resume: bool
+    config: TrainConfig
 
-def _run(
-    options: Options,
-    net: torch.nn.Module,
-    views: Source,
-    loss: Loss,
-    validate: Any,
-) -> None:
-    state = State(net, options.recipe)
+    def __post_init__(self) -> None:
+        self.on = named_device(self.device)
+        self.keypoints = self.keypoints or data_set(self.data, self.root).default_keypoints
+        if self.config.precision == "auto":
+            able = self.on.type == "cuda" and torch.cuda.is_bf16_supported()
+            self.config = replace(self.config, precision="bfloat16" if able else "float32")
 
-    def say(line: dict[str, float]) -> None:
-        print("  ".join(f"{name} {value:.6g}" for name, value in line.items()), flush=True)
+    def data_for(self, lifter: nn.Module) -> tuple[Source, Windows]:
+        every = self.config.every, PROTOCOLS.get(self.data, MOCAP).every
+        return training_data(self.data, self.root, str(self.keypoints), lifter, *every, self.config.held_out)
 
-    with progress("train", options.epochs * len(views)) as advance:
-        best = train(
-            *(options.out, state, views, loss, validate),
-            *(options.patience, options.save_every, advance, say),
-        )
-    say({"best " + name: value for name, value in best.items()})
-    print(f"written: {options.out / 'best.safetensors'}")
+    def prepare(self, kind: str, more: dict[str, Any], measured: dict[str, float] | None = None) -> None:
+        """The run's folder; all but the first of several processes only wait for it."""
+        settings = asdict(self.config)
+        for name in ("save_every", *(() if kind == "noise" else ("target", "network"))):
+            del settings[name]
+        training = {"kind": kind, "lifter": self.lifter, "lifter_args": self.arguments, "data": self.data}
+        training |= {"keypoints": self.keypoints, **settings, **more}
+        training["data_sha256"] = inputs_sha256(self.data, self.root, str(self.keypoints))
+        origin = {"measured": measured or {}, "versions": versions(), "command": current_command()}
+        processes.once(lambda: prepare_folder(self.out, training, self.resume, device=str(self.on), **origin))
+
+    def fit(self, net: nn.Module, data: Source, loss: Loss, validate: Callable[[nn.Module], dict[str, float]]) -> None:
+        def show(line: dict[str, float]) -> None:
+            print("  ".join(f"{name} {value:.6g}" for name, value in line.items()), flush=True)
+
+        with progress("train", self.config.epochs * len(data)) as advance:
+            best = train(self.out, State(net, self.config), data, loss, validate, advance, show)
+        show({"best " + name: value for name, value in best.items()})
+        print(f"Wrote {self.out / 'best.safetensors'}")

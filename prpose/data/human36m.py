@@ -3,13 +3,13 @@
 World axes: z up, metres. Images 1000 x 1002 (cameras 0 and 3) and 1000 x 1000 (1 and 2).
 """
 
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from prpose.atomic import read_json
 from prpose.camera import Array, Camera, Tangential
 from prpose.data.clip import Clip, finite_float32
 from prpose.data.release_files import Selection, check_pair, import_mocap, paths_of, read_entries, write_pair
@@ -53,7 +53,7 @@ def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[C
 @cache
 def cameras(subject: str) -> tuple[Camera, ...]:
     """The four calibrated cameras of a subject; ``ValueError`` for an unknown subject."""
-    calibration = json.loads(CALIBRATION.read_text(encoding="utf-8"))
+    calibration = read_json(CALIBRATION)
     if subject not in calibration["extrinsics"]:
         known = ", ".join(calibration["extrinsics"])
         raise ValueError(f"no Human3.6M cameras for subject {subject}; there are {known}")

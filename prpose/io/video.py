@@ -1,6 +1,5 @@
-"""Photos, videos, folders of photos and cameras as frames, one at a time (extra ``video``)."""
+"""Photos, videos, folders of photos and cameras as frames, one at a time (video and cameras: extra ``video``)."""
 
-import importlib
 import re
 import sys
 from collections.abc import Iterator
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from prpose.camera import Array
+from prpose.io import import_extra
 from prpose.io.keypoints.detections import frame_numbers
 from prpose.io.keypoints.folders import ENDINGS
-from prpose.io.orientation import upright
 
 Kind = Literal["photo", "video", "folder", "camera"]
 
@@ -28,13 +28,13 @@ VIDEOS = (
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A picture, upright.
+    """One upright frame.
 
     Args:
         number: in the video or folder.
         image: (H, W, 3) uint8, RGB.
-        time_s: by the file's own clock, where it has one.
-        name: of its file, in a folder.
+        time_s: by the video's clock or the folder's frame rate, where known.
+        name: file name of a photo.
     """
 
     number: int
@@ -45,179 +45,179 @@ class Frame:
 
 @dataclass(eq=False)
 class Video:
-    """What can be watched, and watched again, but for a camera.
+    """A sequence of frames. Files can be read several times, a camera once.
 
     Args:
-        path: of it.
-        kind: of it.
-        fps: nominal frames per second, where the file or the user says them.
-        total: frames, where known beforehand; of a video it is what the file says.
-        seconds: after which it ends.
-        names: of the photos in a folder, by number.
-        notes: what was wrong with it, a line each, once it was watched.
+        path: the file, folder or device.
+        kind: photo, video, folder (of photos) or camera.
+        fps: nominal frames per second, where known.
+        total: number of frames, where known; a video's is what its header states.
+        max_seconds: frames from this time on are left out.
+        names: file names of the photos, by frame number.
+        warnings: problems of the file, one sentence each, known after the last frame.
     """
 
     path: Path
     kind: Kind
     fps: float | None = None
     total: int | None = None
-    seconds: float | None = None
+    max_seconds: float | None = None
     names: dict[int, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def frames(self) -> Iterator[Frame]:
-        """Its frames, in order; only the present one is held.
+        """The frames in order, decoded one at a time.
 
         Raises:
-            ValueError: naming the file, if it cannot be read, or has no pictures.
+            ValueError: naming the file, if it cannot be decoded or contains no frame.
         """
         return self._photos() if self.kind in ("photo", "folder") else self._video()
 
     def _photos(self) -> Iterator[Frame]:
-        first = min(self.names)
+        folder, first = (self.path if self.kind == "folder" else self.path.parent), min(self.names)
         for number, name in self.names.items():
-            path = self.path / name if self.kind == "folder" else self.path
-            time = number / self.fps if self.kind == "folder" and self.fps else None
-            if self.fps and self.seconds is not None and (number - first) / self.fps >= self.seconds:
+            if self.fps and self.max_seconds is not None and (number - first) / self.fps >= self.max_seconds:
                 return
-            with _opened(path) as stream:
-                image = next(iter(_decoded(stream, [])), None)
-                if image is None or image.is_corrupt:
-                    raise ValueError(f"{path}: expected a picture, got none, or part of one")
-                yield Frame(number, upright(image, path), time, name)
+            yield Frame(number, read_photo(folder / name), number / self.fps if self.fps else None, name)
 
     def _video(self) -> Iterator[Frame]:
-        bad: list[str] = []
-        device = _camera_of(self.path) if self.kind == "camera" else None
-        count, first, last, whole = 0, 0.0, -np.inf, False
-        with _opened(self.path, device) as stream:
-            aspect = stream.sample_aspect_ratio
-            for image in _decoded(stream, bad):
-                time = image.time
-                if time is None:  # some old containers time only some of their frames
+        skipped: list[str] = []
+        count, first, last, is_cut = 0, 0.0, -np.inf, False
+        with _opened(self.path, self.kind == "camera") as stream:
+            for decoded in _decoded(stream, skipped):
+                time = decoded.time
+                if time is None:  # MPEG's program streams give only some of their frames a time
                     time = last + 1 / (self.fps or 25.0) if count else 0.0
-                first = time if not count else first
                 if time <= last:
-                    bad.append("comes no later than the frame before")
+                    skipped.append("its time is not later than that of the frame before")
                     continue
-                if self.seconds is not None and time - first >= self.seconds:
-                    whole = True
+                first = time if not count else first
+                if self.max_seconds is not None and time - first >= self.max_seconds:
+                    is_cut = True
                     break
-                since = first if self.kind == "camera" else 0.0  # a camera's clock started at boot
-                yield Frame(count, upright(image, self.path, aspect), time - since)
+                start = first if self.kind == "camera" else 0.0  # a camera's clock starts with the machine
+                yield Frame(count, _upright(decoded, stream.sample_aspect_ratio), time - start)
                 count, last = count + 1, time
         if not count:
             raise ValueError(f"{self.path}: expected a video, got no frame that can be decoded")
-        notes = [f"{len(bad)} pieces of the video left out: the first {bad[0]}"] if bad else []
-        if not whole and self.total is not None and count < 0.9 * self.total:
-            notes.append(f"{count} of {self.total} frames are there: is the video whole?")
-        self.warnings = tuple(notes)
+        warnings = [f"{len(skipped)} frames of the video were skipped; the first: {skipped[0]}"] if skipped else []
+        if not is_cut and self.total is not None and count < 0.9 * self.total:
+            warnings.append(f"decoded {count} of {self.total} frames; the video may be truncated")
+        self.warnings = tuple(warnings)
 
 
-def open_video(path: Path, fps: float | None = None, seconds: float | None = None) -> Video:
-    """A photo, video, folder of photos (frames of one clip, in natural order) or camera.
+def open_video(path: Path, fps: float | None = None, max_seconds: float | None = None) -> Video:
+    """A photo, video, folder of photos (the frames of one clip, in natural order) or camera.
 
     Args:
-        path: of it; a camera's is its number, ``0``.
-        fps: of a folder.
-        seconds: after which it ends, where that is a time.
+        path: the file or folder; a camera's number, ``0``, or its device, ``/dev/video0``.
+        fps: frames per second of a folder.
+        max_seconds: length to read; a camera without it is read until interrupted.
 
     Raises:
-        ValueError: naming the file, if it is none of them or holds no pictures; if PyAV is missing.
+        ValueError: naming the file, if it is none of these or cannot be opened; if PyAV is missing.
     """
-    for what, value in (("--fps", fps), ("--seconds", seconds)):
-        if value is not None and not 0 < value < float("inf"):
-            raise ValueError(f"expected {what} > 0, got {value}")
-    kind = kind_of(path)
-    if kind is None:
-        raise ValueError(f"{path}: expected a photo, a video, a folder of photos or a camera")
-    import_av()
+    kind = input_kind(path)
+    if kind is None or (kind != "camera" and not path.exists()):
+        raise ValueError(f"{path}: expected a photo, video, folder of photos or camera, got no such file or folder")
     if kind == "camera":
-        return Video(path, kind, fps, seconds=seconds)
-    if kind == "folder":
-        names = {number: name for name, number in frame_numbers(photos_in(path)).items()}
-        return Video(path, kind, fps, len(names), seconds, dict(sorted(names.items())))
+        return Video(path, kind, fps, max_seconds=max_seconds)
     if kind == "photo":
-        return Video(path, kind, None, 1, seconds, {0: path.name})
+        return Video(path, kind, None, 1, None, {0: path.name})
+    if kind == "folder":
+        names = {number: name for name, number in frame_numbers(_photos_in(path)).items()}
+        return Video(path, kind, fps, len(names), max_seconds, dict(sorted(names.items())))
     with _opened(path) as stream:
-        rate = stream.average_rate
-        film = Video(path, kind, float(rate) if rate else None, stream.frames or None, seconds)
-        if film.total is None and stream.duration and film.fps:
-            film.total = round(float(stream.duration * stream.time_base) * film.fps)
-        if film.total is not None and film.fps and seconds is not None:
-            film.total = min(film.total, ceil(seconds * film.fps))
-    return film
+        rate, total = stream.average_rate, stream.frames or None
+        if total is None and stream.duration and rate:
+            total = round(stream.duration * stream.time_base * rate)
+        if total is not None and rate and max_seconds is not None:
+            total = min(total, ceil(max_seconds * rate))
+    return Video(path, kind, float(rate) if rate else None, total, max_seconds)
 
 
-def kind_of(path: Path) -> Kind | None:
-    """What a path leads to, by its name, or None if it is nothing to be watched."""
+def input_kind(path: Path) -> Kind | None:
+    """Photo, video, folder (of photos alone) or camera, by name; None for everything else."""
     if path.is_dir():
         others = (*VIDEOS, *ENDINGS)
-        many = any(inside.suffix.lower() in others for inside in path.iterdir())
-        return "folder" if photos_in(path) and not many else None
-    if not path.exists() and path.name == str(path) and path.name.isdecimal():
-        return "camera"
-    if str(path).startswith("/dev/video"):
+        mixed = any(file.suffix.lower() in others for file in path.iterdir())
+        return "folder" if _photos_in(path) and not mixed else None
+    if str(path).startswith("/dev/video") or (path.name == str(path) and path.name.isdecimal() and not path.exists()):
         return "camera"
     ending = path.suffix.lower()
     return "photo" if ending in PHOTOS else "video" if ending in VIDEOS else None
 
 
-def photos_in(folder: Path) -> list[str]:
-    """Names of the photos in a folder, hidden files left out."""
-    names = (path.name for path in folder.iterdir() if path.suffix.lower() in PHOTOS)
-    return sorted(name for name in names if not name.startswith("."))
+def read_photo(path: Path) -> Array:
+    """(H, W, 3) uint8 RGB of a photo, turned and mirrored as its Exif orientation states.
+
+    Raises:
+        ValueError: naming the file, if it cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I;16"):  # 16-bit grey, which convert() would clip at 255
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            return np.array(upright.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
+        raise ValueError(f"{path}: expected a photo, got a file that cannot be decoded ({reason})") from None
 
 
 def import_av() -> Any:
-    """PyAV; ``ValueError`` that says how to install it, if missing."""
-    try:
-        av = importlib.import_module("av")
-    except ImportError:
-        raise ValueError('PyAV is needed for pictures and video: pip install "prpose[video]"') from None
-    av.logging.set_level(av.logging.PANIC)  # FFmpeg's own words; errors are raised all the same
+    """PyAV, if installed."""
+    av = import_extra("av", "video")
+    av.logging.set_level(av.logging.PANIC)  # FFmpeg's messages; errors are raised all the same
     return av
 
 
-def _decoded(stream: Any, bad: list[str]) -> Iterator[Any]:
-    """The stream's frames; what cannot be decoded is left out, and said in ``bad``."""
+def _photos_in(folder: Path) -> list[str]:
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTOS)
+    return [path.name for path in paths if not path.name.startswith(".")]
+
+
+def _upright(frame: Any, aspect: Any) -> Array:
+    """PyAV's frame as (H, W, 3) uint8 RGB with square pixels, turned by its rotation."""
+    width = round(frame.width * aspect) if aspect else frame.width
+    pixels = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+
+
+def _decoded(stream: Any, skipped: list[str]) -> Iterator[Any]:
+    """The frames of a stream; errors of packets that cannot be decoded are added to ``skipped``."""
     av = import_av()
     packets = stream.container.demux(stream)
-    while True:
+    while len(skipped) <= 1000:
         try:
             packet = next(packets, None)
             if packet is None:
                 return
             frames = packet.decode()
         except av.FFmpegError as error:
-            bad.append(f"cannot be decoded: {_reason(error)}")
-            if len(bad) > 1000:
-                return
-            continue
-        yield from frames
+            skipped.append(_reason(error))
+        else:
+            yield from frames
 
 
 @contextmanager
-def _opened(path: Path, device: tuple[str, str] | None = None) -> Iterator[Any]:
-    """The video stream of a file or device."""
-    av = import_av()
-    name, format = device or (str(path), None)
-    if device is None and not path.is_file():
-        raise ValueError(f"{path}: no such file or folder")
-    what = "a camera" if device else "a picture or video"
+def _opened(path: Path, is_camera: bool = False) -> Iterator[Any]:
+    """The video stream of a file or camera."""
+    av, expected = import_av(), "a camera" if is_camera else "a video"
+    name, format = _camera_device(path) if is_camera else (str(path), None)
     try:
         container = av.open(name, format=format)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise ValueError(f"{path}: expected {what}, got none ({_reason(error)})") from None
+        raise ValueError(f"{path}: expected {expected} that can be opened ({_reason(error)})") from None
     with container:
         if not container.streams.video:
-            got = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-            raise ValueError(f"{path}: expected {what}, got {got} alone")
+            got = ", ".join(sorted({stream.type for stream in container.streams})) or "an empty file"
+            raise ValueError(f"{path}: expected {expected}, got {got} only")
         yield container.streams.video[0]
 
 
-def _camera_of(path: Path) -> tuple[str, str]:
-    """FFmpeg's name of a camera, and of what reads it."""
+def _camera_device(path: Path) -> tuple[str, str]:
+    """FFmpeg's name of a camera, and the format that reads it."""
     if sys.platform == "darwin":
         return path.name, "avfoundation"
     if sys.platform.startswith("linux"):

@@ -1,27 +1,29 @@
 """Training: the one loop, for lifters and variance nets, published and ours."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tyro.conf import arg
 
-from prpose import processes
+from prpose.config import config_from
 from prpose.data.windows import Batch
 from prpose.rng import mixed_seed
+from prpose.training import processes
 
-__all__ = ["Recipe", "Source", "State", "fit", "published_rates"]
+__all__ = ["Loss", "Source", "State", "TrainConfig", "fit"]
 
 Loss = Callable[[nn.Module, Tensor, Batch], Tensor]
 """(net in training mode, the items' indices, their batch on the device) → scalar."""
 
 
 class Source(Protocol):
-    """What can be trained on: :class:`prpose.data.windows.Windows` or ``RandomViews``."""
+    """Training data: :class:`prpose.data.windows.Windows` or ``RandomViews``."""
 
     def __len__(self) -> int: ...
 
@@ -33,94 +35,106 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How to train.
+class TrainConfig:
+    """Settings of a training.
 
     Args:
-        epochs: passes over the data.
-        batch_size: items at once.
-        rates: learning rate of each epoch; constant within it. If empty, ``lr`` falls along a
-            cosine to nothing, step by step, after rising over ``warmup`` steps.
-        lr, warmup: as above.
-        amsgrad: Adam's variant, as PRPose's release trains with.
-        clip: largest norm of the gradient.
-        ema: decay of the moving average of the weights, which is then the result.
-        precision: of the forward pass.
-        seed: of order, data and dropout; None for unshuffled data and torch's own stream.
+        epochs: Number of passes over the training data.
+        batch_size: Number of windows per batch.
+        lr: Largest learning rate.
+        seed: Random seed of weights, order, synthetic cameras, body proportions, detector noise and dropout.
+        schedule: Learning rate schedule: cosine with warm-up, or the published steps with AMSGrad.
+        warmup: Number of steps over which the cosine schedule rises.
+        lr_decay: Factor of the published schedule after every epoch.
+        lr_decay_large: Factor instead of it after every large_decay_every epochs.
+        large_decay_every: Number of epochs between large decays.
+        clip: Largest norm of the gradient.
+        ema: Decay of the moving average of the weights, which is then the result.
+        precision: Precision of the forward pass. Default: bfloat16 on GPUs that support it.
+        every: Train on the windows of every n-th frame.
+        held_out: Training subjects to validate on, for data without a validation split. Default: the last one.
+        patience: Stop after this many epochs without a better validation score.
+        save_every: Minutes between checkpoints within an epoch.
+        target: Target of the variance net: the published one, or the error relative to the response to noise.
+        network: Architecture of the variance net, by its lifter's name. Default: the lifter's own, or htnet's.
 
     Raises:
-        ValueError: for numbers that train nothing.
+        ValueError: for a value out of range, naming the field.
     """
 
-    epochs: int
-    batch_size: int
-    rates: tuple[float, ...] = ()
-    lr: float = 1e-3
+    epochs: Annotated[int, arg(aliases=["--epochs"])] = 120
+    batch_size: Annotated[int, arg(aliases=["--batch-size"])] = 256
+    lr: Annotated[float, arg(aliases=["--lr"])] = 1e-3
+    seed: Annotated[int, arg(aliases=["--seed"])] = 0
+    schedule: Literal["cosine", "published"] = "cosine"
     warmup: int = 100
-    amsgrad: bool = False
-    clip: float | None = None
-    ema: float | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
-    seed: int | None = 0
+    lr_decay: float = 0.95
+    lr_decay_large: float = 0.5
+    large_decay_every: int = 5
+    clip: float | None = 1.0
+    ema: float | None = 0.999
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    every: int = 2
+    held_out: tuple[str, ...] = ()
+    patience: int | None = None
+    save_every: float = 2.0
+    target: Literal["published", "response"] = "published"
+    network: str | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2 or self.warmup < 0:
-            raise ValueError(
-                "expected epochs >= 1, a batch size >= 2 and warmup >= 0, "
-                f"got {self.epochs}, {self.batch_size} and {self.warmup}"
-            )
-        if self.rates and len(self.rates) != self.epochs:
-            raise ValueError(f"expected {self.epochs} rates, got {len(self.rates)}")
-        if not all(0 < rate < math.inf for rate in (self.lr, *self.rates)):
-            raise ValueError(f"expected finite learning rates > 0, got {self.rates or self.lr}")
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"expected clip > 0, got {self.clip}")
-        if self.seed is not None and self.seed < 0:
-            raise ValueError(f"expected a seed >= 0, got {self.seed}")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError(f"expected ema between 0 and 1, got {self.ema}")
+        for name, lowest in (
+            *(("epochs", 1), ("batch_size", 2), ("seed", 0), ("warmup", 0), ("large_decay_every", 1)),
+            *(("every", 1), ("patience", 1), ("save_every", 0)),
+        ):
+            value = getattr(self, name)
+            if value is not None and not lowest <= value < 2**63:
+                raise ValueError(f"expected {name} >= {lowest}, got {value}")
+        for name, limit in (("lr", math.inf), ("clip", math.inf), ("lr_decay", math.inf), ("ema", 1)):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < limit:
+                raise ValueError(f"expected {name} > 0 and < {limit}, got {value}")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> "TrainConfig":
+        """A config from a mapping, as of a TOML file.
+
+        Raises:
+            ValueError: for an unknown field, naming the nearest, or a value of another type.
+        """
+        return config_from(cls, values)
 
     def rate(self, epoch: int, step: int, steps: int) -> float:
-        """Learning rate of a step (from 0, of all epochs) out of ``steps``."""
-        if self.rates:
-            return self.rates[epoch]
-        rise = min(1.0, (step + 1) / (self.warmup + 1))
-        return self.lr * rise * (1 + math.cos(math.pi * step / steps)) / 2
-
-
-def published_rates(
-    epochs: int, lr: float = 5e-4, decay: float = 0.95, large_decay: float = 0.5, every: int = 5
-) -> tuple[float, ...]:
-    """Rate of each epoch: times ``decay`` after each, but ``large_decay`` after every fifth."""
-    rates = []
-    for epoch in range(1, epochs + 1):
-        rates.append(lr)
-        lr *= decay if epoch % every else large_decay
-    return tuple(rates)
+        """Learning rate of a step (from 0, of all epochs) out of ``steps``, in an epoch (from 0)."""
+        if self.schedule == "cosine":
+            rise = min(1.0, (step + 1) / (self.warmup + 1))
+            return self.lr * rise * (1 + math.cos(math.pi * step / steps)) / 2
+        rate = self.lr
+        for done in range(1, epoch + 1):
+            rate *= self.lr_decay if done % self.large_decay_every else self.lr_decay_large
+        return rate
 
 
 class State:
-    """A training in progress: everything that it goes on from.
+    """A training in progress: everything needed to continue it.
 
-    Where several processes train together, each has one, and they stay equal. Batch statistics are
-    of a process's own share of a batch; the running ones are the first process's.
+    Under several processes each has one, and they stay equal. Batch statistics are of a process's own share of a
+    batch; the running ones are the first process's.
 
     Args:
         net: on its device.
-        recipe: how it is trained.
+        config: how it is trained.
     """
 
-    def __init__(self, net: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, net: nn.Module, config: TrainConfig) -> None:
         self.net = net
+        self.device = next(net.parameters()).device
         self.model = net if processes.count() == 1 else DistributedDataParallel(net)
-        """What is called in a step."""
-        self.recipe = recipe
-        self.optimiser = torch.optim.Adam(net.parameters(), recipe.lr, amsgrad=recipe.amsgrad)
+        """What a step calls."""
+        self.config = config
+        self.optimiser = torch.optim.Adam(net.parameters(), config.lr, amsgrad=config.schedule == "published")
         self.average: AveragedModel | None = None
-        if recipe.ema is not None:
-            # Batch statistics belong to the weights that they were measured with: averaged, too.
-            average = _moving_average(recipe.ema)
-            self.average = AveragedModel(net, multi_avg_fn=average, use_buffers=True)
+        if config.ema is not None:  # batch statistics belong to the weights, so they are averaged, too
+            self.average = AveragedModel(net, multi_avg_fn=_moving_average(config.ema), use_buffers=True)
         self.epoch = 0
         """Epochs done."""
         self.batch = 0
@@ -129,13 +143,8 @@ class State:
         """(items, loss) of those batches."""
 
     @property
-    def device(self) -> torch.device:
-        """Of the network."""
-        return next(self.net.parameters()).device
-
-    @property
     def result(self) -> nn.Module:
-        """The network to use: the averaged one where there is one."""
+        """The trained network: the averaged one where there is one."""
         return self.net if self.average is None else self.average.module
 
     def state_dict(self) -> dict[str, Any]:
@@ -150,13 +159,13 @@ class State:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts everything back; some error or other if it is of another training, or damaged."""
+        """Restores a state; raises any error if it is of another training, or damaged."""
         self.net.load_state_dict(state["net"])
         self.optimiser.load_state_dict(state["optimiser"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         epoch, batch = int(state["epoch"]), int(state["batch"])
-        if not 0 <= epoch <= self.recipe.epochs or batch < 0:
+        if not 0 <= epoch <= self.config.epochs or batch < 0:
             raise ValueError(f"epoch {epoch}, batch {batch}")
         self.epoch, self.batch = epoch, batch
         self.steps = [(int(items), float(loss)) for items, loss in state["steps"]]
@@ -169,34 +178,32 @@ def fit(
     on_step: Callable[[int, float], None] = lambda items, loss: None,
     on_epoch: Callable[[list[tuple[int, float]]], bool | None] = lambda steps: None,
 ) -> None:
-    """Trains until the recipe's end, or until ``on_epoch`` says so.
+    """Trains until the last epoch, or until ``on_epoch`` returns True.
 
-    A last batch of one item is left out: it has no batch statistics. What is random in a step
-    depends on the recipe's seed and the step alone, so that a training that goes on from a saved
-    state goes on as if it had never stopped. Several processes share every batch.
+    A last batch of one item is left out: it has no batch statistics. What is random in a step depends only on the seed
+    and the step, so that a resumed training equals an uninterrupted one. Several processes share every batch.
 
     Args:
         state: where to begin; changed in place after every step.
-        data: what to train on.
-        loss: what to minimise.
-        on_step: told items and loss of each step, after it; the place to save the state.
-        on_epoch: told (items, loss) of the epoch's steps; True stops.
+        data: to train on.
+        loss: to minimise.
+        on_step: called with items and loss after each step; the place to save the state.
+        on_epoch: called with (items, loss) of the epoch's steps; True stops.
 
     Raises:
-        ValueError: when the loss is not finite any more; the state is then that of the step before;
-            and for a batch size of less than two items a process.
+        ValueError: when the loss is not finite, with the state of the step before; and for a batch size of less than
+            two items per process.
     """
-    recipe, least = state.recipe, 2 * processes.count()
-    if recipe.batch_size < least:
-        raise ValueError(f"expected a batch size >= {least}, two a process, got {recipe.batch_size}")
-    per_epoch = -(-len(data) // recipe.batch_size)
-    while state.epoch < recipe.epochs:
-        seed = None if recipe.seed is None else (recipe.seed, state.epoch)
-        for indices, batch in data.batches(recipe.batch_size, seed, state.batch):
+    config, least = state.config, 2 * processes.count()
+    if config.batch_size < least:
+        raise ValueError(f"expected batch_size >= {least}, two per process, got {config.batch_size}")
+    per_epoch = -(-len(data) // config.batch_size)
+    while state.epoch < config.epochs:
+        for indices, batch in data.batches(config.batch_size, (config.seed, state.epoch), state.batch):
             if len(indices) < least <= len(data):
                 continue
             done = state.epoch * per_epoch + state.batch
-            rate = recipe.rate(state.epoch, done, recipe.epochs * per_epoch)
+            rate = config.rate(state.epoch, done, config.epochs * per_epoch)
             value = _step(state, loss, indices, batch, rate)
             state.batch += 1
             state.steps.append((len(indices), value))
@@ -207,26 +214,23 @@ def fit(
 
 
 def _step(state: State, loss: Loss, indices: Tensor, batch: Batch, rate: float) -> float:
-    recipe, device = state.recipe, state.device
-    share = slice(processes.rank(), None, processes.count())
+    config, device, count, rank = state.config, state.device, processes.count(), processes.rank()
+    share = slice(rank, None, count)
     weight = len(indices[share]) / len(indices)
     own = Batch(*(value[share].to(device) for value in batch))
-    if recipe.seed is not None:
-        mine = (processes.rank(),) if processes.count() > 1 else ()
-        torch.manual_seed(mixed_seed(recipe.seed, state.epoch, state.batch, *mine))
+    torch.manual_seed(mixed_seed(config.seed, state.epoch, state.batch, *([rank] if count > 1 else [])))
     for group in state.optimiser.param_groups:
         group["lr"] = rate
     state.net.train()
-    reduced = recipe.precision == "bfloat16"
-    with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
         value = loss(state.model, indices[share], own)
     number = processes.total(value.item() * weight, device)
     if not math.isfinite(number):
         raise ValueError(f"the loss is {number} in epoch {state.epoch + 1}: is the learning rate too high?")
     state.optimiser.zero_grad()
-    (value * (weight * processes.count())).backward()  # gradients are averaged over processes
-    if recipe.clip is not None:
-        nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip)
+    (value * (weight * count)).backward()  # gradients are averaged over processes
+    if config.clip is not None:
+        nn.utils.clip_grad_norm_(state.net.parameters(), config.clip)
     state.optimiser.step()
     if state.average is not None:
         state.average.update_parameters(state.net)
@@ -234,7 +238,7 @@ def _step(state: State, loss: Loss, indices: Tensor, batch: Batch, rate: float) 
 
 
 def _moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
-    """An exponential average that at first forgets faster, so that it is never far behind."""
+    """An exponential moving average with a smaller decay in the first steps."""
 
     def average(averaged: Any, current: Any, steps: Any) -> None:
         if not averaged[0].is_floating_point():  # indices and counts have no average

@@ -1,112 +1,114 @@
-"""A training's folder: what it is, how it goes, and what it goes on from.
+"""A training's data, and its folder, from which it resumes.
 
 ::
 
-    config.json       everything that the training depends on, versions and commit
+    config.json       everything that the training depends on, versions, command
     log.jsonl         a line per epoch
     checkpoint.pt     the state, replaced every few minutes and after every epoch
-    best.safetensors  the weights that did best on validation
+    best.safetensors  the weights with the best validation score
     tensorboard/      the same curves, with the extra ``train``
 """
 
 import importlib
 import json
 import math
-import platform
-import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
-from prpose import processes
-from prpose.atomic import check_output, replacing
-from prpose.training import Loss, Source, State, fit
+from prpose.atomic import check_output, read_json, replacing, write_json
+from prpose.data import data_set, load_clips, load_motions
+from prpose.data.synthetic.random_views import RandomViews
+from prpose.data.windows import Windows
+from prpose.lifter import is_causal, receptive_field
+from prpose.training import Loss, Source, State, fit, processes
 
-SAVE_EVERY_MINUTES = 2.0
+VALIDATION = "val"
 
 
-def prepare_folder(
-    folder: Path,
-    config: Mapping[str, Any],
-    resume: bool,
-    measured: Mapping[str, float] = MappingProxyType({}),
-) -> None:
-    """A new folder with its config, or an old one that has the same.
+def training_data(
+    name: str,
+    root: Path,
+    keypoints: str,
+    lifter: nn.Module,
+    every: int = 1,
+    val_every: int = 1,
+    held_out: Sequence[str] = (),
+) -> tuple[Source, Windows]:
+    """Training windows and validation windows of a data set, of the lifter's receptive field.
+
+    Motion capture is rendered anew for every batch. Of recorded 2D, the windows and their mirror images are the
+    training data; where there is no validation split, some training subjects are held out for it, since the test split
+    must not choose anything.
+
+    Args:
+        name, root, keypoints: as of :func:`prpose.data.load_clips`.
+        lifter: that is trained, or whose variance net is.
+        every: train on the windows of every n-th frame.
+        val_every: validate on the windows of every n-th frame.
+        held_out: training subjects to validate on, if the data set has no validation split. Default: the last one.
+
+    Raises:
+        ValueError: as of :func:`prpose.data.load_clips`; or for held-out subjects of a data set with a validation
+            split, that do not exist, or that are all there are.
+    """
+    shape: dict[str, Any] = {"F": receptive_field(lifter), "causal": is_causal(lifter)}
+    if data_set(name, root).motions is not None:
+        if held_out:
+            raise ValueError(f"expected no held_out subjects, got {', '.join(held_out)}: {name} has a validation split")
+        val = load_clips(name, root, VALIDATION, keypoints)
+        views = RandomViews(load_motions(name, root, "train"), every=every, keypoints=keypoints, **shape)
+        return views, Windows(val, every=val_every, **shape)
+    clips = load_clips(name, root, "train", keypoints)
+    subjects = list(dict.fromkeys(clip.subject for clip in clips))
+    out = list(held_out) or subjects[-1:]
+    if not set(out) < set(subjects):
+        raise ValueError(f"expected some but not all of {', '.join(subjects)} in held_out, got {', '.join(out)}")
+    train, val = ([clip for clip in clips if (clip.subject in out) == validation] for validation in (False, True))
+    return Windows(train, mirrored=True, every=every, **shape), Windows(val, every=val_every, **shape)
+
+
+def prepare_folder(folder: Path, config: Mapping[str, Any], resume: bool, **more: Any) -> None:
+    """Creates a run folder with its config, or checks that an existing one has the same.
 
     Args:
         folder: of the run.
         config: what the training depends on; a resumed one must have the same.
-        resume: whether to go on with what is there.
-        measured: numbers to be kept beside it; another machine may round them otherwise.
+        resume: whether to continue the training in the folder.
+        more: also written to a new folder's config, and not compared: versions, command, measured numbers.
 
     Raises:
-        ValueError: if the folder is there already and ``resume`` is false, if there is nothing to
-            resume, or if what is there was another training.
+        ValueError: if the folder exists and ``resume`` is false, if there is nothing to resume, or if the folder is of
+            another training.
     """
     path = folder / "config.json"
     if resume:
         if not path.is_file():
             raise ValueError(f"{folder}: nothing to resume; expected {path.name} in it")
-        before = _training_of(path)
-        now = json.loads(json.dumps(config))
+        before, now = read_run(folder)["training"], json.loads(json.dumps(config))
         changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
         if changed:
             raise ValueError(
-                f"{folder}: expected the training that was begun there; "
+                f"{folder}: expected the same training; "
                 + ", ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in changed)
             )
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder}: exists already; name another folder or pass --resume")
-    check_output(path, overwrite=False)
-    folder.mkdir(parents=True, exist_ok=True)
-    content: dict[str, Any] = {"training": config, "measured": dict(measured)}
-    content |= {"versions": versions(), "commit": commit()}
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(check_output(path, overwrite=False), {"training": config} | more)
 
 
-def _training_of(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not a training's config ({error})") from None
-    training = content.get("training") if isinstance(content, dict) else None
-    if not isinstance(training, dict):
-        raise ValueError(f"{path}: not a training's config: expected an object with a training")
-    return training
-
-
-def versions() -> dict[str, str]:
-    """Of what the numbers depend on."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
-
-
-def commit() -> str | None:
-    """This clone's git commit, with ``-dirty`` if it has changes; None outside of a clone."""
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-    ]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
+def read_run(folder: Path) -> dict[str, Any]:
+    """A run folder's config; ``ValueError`` naming the file if it is missing or damaged."""
+    content = read_json(folder / "config.json")
+    if not isinstance(content, dict) or not isinstance(content.get("training"), dict):
+        raise ValueError(f"{folder / 'config.json'}: expected the config of a training, an object with 'training'")
+    return content
 
 
 def train(
@@ -114,13 +116,11 @@ def train(
     state: State,
     data: Source,
     loss: Loss,
-    validate: Callable[[torch.nn.Module], dict[str, float]],
-    patience: int | None = None,
-    save_every: float = SAVE_EVERY_MINUTES,
+    validate: Callable[[nn.Module], dict[str, float]],
     on_items: Callable[[int], None] = lambda items: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda line: None,
 ) -> dict[str, float]:
-    """Fits, validates after every epoch, saves and logs; goes on where a checkpoint lies.
+    """Fits, validates after every epoch, saves and logs; continues from a checkpoint in the folder.
 
     Of several processes the first one validates, saves and logs.
 
@@ -128,29 +128,26 @@ def train(
         folder: as of :func:`prepare_folder`.
         state: of the training, on its device.
         data, loss: as of :func:`prpose.training.fit`.
-        validate: scores of a network in eval mode on the validation split; the first one chooses
-            the best epoch, lower being better.
-        patience: epochs without a better one after which to stop.
-        save_every: minutes between checkpoints within an epoch; each epoch ends with one, too.
-        on_items: told the number of items of each step, and of what was done before.
-        on_epoch: told each log line.
+        validate: scores of a network in eval mode on the validation split; the lowest first score is the best epoch.
+        on_items: called with the number of items of each step, and of those done before.
+        on_epoch: called with each log line.
 
     Returns:
         The best epoch's log line.
 
     Raises:
-        ValueError: as of :func:`prpose.training.fit`, or for a checkpoint that cannot be read.
+        ValueError: as of :func:`prpose.training.fit`, or for a damaged checkpoint.
     """
-    path, saved_at = folder / "checkpoint.pt", time.monotonic()
+    path, saved_at, config = folder / "checkpoint.pt", time.monotonic(), state.config
     lines = _load(path, state) if path.is_file() else []
-    on_items(state.epoch * len(data) + state.batch * state.recipe.batch_size)
+    on_items(state.epoch * len(data) + state.batch * config.batch_size)
     first = processes.rank() == 0
     writer = _tensorboard(folder) if first else None
 
     def after_step(items: int, loss: float) -> None:
         nonlocal saved_at
         on_items(items)
-        if first and time.monotonic() - saved_at > 60 * save_every:
+        if first and time.monotonic() - saved_at > 60 * config.save_every:
             _save(path, state, lines)
             saved_at = time.monotonic()
 
@@ -159,21 +156,19 @@ def train(
         scores = processes.once(lambda: _finite(validate(state.result.eval()), state.epoch))
         lines.append({"epoch": state.epoch, "loss": mean} | scores)
         if first:
-            _save_epoch(folder, state, lines, _best(lines) is lines[-1])
-            _draw_curves(writer, lines[-1])
+            _save_epoch(folder, state, lines)
+            for name, value in lines[-1].items() if writer else ():
+                writer.add_scalar(name, value, state.epoch)
         on_epoch(lines[-1])
-        return _is_patience_over(lines, patience)
+        return is_over()
 
-    if not _is_patience_over(lines, patience):
+    def is_over() -> bool:
+        out_of_patience = config.patience is not None and bool(lines)
+        return out_of_patience and int(lines[-1]["epoch"]) - int(_best(lines)["epoch"]) >= (config.patience or 0)
+
+    if not is_over():
         fit(state, data, loss, after_step, after_epoch)
     return _best(lines)
-
-
-def _save_epoch(folder: Path, state: State, lines: list[dict[str, float]], best: bool) -> None:
-    if best:
-        _save_weights(folder / "best.safetensors", state.result)
-    _write_log(folder / "log.jsonl", lines)
-    _save(folder / "checkpoint.pt", state, lines)
 
 
 def _finite(scores: dict[str, float], epoch: int) -> dict[str, float]:
@@ -182,23 +177,19 @@ def _finite(scores: dict[str, float], epoch: int) -> dict[str, float]:
     return scores
 
 
-def _is_patience_over(lines: list[dict[str, float]], patience: int | None) -> bool:
-    if not lines or patience is None:
-        return False
-    return int(lines[-1]["epoch"]) - int(_best(lines)["epoch"]) >= patience
-
-
 def _best(lines: list[dict[str, float]]) -> dict[str, float]:
     """The line with the lowest first validation score."""
-    chosen = list(lines[0])[2]  # after epoch and loss
-    return min(lines, key=lambda line: line[chosen])
+    score = list(lines[0])[2]  # after epoch and loss
+    return min(lines, key=lambda line: line[score])
 
 
-def _draw_curves(writer: Any, line: dict[str, float]) -> None:
-    if writer is not None:
-        for name, value in line.items():
-            writer.add_scalar(name, value, int(line["epoch"]))
-        writer.flush()
+def _save_epoch(folder: Path, state: State, lines: list[dict[str, float]]) -> None:
+    if _best(lines) is lines[-1]:
+        with replacing(folder / "best.safetensors") as temporary:
+            save_file({k: v.cpu().contiguous() for k, v in state.result.state_dict().items()}, temporary)
+    with replacing(folder / "log.jsonl") as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    _save(folder / "checkpoint.pt", state, lines)
 
 
 def _save(path: Path, state: State, lines: list[dict[str, float]]) -> None:
@@ -213,23 +204,12 @@ def _load(path: Path, state: State) -> list[dict[str, float]]:
         lines = [dict(line) for line in content["log"]]
         if [line["epoch"] for line in lines] != list(range(1, state.epoch + 1)):
             raise ValueError(f"a log of {len(lines)} epochs, where {state.epoch} are done")
-        if lines and not math.isfinite(_best(lines)[list(lines[0])[2]]):
-            raise ValueError("a log without scores")
+        if lines:
+            _finite(_best(lines), state.epoch)
         return lines
-    except Exception as error:  # a damaged file can fail in any way at all
+    except Exception as error:  # a damaged file can fail in any way
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise ValueError(f"{path}: not a checkpoint of this training ({reason})") from None
-
-
-def _save_weights(path: Path, net: torch.nn.Module) -> None:
-    with replacing(path) as temporary:
-        save_file({k: v.cpu().contiguous() for k, v in net.state_dict().items()}, temporary)
-
-
-def _write_log(path: Path, lines: list[dict[str, float]]) -> None:
-    with replacing(path) as temporary:
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _tensorboard(folder: Path) -> Any:

@@ -12,13 +12,13 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
+from prpose.atomic import read_toml
 from prpose.camera import Array
 from prpose.data.mocap import Recording, read_c3d, read_npz_points
 from prpose.data.mocap.asf_amc import read_amc
 from prpose.data.mocap.bvh import read_bvh
 from prpose.skeleton import H36M_17
 from prpose.tables import look_up
-from prpose.toml import read_toml
 
 SHIPPED = Path(__file__).parent.parent / "mappings"
 """Folder of the bundled mappings: ``cmu_asf.toml``, ``cmu_bvh.toml``."""

@@ -1,73 +1,73 @@
-"""Poses into files that other programs read: npz, JSON, CSV, TRC (OpenSim), BVH (Blender)."""
+"""Predictions as files for other programs: npz, JSON, CSV, TRC (OpenSim), BVH (Blender)."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from prpose.atomic import check_output, replacing
-from prpose.io.export import bvh_file, csv_file, json_file, npz_file, trc_file
-from prpose.prediction import Kept, Prediction
+from prpose.io.export.bvh import write_bvh
+from prpose.io.export.csv_trc import write_csv, write_trc
+from prpose.io.export.npz_json import read_json_prediction, read_npz_prediction, write_json, write_npz
+from prpose.prediction import Prediction
 from prpose.tables import look_up
 
 FORMATS: dict[str, Callable[[Prediction, BinaryIO, str], None]] = {
-    "npz": npz_file.write,
-    "json": json_file.write,
-    "csv": csv_file.write,
-    "trc": trc_file.write,
-    "bvh": bvh_file.write,
+    "npz": write_npz,
+    "json": write_json,
+    "csv": write_csv,
+    "trc": write_trc,
+    "bvh": write_bvh,
 }
-"""What writes each format; the key is the suffix of its files. docs/output.md describes them."""
+"""The writer of each format, by the ending of its files; docs/output.md describes them."""
 
 
-def format_of(path: str | Path, name: str | None = None) -> str:
-    """The format's name, or that of the file's suffix; ask this before the work, not after it.
+def export_format(path: str | Path, name: str | None = None) -> str:
+    """The format's name, checked; by default that of the path's ending.
 
     Raises:
-        ValueError: if it is none of :data:`FORMATS`, or there is no suffix to tell.
+        ValueError: for an unknown format, or a path without an ending.
     """
     if name is None:
         name = Path(path).suffix.lower().removeprefix(".")
         if not name:
-            known = ", ".join(f".{known}" for known in FORMATS)
-            raise ValueError(f"{path}: expected a file name that ends in one of {known}")
-    look_up(name, FORMATS, "format of poses")
+            raise ValueError(f"{path}: expected a file name that ends in .{', .'.join(FORMATS)}")
+    look_up(name, FORMATS, "export format")
     return name
 
 
-def write_prediction(
-    poses: Prediction,
-    path: str | Path,
-    format: str | None = None,
-    save_samples: Kept = "all",
-    overwrite: bool = False,
+def save_prediction(
+    prediction: Prediction, path: str | Path, format: str | None = None, overwrite: bool = False
 ) -> None:
-    """The poses as a file, whole or not at all; the same poses make the same bytes.
+    """Writes the prediction as a file, completely or not at all; equal predictions give equal bytes.
 
     Args:
-        poses: of one person.
-        path: of the file; folders that do not exist are made.
-        format: a key of :data:`FORMATS`; the file's suffix if None.
-        save_samples: which hypotheses npz and JSON hold: ``all`` that there are, ``none``, or the
-            first so many. The others hold the aggregate alone, whatever this is.
-        overwrite: whether to replace what is there.
+        prediction: one person's.
+        path: file to write; missing folders are created.
+        format: a key of :data:`FORMATS`. Default: the path's ending.
+        overwrite: replace an existing file.
 
     Raises:
-        ValueError: for an unknown format, more hypotheses than there are, a file that exists, or
-            poses that lack what the format needs: TRC and BVH a frame rate, BVH even times.
+        ValueError: for an unknown format, an existing file, TRC and BVH without a frame rate, or BVH with uneven times.
+
+    Example:
+        >>> save_prediction(read_prediction("tests/data/poses_v1.npz"), "/dev/null/walk.xyz")
+        Traceback (most recent call last):
+        ValueError: unknown export format 'xyz' (known: bvh, csv, json, npz, trc)
     """
-    write = FORMATS[format_of(path, format)]
-    kept = poses.keeping(save_samples)
+    write = FORMATS[export_format(path, format)]
     check_output(path, overwrite)
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        write(kept, stream, Path(path).name)
+        write(prediction, stream, Path(path).name)
 
 
 def read_prediction(path: str | Path) -> Prediction:
-    """The poses of an npz or JSON file of :func:`write_prediction`, told apart by content.
+    """Reads an npz or JSON file of :func:`save_prediction`; the content tells which.
+
+    Args:
+        path: file of format version 2, or 1 (``prpose-poses``).
 
     Raises:
-        ValueError: naming the file, if it is missing, damaged, of something else or of a later
-            version.
+        ValueError: naming the file, if it is missing, damaged, of another format or of a later version.
     """
     path = Path(path)
     if not path.is_file():
@@ -75,7 +75,6 @@ def read_prediction(path: str | Path) -> Prediction:
     with path.open("rb") as stream:
         zipped = stream.read(2) == b"PK"
     try:
-        return npz_file.read(path) if zipped else json_file.read(path)
+        return read_npz_prediction(path) if zipped else read_json_prediction(path)
     except ValueError as error:
-        said = str(error)
-        raise ValueError(said if said.startswith(f"{path}: ") else f"{path}: {said}") from None
+        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None

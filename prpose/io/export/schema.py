@@ -1,161 +1,189 @@
-"""What npz and JSON files of poses hold: a header, and arrays by name; version 1 of it.
+"""What npz and JSON files of predictions contain: version 2 of the format. Version 1 is converted while reading."""
 
-``poses.schema.json`` says the same as a JSON Schema, and docs/output.md in words.
-"""
+from typing import Annotated, Any, Literal
 
-from collections.abc import Callable
-from dataclasses import asdict, fields
-from typing import Any
-
+import msgspec
 import numpy as np
+from msgspec import Meta, Struct
 
 from prpose.camera import Array, Camera
-from prpose.prediction import FLAGS, Prediction
-from prpose.regions import LEVEL, limits_of, reach_of, regions_of
+from prpose.prediction import ARRAYS, FLAGS, Prediction
+from prpose.regions import LEVEL, is_calibrated, region_quantiles
 from prpose.skeleton import H36M_17
 
-FORMAT = "prpose-poses"
-VERSION = 1
 AXES = "camera: x right, y down, z forward; right-handed"
-ORIGIN = "poses: the pelvis, joint 0, at 0; root_cam: the camera's centre"
+ORIGIN = "poses: the pelvis, joint 0, at 0; root: the camera's centre"
 UNITS = {
     "poses, roots, semi-axes": "m",
     "covariances": "m^2",
     "times": "s",
     "keypoints, focal lengths, centres": "px",
 }
-RAW = (
-    "Over-confident: covariance and regions tell how the hypotheses scatter, and the truth lies "
-    "outside more often than the level says."
+UNCALIBRATED = (
+    "Over-confident: covariance and regions describe the spread of the samples; the true pose lies outside the regions "
+    "more often than the level states."
 )
 CALIBRATED = (
-    "The covariance tells how the hypotheses scatter, and is over-confident; regions are as large "
-    "as they had to be to hold the truth as often as the level says in the model's validation "
-    "data. They hold it less often in motions that are not like its training data's."
+    "The covariance is that of the samples and over-confident; the regions are conformal: they contain the true pose at "
+    "the stated level on the model's validation data, and less often in motions unlike its training data."
 )
 FEW = 20
-"""Fewer hypotheses than those have a covariance that is itself unsure."""
+"""With fewer samples the covariance itself is inaccurate."""
 
-ARRAYS = (
-    *("frame_numbers", "times_s", "aggregate", "covariance", "single", "flags"),
-    *("root_cam", "root_covariance", "keypoints_px", "hypotheses"),
-)
-"""Fields of :class:`Prediction` that are arrays, the largest last."""
-
-
-def header(poses: Prediction) -> dict[str, Any]:
-    """All but the arrays, as JSON can hold it."""
-    kept = 0 if poses.samples is None else len(poses.samples)
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "made_by": poses.created_by,
-        "command": poses.command,
-        "notes": list(poses.warnings),
-        "seed": None if poses.seed is None else int(poses.seed),
-        "model": dict(poses.model),
-        "axes": AXES,
-        "origin": ORIGIN,
-        "units": UNITS,
-        "joints": list(H36M_17.names),
-        "parents": list(H36M_17.parents),
-        "frames": len(poses),
-        "fps": poses.fps,
-        "S": int(poses.S),
-        "hypotheses_kept": kept,
-        "aggregated_by": poses.point_estimate,
-        "flag_names": list(FLAGS),
-        "region": _region(poses),
-        "camera": None if poses.camera is None else _plain(asdict(poses.camera)),
-    }
+J = Meta(min_length=17, max_length=17)
+Point = tuple[float, float, float]
+Matrix = tuple[Point, Point, Point]
+Pose = Annotated[list[Point], J]
+Clip = Annotated[list[Pose], Meta(min_length=1)]
 
 
-def arrays(poses: Prediction) -> dict[str, Array]:
-    """The arrays that there are, by name; with the regions, which follow from the covariance."""
-    semi_axes, directions = regions_of(poses.covariance, poses.model)
-    found = {name: getattr(poses, name) for name in ARRAYS[:-1]}
+class Region(Struct):
+    """The confidence regions: level, whether conformal, squared Mahalanobis distance per joint, and a note."""
+
+    level: float
+    calibrated: bool
+    quantiles: Annotated[list[float], J]
+    note: str
+
+
+class Header(Struct, kw_only=True):
+    """All but the arrays: the ``info`` text of an npz file, and the first keys of a JSON file."""
+
+    format: Literal["prpose-prediction"] = "prpose-prediction"
+    version: Literal[2] = 2
+    created_by: Annotated[str, Meta(description="program and version")]
+    command: Annotated[str, Meta(description="command line that wrote the file")]
+    warnings: Annotated[list[str], Meta(description="what preprocessing changed or found implausible")]
+    seed: Annotated[int, Meta(ge=0, description="of the noise")] | None
+    model: Annotated[dict[str, Any], Meta(description="the model's card")]
+    axes: str = AXES
+    origin: str = ORIGIN
+    units: dict[str, str]
+    joints: Annotated[list[str], J]
+    parents: Annotated[list[int], J, Meta(description="index of each joint's parent, -1 for the root")]
+    frames: Annotated[int, Meta(ge=1, description="T")]
+    fps: Annotated[float, Meta(gt=0, description="nominal frames per second")] | None
+    num_samples: Annotated[int, Meta(ge=1, description="S, of point estimate and covariance")]
+    saved_samples: Annotated[int, Meta(ge=0, description="K, of these in the file")]
+    point_estimate: str
+    flag_names: list[str]
+    region: Region
+    camera: Camera | None
+
+
+class Document(Header, kw_only=True, forbid_unknown_fields=True):
+    """A JSON file: the header's keys, then the arrays as nested lists."""
+
+    frame_numbers: Annotated[list[int], Meta(min_length=1, description="(T), in the video or folder, increasing")]
+    times_s: Annotated[list[float], Meta(description="(T) seconds, increasing")] | msgspec.UnsetType = msgspec.UNSET
+    pose: Annotated[Clip, Meta(description="(T, 17, 3) m, the point estimate")]
+    covariance: Annotated[
+        list[Annotated[list[Matrix], J]], Meta(min_length=1, description="(T, 17, 3, 3) m^2, per joint, of all samples")
+    ]
+    deterministic: Annotated[Clip, Meta(description="(T, 17, 3) m, the lifter's pose without noise")]
+    flags: Annotated[
+        list[Annotated[list[Annotated[int, Meta(ge=0, le=3)]], J]], Meta(description="(T, 17), indices of flag_names")
+    ]
+    root: Annotated[list[Point], Meta(description="(T, 3) m, the pelvis in camera space")] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+    root_covariance: Annotated[list[Matrix], Meta(description="(T, 3, 3) m^2")] | msgspec.UnsetType = msgspec.UNSET
+    keypoints_px: (
+        Annotated[
+            list[Annotated[list[tuple[float, float]], J]],
+            Meta(description="(T, 17, 2) px, the input as Human3.6M-17"),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    region_semi_axes_m: Annotated[Clip, Meta(description="(T, 17, 3) m, of each joint's ellipsoid, longest first")]
+    region_directions: Annotated[
+        list[Annotated[list[Matrix], J]], Meta(description="(T, 17, 3, 3), unit vectors of these axes, in rows")
+    ]
+    samples: Annotated[list[Clip], Meta(description="(K, T, 17, 3) m, the first K samples")] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+
+
+FORMATS_READ = ("prpose-poses", "prpose-prediction")
+"""Names of the format in version 1 and 2."""
+VERSION_1 = {
+    "made_by": "created_by",
+    "notes": "warnings",
+    "S": "num_samples",
+    "hypotheses_kept": "saved_samples",
+    "aggregated_by": "point_estimate",
+    "aggregate": "pose",
+    "single": "deterministic",
+    "root_cam": "root",
+    "hypotheses": "samples",
+    "limits": "quantiles",
+}
+"""Names of version 1 that changed."""
+
+
+def header(prediction: Prediction) -> Header:
+    """The header of a prediction's file."""
+    p, calibrated = prediction, is_calibrated(prediction.model)
+    note = CALIBRATED if calibrated else UNCALIBRATED
+    if p.num_samples < FEW:
+        note += f" With {p.num_samples} samples the covariance itself is inaccurate."
+    return Header(
+        created_by=p.created_by,
+        command=p.command,
+        warnings=list(p.warnings),
+        seed=p.seed,
+        model=dict(p.model),
+        units=UNITS,
+        joints=list(p.joint_names),
+        parents=list(H36M_17.parents),
+        frames=len(p),
+        fps=p.fps,
+        num_samples=p.num_samples,
+        saved_samples=0 if p.samples is None else len(p.samples),
+        point_estimate=p.point_estimate,
+        flag_names=list(FLAGS),
+        region=Region(LEVEL, calibrated, region_quantiles(p.model).tolist(), note),
+        camera=p.camera,
+    )
+
+
+def arrays(prediction: Prediction) -> dict[str, Array]:
+    """Fields of the prediction that are arrays and not None, and its regions; samples last."""
+    found = {name: getattr(prediction, name) for name in ARRAYS}
+    samples = found.pop("samples")
+    semi_axes, directions = prediction.regions()
     found["region_semi_axes_m"] = semi_axes.astype(np.float32)
     found["region_directions"] = directions.astype(np.float32)
-    found[ARRAYS[-1]] = getattr(poses, ARRAYS[-1])
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in (found | {"samples": samples}).items() if value is not None}
 
 
-def poses_of(head: Any, array: Callable[[str], Array | None]) -> Prediction:
-    """The poses that a file holds.
+def upgraded(content: dict[str, Any]) -> dict[str, Any]:
+    """Header and, for JSON, arrays of version 1 under their names of version 2."""
+    content = {VERSION_1.get(name, name): value for name, value in content.items()}
+    if isinstance(content.get("region"), dict):
+        content["region"] = {VERSION_1.get(name, name): value for name, value in content["region"].items()}
+    if isinstance(content.get("point_estimate"), str):
+        content["point_estimate"] = content["point_estimate"].replace("single", "deterministic")
+    return content | {"format": "prpose-prediction", "version": 2}
 
-    Args:
-        head: what :func:`header` gave.
-        array: gives the array of a name, or None if the file has none.
+
+def to_prediction(head: Header, found: dict[str, Array | None]) -> Prediction:
+    """The prediction of a header and its arrays.
 
     Raises:
-        ValueError: if it is no such header, of a later version, of other joints, or does not go
-            with the arrays.
+        ValueError: for other joints, or a header that contradicts the arrays.
     """
-    if not isinstance(head, dict) or head.get("format") != FORMAT:
-        raise ValueError(f"expected a file of format {FORMAT}, got something else")
-    if head.get("version") != VERSION:
-        raise ValueError(f"expected version {VERSION}, got {head.get('version')!r:.40}")
-    if head.get("joints") != list(H36M_17.names):
+    if tuple(head.joints) != H36M_17.names:
         raise ValueError("expected the 17 joints of Human3.6M, got others")
-    said = ("made_by", "command", "notes", "seed", "model", "fps", "S", "aggregated_by", "camera")
-    missing = [name for name in (*said, "frames", "hypotheses_kept") if name not in head]
-    if missing:
-        raise ValueError(f"expected {missing[0]} in the file, got none")
-    found = {name: array(name) for name in ARRAYS}
-    for name in ("frame_numbers", "aggregate", "covariance", "single", "flags"):
+    if head.camera is not None and min(head.camera.width, head.camera.height) < 1:
+        raise ValueError(f"expected camera of width and height >= 1, got {head.camera.width} x {head.camera.height}")
+    for name in ("frame_numbers", "pose", "covariance", "deterministic", "flags"):
         if found[name] is None:
             raise ValueError(f"expected {name} in the file, got none")
-    poses = Prediction(**(found | {name: head[name] for name in said} | {"camera": _camera(head)}))
-    kept = 0 if poses.samples is None else len(poses.samples)
-    if (head["frames"], head["hypotheses_kept"]) != (len(poses), kept):
-        raise ValueError(
-            f"expected {head['hypotheses_kept']!r:.20} hypotheses of {head['frames']!r:.20} "
-            f"frames, got {kept} of {len(poses)}"
-        )
-    return poses
-
-
-def _region(poses: Prediction) -> dict[str, Any]:
-    limits = limits_of(poses.model)
-    reach = reach_of(poses.model).tolist()
-    note = RAW if limits is None else CALIBRATED
-    if poses.S < FEW:
-        note += f" Of {poses.S} hypotheses the covariance is itself unsure: less often still."
-    return {"level": LEVEL, "calibrated": limits is not None, "limits": reach, "note": note}
-
-
-def _plain(camera: dict[str, Any]) -> dict[str, Any]:
-    """With Python's numbers in place of NumPy's, which JSON does not know."""
-    return {
-        name: value if value is None else np.asarray(value, dtype=float).tolist() for name, value in camera.items()
-    } | {size: int(camera[size]) for size in ("width", "height")}
-
-
-def _camera(head: dict[str, Any]) -> Camera | None:
-    said = head["camera"]
-    if said is None:
-        return None
-    names = {part.name for part in fields(Camera)}
-    if not isinstance(said, dict) or set(said) != names:
-        raise ValueError(f"expected camera with {', '.join(sorted(names))}, got others")
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}
-    return Camera(**values)
-
-
-def short(values: Array) -> Array:
-    """Float32 as the float64 with the fewest digits, 7 to 9, that is still the same float32.
-
-    JSON then has ``0.1`` where it would have ``0.10000000149011612``.
-
-    Example:
-        >>> short(np.array([0.1, -2.5e-5, 1 / 3], dtype=np.float32)).tolist()
-        [0.1, -2.5e-05, 0.33333334]
-    """
-    wide = values.astype(np.float64)
-    size = np.abs(wide)
-    exponent = np.floor(np.log10(size, where=size > 0, out=np.zeros_like(size)))
-    for digits in (9, 8, 7):
-        scale = 10.0 ** (digits - 1 - exponent)
-        fewer = np.round(values * scale) / scale
-        wide = np.where(fewer.astype(np.float32) == values, fewer, wide)
-    return wide
+    names = ("created_by", "command", "seed", "model", "fps", "num_samples", "point_estimate", "camera")
+    known: dict[str, Any] = {name: getattr(head, name) for name in names}
+    prediction = Prediction(**known, **found, warnings=tuple(head.warnings))
+    K = 0 if prediction.samples is None else len(prediction.samples)
+    if (head.frames, head.saved_samples) != (len(prediction), K):
+        raise ValueError(f"expected {head.saved_samples} samples of {head.frames} frames, got {K} of {len(prediction)}")
+    return prediction

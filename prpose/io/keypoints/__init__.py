@@ -10,7 +10,8 @@ import numpy as np
 from prpose.io.keypoints import arrays, coco, mediapipe, mmpose, openpose, videopose
 from prpose.io.keypoints.detections import Detection, Detections, load_json
 from prpose.io.keypoints.people import by_person
-from prpose.keypoints import Keypoints, agreed, read_npz_keypoints
+from prpose.keypoints import Keypoints, load_keypoints
+from prpose.keypoints import agree as agreed
 from prpose.layouts import LAYOUTS
 from prpose.tables import look_up
 from prpose.unpickle import entry_names
@@ -80,7 +81,7 @@ def read_people(
     except (ValueError, OSError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise ValueError(f"{path}: {reason}") from None
-    return [read_npz_keypoints(path, layout, image_size, fps)]
+    return [load_keypoints(path, layout, image_size, fps)]
 
 
 def recognise(path: Path) -> tuple[str, Any]:
@@ -144,33 +145,32 @@ def people_from(
     fps: float | None = None,
 ) -> list[Keypoints]:
     """Tracks of what a file says; arguments and errors as of :func:`read_people`."""
-    if not reading.sightings:
+    if not reading.detections:
         raise ValueError("expected somebody in the file, got nobody in any frame")
     name = _layout(reading, layout)
-    people = by_person(reading.sightings, LAYOUTS[name])
+    people = by_person(reading.detections, LAYOUTS[name])
     rate = fps if reading.fps is None else agreed("frame rate", reading.fps, fps, "--fps")
     tracks = []
     for person, sightings in people.items():
-        said = reading.sizes.get(person, reading.size)
+        said = reading.sizes.get(person, reading.image_size)
         width, height = agreed("image size", said, image_size, "--image-size")
-        pixels = np.stack([sighting.keypoints for sighting in sightings])
+        pixels = np.stack([sighting.xy for sighting in sightings])
         if reading.normalised:
             pixels = pixels * (width, height)
         frames = np.array([sighting.frame for sighting in sightings])
         names = [reading.frame_names.get(int(frame), "") for frame in frames]
-        times = [reading.times[int(frame)] for frame in frames] if reading.times else None
+        times = [reading.times_s[int(frame)] for frame in frames] if reading.times_s else None
         tracks.append(
             Keypoints(
                 pixels.astype(np.float32),
-                width,
-                height,
+                (width, height),
                 name,
-                rate,
                 _scores(sightings),
+                rate,
                 frames,
+                None if times is None else np.array(times),
                 person,
                 tuple(names) if all(names) else (),
-                None if times is None else np.array(times),
                 reading.warnings,
             )
         )
@@ -179,7 +179,7 @@ def people_from(
 
 def _layout(reading: Detections, declared: str | None) -> str:
     """The layout that file, format or user say, if it has as many joints as there are."""
-    counts = {len(sighting.keypoints) for sighting in reading.sightings}
+    counts = {len(sighting.xy) for sighting in reading.detections}
     if len(counts) > 1:
         raise ValueError(f"expected as many joints in every frame, got {sorted(counts)}")
     J = counts.pop()
@@ -199,7 +199,7 @@ def _layout(reading: Detections, declared: str | None) -> str:
 
 def _scores(sightings: Sequence[Detection]) -> Any:
     """(T, J) float32, if everybody has scores."""
-    scores = [sighting.score for sighting in sightings if sighting.score is not None]
+    scores = [sighting.confidence for sighting in sightings if sighting.confidence is not None]
     return np.stack(scores).astype(np.float32) if len(scores) == len(sightings) else None
 
 
@@ -227,3 +227,16 @@ def _described(track: Keypoints) -> str:
     if track.score is not None:
         text += f", mean score {track.score.mean():.2f}"
     return text + ")"
+
+
+def read_keypoints(
+    path: str | Path,
+    *,
+    layout: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    person: str | None = None,
+    format: str | None = None,
+) -> Keypoints:
+    """One person's keypoints."""
+    return pick(read_people(path, format, layout, image_size, fps), person)

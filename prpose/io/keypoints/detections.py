@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from prpose.camera import Array
-from prpose.data.arrays import FARTHEST
+from prpose.data.clip import FARTHEST
 from prpose.remap import is_seen
 
 
@@ -27,9 +27,9 @@ class Detection:
     """
 
     frame: int
-    keypoints: Array
-    score: Array | None = None
-    person: str | None = None
+    xy: Array
+    confidence: Array | None = None
+    track_id: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,17 +51,17 @@ class Detections:
         notes: what was wrong with the file, a line each.
     """
 
-    sightings: Sequence[Detection]
+    detections: Sequence[Detection]
     layout: str | None = None
     by_convention: bool = False
     names: tuple[str, ...] = ()
-    size: tuple[int, int] | None = None
+    image_size: tuple[int, int] | None = None
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     fps: float | None = None
     frame_names: Mapping[int, str] = field(default_factory=dict)
     normalised: bool = False
-    times: Mapping[int, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    times_s: Mapping[int, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def load_json(path: Path) -> Any:

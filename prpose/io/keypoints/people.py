@@ -34,16 +34,16 @@ def by_person(sightings: Sequence[Detection], skeleton: Skeleton) -> dict[str, l
     """
     sightings = sorted(sightings, key=lambda sighting: sighting.frame)
     frames = [sighting.frame for sighting in sightings]
-    if any(sighting.person is None for sighting in sightings):
+    if any(sighting.track_id is None for sighting in sightings):
         alone = len(set(frames)) == len(frames)
         ids = ["0"] * len(frames) if alone else match(sightings, skeleton)
-        sightings = [replace(s, person=name) for s, name in zip(sightings, ids, strict=True)]
+        sightings = [replace(s, track_id=name) for s, name in zip(sightings, ids, strict=True)]
     people: dict[str, list[Detection]] = {}
     for sighting in sightings:
-        track = people.setdefault(str(sighting.person), [])
+        track = people.setdefault(str(sighting.track_id), [])
         if track and track[-1].frame == sighting.frame:
             raise ValueError(
-                f"expected each person once in a frame, got {sighting.person!r:.40} twice in frame {sighting.frame}"
+                f"expected each person once in a frame, got {sighting.track_id!r:.40} twice in frame {sighting.frame}"
             )
         track.append(sighting)
     return people
@@ -70,7 +70,7 @@ def match(sightings: Sequence[Detection], skeleton: Skeleton) -> list[str]:
     born = 0
     for now, people in enumerate(_frames(sightings)):
         known = [person for person, (seen, _) in last.items() if now - seen <= FORGOTTEN]
-        limbs = [person.keypoints[joints] for person in people]
+        limbs = [person.xy[joints] for person in people]
         likeness = np.array([[oks(last[k][1], limb, sigma) for k in known] for limb in limbs])
         ids: dict[int, int] = {}
         if known:

@@ -1,1 +1,0 @@
-"""How long predicting takes, and where the time goes; measured from outside."""

@@ -1,0 +1,108 @@
+"""Predictions as npz (arrays by name, and the header as JSON text ``info``) or as one JSON object; read back."""
+
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import msgspec
+import numpy as np
+
+from prpose.camera import Array
+from prpose.io.export.schema import FORMATS_READ, VERSION_1, Document, Header, arrays, header, to_prediction, upgraded
+from prpose.prediction import ARRAYS, Prediction
+from prpose.unpickle import entry_names, read_npz
+
+H = TypeVar("H", bound=Header)
+
+
+class _Version(msgspec.Struct):
+    format: str = ""
+    version: int = 0
+
+
+def write_npz(prediction: Prediction, stream: BinaryIO, name: str) -> None:
+    """Plain arrays without pickles; not compressed, as float noise hardly compresses."""
+    head = header(prediction)
+    content: dict[str, Any] = {
+        **arrays(prediction),
+        "joints": np.array(head.joints),
+        "parents": np.array(head.parents),
+        **({} if head.fps is None else {"fps": np.array(head.fps)}),
+        "info": np.array(_text(head).decode()),
+    }
+    np.savez(stream, **content)
+
+
+def write_json(prediction: Prediction, stream: BinaryIO, name: str) -> None:
+    """The header's lines, then the arrays, a line for each frame (or each sample)."""
+    stream.write(_text(header(prediction)).removesuffix(b"\n}"))
+    for array_name, values in arrays(prediction).items():
+        stream.write(f',\n "{array_name}": [\n'.encode())
+        for i, row in enumerate(values):
+            stream.write((b"," if i else b"") + msgspec.json.encode(shortest(row).tolist()) + b"\n")
+        stream.write(b" ]")
+    stream.write(b"\n}\n")
+
+
+def read_npz_prediction(path: Path) -> Prediction:
+    """Reads the npz that :func:`write_npz` writes, or one of version 1."""
+    names = entry_names(path)
+    if "info" not in names:
+        raise ValueError("expected an entry info in the npz file, got none")
+    text = str(read_npz(path, "info")).encode()
+    old_names = {new: old for old, new in VERSION_1.items()} if _version(text) == 1 else {}
+
+    def array(name: str) -> Array | None:
+        entry = old_names.get(name, name)
+        return np.asarray(read_npz(path, entry)) if entry in names else None
+
+    return to_prediction(_decode(text, Header), {name: array(name) for name in ARRAYS})
+
+
+def read_json_prediction(path: Path) -> Prediction:
+    """Reads the JSON that :func:`write_json` writes, or that of version 1."""
+    document = _decode(path.read_bytes(), Document)
+    rows = {name: getattr(document, name) for name in ARRAYS}
+    return to_prediction(document, {k: None if v is msgspec.UNSET else np.asarray(v) for k, v in rows.items()})
+
+
+def _version(text: bytes) -> int:
+    """The version of a file's header.
+
+    Raises:
+        ValueError: for JSON that is damaged or not of a prediction, or a later version.
+    """
+    try:
+        found = msgspec.json.decode(text, type=_Version)
+    except msgspec.ValidationError:
+        found = _Version()
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ValueError(f"not a JSON file ({error})") from None
+    if found.format not in FORMATS_READ:
+        raise ValueError(f"expected a file of format {FORMATS_READ[-1]}, got another")
+    if found.version != FORMATS_READ.index(found.format) + 1:
+        raise ValueError(f"expected version 1 or 2, got {found.version}")
+    return found.version
+
+
+def _decode(text: bytes, kind: type[H]) -> H:
+    """Header or document, of either version."""
+    try:
+        if _version(text) == 1:
+            return msgspec.convert(upgraded(msgspec.json.decode(text)), kind)
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _text(head: Header) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(head), indent=1)
+
+
+def shortest(values: Array) -> Array:
+    """Float32 as the float64 with the fewest digits that is the same float32: 0.1, not 0.10000000149011612.
+
+    Example:
+        >>> shortest(np.array([0.1, -2.5e-5, 1 / 3], dtype=np.float32)).tolist()
+        [0.1, -2.5e-05, 0.33333334]
+    """
+    return values.astype(str).astype(np.float64) if values.dtype == np.float32 else values

@@ -1,0 +1,166 @@
+"""Models by name, folder and hub, and their cards."""
+
+import json
+import shutil
+import sys
+import types
+
+import pytest
+import torch
+
+from prpose import build_lifter, build_variance_net, metrics
+from prpose.data import load_clips
+from prpose.data.windows import Windows
+from prpose.hub import SHIPPED, Card, Network, bundled_models, find_model_folder, write_model_folder
+from prpose.lifter import receptive_field
+
+NAMES = sorted(bundled_models())
+FILES = ["card.json", "lifter.safetensors", "noise.safetensors"]
+
+
+def copied(tmp_path, **change):
+    """A copy of a bundled model's folder with changes to its card."""
+    folder = tmp_path / "model"
+    shutil.copytree(SHIPPED / "mgcn-cmu17", folder)
+    card = json.loads((folder / "card.json").read_text())
+    for key, value in change.items():
+        card[key] = card[key] | value if isinstance(value, dict) else value
+    (folder / "card.json").write_text(json.dumps(card))
+    return folder
+
+
+def test_bundled_models_are_complete_and_small():
+    assert NAMES
+    assert sum(model.size for model in bundled_models().values()) < 20e6
+    for name in NAMES:
+        assert sorted(path.name for path in (SHIPPED / name).iterdir()) == FILES
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_bundled_models_lift_people_they_were_not_trained_on(name):
+    net = find_model_folder(name).sampler()
+    assert not net.lifter.training and not net.noise.variance_net.training
+    windows = Windows(load_clips("walkers", ".", "val"), receptive_field(net.lifter), every=30)
+    batch = windows[torch.arange(0, len(windows), 32)]
+    deterministic = metrics.mpjpe(net.deterministic(batch.keypoints), batch.target)
+    poses = net.sample(batch.keypoints, 20, torch.Generator().manual_seed(0), rho=0.935)
+    assert deterministic.mean() < 0.12
+    assert metrics.best_of_s(metrics.mpjpe(poses, batch.target)).mean() < 0.9 * deterministic.mean()
+
+
+def test_unknown_names_and_folders_without_a_card_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="unknown model 'mgcn'; did you mean mgcn-cmu17"):
+        find_model_folder("mgcn")
+    with pytest.raises(ValueError, match=r"expected a model's folder, with card\.json in it"):
+        find_model_folder(tmp_path)
+    for name in ("a/b/c", "./x", "/x", "x/"):
+        with pytest.raises(ValueError, match="unknown model"):
+            find_model_folder(name)
+    for wrong in (None, 3, b"mgcn-cmu17", "x" * 5000):
+        with pytest.raises(ValueError, match="expected the name of a model, or a folder, got"):
+            find_model_folder(wrong)
+
+
+def test_weights_of_another_checksum_are_refused(tmp_path):
+    folder = copied(tmp_path)
+    state = bytearray((folder / "noise.safetensors").read_bytes())
+    state[-1] ^= 1
+    (folder / "noise.safetensors").write_bytes(state)
+    sha256 = find_model_folder("mgcn-cmu17").card.noise.sha256
+    with pytest.raises(ValueError, match=rf"noise\.safetensors: expected SHA-256 {sha256}"):
+        find_model_folder(folder).networks()
+    (folder / "noise.safetensors").unlink()
+    with pytest.raises(ValueError, match="got no file"):
+        find_model_folder(str(folder)).networks()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda card: "",
+        lambda card: "[]",
+        lambda card: json.dumps(card | {"alpha": -1.0}),
+        lambda card: json.dumps(card | {"alpha": "wide"}),
+        lambda card: json.dumps(card | {"beta": 1}),
+        lambda card: json.dumps(card | {"lifter": {}}),
+        lambda card: json.dumps(card | {"limits_95": {"spine": 1.0}}),
+        lambda card: json.dumps({k: v for k, v in card.items() if k != "noise"}),
+    ],
+)
+def test_damaged_cards_are_refused_by_name(damage, tmp_path):
+    card = json.loads((SHIPPED / NAMES[0] / "card.json").read_text())
+    (tmp_path / "card.json").write_text(damage(card))
+    with pytest.raises(ValueError, match=r"card\.json: not a model's card"):
+        find_model_folder(tmp_path)
+
+
+def test_models_of_the_hub_are_downloaded_by_name(tmp_path, monkeypatch):
+    asked = []
+
+    def snapshot_download(name, allow_patterns):
+        asked.append((name, sorted(allow_patterns)))
+        if name != "owner/mgcn":
+            raise OSError("404 Client Error\nfor a page of text")
+        return str(SHIPPED / NAMES[0])
+
+    client = types.SimpleNamespace(snapshot_download=snapshot_download)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", client)
+    assert find_model_folder("owner/mgcn").card.name == NAMES[0]
+    assert asked == [("owner/mgcn", FILES)]
+    with pytest.raises(ValueError, match="no model 'owner/else' on the Hugging Face hub") as e:
+        find_model_folder("owner/else")
+    assert "\n" not in str(e.value)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ValueError, match=r"prpose\[hub\]"):
+        find_model_folder("owner/mgcn")
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_checkpoints_with_one_tensor_under_two_names_are_packed(half, tmp_path):
+    arguments = {"channels": 8}
+    lifter = build_lifter("graphmlp", **arguments)
+    graph = lifter.blocks[0].conv1.partitions
+    state = lifter.state_dict() | {"A": graph, "mlp_gcn.blocks.0.adj": graph}
+    weights = {"lifter": tmp_path / "lifter.pth", "noise": tmp_path / "noise.pth"}
+    torch.save(state, weights["lifter"])
+    torch.save(build_variance_net("mgcn_lw").state_dict(), weights["noise"])
+    networks = Network("graphmlp", "", "", arguments), Network("avg_mgcn_lw", "", "")
+    card = Card("mine", *networks, alpha=0.01, data="", data_sha256="", date="")
+    packed, _ = write_model_folder(tmp_path / "mine", card, weights, half=half).networks()
+    for key, value in packed.state_dict().items():
+        assert torch.allclose(value, state[key], rtol=1e-3, atol=1e-6 + half * 1e-3), key
+
+
+def test_a_card_of_the_hub_does_not_choose_what_is_imported(tmp_path, monkeypatch):
+    folder = copied(tmp_path, lifter={"network": "examples.own_lifter:ResidualLifter"})
+    monkeypatch.setattr("prpose.hub._downloaded", lambda name: folder)
+    with pytest.raises(ValueError, match="expected networks of prpose, got examples"):
+        find_model_folder("owner/model")
+    assert find_model_folder(folder).card.lifter.network.startswith("examples")
+
+
+@pytest.mark.parametrize(
+    ("role", "change", "message"),
+    [
+        ("lifter", {"network": "avg_htnet"}, "expected a network that can be the lifter"),
+        ("noise", {"network": "mgcn_lw"}, "expected a network that can be the noise"),
+        ("noise", {"network": "avg_"}, "expected a network that can be the noise"),
+        ("lifter", {"arguments": [1]}, "expected constructor arguments of mgcn_lw, got"),
+        ("lifter", {"arguments": None}, "expected constructor arguments of mgcn_lw, got None"),
+        ("lifter", {"arguments": {"source": "x"}}, "expected constructor arguments"),
+        ("lifter", {"arguments": {"hidden": 0}}, "mgcn_lw cannot be built with"),
+        ("noise", {"arguments": {"hidden": "a"}}, "htnet cannot be built with"),
+    ],
+)
+def test_cards_of_networks_that_cannot_be_built_are_refused(role, change, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        find_model_folder(copied(tmp_path, **{role: change})).networks()
+
+
+def test_a_folder_with_the_name_of_a_bundled_model_is_ambiguous(tmp_path, monkeypatch):
+    shutil.copytree(SHIPPED / "mgcn-cmu17", tmp_path / "mgcn-cmu17")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"a model of prpose's, and a folder here: \./mgcn-cmu17"):
+        find_model_folder("mgcn-cmu17")
+    assert find_model_folder("./mgcn-cmu17").folder.resolve() == tmp_path / "mgcn-cmu17"
