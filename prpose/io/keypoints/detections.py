@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from prpose.camera import Array
-from prpose.data.arrays import FARTHEST
+from prpose.data.clip import FARTHEST
 from prpose.remap import is_seen
 
 
