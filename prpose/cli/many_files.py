@@ -57,6 +57,7 @@ class Request:
         return self.config.format is None and input_kind(path) is not None
 
     def video(self, path: Path) -> Video:
+        """A photo, video, folder of photos or camera, opened."""
         return open_video(path, self.fps, self.config.max_seconds)
 
     def read(self, path: Path, on_frame: Callable[[int], None] | None = None) -> list[Keypoints]:
@@ -284,32 +285,32 @@ class _RayWorker:
 
 
 def _on_ray(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Outcome]:
-    """Ray restarts an actor that died and gives its file to an actor again, up to three times."""
+    """Ray restarts a worker that died, and gives its file to a worker again, up to two times."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         ray, data = importlib.import_module("ray"), importlib.import_module("ray.data")
     except ImportError:
         raise ValueError('expected Ray for --ray, which is not installed: pip install "prpose[ray]"') from None
-    local = not os.environ.get("RAY_ADDRESS")
     own = not ray.is_initialized()
     if own:
-        cpus = {"num_cpus": max(workers, os.cpu_count() or 1), "include_dashboard": False} if local else {}
-        ray.init(logging_level=logging.ERROR, log_to_driver=False, **cpus)
+        local = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False, "num_cpus": workers}
+        ray.init(logging_level=logging.ERROR, log_to_driver=False, **local)
     try:
         context = data.DataContext.get_current()
         context.enable_progress_bars, context.max_errored_blocks = False, -1
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         gpu = request.device != "cpu" and bool(ray.cluster_resources().get("GPU"))
-        rows = data.from_items(list(range(len(jobs))), override_num_blocks=len(jobs)).map(
-            _RayWorker,
-            fn_constructor_args=(request, jobs, os.getcwd()),
-            compute=data.ActorPoolStrategy(size=workers),
-            num_cpus=1,
-            num_gpus=1 if gpu else 0,
-            max_restarts=-1,
-            max_task_retries=2,
-        )
         lost = dict(enumerate(jobs))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # max_task_retries is deprecated, without a successor up to Ray 2.60
+            rows = data.from_items(list(lost), override_num_blocks=len(jobs)).map(
+                _RayWorker,
+                fn_constructor_args=(request, jobs, os.getcwd()),
+                compute=data.ActorPoolStrategy(size=workers),
+                num_cpus=1,
+                num_gpus=1 if gpu else 0,
+                max_task_retries=2,
+            )
         for row in rows.iter_rows():
             del lost[row["item"]]
             yield pickle.loads(row["outcome"])
