@@ -13,7 +13,7 @@ from prpose.cli.many_files import Job
 from prpose.io.export import read_prediction
 from prpose.io.keypoints.folders import inputs_in, is_one_clip
 from prpose.keypoints import read_npz_keypoints, write_keypoints
-from tests.films import picture, with_square, write_png, write_video
+from tests.videos import picture, with_square, write_png, write_video
 from tests.make_formats import HERE
 
 SIZE = ["--image-size", "1000", "1002", "--fps", "10", "-n", "3"]
@@ -205,7 +205,7 @@ def test_people_whose_names_are_paths_stay_in_the_folder(tmp_path, capsys):
 
 def test_videos_and_folders_of_photos_side_by_side(tmp_path, capsys):
     """Each is a clip of its own; photos beside them are left out unless each is wanted."""
-    clips, finder = tmp_path / "clips", ["--detector", "tests.films:Finder", "-n", "2"]
+    clips, finder = tmp_path / "clips", ["--detector", "tests.videos:Finder", "-n", "2"]
     (clips / "frames").mkdir(parents=True)
     for t in range(3):
         write_png(clips / "frames" / f"{t}.png", picture(100 + t))
@@ -232,7 +232,7 @@ def test_videos_and_folders_of_photos_side_by_side(tmp_path, capsys):
 def test_everybody_in_a_video_gets_a_file(tmp_path, capsys):
     images = [with_square(picture(70, 120, "red"), 240, 130, "white") for _ in range(3)]
     path = write_video(tmp_path / "two.mp4", images)
-    argv = ["predict", path, "--detector", "tests.films:Finder", "-n", "2", "--person", "all"]
+    argv = ["predict", path, "--detector", "tests.videos:Finder", "-n", "2", "--person", "all"]
     assert prpose(*argv, "--out", tmp_path / "p.npz") == 0
     places = [read_prediction(tmp_path / f"p.{n}.npz").keypoints_px[0, 0, 0] for n in "01"]
     assert sorted(round(float(x)) for x in places) == [70, 240]

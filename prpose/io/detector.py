@@ -3,7 +3,7 @@
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -287,9 +287,11 @@ def check_model(path: Path) -> Path:
 
 def _download(url: str, output: str, _: Any) -> None:
     """A downloader for pooch, with a progress bar and a largest size; only a valid model enters the cache."""
-    console = Console(stderr=True)
-    with Progress(*Progress.get_default_columns(), console=console, disable=not console.is_terminal) as bar:
-        import_extra("pooch", "detect").HTTPDownloader(_Limit(bar), chunk_size=2**16, timeout=30)(url, output, None)
+    console, pooch = Console(stderr=True), import_extra("pooch", "detect")
+    bar = Progress(*Progress.get_default_columns(), console=console, disable=not console.is_terminal)
+    with bar, ExitStack() as stack:
+        hooks = {"response": lambda response, **_: stack.callback(response.close)}
+        pooch.HTTPDownloader(_Limit(bar), chunk_size=2**16, timeout=30, hooks=hooks)(url, output, None)
     check_model(Path(output))
 
 
