@@ -290,7 +290,7 @@ def _download(url: str, output: str, _: Any) -> None:
     console, pooch = Console(stderr=True), import_extra("pooch", "detect")
     bar = Progress(*Progress.get_default_columns(), console=console, disable=not console.is_terminal)
     with bar, ExitStack() as stack:
-        hooks = {"response": lambda response, **_: stack.callback(response.close)}
+        hooks = {"response": lambda response, **_: stack.enter_context(response)}
         pooch.HTTPDownloader(_Limit(bar), chunk_size=2**16, timeout=30, hooks=hooks)(url, output, None)
     check_model(Path(output))
 
