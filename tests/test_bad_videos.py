@@ -71,8 +71,11 @@ XY, ONES = np.zeros((17, 2)), np.ones(17)
 BAD_PEOPLE = {
     "one array": ([XY[0, 0]], r"frame 0, expected \(keypoints, confidence\) from the detector, got"),
     "another layout": ([(XY[:5], ONES)], r"expected \(17, 2\) and \(17,\) from the detector, got \(5, 2\)"),
-    "infinite pixels": ([(XY + np.inf, ONES)], "expected pixels from the detector, NaN where missing, got infinity"),
-    "confidence 2": ([(XY, 2 * ONES)], "expected confidence from 0 to 1 from the detector, got 2 to 2"),
+    "infinite pixels": (
+        [(XY + np.inf, ONES)],
+        "expected finite pixels and confidence from 0 to 1 from the detector, got inf to inf",
+    ),
+    "confidence 2": ([(XY, 2 * ONES)], "expected finite pixels and confidence from 0 to 1 .*, got 0 to 0 and 2 to 2"),
     "an exception": (None, r"frame 0, the detector failed \(TypeError: 'NoneType' object is not iterable\)"),
     "nobody": ([], "no person|no people|nobody"),
 }

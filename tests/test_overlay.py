@@ -57,7 +57,7 @@ def test_a_bone_covers_the_pixels_near_its_segment(width, way):
     """Against the distance of every pixel's centre from the segment."""
     start = np.array([20.0 if way[0] > 30 else 40.0, 15.0])
     picture = canvas()
-    picture.bones(bone(start, start + way), width, colour="white")
+    picture.bones(bone(start, start + way), width, colour="#ffffff")
     image = drawn(picture)[..., 0]
     points = np.stack(np.mgrid[:60, :80][::-1], axis=-1) + 0.5 - start
     along = np.clip((points @ way) / np.dot(way, way), 0, 1)
@@ -71,9 +71,9 @@ def test_a_bone_covers_the_pixels_near_its_segment(width, way):
 def test_translucent_bones_add_up():
     once, often = canvas(), canvas()
     line = bone((5.0, 30.5), (75.0, 30.5))
-    once.bones(line, 1.0, 0.1, "white")
+    once.bones(line, 1.0, 0.1, "#ffffff")
     for _ in range(50):
-        often.bones(line, 1.0, 0.1, "white")
+        often.bones(line, 1.0, 0.1, "#ffffff")
     assert drawn(once).max() == pytest.approx(25, abs=3)
     assert drawn(often).max() > 230
 
@@ -84,14 +84,14 @@ def test_points_far_outside_are_left_out(far):
     picture.bones(bone((40.0, 30.0), (far, 30.0)), 2.0)
     picture.joint(np.array([far, 30.0]), 3, "white", False)
     assert not drawn(picture).any()
-    picture.bones(bone((40.0, 30.0), (1000.0, 30.0)), 2.0, colour="white")
+    picture.bones(bone((40.0, 30.0), (1000.0, 30.0)), 2.0, colour="#ffffff")
     assert drawn(picture)[29:31, 45:].min() > 120
 
 
 def test_flagged_joints_are_rings():
     disc, ring = canvas(), canvas()
-    disc.joint(np.array([20.0, 30.0]), 4, "red", False)
-    ring.joint(np.array([20.0, 30.0]), 4, "red", True)
+    disc.joint(np.array([20.0, 30.0]), 4, "#ff0000", False)
+    ring.joint(np.array([20.0, 30.0]), 4, "#ff0000", True)
     assert drawn(disc)[30, 20].tolist() == [255, 0, 0]
     assert drawn(ring)[30, 20].tolist() == [255, 255, 255]
     assert drawn(ring)[30, 27].tolist() == [255, 0, 0]
