@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from prpose.atomic import replacing
-from prpose.cli.device import named_device
-from prpose.cli.progress import progress
+from prpose.cli.console import named_device, progress
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import (
@@ -35,8 +34,8 @@ from prpose.lifter import LIFTERS
 from prpose.noise import AdaptiveNoise, build_variance_net
 from prpose.sampler import Sampler
 from prpose.tables import look_up
-from prpose.training import Recipe, State, fit, published_rates
-from prpose.training.weak_supervision import error_targets, given
+from prpose.training import State, TrainConfig, fit
+from prpose.training.weak_supervision import error_targets, fixed_targets
 from prpose.weights import VARIANCE_PREFIX, load_published
 
 MOST = 2**31 - 1
@@ -151,7 +150,7 @@ def test(args: argparse.Namespace, device: torch.device, draw: Draw) -> None:
     with progress("test", len(windows)) as advance:
         noise = draw if args.mutilhyp_test else None
         scores = score(net, windows, names, noise, args.batch_size, device, False, (), advance)
-    values = scores["best" if args.mutilhyp_test else "single"]
+    values = scores["best" if args.mutilhyp_test else "deterministic"]
     listed = RELEASED_ACTIONS[args.dataset] if args.actions == "*" else (args.actions,)
     printed = [
         average_as_released(values[name], windows, args.batch_size, listed, name == "P2") * METRICS[name].scale
@@ -176,20 +175,32 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         targets = error_targets(lifter.to(device), windows, args.batch_size, device, advance)
     net = build_variance_net(args.shhpe_model).to(device)
     epochs = args.nepoch - 1  # the release's loop ends one early
-    rates = published_rates(epochs, args.lr, args.lr_decay, args.lr_decay_large, args.large_decay_epoch)
-    state = State(net, Recipe(epochs, args.batch_size, rates, amsgrad=True, seed=args.seed))
+    config = TrainConfig(
+        epochs=epochs,
+        batch_size=args.batch_size,
+        lr=args.lr,
+        seed=args.seed,
+        schedule="published",
+        lr_decay=args.lr_decay,
+        lr_decay_large=args.lr_decay_large,
+        large_decay_every=args.large_decay_epoch,
+        clip=None,
+        ema=None,
+        precision="float32",
+    )
+    state = State(net, config)
 
     def save(steps: list[tuple[int, float]]) -> None:
         # The release divides the sum of batch means by the number of items.
         logged = sum(loss for _, loss in steps) / len(windows)
         mean = sum(items * loss for items, loss in steps) / sum(items for items, _ in steps)
-        rate = rates[state.epoch - 1]
+        rate = config.rate(state.epoch - 1, 0, 1)
         print(f"e: {state.epoch}, lr: {rate:.7f}, loss: {logged:.4f}  (mse {mean:.4f})")
         with replacing(folder / f"avg_model_{args.shhpe_model}.pth") as path:
             torch.save({k: v.cpu() for k, v in net.state_dict().items()}, path)
 
     with progress("train", epochs * len(windows)) as advance:
-        fit(state, windows, given(targets), lambda items, loss: advance(items), save)
+        fit(state, windows, fixed_targets(targets), lambda items, loss: advance(items), save)
 
 
 def load_windows(args: argparse.Namespace, split: str) -> Windows:

@@ -1,13 +1,10 @@
 """The examples run; ``make demo`` is one of them."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
-import pytest
-import torch
-from safetensors.torch import save_file
-
-from prpose import build_lifter, build_variance_net
+import prpose
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -19,27 +16,19 @@ def example(name):
     return module
 
 
-def test_the_study_of_noise_prints_both_tables(tmp_path, capsys):
-    torch.manual_seed(0)
-    files = {}
-    for name, net in {
-        "lifter_weights": build_lifter("mgcn_lw"),
-        "published": build_variance_net("mgcn_lw"),
-        "response": build_variance_net("htnet", hidden=256),
-    }.items():
-        files[name] = tmp_path / f"{name}.safetensors"
-        save_file(net.state_dict(), files[name])
-    example("noise_study").main(**files, data="walkers", S=3, stride=20)
-    out = capsys.readouterr().out
-    assert "error / spread" in out
-    for kind in ("constant", "published net", "response net", "true error / joint / response"):
-        assert kind in out
-    assert "nan" not in out
+def test_demo_writes_what_it_prints(tmp_path, capsys):
+    example("demo").main(tmp_path)
+    printed = capsys.readouterr().out
+    for name in ("wave_2d.npz", "wave_3d.npz", "wave_3d.bvh", "wave.png"):
+        assert f"Wrote {tmp_path / name}: " in printed
+        assert (tmp_path / name).stat().st_size > 0
+    assert prpose.read_prediction(tmp_path / "wave_3d.npz").samples.shape == (100, 240, 17, 3)
 
 
-@pytest.mark.slow
-def test_the_demo_predicts_and_draws(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    example("demo").main()
-    assert (tmp_path / "demo/wave.png").read_bytes().startswith(b"\x89PNG")
-    assert "all frames" in capsys.readouterr().out
+def test_many_videos_predicts_every_clip_with_every_engine(tmp_path, monkeypatch, capsys):
+    argv = ["many_videos.py", "--out", tmp_path, "--clips", "2", "--frames", "3", "-n", "2", "--no-ray"]
+    monkeypatch.setattr(sys, "argv", [str(word) for word in argv])
+    example("many_videos").main()
+    assert "speed-up" in capsys.readouterr().out
+    for name in ("walker_000.npz", "walker_001.npz"):
+        assert (tmp_path / "one_process" / name).stat().st_size == (tmp_path / "jobs_2" / name).stat().st_size

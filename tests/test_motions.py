@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from prpose.evaluation.motions import VALUES, score_motions
 
 from prpose import build_lifter, metrics
 from prpose.data import load_clips
-from prpose.evaluation.motions import VALUES, score_motions
 from prpose.lifter import padded
 from prpose.noise import ConstantNoise, noise_rho
 from prpose.sampler import Sampler

@@ -1,44 +1,51 @@
-"""The command line. Only here are device and seed chosen, and only here is printed and exited."""
+"""The command line. Only this package chooses devices and seeds, prints and exits."""
 
+import functools
+import inspect
+import itertools
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import tyro
 
 import prpose
-from prpose import processes
-from prpose.cli.data import inspect, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
+from prpose.atomic import read_toml
+from prpose.cli.console import current_command, print_line, recorded
+from prpose.cli.data import inspect_data, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
 from prpose.cli.evaluate import evaluate
 from prpose.cli.models import models
 from prpose.cli.pack import pack
 from prpose.cli.predict import predict
 from prpose.cli.train import train_lifter, train_noise
+from prpose.training import processes
+
+__all__ = ["current_command", "guarded", "main", "run"]
 
 Tree = dict[str, Any]
 
 COMMANDS: Tree = {
     "predict": predict,
     "evaluate": evaluate,
+    "train": {"lifter": train_lifter, "noise": train_noise},
     "data": {
-        "prepare": {
-            "h36m": prepare_h36m,
-            "3dhp": prepare_3dhp,
-            "cmu": prepare_cmu,
-            "mocap": prepare_mocap,
-        },
-        "inspect": inspect,
+        "prepare": {"h36m": prepare_h36m, "3dhp": prepare_3dhp, "cmu": prepare_cmu, "mocap": prepare_mocap},
+        "inspect": inspect_data,
     },
     "models": models,
     "pack": pack,
-    "train": {"lifter": train_lifter, "noise": train_noise},
 }
-SHARED = ("predict", "train")
-"""Commands that several processes do together; others the first one does alone."""
+GROUPS = {
+    "train": "Train a lifter or a noise model: lifter, noise.",
+    "data": "Prepare a data set or inspect one: prepare, inspect.",
+    "prepare": "Convert original files to the data sets that prpose reads: h36m, 3dhp, cmu, mocap.",
+}
+STOPPED = {128 + getattr(signal, name): name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
+"""Exit codes after signals that end a command; its temporary files are removed first."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -47,60 +54,85 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args == ["--version"]:
         print(f"prpose {prpose.__version__}")
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files are tidied up
+    for name in STOPPED.values():
+        if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
     sys.exit(guarded(lambda: _run_together(args)))
 
 
 def _run_together(args: list[str]) -> None:
-    """The command in this process, or its share of it."""
+    """Runs the command; under torchrun, all processes train together, and other commands run in the first one."""
     with processes.joined(), Path(os.devnull).open("w") as nowhere:
         if processes.rank() == 0:
             run(args)
-        elif args[:1] and args[0] in SHARED:
+        elif args[:1] == ["train"]:
             with redirect_stdout(nowhere):
                 run(args)
 
 
-def run(args: list[str]) -> None:
-    """Walks down the tree of commands and runs the one that is named."""
-    tree, words = COMMANDS, ["prpose"]
-    while args and isinstance(tree.get(args[0]), dict):
-        words.append(args[0])
-        tree, args = tree[args[0]], args[1:]
-    from prpose.cli.console import recorded
+def run(args: Sequence[str]) -> None:
+    """Runs the command that ``args`` name, as ``["predict", "walk.json", "--out", "walk.npz"]``.
 
-    commands = {name: _listed(name, node) for name, node in tree.items()}
-    with recorded(sys.argv[1:]):
-        tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=args)
+    Raises:
+        ValueError: for a user's mistake.
+        SystemExit: after ``--help``, and for arguments that do not exist.
+    """
+    for before, word in zip(["", *args], args, strict=False):
+        if not word or (word.startswith("--") and word.endswith("=")):
+            raise ValueError(f"expected a value for {(before if not word else word[:-1]) or 'IN'}, got an empty one")
+    tree, words, rest = COMMANDS, ["prpose"], list(args)
+    while rest and isinstance(tree.get(rest[0]), dict):
+        words.append(rest[0])
+        tree, rest = tree[rest[0]], rest[1:]
+    commands = {name: _group(name) if isinstance(node, dict) else node for name, node in tree.items()}
+    if rest and rest[0] in commands:
+        commands[rest[0]] = _configured(commands[rest[0]], rest[1:])
+    with recorded(args):
+        tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=rest)
 
 
-def _listed(name: str, node: Any) -> Callable[..., Any]:
-    """A command, or a stand-in that lists a subtree in the help text."""
-    if not isinstance(node, dict):
-        return node
+def _group(name: str) -> Callable[[], None]:
+    """A stand-in that lists a group of commands in the help text."""
 
     def group() -> None:
-        raise AssertionError("a subtree is walked into before tyro sees it")
+        raise AssertionError("run() enters a group before tyro parses the arguments")
 
-    group.__doc__ = "More commands: " + ", ".join(node) + "."
+    group.__doc__ = GROUPS[name]
     return group
 
 
+def _configured(command: Callable[..., None], args: Sequence[str]) -> Callable[..., None]:
+    """The command, its ``config`` argument's defaults from the TOML file of ``--config``, if there is one."""
+    files = [word.partition("=")[2] for word in args if word.startswith("--config=")]
+    files += [file for word, file in itertools.pairwise(args) if word == "--config"]
+    if not files or "config" not in inspect.signature(command).parameters:
+        return command
+    path = Path(files[-1])
+    content = read_toml(path)
+    try:
+        config = get_type_hints(command)["config"].from_mapping(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return functools.partial(command, config=config)
+
+
 def guarded(command: Callable[[], None]) -> int:
-    """Runs a command; what a user can do wrong becomes a line on stderr and an exit code."""
+    """Runs a command and returns its exit code; a user's mistake becomes one line on standard error.
+
+    Exit codes: 0, success; 1, an error; 130, interrupted; 129 and 143, ended by SIGHUP and SIGTERM.
+    """
     try:
         command()
-    except SystemExit as stop:  # tyro and argparse have said what was wrong with the arguments
+    except SystemExit as stop:  # after --help, or tyro has printed what is wrong with the arguments
         if isinstance(stop.code, str):
-            print(stop.code, file=sys.stderr)
-        if stop.code == 143:
-            return 143
-        return 0 if stop.code in (0, None) else 1
+            print_line(stop.code, error=True)
+        code = stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+        return code if code in STOPPED else min(code, 1)
     except KeyboardInterrupt:
-        print("interrupted; no file is left half-written", file=sys.stderr)
+        print_line("interrupted; no incomplete file was written", error=True)
         return 130
     except (ValueError, OSError, MemoryError) as error:
         which = f" (process {processes.rank()})" if processes.rank() else ""
-        print(f"error{which}:", " ".join(str(error).split("\n")), file=sys.stderr)
+        print_line(f"error{which}: {error}", error=True)
         return 1
     return 0

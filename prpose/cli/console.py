@@ -1,5 +1,6 @@
 """What a command prints, the progress it shows, the command line it records and the device it runs on."""
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +19,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
-
-from prpose import processes
 
 _arguments: list[str] = []
 
@@ -107,7 +106,7 @@ def named_device(name: str, process: int | None = None) -> torch.device:
 
     Args:
         name: The device.
-        process: Number of this process among those of a machine, which share the GPUs. Default: its rank.
+        process: Number of this process among those of a machine, which share the GPUs. Default: torchrun's.
 
     Raises:
         ValueError: for a device that is not available.
@@ -115,7 +114,7 @@ def named_device(name: str, process: int | None = None) -> torch.device:
     available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if name == "auto":
         gpus = available[1:]
-        process = processes.local_rank() if process is None else process
+        process = int(os.environ.get("LOCAL_RANK", "0")) if process is None else process  # as torchrun sets it
         return torch.device(gpus[process % len(gpus)] if gpus else "cpu")
     if name not in available and not (name == "cuda" and len(available) > 1):
         raise ValueError(f"expected an available device, got {name!r} (available: {', '.join(available)})")

@@ -1,215 +1,321 @@
-"""prpose predict of many files: each by itself, shared among processes, whatever becomes of one."""
+"""``prpose predict`` file by file: in this process, in a pool of processes, or on Ray. A bad file stops no other."""
 
+import importlib
+import logging
+import multiprocessing
+import os
+import pickle
 import re
+import signal
 import sys
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from itertools import chain
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from prpose import processes
+import torch
+
+import prpose
 from prpose.atomic import check_output
-from prpose.cli.command import made_alone
-from prpose.cli.lifting import Lifting
-from prpose.cli.progress import progress
-from prpose.cli.source import Source, check_apart
-from prpose.io.export import FORMATS, format_of
-from prpose.io.keypoints.folders import inputs_in, is_one_clip
-from prpose.io.video import kind_of
+from prpose.cli.console import named_device
+from prpose.config import InferenceConfig
+from prpose.io.detector import create_detector, run_detector
+from prpose.io.export import save_prediction
+from prpose.io.keypoints import people_from, read_people, select_person
+from prpose.io.keypoints.openpose import frame_files
+from prpose.io.video import Video, input_kind, open_video
 from prpose.keypoints import Keypoints
+from prpose.prediction import Prediction
 
-EVERYBODY = "all"
-"""As ``--person``: a file for each of the people."""
+ALL = "all"
+"""As ``--person``: every person in a file, each with an output of their own."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``prpose predict`` was asked for; the same for every file. Fields are its options."""
+
+    model: str
+    num_samples: int
+    seed: int
+    device: str
+    layout: str | None
+    image_size: tuple[int, int] | None
+    fps: float | None
+    person: str | None
+    config: InferenceConfig
+    overwrite: bool
+
+    def is_video(self, path: Path) -> bool:
+        """Whether a detector is needed: for photos, video and cameras, unless a keypoint format is given."""
+        return self.config.format is None and input_kind(path) is not None
+
+    def video(self, path: Path) -> Video:
+        """A photo, video, folder of photos or camera, opened."""
+        return open_video(path, self.fps, self.config.max_seconds)
+
+    def read(self, path: Path, on_frame: Callable[[int], None] | None = None) -> list[Keypoints]:
+        """Keypoints of the people in a file that are wanted: one person, or all.
+
+        Raises:
+            ValueError: naming the file, if it cannot be read, or holds several people and ``person`` is None.
+        """
+        config = self.config
+        try:
+            if self.is_video(path):
+                video = self.video(path)
+                with create_detector(config.detector, config.detector_model, config.max_people) as detector:
+                    detections = run_detector(video, detector, on_frame)
+                fps = None if video.kind == "folder" else self.fps  # a folder's frame rate is in the detections
+                people = people_from(detections, layout=self.layout, image_size=self.image_size, fps=fps)
+            else:
+                people = read_people(
+                    path, layout=self.layout, image_size=self.image_size, fps=self.fps, format=config.format
+                )
+            return people if self.person == ALL else [select_person(people, self.person)]
+        except ValueError as error:
+            raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
 @dataclass(frozen=True)
 class Job:
-    """A file, and where its poses go; of everybody, with the person's name before the ending."""
+    """A file, the output, and the command that predicts this file alone."""
 
-    file: Path
+    path: Path
     out: Path
+    command: str
 
 
 @dataclass
-class Done:
-    """What became of a job."""
+class Outcome:
+    """What was done with a file: outputs, frames, warnings (person, text) and errors."""
 
-    file: Path
+    path: Path
     written: list[Path] = field(default_factory=list)
     frames: int = 0
-    notes: list[tuple[str, str]] = field(default_factory=list)
-    """Of whom, and what."""
+    warnings: list[tuple[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
 
-def is_many(file: Path, each: bool, person: str | None) -> bool:
-    """Whether there are several files to write, or may be.
+class Worker:
+    """Loads the model once, then predicts file after file.
 
-    Raises:
-        ValueError: if each file of a folder is wanted, and it is none.
+    Args:
+        request: What to predict.
+        process: Number of this process among those of a machine, which share its GPUs.
     """
-    if each and not file.is_dir():
-        raise ValueError(f"{file}: expected a folder with --each, got something else")
-    return person == EVERYBODY or (file.is_dir() and (each or not _is_clip(file)))
 
+    def __init__(self, request: Request, process: int | None = None) -> None:
+        self.request = request
+        self.model = prpose.load(request.model, named_device(request.device, process))
 
-def _is_clip(folder: Path) -> bool:
-    """Whether a folder holds a file per frame, of keypoints or photos."""
-    return is_one_clip(folder) or kind_of(folder) == "folder"
-
-
-def lift_many(file: Path, out: Path, each: bool, source: Source, lifting: Lifting) -> None:
-    """Lifts every file of a folder, or everybody in one file; this process's share of it.
-
-    Raises:
-        ValueError: before anything is written, if the outputs cannot be; after everything else is
-            done, in the first process, if some files could not be lifted.
-    """
-    jobs, notes = processes.once(lambda: _planned(file, out, each, source, lifting))
-    share = jobs[processes.rank() :: processes.count()]
-    first = processes.rank() == 0
-    done: list[Done] = []
-    _ = lifting.predictor  # what is wrong with it is wrong for every file
-    with progress("files", len(share)) if first else nullcontext(lambda _: None) as advance:
-        for job in share:
-            done.append(_lifted(job, source, lifting, made_alone(sys.argv[1:], file, job)))
-            _say(f"error: {error}" for error in done[-1].errors)
-            advance(1)
-    found = sorted(chain(*processes.gathered(done)), key=lambda one: one.file)
-    if first:
-        _report(found, notes, out, source, lifting.samples)
-
-
-def _planned(file: Path, out: Path, each: bool, source: Source, lifting: Lifting) -> tuple[list[Job], list[str]]:
-    """All that is to be done, checked; and what is left out."""
-    everybody = source.person == EVERYBODY
-    source.check(file, lifting.overwrite, many=True)
-    if not file.is_dir() or (_is_clip(file) and not each):
-        format_of(out, lifting.format)
-        jobs, notes = [Job(file, out)], list[str]()
-    else:
-        inputs, others = inputs_in(file, lambda path: _is_film(path, each))
-        _check_folder(file, out)
-        others = [path for path in others if path.resolve() != out.resolve()]
-        ending = format_of("", lifting.format or "npz")
-        jobs = [Job(path, out / f"{_stem(path)}.{ending}") for path in inputs]
-        left = ", ".join(path.name for path in others)
-        notes = [f"neither keypoints nor video, left out: {left}"] if left else []
-        _check_names(jobs)
-    there = [path for job in jobs for path in _there(job.out, everybody)]
-    if there and not lifting.overwrite:
-        more = f", and {len(there) - 1} more" if len(there) > 1 else ""
-        raise ValueError(f"{there[0]}: exists already{more}; name another place or --overwrite")
-    for job in jobs:
-        check_apart(job.file, *(_there(job.out, True) if everybody else [job.out]))
-        check_output(job.out, overwrite=everybody or lifting.overwrite)
-    return jobs, notes
-
-
-def _is_film(path: Path, each: bool) -> bool:
-    """Videos and folders of photos; photos too, if each is wanted by itself."""
-    return kind_of(path) in (("video", "folder", "photo") if each else ("video", "folder"))
-
-
-def _check_folder(folder: Path, out: Path) -> None:
-    if out.suffix[1:].lower() in FORMATS and not out.is_dir():
-        raise ValueError(f"expected a folder for the poses of many files, got {out} (--out-format says what they are)")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: expected a folder for the poses of many files, got a file")
-    if out.resolve() == folder.resolve():
-        raise ValueError(f"{out}: expected another folder than that of the keypoints")
-
-
-def _stem(path: Path) -> str:
-    return path.name if path.is_dir() else path.stem
-
-
-def _check_names(jobs: Sequence[Job]) -> None:
-    """No two files may become one."""
-    out, count = Counter(job.out for job in jobs).most_common(1)[0]
-    if count > 1:
-        names = [job.file.name for job in jobs if job.out == out]
-        raise ValueError(f"expected files of different names, got {', '.join(names)}: {out.name}")
-
-
-def _there(out: Path, everybody: bool) -> list[Path]:
-    """Files that exist where some are to be written."""
-    if not everybody:
-        return [out] if out.exists() else []
-    named = re.compile(re.escape(out.stem) + r"\.[^.]+" + re.escape(out.suffix))
-    found = sorted(out.parent.iterdir()) if out.parent.is_dir() else []
-    return [path for path in found if named.fullmatch(path.name)]
-
-
-def _lifted(job: Job, source: Source, lifting: Lifting, command: str) -> Done:
-    """One file, of one person or of everybody; a mistake is written down, not raised."""
-    done = Done(job.file)
-    try:
-        tracks = _people(job, source)
-    except Exception as error:
-        done.errors.append(_said(error, str(job.file)))
-        return done
-    for out, track in tracks.items():
-        person = f", person {track.person}" if source.person == EVERYBODY else ""
+    def __call__(self, job: Job) -> Outcome:
+        """Predicts one file; an error is in the outcome, not raised."""
+        outcome = Outcome(job.path)
         try:
-            poses, notes = lifting.lift(track, out, command)
+            outputs = self.outputs(job)
         except Exception as error:
-            done.errors.append(_said(error, f"{job.file}{person}"))
+            outcome.errors.append(_described(error, str(job.path)))
+            return outcome
+        for out, keypoints in outputs.items():
+            person = f", person {keypoints.person}" if self.request.person == ALL else ""
+            try:
+                prediction = self.predict(keypoints, out, job.command)
+            except Exception as error:
+                outcome.errors.append(_described(error, f"{job.path}{person}"))
+                continue
+            outcome.written.append(out)
+            outcome.frames += len(prediction)
+            outcome.warnings += [(f"{job.path.name}{person}", text) for text in prediction.warnings]
+        return outcome
+
+    def outputs(self, job: Job) -> dict[Path, Keypoints]:
+        """Keypoints by the file that their prediction goes to; several people's have their names in it."""
+        if self.request.person != ALL:
+            return {job.out: self.request.read(job.path)[0]}
+        people = self.request.read(job.path)
+        names = [re.sub(r"[^\w-]+", "_", keypoints.person) for keypoints in people]
+        outputs = [job.out.with_name(f"{job.out.stem}.{name}{job.out.suffix}") for name in names]
+        check_apart(job.path, *outputs)
+        return dict(zip(outputs, people, strict=True))
+
+    def predict(self, keypoints: Keypoints, out: Path, command: str) -> Prediction:
+        """Predicts and writes one person's poses."""
+        request = self.request
+        check_output(out, request.overwrite)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # they are in prediction.warnings
+            prediction = self.model(keypoints, request.num_samples, request.seed, config=request.config)
+        prediction = replace(prediction, command=command, created_by=f"prpose {prpose.__version__}")
+        save_prediction(prediction, out, overwrite=request.overwrite)
+        return prediction
+
+
+def check_apart(path: Path, *outputs: Path | None) -> None:
+    """``ValueError`` if an output would replace an input or another output.
+
+    Nothing may be written into folders of photos or of MMPose's files, because all their files are input.
+    """
+    inside = frame_files(path) if path.is_dir() else []
+    taken = {os.path.realpath(file) for file in (path, *inside)}
+    for out in outputs:
+        if out is None:
             continue
-        done.written.append(out)
-        done.frames += len(poses)
-        done.warnings += [(f"{job.file.name}{person}", note) for note in notes]
-    return done
+        place = os.path.realpath(out)
+        if place in taken:
+            raise ValueError(f"{out}: expected an output of its own, got the input or another output")
+        if not inside and os.path.dirname(place) in taken:
+            raise ValueError(f"{out}: expected an output outside of the input folder")
+        taken.add(place)
 
 
-def _people(job: Job, source: Source) -> dict[Path, Keypoints]:
-    """The tracks that are wanted, by the file that each becomes."""
-    if source.person != EVERYBODY:
-        return {job.out: source.read(job.file, bar=False)}
-    found: dict[Path, Keypoints] = {}
-    for track in source.tracks(job.file, bar=False):
-        name = re.sub(r"[^\w-]+", "_", track.person)
-        out = job.out.with_name(f"{job.out.stem}.{name}{job.out.suffix}")
-        if out in found:
-            raise ValueError(f"expected people of different names, got two that become {out.name}")
-        found[out] = track
-    return found
-
-
-def _said(error: Exception, who: str) -> str:
-    """One line; a fault of ours, which alone would be a traceback, with its kind."""
-    text = " ".join(str(error).split("\n")).removeprefix(f"{who}: ")
+def _described(error: Exception, where: str) -> str:
+    """An error with its place; an unexpected one also with its type."""
+    text = str(error).removeprefix(f"{where}: ")
     expected = isinstance(error, ValueError | OSError | MemoryError)
-    return f"{who}: {text}" if expected else f"{who}: {type(error).__name__}: {text}"
+    return f"{where}: {text}" if expected else f"{where}: {type(error).__name__}: {text}"
 
 
-def _say(lines: Iterable[str]) -> None:
-    """On stderr, a line at a time, so that those of several processes do not mix."""
-    for line in lines:
-        sys.stderr.write(f"{line}\n")
+def run_jobs(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
+    """Outcomes of all jobs, in the order in which they end; the files do not depend on the number of processes.
+
+    Raises:
+        ValueError: for a model or a device that does not exist, or without Ray if it is asked for.
+    """
+    workers = min(request.config.jobs, len(jobs))
+    if request.config.ray or workers > 1:
+        prpose.load(request.model)  # an error here is one error, not one per file
+    if request.config.ray:
+        return _on_ray(jobs, request, workers)
+    if workers > 1:
+        named_device(request.device)
+        return _in_pool(jobs, request, workers)
+    return map(Worker(request), jobs)
 
 
-def _report(found: list[Done], notes: list[str], out: Path, source: Source, S: int) -> None:
-    """What there is to say in the end, and whether all went well."""
-    _say(f"note: {note}" for note in notes)
-    whose: dict[str, list[str]] = {}
-    for who, note in chain(*(done.warnings for done in found)):
-        whose.setdefault(note, []).append(who)
-    _say(f"note: {_listed(people)}: {note}" for note, people in whose.items())
-    written = [path for done in found for path in done.written]
-    failed = [done.file.name for done in found if done.errors]
-    frames = sum(done.frames for done in found)
-    whole = len(found) - len(failed)
-    print(f"{whole} of {len(found)} files, {len(written)} people, {frames:,} frames, {S} hypotheses each")
-    shown = ", ".join(map(str, written)) if len(found) == 1 else f"{len(written)} files in {out}"
-    print(f"written: {shown or 'nothing'}")
-    if failed:
-        what = "lifted for everybody in them" if source.person == EVERYBODY else "lifted"
-        raise ValueError(f"{len(failed)} of {len(found)} files could not be {what}: {_listed(failed)}")
+_worker: Worker | None = None
 
 
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _in_pool(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Outcome]:
+    """Files whose processes died are tried again, each alone, so that the file that is to blame loses no other."""
+    waiting, crashed = deque(jobs), deque[Job]()
+    while waiting or crashed:
+        queue, size = (crashed, 1) if crashed else (waiting, workers)
+        running: dict[Future[Outcome], Job] = {}
+        lost: list[Job] = []
+        with _pool(request, size) as pool:
+            while not lost and (queue or running):
+                while queue and len(running) < size:
+                    running[pool.submit(_work, queue[0])] = queue[0]
+                    queue.popleft()
+                wait(running, return_when=FIRST_COMPLETED)
+                for future in [future for future in running if future.done()]:
+                    job = running.pop(future)
+                    if isinstance(future.exception(), BrokenProcessPool):
+                        lost.append(job)
+                    else:
+                        yield future.result()
+            lost += running.values()
+        if queue is crashed:
+            yield from (Outcome(job.path, errors=[f"{job.path}: its worker process died twice"]) for job in lost)
+        else:
+            crashed.extend(lost)
+
+
+@contextmanager
+def _pool(request: Request, workers: int) -> Iterator[ProcessPoolExecutor]:
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    pool = ProcessPoolExecutor(workers, context, _start, (request, context.Value("i", 0)))
+    try:
+        yield pool
+    except BrokenProcessPool:  # when submitting, before any of the running jobs is known to be lost
+        pass
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start(request: Request, started: Any) -> None:
+    """In a new process of the pool, before its first job."""
+    global _worker
+    with started.get_lock():
+        process, started.value = started.value, started.value + 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    _worker = Worker(request, process)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only workers call it"
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _work(job: Job) -> Outcome:
+    assert _worker is not None, "the pool calls _start first"
+    try:
+        return _worker(job)
+    except SystemExit:  # temporary files are removed; the pool would catch it and go on
+        os._exit(143)
+
+
+class _RayWorker:
+    """A worker as an actor of Ray Data: a row with a job's number → a row with its outcome."""
+
+    def __init__(self, request: Request, jobs: Sequence[Job], folder: str) -> None:
+        os.chdir(folder)  # paths are relative to it
+        torch.set_num_threads(1)
+        self.jobs, self.worker = jobs, Worker(request)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        number = int(row["item"])
+        return {"item": number, "outcome": pickle.dumps(self.worker(self.jobs[number]))}
+
+
+def _on_ray(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Outcome]:
+    """Ray restarts a worker that died, and gives its file to a worker again, up to two times."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray, data = importlib.import_module("ray"), importlib.import_module("ray.data")
+    except ImportError:
+        raise ValueError('expected Ray for --ray, which is not installed: pip install "prpose[ray]"') from None
+    own = not ray.is_initialized()
+    if own:
+        local = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False, "num_cpus": workers}
+        ray.init(logging_level=logging.ERROR, log_to_driver=False, **local)
+    try:
+        context = data.DataContext.get_current()
+        context.enable_progress_bars, context.max_errored_blocks = False, -1
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        gpu = request.device != "cpu" and bool(ray.cluster_resources().get("GPU"))
+        lost = dict(enumerate(jobs))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # max_task_retries is deprecated, without a successor up to Ray 2.60
+            rows = data.from_items(list(lost), override_num_blocks=len(jobs)).map(
+                _RayWorker,
+                fn_constructor_args=(request, jobs, os.getcwd()),
+                compute=data.ActorPoolStrategy(size=workers),
+                num_cpus=1,
+                num_gpus=1 if gpu else 0,
+                max_task_retries=2,
+            )
+        for row in rows.iter_rows():
+            del lost[row["item"]]
+            yield pickle.loads(row["outcome"])
+        for job in lost.values():
+            yield Outcome(job.path, errors=[f"{job.path}: its worker process died three times"])
+    finally:
+        if own:
+            ray.shutdown()

@@ -63,7 +63,8 @@ def pack(
         fps=fps,
     )
     found = [_report(path, card) for path in reports]
-    limits = [report["limits_95"] for report in found if _is_calibration(report, card)]
+    calibration = (card.data, VALIDATION, str(settings["keypoints"]))
+    limits = [report["limits_95"] for report in found if "limits_95" in report and _frames(report) == calibration]
     card = replace(card, scores=dict(map(_scores, found)), limits_95=_rounded(limits[-1], 4) if limits else {})
     model = write_model_folder(out, card, weights, half, overwrite, [report["sha256"] for report in found])
     print(f"Wrote {model.folder}, {model.size / 1e6:.1f} MB")
@@ -72,7 +73,7 @@ def pack(
 def _run(folder: Path, *kinds: str) -> dict[str, Any]:
     content = read_run(folder)
     training = content["training"]
-    missing = [key for key in ("lifter", "data", "data_sha256") if key not in training]
+    missing = [key for key in ("lifter", "data", "data_sha256", "keypoints") if key not in training]
     if training.get("kind") not in kinds or missing:
         raise ValueError(f"{folder}: expected the training of a {kinds[0]}, got {training.get('kind')}")
     return content
@@ -119,13 +120,12 @@ def _scores(report: dict[str, Any]) -> tuple[str, dict[str, float]]:
     scores = {key: round(value, 2) for key, value in values["deterministic"].items()}
     scores |= {f"{key}_best_of_{settings['num_samples']}": round(value, 2) for key, value in values["best"].items()}
     scores |= {key: round(value, 3) for key, value in values.get("cloud", {}).items()}
-    return f"{settings['dataset']} {settings['split']} {settings['keypoints']}", scores
+    return " ".join(_frames(report)), scores
 
 
-def _is_calibration(report: dict[str, Any], card: Card) -> bool:
-    """Whether the report has the regions' size, measured on the validation split with the detector's 2D."""
-    settings = report["settings"]
-    return (settings["dataset"], settings["split"]) == (card.data, VALIDATION) and "limits_95" in report
+def _frames(report: dict[str, Any]) -> tuple[str, ...]:
+    """Data set, split and 2D keypoints of a report."""
+    return tuple(report["settings"][key] for key in ("dataset", "split", "keypoints"))
 
 
 def _rounded(values: dict[str, float], digits: int) -> dict[str, float]:

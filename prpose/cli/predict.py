@@ -1,98 +1,228 @@
-"""prpose predict: keypoints in, many 3D poses out."""
+"""``prpose predict``: 2D keypoints, photos or video in, many 3D poses out."""
 
-import sys
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from prpose import processes
 from prpose.atomic import check_output
-from prpose.cli.command import typed
-from prpose.cli.lifting import Lifting
-from prpose.cli.many_files import is_many, lift_many
-from prpose.cli.source import Source, check_apart
+from prpose.cli.console import current_arguments, current_command, print_line, progress
+from prpose.cli.many_files import ALL, Job, Outcome, Request, Worker, check_apart, run_jobs
 from prpose.config import InferenceConfig
-from prpose.io.export import format_of
+from prpose.io.export import FORMATS, export_format
+from prpose.io.keypoints import inputs_in, is_one_clip
+from prpose.io.overlay import check_overlay, write_overlay
+from prpose.io.video import input_kind
 from prpose.prediction import Prediction
-from prpose.regions import limits_of, regions_of
+from prpose.regions import is_calibrated
+from prpose.stream import check_draws
+
+FOLDER_OPTIONS = {
+    **dict.fromkeys(("--config.per-file", "--ray", "--config.ray"), 1),
+    **dict.fromkeys(("--config.output-format", "--jobs", "--config.jobs"), 2),
+}
+"""Options without effect on a single file, and the number of words that each takes."""
 
 
 def predict(
-    file: tyro.conf.Positional[Path],
+    path: Annotated[Positional[Path], arg(metavar="IN")],
     out: Path,
-    source: Annotated[Source, tyro.conf.arg(name="")],
-    how: Annotated[InferenceConfig, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff],
     model: str = "mgcn-cmu17",
-    hypotheses: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 50,
+    num_samples: Annotated[int, arg(aliases=["-n"])] = 50,
     seed: int = 0,
     device: str = "auto",
-    each: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
-    out_format: str | None = None,
-    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(aliases=["--force"])] = (False),
+    layout: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    person: str | None = None,
+    overlay: Path | None = None,
+    config_file: Annotated[Path | None, arg(name="config")] = None,
+    config: InferenceConfig = InferenceConfig(),  # noqa: B008
+    overwrite: FlagCreatePairsOff[bool] = False,
 ) -> None:
-    """Many plausible 3D poses for each frame of one person, from 2D keypoints, images or video.
-
-    Of a folder, too, file by file; torchrun shares them among processes.
+    """Predict many 3D poses per frame from 2D keypoints, photos or video.
 
     Args:
-        file: a photo, a video, a folder of images or a camera's number; or keypoints, as COCO,
-            OpenPose (a folder), AlphaPose, MMPose, MediaPipe, VideoPose3D, Detectron2, CSV, npy or
-            npz; docs/video.md and docs/formats.md show each. Or a folder of such files.
-        out: file for the poses, by its ending: npz or json for all of it, csv, trc (OpenSim) or
-            bvh (Blender) for one pose a frame; docs/output.md describes each. Of a folder of
-            files, a folder; the poses of a.json become a.npz in it. With --person all, everybody
-            gets a file: poses.0.npz, poses.1.npz ...
-        source: of the keypoints.
-        how: they become poses.
-        model: one that prpose brings ("prpose models"), a folder, or owner/name on the hub.
-        hypotheses: how many for each frame.
-        seed: of the noise; every file has the same, so that alone it becomes the same poses.
-        device: auto, cpu, cuda, cuda:1 ...
-        each: take every file of a folder by itself, even if together they could be one clip.
-        out_format: npz, json, csv, trc or bvh; without it the ending of --out says, and in a
-            folder it is npz.
-        overwrite: replace the file if it exists.
+        path: Keypoint file, photo, video, camera number, or a folder of them.
+        out: Output file, .npz, .json, .csv, .trc or .bvh; a folder if IN is a folder of clips.
+        model: Bundled model (see "prpose models"), model folder, or owner/name on the Hugging Face hub.
+        num_samples: Number of samples per frame.
+        seed: Random seed.
+        device: Device to compute on: auto, cpu, cuda, cuda:1 ...
+        layout: Joint layout of the keypoints, if the file does not name it: coco17, body25, h36m17 ...
+        image_size: Width and height of the image in pixels, if the file does not give them.
+        fps: Frame rate in frames per second, if the file does not give it.
+        person: Id of the person to predict, or "all" for one output file per person.
+        overlay: Photo or video with the predicted pose drawn over the input: .png, .mp4, .mov or .mkv.
+        config_file: TOML file with defaults of the config options below.
+        config: Settings that rarely change.
+        overwrite: Replace existing output files.
     """
-    processes.once(lambda: how.check(hypotheses, seed))
-    lifting = Lifting(how, model, hypotheses, seed, device, out_format, overwrite)
-    if processes.once(lambda: is_many(file, each, source.person)):
-        lift_many(file, out, each, source, lifting)
-    elif processes.rank() == 0:
-        lift_one(file, out, source, lifting)
+    check_draws(num_samples, seed)
+    request = Request(model, num_samples, seed, device, layout, image_size, fps, person, config, overwrite)
+    if person == ALL or (path.is_dir() and (config.per_file or not _is_clip(path))):
+        if overlay is not None:
+            raise ValueError(f"{overlay}: expected one person of one clip with --overlay, got several")
+        _predict_many(path, out, request)
+    else:
+        _predict_one(path, out, overlay, request)
 
 
-def lift_one(file: Path, out: Path, source: Source, lifting: Lifting) -> None:
-    """One person of one file."""
-    format_of(check_output(out, lifting.overwrite), lifting.format)
-    source.check(file, lifting.overwrite)
-    check_apart(file, out, source.overlay)
-    _ = lifting.predictor  # what is wrong with it is not said of the file, nor after watching it
-    track = source.read(file)
+def _predict_one(path: Path, out: Path, overlay: Path | None, request: Request) -> None:
+    export_format(check_output(out, request.overwrite))
+    if overlay is not None:
+        check_overlay(input_kind(path) if request.is_video(path) else None, overlay, request.overwrite)
+    check_apart(path, out, overlay)
+    worker = Worker(request)  # an unknown model is an error before a long video is read
+    if request.is_video(path):
+        with progress("frames", request.video(path).total) as advance:
+            keypoints = request.read(path, advance)[0]
+    else:
+        keypoints = request.read(path)[0]
     try:
-        poses, messages = lifting.lift(track, out, typed(sys.argv[1:]))
+        prediction = worker.predict(keypoints, out, current_command())
     except ValueError as error:
-        raise ValueError(f"{file}: {error}") from None
-    for message in messages:
-        print(f"note: {message}", file=sys.stderr)
-    print(said_of(poses, lifting.samples))
-    print(f"written: {out}")
-    source.draw_over(file, poses, lifting.overwrite)
+        raise ValueError(f"{path}: {error}") from None
+    for text in prediction.warnings:
+        print_line(f"warning: {text}", error=True)
+    print_line(_summary(prediction))
+    print_line(f"Wrote {out}")
+    if overlay is not None:
+        video = request.video(path)
+        with progress("overlay", video.total) as advance:
+            write_overlay(video, prediction, overlay, request.overwrite, advance)
+        print_line(f"Wrote {overlay}")
 
 
-def said_of(poses: Prediction, S: int) -> str:
-    """A line about the poses."""
-    spread = float(poses.covariance[:, 1:].diagonal(axis1=-2, axis2=-1).clip(0).mean() ** 0.5)
-    away = "" if poses.root is None else f", {float(poses.root[:, 2].mean()):.1f} m away"
-    return (
-        f"{len(poses)} frames, {S} hypotheses each{away}; they spread by {spread * 1000:.0f} mm "
-        f"per axis, joints but the pelvis, on average{_reach(poses)}"
+def _summary(prediction: Prediction) -> str:
+    text = f"{len(prediction)} frames, {prediction.num_samples} samples each"
+    if prediction.root is not None:
+        text += f"; mean distance from the camera {float(prediction.root[:, 2].mean()):.1f} m"
+    text += f"; mean spread {1000 * prediction.mean_spread:.0f} mm per axis"
+    if is_calibrated(prediction.model):
+        longest = float(prediction.regions()[0][:, 1:, 0].mean())
+        text += f"; mean longest semi-axis of the 95 % regions {1000 * longest:.0f} mm"
+    return text
+
+
+def _predict_many(path: Path, out: Path, request: Request) -> None:
+    """Predicts every file of a folder, or every person in a file.
+
+    Raises:
+        ValueError: before anything is written, if the outputs cannot be written; at the end, if some files failed.
+    """
+    jobs, skipped = _plan(path, out, request)
+    outcomes = list[Outcome]()
+    with progress("files", len(jobs)) as advance:
+        for outcome in run_jobs(jobs, request):
+            outcomes.append(outcome)
+            for error in outcome.errors:
+                print_line(f"error: {error}", error=True)
+            advance(1)
+    if skipped:
+        print_line(f"warning: neither keypoints nor video, skipped: {_listed(skipped)}", error=True)
+    outcomes.sort(key=lambda outcome: outcome.path)
+    _report(outcomes, out, request)
+
+
+def _plan(path: Path, out: Path, request: Request) -> tuple[list[Job], list[str]]:
+    """The jobs, whose outputs can be written, and the names of other files in the folder."""
+    per_file = request.config.per_file
+    if not path.is_dir() or (_is_clip(path) and not per_file):
+        export_format(out)
+        pairs, skipped = [(path, out)], list[str]()
+    else:
+        kinds = ("video", "folder", "photo") if per_file else ("video", "folder")
+        inputs, others = inputs_in(path, lambda inside: input_kind(inside) in kinds)
+        _check_folder(path, out)
+        ending = export_format("", request.config.output_format or "npz")
+        stems = [inside.name if inside.is_dir() else inside.stem for inside in inputs]
+        pairs = [(inside, out / f"{stem}.{ending}") for inside, stem in zip(inputs, stems, strict=True)]
+        skipped = [other.name for other in others if other.resolve() != out.resolve()]
+        stem, count = Counter(stems).most_common(1)[0]
+        if count > 1:
+            names = ", ".join(inside.name for inside, other in zip(inputs, stems, strict=True) if other == stem)
+            raise ValueError(f"expected files with different names, got {names}, whose output is {stem}.{ending}")
+    if request.person != ALL:  # people are known only when a file is read; each of their outputs is checked then
+        existing = [its_out for _, its_out in pairs if its_out.exists()]
+        if len(existing) > 1 and not request.overwrite:
+            raise ValueError(f"{existing[0]} and {len(existing) - 1} other outputs exist already; pass --overwrite")
+        for one, its_out in pairs:
+            check_apart(one, check_output(its_out, request.overwrite))
+    args = current_arguments()
+    return [Job(one, its_out, alone_command(args, path, one, its_out)) for one, its_out in pairs], skipped
+
+
+def _is_clip(folder: Path) -> bool:
+    """Whether a folder holds a file per frame, of keypoints or photos."""
+    return is_one_clip(folder) or input_kind(folder) == "folder"
+
+
+def _check_folder(folder: Path, out: Path) -> None:
+    if out.suffix[1:].lower() in FORMATS and not out.is_dir():
+        raise ValueError(f"{out}: expected a folder for the predictions of many files; --config.output-format names")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: expected a folder for the predictions of many files, got a file")
+    if out.resolve() == folder.resolve():
+        raise ValueError(f"{out}: expected another folder than that of the input")
+
+
+def alone_command(args: Sequence[str], folder: Path, path: Path, out: Path) -> str:
+    """The command that predicts one file of a folder by itself.
+
+    Args:
+        args: Arguments of the command for the folder.
+        folder: The folder, or a single file.
+        path, out: The file and its output.
+
+    Example:
+        >>> args = ["predict", "clips", "--out", "poses", "--jobs", "4", "-n", "9"]
+        >>> alone_command(args, Path("clips"), Path("clips/a.json"), Path("poses/a.npz"))
+        'prpose predict clips/a.json --out poses/a.npz -n 9'
+    """
+    words, rest, named = list[str](), list(args), False
+    while rest:
+        word = rest.pop(0)
+        option, equals, _ = word.partition("=")
+        option = option.replace("_", "-")
+        if option in FOLDER_OPTIONS:
+            rest = rest[0 if equals else FOLDER_OPTIONS[option] - 1 :]
+        elif option == "--out":
+            words += ["--out", str(out)]
+            rest = rest[0 if equals else 1 :]
+        elif not named and not word.startswith("-") and Path(word) == folder:
+            words.append(str(path))
+            named = True
+        else:
+            words.append(word)
+    return shlex.join(["prpose", *words])
+
+
+def _report(outcomes: Sequence[Outcome], out: Path, request: Request) -> None:
+    """Prints each warning once with its files, and the totals."""
+    where: dict[str, list[str]] = {}
+    for name, text in chain(*(outcome.warnings for outcome in outcomes)):
+        where.setdefault(text, []).append(name)
+    for text, names in where.items():
+        print_line(f"warning: {_listed(names)}: {text}", error=True)
+    written = [path for outcome in outcomes for path in outcome.written]
+    failed = [outcome.path.name for outcome in outcomes if outcome.errors]
+    frames = sum(outcome.frames for outcome in outcomes)
+    print_line(
+        f"{len(outcomes) - len(failed)} of {len(outcomes)} files, {len(written)} people, {frames:,} frames, "
+        f"{request.num_samples} samples each"
     )
+    shown = ", ".join(map(str, written)) if len(outcomes) == 1 else f"{len(written)} files in {out}"
+    print_line(f"Wrote {shown or 'nothing'}")
+    if failed:
+        people = " for all people" if request.person == ALL else ""
+        raise ValueError(f"prediction failed{people} in {len(failed)} of {len(outcomes)} files: {_listed(failed)}")
 
 
-def _reach(poses: Prediction) -> str:
-    """How far 95 % regions reach, if the model says how large they must be."""
-    if limits_of(poses.model) is None:
-        return ""
-    semi_axes, _ = regions_of(poses.covariance, poses.model)
-    return f"; 95 % regions reach {float(semi_axes[:, 1:, 0].mean()) * 1000:.0f} mm"
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -33,7 +33,7 @@ class Frame:
     Args:
         number: in the video or folder.
         image: (H, W, 3) uint8, RGB.
-        time_s: seconds, by the video's clock or the folder's frame rate, where known.
+        time_s: by the video's clock or the folder's frame rate, where known.
         name: file name of a photo.
     """
 
@@ -49,12 +49,12 @@ class Video:
 
     Args:
         path: the file, folder or device.
-        kind: photo, video, folder or camera.
+        kind: photo, video, folder (of photos) or camera.
         fps: nominal frames per second, where known.
-        total: number of frames, where known in advance; a video's is what its header states.
+        total: number of frames, where known; a video's is what its header states.
         max_seconds: frames from this time on are left out.
         names: file names of the photos, by frame number.
-        warnings: problems of the file, one sentence each; set once all frames have been read.
+        warnings: problems of the file, one sentence each, known after the last frame.
     """
 
     path: Path
@@ -74,33 +74,29 @@ class Video:
         return self._photos() if self.kind in ("photo", "folder") else self._video()
 
     def _photos(self) -> Iterator[Frame]:
-        first = min(self.names)
+        folder, first = (self.path if self.kind == "folder" else self.path.parent), min(self.names)
         for number, name in self.names.items():
-            if self.kind == "photo":
-                yield Frame(number, read_photo(self.path), None, name)
-                return
             if self.fps and self.max_seconds is not None and (number - first) / self.fps >= self.max_seconds:
                 return
-            yield Frame(number, read_photo(self.path / name), number / self.fps if self.fps else None, name)
+            yield Frame(number, read_photo(folder / name), number / self.fps if self.fps else None, name)
 
     def _video(self) -> Iterator[Frame]:
         skipped: list[str] = []
         count, first, last, is_cut = 0, 0.0, -np.inf, False
-        with _opened(self.path, _camera_device(self.path) if self.kind == "camera" else None) as stream:
-            aspect = stream.sample_aspect_ratio
+        with _opened(self.path, self.kind == "camera") as stream:
             for decoded in _decoded(stream, skipped):
                 time = decoded.time
-                if time is None:  # program streams of MPEG give some of their frames a time
+                if time is None:  # MPEG's program streams give only some of their frames a time
                     time = last + 1 / (self.fps or 25.0) if count else 0.0
-                first = time if not count else first
                 if time <= last:
                     skipped.append("its time is not later than that of the frame before")
                     continue
+                first = time if not count else first
                 if self.max_seconds is not None and time - first >= self.max_seconds:
                     is_cut = True
                     break
                 start = first if self.kind == "camera" else 0.0  # a camera's clock starts with the machine
-                yield Frame(count, _upright(decoded, aspect), time - start)
+                yield Frame(count, _upright(decoded, stream.sample_aspect_ratio), time - start)
                 count, last = count + 1, time
         if not count:
             raise ValueError(f"{self.path}: expected a video, got no frame that can be decoded")
@@ -121,17 +117,11 @@ def open_video(path: Path, fps: float | None = None, max_seconds: float | None =
     Raises:
         ValueError: naming the file, if it is none of these or cannot be opened; if PyAV is missing.
     """
-    for name, value in (("--fps", fps), ("--max-seconds", max_seconds)):
-        if value is not None and not 0 < value < float("inf"):
-            raise ValueError(f"expected {name} > 0, got {value}")
     kind = input_kind(path)
-    if kind is None:
-        raise ValueError(f"{path}: expected a photo, a video, a folder of photos or a camera")
+    if kind is None or (kind != "camera" and not path.exists()):
+        raise ValueError(f"{path}: expected a photo, video, folder of photos or camera, got no such file or folder")
     if kind == "camera":
-        import_av()
         return Video(path, kind, fps, max_seconds=max_seconds)
-    if not path.exists():
-        raise ValueError(f"{path}: no such file or folder")
     if kind == "photo":
         return Video(path, kind, None, 1, None, {0: path.name})
     if kind == "folder":
@@ -147,7 +137,7 @@ def open_video(path: Path, fps: float | None = None, max_seconds: float | None =
 
 
 def input_kind(path: Path) -> Kind | None:
-    """What a path leads to, by its name; None if it is none of photo, video, folder of photos and camera."""
+    """Photo, video, folder (of photos alone) or camera, by name; None for everything else."""
     if path.is_dir():
         others = (*VIDEOS, *ENDINGS)
         mixed = any(file.suffix.lower() in others for file in path.iterdir())
@@ -176,29 +166,29 @@ def read_photo(path: Path) -> Array:
 
 
 def import_av() -> Any:
-    """PyAV; ``ValueError`` naming the extra, if missing."""
+    """PyAV, if installed."""
     av = import_extra("av", "video")
     av.logging.set_level(av.logging.PANIC)  # FFmpeg's messages; errors are raised all the same
     return av
 
 
 def _photos_in(folder: Path) -> list[str]:
-    names = (path.name for path in folder.iterdir() if path.suffix.lower() in PHOTOS)
-    return sorted(name for name in names if not name.startswith("."))
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTOS)
+    return [path.name for path in paths if not path.name.startswith(".")]
 
 
 def _upright(frame: Any, aspect: Any) -> Array:
     """PyAV's frame as (H, W, 3) uint8 RGB with square pixels, turned by its rotation."""
     width = round(frame.width * aspect) if aspect else frame.width
-    pixels = np.asarray(frame.to_ndarray(format="rgb24", width=width, height=frame.height))
+    pixels = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 
 def _decoded(stream: Any, skipped: list[str]) -> Iterator[Any]:
-    """The frames of a stream; the errors of packets that cannot be decoded are added to ``skipped``."""
+    """The frames of a stream; errors of packets that cannot be decoded are added to ``skipped``."""
     av = import_av()
     packets = stream.container.demux(stream)
-    while True:
+    while len(skipped) <= 1000:
         try:
             packet = next(packets, None)
             if packet is None:
@@ -206,18 +196,15 @@ def _decoded(stream: Any, skipped: list[str]) -> Iterator[Any]:
             frames = packet.decode()
         except av.FFmpegError as error:
             skipped.append(_reason(error))
-            if len(skipped) > 1000:
-                return
-            continue
-        yield from frames
+        else:
+            yield from frames
 
 
 @contextmanager
-def _opened(path: Path, device: tuple[str, str] | None = None) -> Iterator[Any]:
-    """The video stream of a file, or of a device given by FFmpeg's name and format."""
-    av = import_av()
-    name, format = device or (str(path), None)
-    expected = "a camera" if device else "a video"
+def _opened(path: Path, is_camera: bool = False) -> Iterator[Any]:
+    """The video stream of a file or camera."""
+    av, expected = import_av(), "a camera" if is_camera else "a video"
+    name, format = _camera_device(path) if is_camera else (str(path), None)
     try:
         container = av.open(name, format=format)
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -157,7 +157,7 @@ def train(
         lines.append({"epoch": state.epoch, "loss": mean} | scores)
         if first:
             _save_epoch(folder, state, lines)
-            for name, value in lines[-1].items() if writer is not None else ():
+            for name, value in lines[-1].items() if writer else ():
                 writer.add_scalar(name, value, state.epoch)
         on_epoch(lines[-1])
         return is_over()

@@ -17,16 +17,12 @@ VIEWS = (("camera view", [0, 1]), ("side view", [2, 1]))
 
 
 def draw_samples(clips: Sequence[Clip], path: Path, samples: int = 6) -> None:
-    """A PNG of frames of a data set: the image plane above, the 3D pose below.
-
-    Above: the projected pose as lines where the camera is calibrated, the 2D keypoints as dots, occluded ones open.
-    Below: the pose as seen by the camera and from its left, up as in the image, which shows mirrored and upside-down
-    poses.
+    """A PNG of frames of a data set: 2D keypoints (open dots: occluded) on the projected pose; below, the 3D pose.
 
     Args:
-        clips: at least one; the middle frames of clips spread over them are drawn.
+        clips: at least one; the middle frames of clips spread evenly over them are drawn.
         path: of the PNG.
-        samples: number of columns.
+        samples: number of frames, one column each.
 
     Raises:
         ValueError: if matplotlib is missing, or there is no clip.

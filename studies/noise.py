@@ -1,10 +1,11 @@
-"""Where noise helps: kinds of noise of equal mean variance, what they know, what they are worth.
+"""Where noise helps: kinds of noise of equal mean variance, and the errors of their samples.
 
-    python examples/noise_study.py --root dataset --lifter-weights runs/lifter/best.safetensors \\
+    python studies/noise.py --root dataset --lifter-weights runs/lifter/best.safetensors \\
         --published runs/published/best.safetensors --response runs/response/best.safetensors
 
-The lifter is mgcn_lw; the variance nets are its own, trained on the published target, and htnet's,
-trained on the response target (``prpose train variance``). On the validation split.
+Makes the two tables "Equal noise on all joints" and "Noise of equal mean variance" of docs/results.md, on the
+validation split. The lifter is mgcn_lw; the variance nets are its own, trained on the published target, and htnet's,
+trained on the response target (``prpose train noise --config.target response --config.network htnet``).
 """
 
 import sys
@@ -12,12 +13,12 @@ from pathlib import Path
 
 import torch
 import tyro
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from prpose import metrics
 from prpose.cli import guarded
+from prpose.cli.console import plain_console
 from prpose.data import load_clips
 from prpose.data.windows import Batch, Windows
 from prpose.noise import ConstantNoise
@@ -36,19 +37,19 @@ def main(
     response: Path,
     root: Path = Path("dataset"),
     data: str = "cmu17",
-    S: int = 50,
+    num_samples: int = 50,
     stride: int = 6,
 ) -> None:
-    """Prints both tables.
+    """Print both tables.
 
     Args:
-        lifter_weights: of mgcn_lw.
-        published: its own variance net, by the published target.
-        response: htnet's variance net, by the response target.
-        root: folder with the prepared file.
-        data: cmu17, walkers, or the name of a benchmark of your own.
-        S: hypotheses.
-        stride: every so many-th of the frames that are usually scored.
+        lifter_weights: Weights of mgcn_lw.
+        published: Weights of its own variance net, trained on the published target.
+        response: Weights of htnet's variance net, trained on the response target.
+        root: Folder with the npz file of the data set.
+        data: Data set: cmu17, walkers, or a prepared benchmark.
+        num_samples: Number of samples.
+        stride: Use every n-th of the frames of the protocol.
     """
     torch.manual_seed(0)
     lifter = load_published("mgcn_lw", lifter_weights)
@@ -58,12 +59,12 @@ def main(
     with torch.no_grad():
         net = Sampler(lifter, ConstantNoise(SIGMA))
         error = metrics.joint_errors(net.deterministic(batch.keypoints), batch.target)
-        show_joints(net, batch, error, S)
-        show_kinds(lifter, batch, kinds(lifter, nets, batch, error), S)
+        show_joints(net, batch, error, num_samples)
+        show_kinds(lifter, batch, kinds(lifter, nets, batch, error), num_samples)
 
 
 def show_joints(net: Sampler, batch: Batch, error: Tensor, S: int) -> None:
-    """Whether equal noise moves the joints as far as they err."""
+    """Prints how far equal noise moves each joint, beside its error."""
     moved = net.sample(batch.keypoints, S, torch.Generator().manual_seed(1)).var(0).sum(-1).sqrt()
     table = Table(title="equal noise on all joints, mm", title_justify="left")
     for head in ("joint", "mean error", "spread (3D)", "error / spread"):
@@ -71,7 +72,7 @@ def show_joints(net: Sampler, batch: Batch, error: Tensor, S: int) -> None:
     for j, name in enumerate(H36M_17.names[1:], start=1):
         a, b = float(error[..., j].mean()) * 1000, float(moved[..., j].mean()) * 1000
         table.add_row(name, f"{a:.0f}", f"{b:.0f}", f"{a / b:.1f}")
-    Console().print(table)
+    plain_console().print(table)
 
 
 def kinds(
@@ -81,7 +82,7 @@ def kinds(
     mirror = list(H36M_17.mirror)
     poses = batch.keypoints, mirror_pose(batch.keypoints, mirror)
     by_joint = error.mean((0, 1))[None, None, :, None]
-    by_joint[:, :, 0] = by_joint[:, :, 1:].mean()  # the pelvis never errs
+    by_joint[:, :, 0] = by_joint[:, :, 1:].mean()  # the pelvis has no error
     by_joint = (by_joint + by_joint[:, :, mirror]) / 2
     true = error[..., None].clone()
     true[:, :, 0] = true[:, :, 1:].mean(2)
@@ -101,11 +102,11 @@ def kinds(
 
 
 def show_kinds(lifter: torch.nn.Module, batch: Batch, widths: dict[str, tuple[Tensor, Tensor]], S: int) -> None:
-    """What each kind of noise is worth at the same mean variance."""
+    """Prints the errors of the samples of each kind of noise at the same mean variance."""
     table = Table(title=f"S = {S}, noise of equal mean variance, mm", title_justify="left")
     for head in ("noise", f"P1\nbest of {S}", "P1\nof mean", "energy\nscore", "spread"):
         table.add_column(head, justify="left" if head == "noise" else "right", no_wrap=True)
-    net = Sampler(lifter, ConstantNoise(SIGMA))  # it only lifts: the noise is made here
+    net = Sampler(lifter, ConstantNoise(SIGMA))  # only lifts; the noise is drawn here
     eps = torch.randn(S, 2, *batch.keypoints.shape, generator=torch.Generator().manual_seed(0))
     for name, relative in widths.items():
         parts = []
@@ -128,7 +129,7 @@ def show_kinds(lifter: torch.nn.Module, batch: Batch, widths: dict[str, tuple[Te
             )
         values = torch.cat(parts, dim=1).double().mean(1) * 1000
         table.add_row(name, *(f"{value:.1f}" for value in values.tolist()))
-    Console().print(table)
+    plain_console().print(table)
 
 
 if __name__ == "__main__":

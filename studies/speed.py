@@ -1,0 +1,225 @@
+"""Speed and memory of prediction: a clip from file to file, and frame by frame.
+
+    python studies/speed.py                                     # or: make bench
+    python studies/speed.py --model mgcn-cmu17 -n 50 --frames 600 --json speed.json
+
+Makes the tables of docs/speed.md, from keypoints of walkers. Models take turns, so that another load on the machine
+affects all of them; medians are printed. The time in networks is measured by forward hooks, the rest around public
+functions.
+"""
+
+import os
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import tyro
+from rich.table import Table
+
+import prpose
+from prpose.atomic import check_output, write_json
+from prpose.cli import guarded
+from prpose.cli.console import named_device, plain_console, progress
+from prpose.data import load_clips
+from prpose.keypoints import save_keypoints
+from prpose.placement import plane_of
+from prpose.postprocess import summarise
+
+MODELS = ("mgcn-cmu17", "temporal-cmu17")
+"""graphmlp-cmu17 takes some ten times as long."""
+SIZE, FPS = (1000, 1002), 30.0
+CONFIG = prpose.InferenceConfig(allow_implausible=True)
+PERCENTILES = (50, 90, 99)
+WARM_UP = 30
+"""Frames of a stream that are not counted."""
+
+
+def main(
+    model: tuple[str, ...] = MODELS,
+    num_samples: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 200,
+    frames: int = 1800,
+    repeats: int = 3,
+    stream_samples: tuple[int, ...] = (50, 200),
+    stream_frames: int = 200,
+    device: str = "auto",
+    json: Path | None = None,
+    overwrite: bool = False,
+) -> dict[str, dict[str, float]]:
+    """Print a column per model.
+
+    Args:
+        model: Bundled models, model folders, or owner/name on the Hugging Face hub.
+        num_samples: Number of samples of the clip.
+        frames: Number of frames of the clip.
+        repeats: Number of turns of each model.
+        stream_samples: Numbers of samples frame by frame.
+        stream_frames: Number of frames per turn, frame by frame.
+        device: Device: auto, cpu, cuda, cuda:1, and so on.
+        json: JSON file for the numbers.
+        overwrite: Replace an existing JSON file.
+    """
+    if json is not None:
+        check_output(json, overwrite)
+    on = named_device(device)
+    models = {name: prpose.load(name, on) for name in model}
+    turns: dict[str, list[dict[str, float]]] = {name: [] for name in model}
+    with TemporaryDirectory() as folder, progress("turns", repeats * len(model)) as advance:
+        clip, short = (write_walkers(Path(folder) / f"{n}.npz", n) for n in (frames, min(frames, 64)))
+        for loaded in models.values():  # the first time is slower
+            time_clip(loaded, short, 2)
+        for _ in range(repeats):
+            for name, loaded in models.items():
+                turn = time_clip(loaded, clip, num_samples)
+                for S in stream_samples if stream_frames else ():
+                    turn |= time_stream(loaded, S, stream_frames)
+                turns[name].append(turn)
+                advance(1)
+    found = {name: {key: median(turn[key] for turn in runs) for key in runs[0]} for name, runs in turns.items()}
+    title = f"{frames:,} frames, S = {num_samples}, on {machine(on)}"
+    show(found, title)
+    if json is not None:
+        write_json(json, {"title": title, "models": found, "turns": turns})
+    return found
+
+
+def write_walkers(path: Path, frames: int) -> Path:
+    """A keypoints file of walkers, one after the other."""
+    xy = np.concatenate([clip.keypoints_px for clip in load_clips("walkers", ".", "test")])
+    xy = np.tile(xy, (-(-frames // len(xy)), 1, 1))[:frames]
+    save_keypoints(path, prpose.Keypoints(xy, SIZE, "h36m17", fps=FPS))
+    return path
+
+
+def time_clip(model: prpose.Model, path: Path, S: int) -> dict[str, float]:
+    """Seconds, shares in percent and memory of one clip from file to file."""
+    sampler, spent = model.sampler, {"lifter": 0.0, "variance net": 0.0}
+    device = next(sampler.parameters()).device
+    now, out = clock(device), path.with_name("prediction.npz")
+    reset_peak(device)
+    cpu, start = time.process_time(), now()
+    keypoints = prpose.read_keypoints(path)
+    read = now()
+    with (
+        timed(sampler.lifter, "lifter", spent, now),
+        timed(sampler.noise, "variance net", spent, now),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        prediction = model(keypoints, S, config=CONFIG)
+    predicted = now()
+    prediction.save(out, overwrite=True)
+    seconds, cpu, peak = now() - start, time.process_time() - cpu, peak_mb(device)
+    before = now()
+    samples, pose = torch.from_numpy(prediction.samples), torch.from_numpy(prediction.deterministic)
+    for t in torch.arange(len(prediction)).split(256):
+        summarise(samples[:, t], pose[t], plane_of(prediction.keypoints_px[t.numpy()], prediction.camera), CONFIG)
+    spent["placement and covariances"] = now() - before
+    spent |= {"reading and writing": read - start + seconds - (predicted - start)}
+    spent["rest"] = seconds - sum(spent.values())
+    T = len(prediction)
+    found = {"seconds": seconds, "CPU seconds": cpu, "frames per second": T / seconds}
+    found |= {"samples per second": T * S / seconds, "peak memory, MB": peak}
+    return found | {f"{name}, %": 100 * value / seconds for name, value in spent.items()}
+
+
+@contextmanager
+def timed(module: torch.nn.Module, name: str, spent: dict[str, float], now: Callable[[], float]) -> Iterator[None]:
+    """Adds the time in the module's forward pass to ``spent[name]``."""
+    started = [0.0]
+
+    def before(*_: Any) -> None:
+        started[0] = now()
+
+    def after(*_: Any) -> None:
+        spent[name] += now() - started[0]
+
+    hooks = module.register_forward_pre_hook(before), module.register_forward_hook(after)
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def time_stream(model: prpose.Model, S: int, frames: int) -> dict[str, float]:
+    """Percentiles of the milliseconds per frame, and CPU milliseconds."""
+    xy = np.concatenate([clip.keypoints_px for clip in load_clips("walkers", ".", "test")])
+    now = clock(next(model.sampler.parameters()).device)
+    stream, took, cpu = model.stream(SIZE, "h36m17", S, fps=FPS, config=CONFIG), [], 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for t in range(WARM_UP + frames):
+            if t == WARM_UP:
+                cpu = time.process_time()
+            start = now()
+            stream(xy[t % len(xy)])
+            took.append(1000 * (now() - start))
+    cpu = 1000 * (time.process_time() - cpu) / frames
+    label = f"stream, S = {S}"
+    found = {f"{label}: {q} % of frames within, ms": float(np.percentile(took[WARM_UP:], q)) for q in PERCENTILES}
+    return found | {f"{label}: CPU per frame, ms": cpu}
+
+
+def clock(device: torch.device) -> Callable[[], float]:
+    """Seconds, after the device has finished its work."""
+    if device.type != "cuda":
+        return time.perf_counter
+
+    def now() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return now
+
+
+def reset_peak(device: torch.device) -> None:
+    """Restarts the measurement of peak memory, on Linux and on GPUs."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif Path("/proc/self/clear_refs").exists():
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_mb(device: torch.device) -> float:
+    """Peak memory since then, 10⁶ bytes, of the GPU or the process; NaN where unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return float("nan")
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return float(lines["VmHWM"].split()[0]) * 1024 / 1e6
+
+
+def machine(device: torch.device) -> str:
+    """What the numbers depend on."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return f"{name}, {os.cpu_count()} CPUs, {torch.get_num_threads()} threads, PyTorch {torch.__version__}"
+
+
+def show(found: dict[str, dict[str, float]], title: str) -> None:
+    """Prints a column per model, and its ratio to the first."""
+    first, *others = found
+    table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for name in found:
+        table.add_column(name, justify="right")
+    for name in others:
+        table.add_column(f"{name}\n÷ {first}", justify="right")
+    for key, base in found[first].items():
+        ratios = [f"{found[name][key] / base:.2f}" if base else "" for name in others]
+        table.add_row(key, *(f"{one[key]:,.1f}" for one in found.values()), *ratios)
+    plain_console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: tyro.cli(main)))
