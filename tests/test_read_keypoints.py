@@ -220,7 +220,7 @@ def test_folders_of_one_clip_are_told_from_folders_of_files(tmp_path):
     assert [path.name for path in inputs] == sorted(NEEDS)
     assert others == []
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(ValueError, match="expected images, video, keypoint files"):
+    with pytest.raises(ValueError, match="expected images, video or keypoint files in it"):
         inputs_in(tmp_path)
 
 

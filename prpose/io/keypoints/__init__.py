@@ -9,7 +9,6 @@ from prpose.io.keypoints import coco, mediapipe, mmpose, openpose, tables, video
 from prpose.io.keypoints.detections import Detections, frame_numbers, has, load_json
 from prpose.io.keypoints.tracking import people_from, select_person
 from prpose.keypoints import Keypoints, load_keypoints
-from prpose.layouts import find_layout
 from prpose.tables import look_up
 from prpose.unpickle import entry_names
 
@@ -125,8 +124,6 @@ def read_people(
     Arguments and errors are those of :func:`read_keypoints`.
     """
     path = Path(path)
-    if layout is not None:
-        find_layout(layout)
     if format is not None:
         look_up(format, FORMATS, "format")
     if not path.exists():
@@ -200,24 +197,17 @@ def is_one_clip(folder: Path) -> bool:
 def inputs_in(folder: Path, other: Callable[[Path], bool] = lambda path: False) -> tuple[list[Path], list[Path]]:
     """Keypoint files and folders of one clip in a folder, and everything else in it, both sorted by name.
 
-    Hidden files and the content of deeper folders are ignored.
-
-    Args:
-        folder: to list.
-        other: tells inputs of another kind: images and video.
+    Hidden files and the content of deeper folders are ignored; ``other`` tells images and video.
 
     Raises:
         ValueError: if there is no input.
     """
+
+    def is_input(path: Path) -> bool:
+        return other(path) or (is_one_clip(path) if path.is_dir() else path.suffix.lower() in ENDINGS)
+
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    inputs = [path for path in inside if other(path) or _is_input(path)]
+    inputs = [path for path in inside if is_input(path)]
     if not inputs:
-        raise ValueError(
-            f"{folder}: expected images, video, keypoint files ({', '.join(ENDINGS)}) or folders of OpenPose in the "
-            "folder, or *_keypoints.json of it, got none"
-        )
+        raise ValueError(f"{folder}: expected images, video or keypoint files in it ({', '.join(ENDINGS)}), got none")
     return inputs, [path for path in inside if path not in inputs]
-
-
-def _is_input(path: Path) -> bool:
-    return is_one_clip(path) if path.is_dir() else path.suffix.lower() in ENDINGS

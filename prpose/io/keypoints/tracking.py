@@ -9,7 +9,7 @@ import numpy as np
 from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections
 from prpose.keypoints import Keypoints, agree
-from prpose.layouts import COCO_SIGMA, LAYOUTS, person_size
+from prpose.layouts import COCO_SIGMA, LAYOUTS, find_layout, person_size
 from prpose.remap import is_present
 from prpose.skeleton import Skeleton
 
@@ -44,6 +44,7 @@ def people_from(
         xy = np.stack([detection.xy for detection in detections])
         if found.normalised:
             xy = xy * size
+        confidence = [detection.confidence for detection in detections if detection.confidence is not None]
         frames = [detection.frame for detection in detections]
         names = tuple(found.frame_names.get(frame, "") for frame in frames)
         people.append(
@@ -51,7 +52,7 @@ def people_from(
                 xy.astype(np.float32),
                 size,
                 name,
-                _confidence(detections),
+                np.stack(confidence).astype(np.float32) if len(confidence) == len(detections) else None,
                 rate,
                 np.array(frames),
                 np.array([found.times_s[frame] for frame in frames]) if found.times_s else None,
@@ -69,22 +70,15 @@ def _layout(found: Detections, given: str | None) -> str:
     if len(counts) > 1:
         raise ValueError(f"expected as many joints in every frame, got {sorted(counts)}")
     J = counts.pop()
-    if found.layout is None and given is None and J in found.default_layouts:
-        return found.default_layouts[J]
+    given = given or (found.default_layouts.get(J) if found.layout is None else None)
     if found.layout is None and given is None:
         fitting = ", ".join(key for key, layout in LAYOUTS.items() if len(layout) == J) or "none"
         joints = f" with the joints {', '.join(found.joint_names[:4])} ..." if found.joint_names else ""
         raise ValueError(f"the file{joints} does not give its layout: expected --layout (of {J} joints: {fitting})")
     name = agree("layout", found.layout, given)
-    if len(LAYOUTS[name]) != J:
+    if len(find_layout(name)) != J:
         raise ValueError(f"expected the {len(LAYOUTS[name])} joints of {name}, got {J}")
     return name
-
-
-def _confidence(detections: Sequence[Detection]) -> Array | None:
-    """(T, J) float32, if every detection has one."""
-    values = [found.confidence for found in detections if found.confidence is not None]
-    return np.stack(values).astype(np.float32) if len(values) == len(detections) else None
 
 
 def select_person(people: Sequence[Keypoints], person: str | None = None) -> Keypoints:
@@ -98,19 +92,16 @@ def select_person(people: Sequence[Keypoints], person: str | None = None) -> Key
     for keypoints in people:
         if keypoints.person == person:
             return keypoints
-    listed = "; ".join(_described(keypoints) for keypoints in people[:10])
+    spans = [(k.person, len(k), np.asarray(k.frame_numbers), k.confidence) for k in people[:10]]
+    listed = "; ".join(
+        f"{name} ({T} frames, {numbers[0]} to {numbers[-1]}"
+        + ("" if confidence is None else f", mean confidence {confidence.mean():.2f}")
+        + ")"
+        for name, T, numbers, confidence in spans
+    )
     more = f"; and {len(people) - 10} more" if len(people) > 10 else ""
     wanted = "one person, or --person" if person is None else f"the id of a person, got {person!r}"
     raise ValueError(f"expected {wanted}; there are {len(people)}: {listed}{more}")
-
-
-def _described(keypoints: Keypoints) -> str:
-    assert keypoints.frame_numbers is not None, "filled in by Keypoints"
-    first, last = keypoints.frame_numbers[[0, -1]]
-    text = f"{keypoints.person} ({len(keypoints)} frames, {first} to {last}"
-    if keypoints.confidence is not None:
-        text += f", mean confidence {keypoints.confidence.mean():.2f}"
-    return text + ")"
 
 
 def group_by_person(detections: Sequence[Detection], layout: Skeleton) -> dict[str, list[Detection]]:

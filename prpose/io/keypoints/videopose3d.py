@@ -55,7 +55,8 @@ def read_detections(path: Path) -> Detections:
     """All people in all frames of a video, by Detectron2's keypoint R-CNN: COCO-17."""
     size = _size(_dict(read_npz(path, "metadata"), "metadata"), "metadata")
     detections = []
-    for t, classes in enumerate(read_npz(path, "keypoints")):
+    frames = read_npz(path, "keypoints")
+    for t, classes in enumerate(frames if isinstance(frames, list) else np.atleast_1d(frames)):
         if not isinstance(classes, list | np.ndarray) or len(classes) != 2:
             raise ValueError(f"frame {t}: expected keypoints of two classes, got something else")
         people = _numbers(classes[1], f"frame {t}")
