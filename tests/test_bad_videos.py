@@ -77,7 +77,7 @@ BAD_PEOPLE = {
     ),
     "confidence 2": ([(XY, 2 * ONES)], "expected finite pixels and confidence from 0 to 1 .*, got 0 to 0 and 2 to 2"),
     "an exception": (None, r"frame 0, the detector failed \(TypeError: 'NoneType' object is not iterable\)"),
-    "nobody": ([], "no person|no people|nobody"),
+    "no person": ([], "expected at least one person, got none in any frame"),
 }
 
 
