@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from prpose.camera import Array
-from prpose.imports import is_path, named_attribute
 from prpose.io import import_extra
 from prpose.io.keypoints.detections import Detection, Detections
 from prpose.io.video import Video
 from prpose.layouts import find_layout
+from prpose.tables import import_object, is_import_path
 
 MODEL_URL = (
     "https://storage.googleapis.com/mediapipe-models/pose_landmarker/pose_landmarker_full/"
@@ -71,7 +71,7 @@ def create_detector(name: str, model: Path | None = None, max_people: int = 1) -
         ValueError: for an unknown name, a class that cannot be created or is no detector, and as
             :class:`MediaPipePose` and :func:`find_model`.
     """
-    if is_path(name):
+    if is_import_path(name):
         detector = _custom(name, model)
     elif name == "mediapipe":
         detector = MediaPipePose(find_model(model), max_people)
@@ -84,7 +84,7 @@ def create_detector(name: str, model: Path | None = None, max_people: int = 1) -
 
 
 def _custom(name: str, model: Path | None) -> Detector:
-    create = named_attribute(name)
+    create = import_object(name)
     try:
         detector = create() if model is None else create(model)
     except Exception as error:  # user code
