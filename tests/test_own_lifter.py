@@ -56,7 +56,7 @@ def test_own_lifter_is_trained_packed_evaluated_and_loaded(tmp_path, capsys):
         ("prpose.lifter:Lifter", "cannot import .*has no attribute 'Lifter'"),
         ("no_such_module:Net", "cannot import .*No module named 'no_such_module'"),
         ("prpose.lifter:", "expected prpose.lifter: to be a subclass of nn.Module, got module"),
-        ("tests.mocap_files:CMU", "to be a subclass of nn.Module, got str"),
+        ("tests.mocap_files:CMU", "to be a subclass of nn.Module, got PosixPath"),
         ("../evil:Net", r"expected package\.module:Class"),
         ("torch.nn:Linear", "torch.nn:Linear cannot be built with {}"),
         ("tests.test_own_lifter:Shapeless", r"return poses of shape \(2, 2, 17, 3\) for keypoints of shape "
