@@ -5,19 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from prpose.training.sources import training_data
 
 from prpose.cli import guarded, run
 from prpose.data import load_clips, load_motions, prepare_mocap
 from prpose.data.mocap.mapping import Source, from_folder
 from prpose.data.motion import Cleaning
 from prpose.data.prepare_mocap import FPS, build
+from prpose.data.synthetic import FixedCameras, Rig
 from prpose.data.synthetic.benchmark_file import path_of, read_card
-from prpose.data.synthetic import FixedCameras
 from prpose.data.synthetic.detector_noise import Body
-from prpose.data.synthetic import Rig
 from prpose.data.synthetic.walkers import walker
 from prpose.skeleton import H36M_17
-from prpose.training.sources import training_data
 from tests.mocap_files import bvh_text, write_amc
 from tests.test_cli import MGCN
 

@@ -99,7 +99,14 @@ def check(content: Any, schema: type[T], place: str = "") -> T:
         raise ValueError(f"{place}: {_in_words(what)}") from None
 
 
-WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": "an object", "array": "a list", "bool": "true or false"}
+WORDS = {
+    "float": "a number",
+    "int": "a whole number",
+    "str": "text",
+    "object": "an object",
+    "array": "a list",
+    "bool": "true or false",
+}
 """Of msgspec's names of types."""
 
 
