@@ -13,7 +13,7 @@ from prpose.imports import named_module_class
 
 OWN = "examples.own_lifter:ResidualLifter"
 SMALL = ["--lifter", OWN, "--lifter-args", '{"width": 32}', "--data", "walkers", "--epochs", "1",
-         "--config.every", "40"]  # fmt: skip
+         "--config.every", "200"]  # fmt: skip
 
 
 def prpose(*args):
