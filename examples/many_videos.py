@@ -18,7 +18,9 @@ import os
 import time
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch starts: each worker has one thread, and so has one process
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before PyTorch starts: each worker has one thread, and so has one process
 
 import numpy as np
 
