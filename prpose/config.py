@@ -36,9 +36,9 @@ class InferenceConfig:
             confidences lie in [0, 1], else 0.
         min_confidence: Keypoints of lower confidence are flagged as low_confidence.
         save_samples: Number of samples to save. Default: all of them.
-        max_gap: Longest gap in a keypoint's track to interpolate, frames.
+        max_gap: Longest gap of a missing keypoint to interpolate, frames.
         drop_incomplete: Drop frames with missing joints instead of raising an error.
-        allow_implausible: Predict although the keypoints look upside down, lying, out of the image or of another layout.
+        allow_implausible: Predict although keypoints look upside down, lying, out of the image or of another layout.
         format: Keypoint format of the input. Default: recognised from the file.
         detector: Keypoint detector for images and video: mediapipe, or package.module:Class.
         detector_model: Model file of the detector. MediaPipe's is downloaded on first use.
@@ -111,6 +111,22 @@ class InferenceConfig:
         if self.confidence_noise is not None:
             return self.confidence_noise
         return CONFIDENCE_NOISE if confidence.min() >= 0 and confidence.max() <= 1 else 0.0
+
+    def confidence_warnings(self, confidence: Array | None) -> list[str]:
+        """A sentence, if confidences (T, J) outside [0, 1] have no effect on the noise by default."""
+        if confidence is None or self.confidence_noise is not None or self.confidence_scale(confidence):
+            return []
+        low, high = confidence.min(), confidence.max()
+        return [f"confidences range from {low:.2f} to {high:.2f}, not from 0 to 1: they do not widen the noise"]
+
+    def camera_warnings(self) -> list[str]:
+        """A sentence, if the focal length is assumed."""
+        if self.fov_deg is not None or self.intrinsics is not None:
+            return []
+        return [
+            "no intrinsics: the focal length is assumed to be the image diagonal, and distances from the camera depend "
+            "on it; give fov or intrinsics"
+        ]
 
     def rho(self, fps: float | None) -> float:
         """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""

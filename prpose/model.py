@@ -1,40 +1,41 @@
 """Model: from a person's 2D keypoints in pixels to 3D poses in metres. The whole chain on one screen."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from prpose.camera import Array, normalise
 from prpose.config import InferenceConfig
 from prpose.hub import Card, find_model_folder
 from prpose.keypoints import Keypoints
+from prpose.layouts import LAYOUTS, find_layout
 from prpose.lifter import own_frame, padded, receptive_field
 from prpose.noise import NoiseProcess, confidence_sigma
-from prpose.placement import plane_of
-from prpose.postprocess import SMOOTHERS, flags_of, summarise
+from prpose.postprocess import flags_of, smooth, summarise
 from prpose.prediction import Prediction
-from prpose.preprocess import Preprocessed, preprocess
+from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
 from prpose.stream import Stream, check_draws
-from prpose.timing import Schedule, actual_rate, interpolate, is_uneven, schedule, seconds, to_even
+from prpose.timing import Schedule, interpolate, schedule, seconds
 
 FRAMES_AT_ONCE = 256
-"""Frames of a clip lifted at once; bounds the memory but for the samples that are kept."""
+"""Frames of a clip lifted at once; bounds the memory, except for the samples that are saved."""
 
 
 def load(name: str | Path, device: torch.device | str = "cpu") -> "Model":
-    """A trained model.
+    """Loads a trained model.
 
     Args:
-        name: a bundled model (``prpose models`` lists them); a folder that ``prpose pack`` made; or ``owner/name`` on
-            the Hugging Face hub (extra ``hub``). Bundled models and folders need no connection.
-        device: to compute on.
+        name: a bundled model (``prpose models`` lists them); a folder written by ``prpose pack``; or ``owner/name`` on
+            the Hugging Face hub (extra ``hub``). Bundled models and folders need no network connection.
+        device: device to compute on, such as ``cuda``.
 
     Raises:
         ValueError: for an unknown name, or weights that do not match the card.
@@ -51,15 +52,14 @@ class Model:
     """A lifter with its noise: 2D keypoints in pixels → many 3D poses in metres.
 
     Args:
-        sampler: in eval mode.
-        card: of the model, for the files that are written.
+        sampler: the lifter and its noise, in eval mode.
+        card: the model's card, for the predictions.
 
     Example:
-        >>> import numpy as np
         >>> from prpose.data import load_clips
         >>> clip = load_clips("walkers", ".", "test", actions=("wave",), stride=60)[0]
         >>> model = load("mgcn-cmu17")
-        >>> prediction = model(clip.keypoints_px, num_samples=5, layout="h36m17", image_size=(1000, 1002))
+        >>> prediction = model(clip.keypoints_px, num_samples=5, layout="h36m17", image_size=(1000, 1002), fps=1)
         >>> prediction.samples.shape, prediction.pose.shape, prediction.root.shape
         ((5, 4, 17, 3), (4, 17, 3), (4, 3))
     """
@@ -70,80 +70,121 @@ class Model:
 
     def __repr__(self) -> str:
         name, lifter = ("", "") if self.card is None else (self.card.name, self.card.lifter.network)
-        F, device = receptive_field(self.sampler.lifter), next(self.sampler.parameters()).device
-        return f"Model({name!r}, lifter={lifter!r}, F={F}, device={str(device)!r})"
+        return f"Model({name!r}, lifter={lifter!r}, F={self._frames}, device={str(self.device)!r})"
 
     def __call__(
         self,
-        keypoints: Keypoints | Array,
+        keypoints: Keypoints | ArrayLike,
         num_samples: int = 50,
         seed: int = 0,
         *,
         layout: str | None = None,
-        image_size: tuple[int, int] | None = None,
+        image_size: Sequence[int] | None = None,
         fps: float | None = None,
-        confidence: Array | None = None,
-        intrinsics: tuple[float, float, float, float] | None = None,
+        confidence: ArrayLike | None = None,
+        intrinsics: Sequence[float] | None = None,
         config: InferenceConfig | None = None,
     ) -> Prediction:
-        """Many 3D poses for every frame of one person's keypoints.
+        """Predicts many 3D poses for every frame of one person's keypoints.
 
-        What preprocessing changed is warned of, and kept in ``prediction.warnings``.
+        Python warnings report what preprocessing changed; they are also in ``prediction.warnings``.
 
         Args:
-            keypoints: :class:`Keypoints`, as ``prpose.read_keypoints`` gives them; or an array (T, J, 2) or (J, 2),
-                pixels, NaN where a keypoint is missing, with:
-            layout: order of the joints, a key of :data:`prpose.layouts.LAYOUTS`.
-            image_size: width and height, pixels.
-            fps: frames per second.
-            confidence: (T, J) or (J,), the detector's.
-            num_samples: S >= 2.
-            seed: of the noise.
-            intrinsics: fx, fy, cx, cy, pixels.
+            keypoints: :class:`Keypoints`, as of ``prpose.read_keypoints``; or an array (T, J, 2) or (J, 2), pixels,
+                NaN where a keypoint is missing, described by ``layout`` to ``confidence``.
+            num_samples: S >= 2, the number of samples.
+            seed: seed of the noise; the same seed gives the same samples.
+            layout: order of the joints of an array, a key of :data:`prpose.LAYOUTS`.
+            image_size: width and height of the image, pixels.
+            fps: frames per second. Without it, the noise is independent from frame to frame.
+            confidence: (T, J) or (J,), the detector's confidences.
+            intrinsics: fx, fy, cx, cy of the camera, pixels; replaces those of ``config``.
             config: further settings.
 
         Returns:
-            Camera axes, metres, relative to the pelvis, whose position is ``root``.
+            Camera axes, metres, relative to the pelvis, whose position in camera space is ``root``.
 
         Raises:
-            ValueError: for wrong shapes, layouts and numbers, and for keypoints that cannot be of a person
-                (:func:`prpose.preprocess.preprocess`).
+            ValueError: for wrong shapes, an unknown layout, numbers out of range, missing joints, and keypoints that
+                are implausible for a person (:func:`prpose.preprocess.preprocess`).
+
+        Example:
+            >>> from prpose.data import load_clips
+            >>> clip = load_clips("walkers", ".", "test", actions=("wave",), stride=60)[0]
+            >>> model, described = load("mgcn-cmu17"), {"layout": "h36m17", "image_size": (1000, 1002)}
+            >>> model(clip.keypoints_px[0], num_samples=20, intrinsics=(1150, 1150, 500, 501), **described)
+            Prediction(S=20, T=1, model='mgcn-cmu17', point_estimate='deterministic', mean spread 20 mm)
         """
+        check_draws(num_samples, seed)
         described = {"layout": layout, "image_size": image_size, "fps": fps, "confidence": confidence}
-        if isinstance(keypoints, Keypoints):
-            given = [name for name, value in described.items() if value is not None]
-            if given:
-                raise ValueError(f"expected {', '.join(given)} with an array only, got Keypoints, which have their own")
-        else:
-            xy = np.asarray(keypoints)
-            if layout is None or image_size is None:
-                missing = "layout" if layout is None else "image_size"
-                raise ValueError(f"expected {missing} with an array of keypoints, got none")
-            single = xy.ndim == 2
-            scores = None if confidence is None else np.asarray(confidence)
-            scores = scores[None] if single and scores is not None else scores
-            keypoints = Keypoints(xy[None] if single else xy, image_size, layout, scores, fps)
+        if not isinstance(keypoints, Keypoints):
+            keypoints = _described(keypoints, **described)
+        elif given := [name for name, value in described.items() if value is not None]:
+            raise ValueError(f"expected {', '.join(given)} with an array only; Keypoints have their own")
         config = config or InferenceConfig()
         if intrinsics is not None:
-            config = replace(config, intrinsics=intrinsics)
+            fx, fy, cx, cy = _numbers("intrinsics", intrinsics, 4)
+            config = replace(config, intrinsics=(fx, fy, cx, cy), fov_deg=None)
         return self._predict(keypoints, num_samples, seed, config)
+
+    def stream(
+        self,
+        image_size: Sequence[int],
+        layout: str,
+        num_samples: int = 50,
+        seed: int = 0,
+        fps: float | None = None,
+        config: InferenceConfig | None = None,
+    ) -> Stream:
+        """Predicts frame by frame: ``stream = model.stream(...)``, then ``stream(xy)`` returns each frame's prediction.
+
+        Args:
+            image_size, layout, num_samples, seed, fps, config: as of :meth:`__call__`.
+
+        Raises:
+            ValueError: for an unknown layout or numbers out of range.
+
+        Example:
+            >>> from prpose.data import load_clips
+            >>> clip = load_clips("walkers", ".", "test", actions=("wave",), stride=60)[0]
+            >>> stream = load("mgcn-cmu17").stream((1000, 1002), "h36m17", num_samples=5, fps=1)
+            >>> [stream(xy).samples.shape for xy in clip.keypoints_px[:2]]
+            [(5, 1, 17, 3), (5, 1, 17, 3)]
+        """
+        width, height = _numbers("image_size", image_size, 2)
+        find_layout(layout)
+        return Stream(self.sampler, (int(width), int(height)), layout, num_samples, seed, fps, config, self._card)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the networks."""
+        return next(self.sampler.parameters()).device
+
+    @property
+    def _frames(self) -> int:
+        return receptive_field(self.sampler.lifter)
+
+    @property
+    def _card(self) -> dict[str, Any]:
+        return {} if self.card is None else asdict(self.card)
 
     @torch.no_grad()
     def _predict(self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig) -> Prediction:
-        check_draws(S, seed)
         ready = preprocess(keypoints, config.max_gap, config.drop_incomplete, config.allow_implausible)
-        for message in ready.warnings:
-            warnings.warn(message, stacklevel=3)
+        found = [*ready.warnings, *config.confidence_warnings(ready.confidence)]
+        for message in found:
+            warnings.warn(message, stacklevel=4)  # of the caller of the model
+        trained_fps = None if self.card is None else self.card.fps
+        plan = schedule(ready, keypoints.fps, config, self._frames, trained_fps)
+        x = self._input(plan, keypoints.image_size)
+        deterministic = self._deterministic(x, plan)
         camera, parts = config.camera(*keypoints.image_size), list[dict[str, Tensor]]()
-        F, trained_fps = receptive_field(self.sampler.lifter), None if self.card is None else self.card.fps
-        plan = schedule(ready, keypoints.fps, config, F, trained_fps)
-        deterministic = self._deterministic(keypoints, plan)
-        for frames, samples in plan.resample(self._pieces(keypoints, plan, S, seed, config)):
-            parts.append(summarise(samples, deterministic[frames], plane_of(ready.xy[frames], camera), config))
+        for frames, samples in plan.resample(self._pieces(x, plan, S, seed, config)):
+            parts.append(summarise(samples, deterministic[frames], ready.xy[frames], camera, config))
         whole = {
             name: torch.cat([part[name] for part in parts], dim=1 if name == "samples" else 0) for name in parts[0]
         }
-        whole["pose"] = _smooth(whole["pose"], keypoints.fps, ready, config.smooth)
+        whole["pose"] = smooth(whole["pose"], config.smooth, ready, keypoints.fps)
         fields: dict[str, Any] = {name: value.numpy() for name, value in whole.items()}
         return Prediction(
             deterministic=deterministic.numpy(),
@@ -156,58 +197,27 @@ class Model:
             keypoints_px=ready.xy,
             camera=camera,
             model=self._card,
-            warnings=(*ready.warnings, *_assumptions(ready, config)),
+            warnings=(*found, *config.camera_warnings()),
             seed=seed,
             **fields,
         )
 
-    def stream(
-        self,
-        image_size: tuple[int, int],
-        layout: str,
-        num_samples: int = 50,
-        seed: int = 0,
-        fps: float | None = None,
-        config: InferenceConfig | None = None,
-    ) -> Stream:
-        """Frame by frame: ``stream = model.stream(...)``, then ``stream(xy)`` gives each frame's prediction.
+    def _input(self, plan: Schedule, image_size: tuple[int, int]) -> Tensor:
+        """(1, T + F - 1, 17, 2) normalised keypoints, ends repeated."""
+        xy = torch.from_numpy(normalise(plan.keypoints.xy, *image_size)).float()[None]
+        return padded(xy.to(self.device), self.sampler.lifter)
 
-        Args:
-            image_size, layout, num_samples, seed, fps, config: as of :meth:`__call__`.
-
-        Example:
-            >>> import numpy as np
-            >>> from prpose.data import load_clips
-            >>> clip = load_clips("walkers", ".", "test", actions=("wave",), stride=60)[0]
-            >>> stream = load("mgcn-cmu17").stream((1000, 1002), "h36m17", num_samples=5, fps=1)
-            >>> [stream(xy).samples.shape for xy in clip.keypoints_px[:2]]
-            [(5, 1, 17, 3), (5, 1, 17, 3)]
-        """
-        return Stream(self.sampler, image_size, layout, num_samples, seed, fps, config, self._card)
-
-    @property
-    def _card(self) -> dict[str, Any]:
-        return {} if self.card is None else asdict(self.card)
-
-    def _normalised(self, keypoints: Keypoints, plan: Schedule) -> Tensor:
-        """(1, T + F - 1, 17, 2), ends repeated."""
-        xy = torch.from_numpy(normalise(plan.keypoints.xy, *keypoints.image_size)).float()[None]
-        return padded(xy.to(next(self.sampler.parameters()).device), self.sampler.lifter)
-
-    def _deterministic(self, keypoints: Keypoints, plan: Schedule) -> Tensor:
-        poses = self.sampler.deterministic(self._normalised(keypoints, plan))[0].cpu()
+    def _deterministic(self, x: Tensor, plan: Schedule) -> Tensor:
+        poses = self.sampler.deterministic(x)[0].cpu()
         return poses if plan.positions is None else interpolate(poses, plan.positions)
 
     def _pieces(
-        self, keypoints: Keypoints, plan: Schedule, S: int, seed: int, config: InferenceConfig
+        self, x: Tensor, plan: Schedule, S: int, seed: int, config: InferenceConfig
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Lifted frames and their samples (S, t, 17, 3), a piece after the other."""
-        x = self._normalised(keypoints, plan)
-        extra_sigma = self._extra_sigma(x, plan.keypoints, config.confidence_scale(plan.keypoints.confidence))
-        F = receptive_field(self.sampler.lifter)
-        generator = torch.Generator().manual_seed(seed)
+        """Lifted frames and their samples (S, t, 17, 3), piece by piece."""
+        extra_sigma, F = self._extra_sigma(x, plan, config), self._frames
         rho = plan.rho_after(own_frame(self.sampler.lifter))
-        noise = NoiseProcess((S, 2, 1, *x.shape[2:]), rho, generator)
+        noise = NoiseProcess((S, 2, 1, *x.shape[2:]), rho, torch.Generator().manual_seed(seed))
         eps = noise.next(F - 1) if F > 1 else torch.empty(S, 2, 1, 0, *x.shape[2:])
         T = len(plan.keypoints.xy)
         for start in range(0, T, FRAMES_AT_ONCE):
@@ -219,38 +229,40 @@ class Model:
             yield frames, self.sampler(x[:, inputs], own, mirrored, sigma)[:, 0].cpu()
             eps = eps[:, :, :, frames.stop - start :]
 
-    def _extra_sigma(self, x: Tensor, keypoints: Preprocessed, scale: float) -> Tensor | None:
-        """(1, T + F - 1, 17) from confidences, if there are any and they count."""
-        if keypoints.confidence is None or not scale:
+    def _extra_sigma(self, x: Tensor, plan: Schedule, config: InferenceConfig) -> Tensor | None:
+        """(1, T + F - 1, 17) noise of low confidences, if any."""
+        scale = config.confidence_scale(plan.keypoints.confidence)
+        if plan.keypoints.confidence is None or not scale:
             return None
-        confidence = torch.from_numpy(np.asarray(keypoints.confidence))[None, :, :, None]
+        confidence = torch.from_numpy(plan.keypoints.confidence)[None, :, :, None]
         return confidence_sigma(x, padded(confidence, self.sampler.lifter)[..., 0].to(x), scale)
 
 
-def _smooth(poses: Tensor, fps: float | None, ready: Preprocessed, method: str) -> Tensor:
-    """(T, 17, 3) smoothed over time; frames at uneven times are resampled to even ones, and back."""
-    if method == "none":
-        return poses
-    if fps is None:
-        raise ValueError(f"expected fps, the frame rate, to smooth by {method}, got none")
-    if ready.times_s is None or not is_uneven(ready, fps):
-        return SMOOTHERS[method](poses, actual_rate(ready, fps))
-    even, positions = to_even(poses, ready.times_s, fps)
-    return interpolate(SMOOTHERS[method](even, fps), positions)
+def _described(values: ArrayLike, layout: Any, image_size: Any, fps: Any, confidence: Any) -> Keypoints:
+    """Keypoints of an array (T, J, 2) or (J, 2)."""
+    xy = _array("keypoints", values)
+    if layout is None:
+        J = xy.shape[-2] if xy.ndim > 1 else 0
+        names = [name for name, skeleton in LAYOUTS.items() if len(skeleton) == J] or list(LAYOUTS)
+        raise ValueError(f"expected layout, the order of the {J} joints: {', '.join(names)}; got none")
+    if image_size is None:
+        raise ValueError("expected image_size, the width and height of the image in pixels, got none")
+    width, height = _numbers("image_size", image_size, 2)
+    scores = None if confidence is None else _array("confidence", confidence)
+    if xy.ndim == 2:
+        xy, scores = xy[None], None if scores is None else scores[None]
+    return Keypoints(xy, (width, height), layout, scores, fps)
 
 
-def _assumptions(ready: Preprocessed, config: InferenceConfig) -> list[str]:
-    """Assumptions about camera and confidences that the user could replace."""
-    found = []
-    confidence = ready.confidence
-    if confidence is not None and config.confidence_noise is None and not config.confidence_scale(confidence):
-        found.append(
-            f"confidences range from {confidence.min():.2f} to {confidence.max():.2f}, not from 0 to 1: "
-            "they do not widen the noise"
-        )
-    if config.fov_deg is None and config.intrinsics is None:
-        found.append(
-            "no intrinsics: the focal length is assumed to be the image diagonal, and distances from the camera depend "
-            "on it (--fov, --intrinsics)"
-        )
-    return found
+def _array(name: str, values: Any) -> Array:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ValueError(f"expected {name} with rows of equal length, got different lengths") from None
+
+
+def _numbers(name: str, values: Any, count: int) -> list[Any]:
+    array = _array(name, values)
+    if array.shape != (count,) or array.dtype.kind not in "fiu":
+        raise ValueError(f"expected {name} as {count} numbers, got {values!r:.80}")
+    return list(array.tolist())

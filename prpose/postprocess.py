@@ -1,29 +1,31 @@
-"""Samples to one pose a frame, its covariance and its place; smoothing over time."""
+"""From samples to one pose per frame, its covariance and its root; temporal smoothing."""
 
 import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
-from torch.nn import functional
 
-from prpose.camera import Array
+from prpose.camera import Array, Camera
 from prpose.config import InferenceConfig
 from prpose.metrics import covariance
-from prpose.placement import place, placement_covariance, reprojection_errors
+from prpose.placement import place, placement_covariance, plane_of, reprojection_errors
 from prpose.preprocess import Preprocessed
 from prpose.tables import look_up
+from prpose.timing import actual_rate, interpolate, is_uneven, to_even
 
 FRAMES_AT_ONCE = 64
-"""Most frames whose S² distances are held at once."""
+"""Frames whose S² distances are in memory at once."""
 
 
 def mean(poses: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Joint by joint, (S, *, J, 3) → (*, J, 3); bones of it are a little short.
+    """Mean over the samples, (S, *, J, 3) → (*, J, 3); its bones are slightly too short.
 
     Args:
-        weights: (S, *) of the hypotheses, >= 0; equal ones if not given. Where all are zero, equal.
+        poses: the samples.
+        weights: (S, *) of the samples, >= 0; equal where not given or all zero.
     """
     if weights is None:
         return poses.mean(0)
@@ -33,45 +35,42 @@ def mean(poses: Tensor, weights: Tensor | None = None) -> Tensor:
 
 
 def medoid(poses: Tensor) -> Tensor:
-    """The hypothesis whose mean joint distance from the others is least, (S, *, J, 3) → (*, J, 3).
+    """The sample with the least mean joint distance from the others, (S, *, J, 3) → (*, J, 3).
 
-    A pose that the lifter made, with bones of their own lengths; over time it jumps from one
-    hypothesis to another.
+    Its bone lengths are the lifter's; over time it jumps between samples.
     """
-    S, shape = len(poses), poses.shape[1:]
+    shape = poses.shape[1:]
     chosen = []
-    for some in poses.reshape(S, -1, *shape[-2:]).split(FRAMES_AT_ONCE, dim=1):
-        total = torch.stack([(some - one).norm(dim=-1).mean(-1).sum(0) for one in some])  # (S, n)
-        best = total.argmin(0)
-        chosen.append(some[best, torch.arange(some.shape[1])])
+    for part in poses.reshape(len(poses), -1, *shape[-2:]).split(FRAMES_AT_ONCE, dim=1):
+        total = torch.stack([(part - one).norm(dim=-1).mean(-1).sum(0) for one in part])  # (S, n)
+        chosen.append(part[total.argmin(0), torch.arange(part.shape[1])])
     return torch.cat(chosen).reshape(shape)
 
 
 def geometric_median(poses: Tensor, iterations: int = 32, eps_m: float = 1e-4) -> Tensor:
-    """Joint by joint, the point nearest to all hypotheses, (S, *, J, 3) → (*, J, 3).
+    """The point nearest to all samples, joint by joint, (S, *, J, 3) → (*, J, 3); outliers move it less than the mean.
 
-    Less moved by outliers than the mean. Weiszfeld's iteration (Tôhoku Math. J. 1937), smoothed
-    near the points themselves.
+    Weiszfeld's iteration (Tôhoku Math. J. 1937), smoothed near the samples themselves.
 
     Args:
-        iterations: of Weiszfeld's.
-        eps_m: metres within which a point counts as met.
+        poses: the samples.
+        iterations: number of iterations.
+        eps_m: lower bound of distances, metres.
     """
     median = poses.mean(0)
     for _ in range(iterations):
-        near = 1 / (poses - median).norm(dim=-1, keepdim=True).clamp_min(eps_m)
-        median = (near * poses).sum(0) / near.sum(0)
+        weights = 1 / (poses - median).norm(dim=-1, keepdim=True).clamp_min(eps_m)
+        median = (weights * poses).sum(0) / weights.sum(0)
     return median
 
 
 def reprojection_weights(errors: Tensor) -> Tensor:
-    """Weights of hypotheses whose 2D should agree with the keypoints, (S, *) → (S, *).
+    """Weights of samples by their reprojection error, (S, *) → (S, *).
 
-    A Gaussian of the error, whose width is the median error over S: hypotheses that agree as well
-    as most do weigh 0.6, those twice as far off 0.14.
+    A Gaussian whose width is the median error over S: a sample of median error weighs 0.6, one of twice that 0.14.
 
     Args:
-        errors: root mean square distance of each placed hypothesis from the keypoints, any unit.
+        errors: root mean square distance of each placed sample from the keypoints, any unit.
     """
     width = errors.median(0).values.clamp_min(1e-12)
     return torch.exp(-((errors / width) ** 2) / 2)
@@ -82,121 +81,114 @@ POINT_ESTIMATES: dict[str, Callable[[Tensor], Tensor]] = {
     "medoid": medoid,
     "geometric_median": geometric_median,
 }
-"""By name, (S, *, J, 3) → (*, J, 3); the reprojection-weighted one is :func:`mean` with weights."""
+"""Functions of the samples alone, (S, *, J, 3) → (*, J, 3)."""
 
 
 def point_estimate(poses: Tensor, kind: str = "mean") -> Tensor:
-    """One pose of S, (S, *, J, 3) → (*, J, 3).
+    """One pose from S samples, (S, *, J, 3) → (*, J, 3).
 
     Args:
+        poses: the samples.
         kind: a key of :data:`POINT_ESTIMATES`.
 
     Raises:
-        ValueError: for an unknown kind, or no hypotheses.
+        ValueError: for an unknown kind.
 
     Example:
         >>> poses = torch.tensor([0.0, 1.0, 5.0]).reshape(3, 1, 1).expand(3, 2, 3)
         >>> point_estimate(poses, "mean")[0, 0].item(), point_estimate(poses, "medoid")[0, 0].item()
         (2.0, 1.0)
     """
-    if not len(poses):
-        raise ValueError("expected at least one hypothesis, got none")
     return look_up(kind, POINT_ESTIMATES, "point estimate")(poses)
 
 
 def gaussian(poses: Tensor, fps: float, sigma_s: float = 0.05) -> Tensor:
-    """A Gaussian mean over time, (T, J, 3) → (T, J, 3); ends are repeated. It sees the future.
+    """Gaussian filter over time, (T, J, 3) → (T, J, 3), ends repeated; not causal.
 
     Args:
+        poses: at an even rate.
         fps: frames per second.
-        sigma_s: standard deviation of the filter, seconds.
-
-    Raises:
-        ValueError: if fps or sigma_s is not > 0.
+        sigma_s: standard deviation of the filter, seconds; cut off at three of them.
     """
-    _positive(fps=fps, sigma_s=sigma_s)
     radius = max(1, math.ceil(3 * sigma_s * fps - 1e-6))
-    offsets = torch.arange(-radius, radius + 1, dtype=poses.dtype, device=poses.device)
-    weights = torch.exp(-((offsets / (sigma_s * fps)) ** 2) / 2)
-    rows = poses.flatten(1).T[:, None]  # (J·3, 1, T)
-    rows = functional.pad(rows, (radius, radius), mode="replicate")
-    smooth = functional.conv1d(rows, (weights / weights.sum())[None, None])
-    return smooth[:, 0].T.reshape(poses.shape)
+    return torch.from_numpy(gaussian_filter1d(poses.numpy(), sigma_s * fps, axis=0, mode="nearest", radius=radius))
 
 
 def one_euro(poses: Tensor, fps: float, min_cutoff_hz: float = 1.5, beta: float = 3.0) -> Tensor:
-    """The One-Euro filter, coordinate by coordinate, (T, J, 3) → (T, J, 3). It lags, but causally.
+    """The One-Euro filter, coordinate by coordinate, (T, J, 3) → (T, J, 3); causal, with a lag.
 
-    A low-pass filter whose cutoff rises with speed: little tremble at rest, little lag in motion
-    (Casiez et al., 1€ Filter, CHI 2012; its derivative's cutoff is 1 Hz, as there).
+    A low-pass filter whose cutoff rises with speed: little jitter at rest, little lag in motion (Casiez et al., 1€
+    Filter, CHI 2012; the derivative's cutoff is 1 Hz, as there).
 
     Args:
+        poses: at an even rate.
         fps: frames per second.
         min_cutoff_hz: cutoff at rest.
-        beta: how fast it rises, Hz per m/s.
-
-    Raises:
-        ValueError: if fps or min_cutoff_hz is not > 0, or beta < 0.
+        beta: increase of the cutoff with speed, Hz per m/s.
     """
-    _positive(fps=fps, min_cutoff_hz=min_cutoff_hz)
-    if not 0 <= beta < math.inf:
-        raise ValueError(f"expected beta >= 0, got {beta}")
     out, speed = [poses[0]], torch.zeros_like(poses[0])
     for t in range(1, len(poses)):
         change = (poses[t] - out[-1]) * fps
-        speed = speed + _share(torch.ones_like(speed), fps) * (change - speed)
-        out.append(out[-1] + _share(min_cutoff_hz + beta * speed.abs(), fps) * (poses[t] - out[-1]))
+        speed = speed + _low_pass(torch.ones_like(speed), fps) * (change - speed)
+        out.append(out[-1] + _low_pass(min_cutoff_hz + beta * speed.abs(), fps) * (poses[t] - out[-1]))
     return torch.stack(out)
 
 
-def _share(cutoff_hz: Tensor, fps: float) -> Tensor:
-    """Of the new value in a first-order low-pass filter."""
-    turn = 2 * math.pi * cutoff_hz / fps
-    return turn / (turn + 1)
+def _low_pass(cutoff_hz: Tensor, fps: float) -> Tensor:
+    """Weight of the new value in a first-order low-pass filter."""
+    omega = 2 * math.pi * cutoff_hz / fps
+    return omega / (omega + 1)
 
 
-def _positive(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"expected {name} > 0, got {value}")
-
-
-def _as_is(poses: Tensor, fps: float) -> Tensor:
-    return poses
-
-
-SMOOTHERS: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "none": _as_is,
-    "gaussian": gaussian,
-    "one_euro": one_euro,
-}
+SMOOTHERS: dict[str, Callable[[Tensor, float], Tensor]] = {"gaussian": gaussian, "one_euro": one_euro}
 """By name, (T, J, 3) and frames per second → (T, J, 3)."""
+
+
+def smooth(poses: Tensor, method: str, keypoints: Preprocessed, fps: float | None) -> Tensor:
+    """(T, 17, 3) smoothed over time; frames at uneven times are resampled to even ones, and back.
+
+    Raises:
+        ValueError: if the frame rate is unknown.
+    """
+    if method == "none":
+        return poses
+    if fps is None:
+        raise ValueError(f"expected fps, the frame rate, to smooth by {method}, got none")
+    if keypoints.times_s is None or not is_uneven(keypoints, fps):
+        return SMOOTHERS[method](poses, actual_rate(keypoints, fps))
+    even, positions = to_even(poses, keypoints.times_s, fps)
+    return interpolate(SMOOTHERS[method](even, fps), positions)
 
 
 def flags_of(keypoints: Preprocessed, min_confidence: float) -> Array:
     """(T, 17) uint8 flags of the 2D input, as :data:`prpose.prediction.FLAGS` numbers them."""
-    confidence = keypoints.confidence
-    low = np.zeros(keypoints.detected.shape, bool) if confidence is None else confidence < min_confidence
-    flags = np.where(low, 1, 0)
-    flags = np.where(~keypoints.detected & ~keypoints.interpolated, 3, flags)
-    return np.asarray(np.where(keypoints.interpolated, 2, flags), dtype=np.uint8)
+    flags = np.zeros(keypoints.detected.shape, np.uint8)
+    if keypoints.confidence is not None:
+        flags[keypoints.confidence < min_confidence] = 1
+    flags[~keypoints.detected] = 3
+    flags[keypoints.interpolated] = 2
+    return flags
 
 
-def summarise(samples: Tensor, deterministic: Tensor, plane: Tensor, config: InferenceConfig) -> dict[str, Tensor]:
-    """Point estimate, covariance, root and the samples to keep.
+def summarise(
+    samples: Tensor, deterministic: Tensor, keypoints_px: Array, camera: Camera, config: InferenceConfig
+) -> dict[str, Tensor]:
+    """Point estimate, covariance, root, and the samples to save.
 
-    The root's covariance is that of the samples' own roots, plus what the reprojection error of the point estimate
-    leaves open.
+    The root's covariance is that of the samples' own roots, plus that of the placement given the reprojection error
+    of the point estimate.
 
     Args:
         samples: (S, T, 17, 3) metres, relative to the pelvis.
         deterministic: (T, 17, 3), the pose without noise.
-        plane: (T, 17, 2), as of :func:`prpose.placement.plane_of`.
-        config: the point estimate, and how many samples to keep.
+        keypoints_px: (T, 17, 2) pixels.
+        camera: its intrinsics place the samples.
+        config: the point estimate, and the number of samples to save.
 
     Returns:
         Fields of :class:`prpose.prediction.Prediction` by name, time first, but for ``samples``.
     """
+    plane = plane_of(keypoints_px, camera)
     roots = place(samples, plane)  # (S, T, 3)
     if config.point_estimate == "deterministic":
         pose = deterministic

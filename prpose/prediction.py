@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prpose.camera import Array, Camera
 from prpose.regions import LEVEL, ellipsoids, region_quantiles
@@ -14,8 +15,8 @@ from prpose.skeleton import H36M_17
 J = len(H36M_17)
 
 FLAGS = ("detected", "low_confidence", "interpolated", "derived")
-"""What is known of a joint's 2D keypoint, by the number that stands for it in ``flags``: 0, detected; 1, detected with
-low confidence; 2, interpolated over time; 3, missing and derived from other joints."""
+"""State of a joint's 2D keypoint, by the number in ``flags``: 0, detected; 1, detected with low confidence; 2,
+interpolated over time; 3, missing and derived from other joints."""
 
 LARGEST_M = 1e5
 """Largest coordinate of a joint, metres; sums and squares stay finite."""
@@ -41,7 +42,7 @@ class Prediction:
         fps: nominal frames per second, where known.
         root: (T, 3) float32 metres, the pelvis in camera space, where known.
         root_covariance: (T, 3, 3) float32 square metres, where known.
-        keypoints_px: (T, 17, 2) float32 pixels, the 2D input as Human3.6M-17, where kept.
+        keypoints_px: (T, 17, 2) float32 pixels, the 2D input as Human3.6M-17, where saved.
         camera: image size and intrinsics.
         model: the model's card, as JSON can represent it.
         warnings: what preprocessing changed or found implausible, one sentence each.
@@ -53,28 +54,26 @@ class Prediction:
 
     Example:
         >>> import prpose
-        >>> keypoints = prpose.data.load_clips("walkers", ".", "test", actions=("wave",), stride=60)[0].keypoints_px
-        >>> model = prpose.load("mgcn-cmu17")
-        >>> prediction = model(keypoints, num_samples=20, layout="h36m17", image_size=(1000, 1002))
-        >>> prediction.samples.shape, prediction.root.shape, prediction.regions(0.95)[0].shape
-        ((20, 4, 17, 3), (4, 3), (4, 17, 3))
+        >>> prediction = prpose.read_prediction("tests/data/poses_v1.npz")
         >>> prediction
-        Prediction(S=20, T=4, model='mgcn-cmu17', point_estimate='deterministic', mean spread 16 mm)
+        Prediction(S=3, T=2, model='mgcn-cmu17', point_estimate='deterministic', mean spread 27 mm)
+        >>> prediction.samples.shape, prediction.root.shape, prediction.regions(0.95)[0].shape
+        ((3, 2, 17, 3), (2, 3), (2, 17, 3))
     """
 
-    pose: Array
-    covariance: Array
-    deterministic: Array
+    pose: NDArray[np.float32]
+    covariance: NDArray[np.float32]
+    deterministic: NDArray[np.float32]
     num_samples: int
-    samples: Array | None = None
+    samples: NDArray[np.float32] | None = None
     point_estimate: str = "mean"
-    flags: Array | None = None
-    frame_numbers: Array | None = None
-    times_s: Array | None = None
+    flags: NDArray[np.uint8] = None  # type: ignore[assignment]  # zeros
+    frame_numbers: NDArray[np.int64] = None  # type: ignore[assignment]  # from 0
+    times_s: NDArray[np.float64] | None = None
     fps: float | None = None
-    root: Array | None = None
-    root_covariance: Array | None = None
-    keypoints_px: Array | None = None
+    root: NDArray[np.float32] | None = None
+    root_covariance: NDArray[np.float32] | None = None
+    keypoints_px: NDArray[np.float32] | None = None
     camera: Camera | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -88,29 +87,27 @@ class Prediction:
         if not T:
             raise ValueError(f"expected pose of shape (T, {J}, 3) with T >= 1, got {shape}")
         K = 0 if self.samples is None else len(self.samples)
-        if self.num_samples < 1 or self.num_samples < K or (self.samples is not None and not K):
+        if self.num_samples < max(1, K) or (self.samples is not None and not K):
             raise ValueError(f"expected 1 to num_samples = {self.num_samples} samples, got {K}")
         defaults = {"flags": np.zeros((T, J)), "frame_numbers": np.arange(T)}
         for name, (dtype, axes, largest) in ARRAYS.items():
             value = getattr(self, name)
             value = defaults.get(name) if value is None else value
             if value is not None:
-                sizes = tuple({"T": T, "K": K}.get(axis, axis) for axis in axes)
+                sizes = tuple({"T": T, "K": K}.get(str(axis), axis) for axis in axes)
                 object.__setattr__(self, name, _checked(name, value, sizes, dtype, largest))
         for name in ("pose", "deterministic", "samples"):
             poses = getattr(self, name)
-            if poses is not None and (away := float(np.abs(poses[..., 0, :]).max())) > 1e-4:
-                raise ValueError(f"expected {name} with the pelvis, joint 0, at 0, got {away:g} m")
+            if poses is not None and (offset := float(np.abs(poses[..., 0, :]).max())) > 1e-4:
+                raise ValueError(f"expected {name} with the pelvis, joint 0, at 0, got {offset:g} m")
         for name in ("covariance", "root_covariance"):
             _check_covariance(name, getattr(self, name))
         for name in ("frame_numbers", "times_s"):
             values = getattr(self, name)
-            if values is not None and (np.diff(values) <= 0).any():
-                raise ValueError(f"expected {name} in increasing order, got no increase at frame {_first(values)}")
-        if self.root is not None and (self.root[:, 2] <= 0).any():
+            if values is not None and (steps := np.diff(values) <= 0).any():
+                raise ValueError(f"expected increasing {name}, got no increase at frame {steps.argmax() + 1}")
+        if self.root is not None and self.root[:, 2].min() <= 0:
             raise ValueError(f"expected root in front of the camera, z > 0, got {self.root[:, 2].min():g} m")
-        if np.asarray(self.flags).max() >= len(FLAGS):
-            raise ValueError(f"expected flags from 0 to {len(FLAGS) - 1}, got {np.asarray(self.flags).max()}")
         if self.fps is not None and not 0 < self.fps < float("inf"):
             raise ValueError(f"expected fps > 0, got {self.fps}")
 
@@ -132,17 +129,20 @@ class Prediction:
     @property
     def mean_spread(self) -> float:
         """Standard deviation of the samples, metres: root mean square over frames, axes and joints but the pelvis."""
-        variances = self.covariance[:, 1:].diagonal(axis1=-2, axis2=-1)
-        return float(variances.clip(0).mean(dtype=np.float64) ** 0.5)
+        return float(self._variances[:, 1:].mean(dtype=np.float64) ** 0.5)
 
     @property
-    def seconds(self) -> Array | None:
-        """(T,) float64 times: measured, or from frame numbers and frame rate, or None."""
+    def _variances(self) -> NDArray[np.float32]:
+        return np.diagonal(self.covariance, axis1=-2, axis2=-1).clip(0)
+
+    @property
+    def seconds(self) -> NDArray[np.float64] | None:
+        """(T,) times: measured, or from the frame rate, or None."""
         if self.times_s is not None or self.fps is None:
             return self.times_s
         return np.arange(len(self)) / self.fps
 
-    def regions(self, level: float = LEVEL) -> tuple[Array, Array]:
+    def regions(self, level: float = LEVEL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Confidence ellipsoids about ``pose`` (:mod:`prpose.regions`).
 
         Args:
@@ -163,31 +163,35 @@ class Prediction:
         list(p.joint_names)})``.
 
         Returns:
-            Arrays of length T·17: frame, time_s (NaN where unknown), joint, x_right_m, y_down_m, z_forward_m of ``pose``,
-            their standard deviations sd_x_m, sd_y_m, sd_z_m, flag, and the pelvis's root_x_m, root_y_m, root_z_m where
-            known.
+            Arrays of length T·17: frame, time_s (NaN where unknown), joint, x_right_m, y_down_m, z_forward_m of
+            ``pose``, their standard deviations sd_x_m, sd_y_m, sd_z_m, flag, and the pelvis's root_x_m, root_y_m,
+            root_z_m where known.
+
+        Example:
+            >>> import prpose
+            >>> columns = prpose.read_prediction("tests/data/poses_v1.npz").to_columns()
+            >>> len(columns["joint"]), columns["joint"][16].item(), columns["flag"][16].item()
+            (34, 'right_wrist', 'low_confidence')
         """
-        T, times = len(self), self.seconds
-        deviation = np.sqrt(self.covariance.diagonal(axis1=-2, axis2=-1).clip(0))
-        columns = {
-            "frame": np.repeat(np.asarray(self.frame_numbers), J),
-            "time_s": np.repeat(np.full(T, np.nan) if times is None else times, J),
-            "joint": np.tile(np.array(self.joint_names), T),
+        seconds = np.full(len(self), np.nan) if self.seconds is None else self.seconds
+        columns: dict[str, Array] = {
+            "frame": np.repeat(self.frame_numbers, J),
+            "time_s": np.repeat(seconds, J),
+            "joint": np.tile(np.array(self.joint_names), len(self)),
+            **dict(zip(("x_right_m", "y_down_m", "z_forward_m"), self.pose.reshape(-1, 3).T, strict=True)),
+            **dict(zip(("sd_x_m", "sd_y_m", "sd_z_m"), np.sqrt(self._variances).reshape(-1, 3).T, strict=True)),
+            "flag": np.array(FLAGS)[self.flags.ravel()],
         }
-        for axis, name in enumerate(("x_right_m", "y_down_m", "z_forward_m")):
-            columns[name] = self.pose[..., axis].ravel()
-        for axis, name in enumerate("xyz"):
-            columns[f"sd_{name}_m"] = deviation[..., axis].ravel()
-        columns["flag"] = np.array(FLAGS)[np.asarray(self.flags).ravel()]
         if self.root is not None:
-            columns |= {f"root_{name}_m": np.repeat(self.root[:, axis], J) for axis, name in enumerate("xyz")}
+            roots = np.repeat(self.root, J, axis=0).T
+            columns |= dict(zip(("root_x_m", "root_y_m", "root_z_m"), roots, strict=True))
         return columns
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Writes npz or json (read back by ``prpose.read_prediction``), csv, trc (OpenSim) or bvh (Blender).
 
         Args:
-            path: the ending chooses the format.
+            path: file to write; its ending selects the format.
             overwrite: replace an existing file.
 
         Raises:
@@ -204,7 +208,7 @@ ARRAYS: dict[str, tuple[type, tuple[int | str, ...], float]] = {
     "pose": (np.float32, ("T", J, 3), LARGEST_M),
     "covariance": (np.float32, ("T", J, 3, 3), LARGEST_M**2),
     "deterministic": (np.float32, ("T", J, 3), LARGEST_M),
-    "flags": (np.uint8, ("T", J), 255),
+    "flags": (np.uint8, ("T", J), len(FLAGS) - 1),
     "root": (np.float32, ("T", 3), LARGEST_M),
     "root_covariance": (np.float32, ("T", 3, 3), LARGEST_M**2),
     "keypoints_px": (np.float32, ("T", J, 2), 1e7),
@@ -220,17 +224,18 @@ def _checked(name: str, value: Any, shape: tuple[Any, ...], dtype: type, largest
         raise ValueError(f"expected {name} as an array of numbers, got {got}")
     if value.shape != shape:
         raise ValueError(f"expected {name} of shape {shape}, got {value.shape}")
-    low, high = float(value.min()) if value.size else 0.0, float(value.max()) if value.size else 0.0
+    low, high = float(value.min()), float(value.max())
     if not np.isfinite([low, high]).all():
         raise ValueError(f"expected finite {name}, got NaN or infinity")
-    whole = np.issubdtype(dtype, np.integer)
-    if max(-low, high) > largest or (dtype is np.uint8 and low < 0) or (whole and (value != np.round(value)).any()):
-        raise ValueError(f"expected {name} within {largest:g}, got values from {low:g} to {high:g}")
+    if max(-low, high) > largest or (dtype is np.uint8 and low < 0):
+        raise ValueError(f"expected {name} up to {largest:g}, got values from {low:g} to {high:g}")
+    if np.issubdtype(dtype, np.integer) and (value != np.round(value)).any():
+        raise ValueError(f"expected {name} as integers, got fractions")
     return value.astype(dtype, copy=False)
 
 
 def _check_covariance(name: str, value: Array | None) -> None:
-    """Symmetric and positive semi-definite, up to rounding in float32."""
+    """``ValueError`` unless symmetric and positive semi-definite, up to rounding in float32."""
     if value is None:
         return
     wide = value.astype(np.float64)
@@ -240,7 +245,3 @@ def _check_covariance(name: str, value: Array | None) -> None:
     lowest = np.linalg.eigvalsh((wide + transposed) / 2)[..., 0]
     if (lowest < -tolerance).any():
         raise ValueError(f"expected {name} to be positive semi-definite, got a variance of {lowest.min():g} m²")
-
-
-def _first(values: Array) -> int:
-    return int(np.argmax(np.diff(values) <= 0)) + 1

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from prpose.camera import Array, normalise
@@ -11,7 +12,6 @@ from prpose.config import InferenceConfig
 from prpose.keypoints import Keypoints
 from prpose.lifter import own_frame, receptive_field
 from prpose.noise import NoiseProcess, confidence_sigma
-from prpose.placement import plane_of
 from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
@@ -23,21 +23,24 @@ class Stream:
     """Predictions of one person, frame by frame; the noise is correlated over time as in :class:`prpose.Model`.
 
     A lifter with a receptive field of several frames gets the current frame in place of future ones, so that no frame
-    waits, and the first frame in place of those before it, at whatever frame rate they come. Gaps cannot be
-    interpolated, and nothing is smoothed.
+    waits, and the first frame in place of those before it, at whatever rate the frames come. Gaps are not interpolated,
+    and nothing is smoothed.
 
     Args:
-        sampler: in eval mode.
+        sampler: the lifter and its noise, in eval mode.
         image_size: width and height, pixels.
-        layout: order of the joints, a key of :data:`prpose.layouts.LAYOUTS`.
+        layout: order of the joints, a key of :data:`prpose.LAYOUTS`.
         num_samples: S >= 2.
-        seed: of the noise.
+        seed: seed of the noise.
         fps: frames per second, for noise that is correlated over time.
         config: further settings.
         card: the model's card, for the predictions.
 
     Raises:
         ValueError: for fewer than two samples, or a negative seed.
+
+    Example:
+        :meth:`prpose.Model.stream` creates one.
     """
 
     def __init__(
@@ -61,20 +64,23 @@ class Stream:
         self.config = config or InferenceConfig()
         self.card = card or {}
         generator = torch.Generator().manual_seed(seed)
-        self.noise = NoiseProcess((num_samples, 2, 1, len(sampler.mirror), 2), self.config.rho(fps), generator)
-        self.window: list[tuple[Tensor, Tensor]] = []
+        self._noise = NoiseProcess((num_samples, 2, 1, len(sampler.mirror), 2), self.config.rho(fps), generator)
+        self._window: list[tuple[Tensor, Tensor]] = []
         """Past frames in the receptive field: keypoints without noise first, then the S noisy ones; and the same of
         the mirror image, (S + 1, 1, 17, 2)."""
-        self.other_units = False
-        """Whether a confidence outside [0, 1] was seen; then no confidence widens the noise."""
+        self._other_units = False
+        """Whether any confidence lay outside [0, 1]; then none widens the noise by default."""
+
+    def __repr__(self) -> str:
+        return f"Stream(S={self.num_samples}, layout={self.layout!r}, image_size={self.image_size}, fps={self.fps})"
 
     @torch.no_grad()
-    def __call__(self, xy: Array, confidence: Array | None = None) -> Prediction:
-        """The prediction of the next frame.
+    def __call__(self, xy: ArrayLike, confidence: ArrayLike | None = None) -> Prediction:
+        """Predicts the next frame.
 
         Args:
             xy: (J, 2) pixels, NaN where a keypoint is missing.
-            confidence: (J,) of the detector.
+            confidence: (J,), the detector's.
 
         Returns:
             A prediction of one frame, T = 1.
@@ -84,23 +90,16 @@ class Stream:
         """
         scores = None if confidence is None else np.asarray(confidence)[None]
         frame = Keypoints(np.asarray(xy)[None], self.image_size, self.layout, scores, self.fps)
-        ready = preprocess(frame, max_gap=0, allow_implausible=self.config.allow_implausible)
+        ready = preprocess(frame, 0, allow_implausible=self.config.allow_implausible)
         device = next(self.sampler.parameters()).device
-        keypoints = torch.from_numpy(normalise(ready.xy, *self.image_size)).float()
-        extra_sigma, scale = None, self._confidence_scale(ready.confidence)
-        if scale:
-            known = torch.from_numpy(np.asarray(ready.confidence))
-            extra_sigma = confidence_sigma(keypoints, known, scale)[None].to(device)
-        x, eps = keypoints[None].to(device), self.noise.next(1).to(device)
-        noisy, noisy_mirrored = self.sampler.noisy(x, eps[:, 0], eps[:, 1], extra_sigma)
-        now = (
-            torch.cat([x, noisy[:, 0]]),
-            torch.cat([mirror_pose(x, self.sampler.mirror), noisy_mirrored[:, 0]]),
-        )
+        x = torch.from_numpy(normalise(ready.xy, *self.image_size)).float()[None].to(device)
+        eps = self._noise.next(1).to(device)
+        noisy, noisy_mirrored = self.sampler.noisy(x, eps[:, 0], eps[:, 1], self._extra_sigma(x, ready.confidence))
+        now = torch.cat([x, noisy[:, 0]]), torch.cat([mirror_pose(x, self.sampler.mirror), noisy_mirrored[:, 0]])
         lifted = self.sampler.lift(*self._windows(now)).cpu()
         deterministic, samples = lifted[0], lifted[1:]
         camera = self.config.camera(*self.image_size)
-        summary = summarise(samples, deterministic, plane_of(ready.xy, camera), self.config)
+        summary = summarise(samples, deterministic, ready.xy, camera, self.config)
         fields: dict[str, Any] = {name: value.numpy() for name, value in summary.items()}
         return Prediction(
             deterministic=deterministic.numpy(),
@@ -116,22 +115,24 @@ class Stream:
             **fields,
         )
 
-    def _confidence_scale(self, confidence: Array | None) -> float:
+    def _extra_sigma(self, x: Tensor, confidence: Array | None) -> Tensor | None:
+        """(1, 1, 17) noise of low confidences, if any."""
         if confidence is not None and self.config.confidence_noise is None:
-            self.other_units |= bool(confidence.min() < 0 or confidence.max() > 1)
-        return 0.0 if self.other_units else self.config.confidence_scale(confidence)
+            self._other_units |= bool(confidence.min() < 0 or confidence.max() > 1)
+        if confidence is None or self._other_units:
+            return None
+        return confidence_sigma(x, torch.from_numpy(confidence)[None].to(x), self.config.confidence_scale(confidence))
 
     def _windows(self, now: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The F frames around the current one, (S + 1, F, 17, 2), and their mirror images."""
         F, own = receptive_field(self.sampler.lifter), own_frame(self.sampler.lifter)
-        self.window = [*(self.window or [now] * own), now][-(own + 1) :]
-        keypoints, mirrored = zip(*self.window, *([now] * (F - 1 - own)), strict=True)
+        self._window = [*(self._window or [now] * own), now][-(own + 1) :]
+        keypoints, mirrored = zip(*self._window, *([now] * (F - 1 - own)), strict=True)
         return torch.cat(keypoints, dim=1), torch.cat(mirrored, dim=1)
 
 
 def check_draws(num_samples: int, seed: int) -> None:
     """``ValueError`` for a number of samples or a seed that cannot be drawn from."""
-    if not 2 <= num_samples < 2**31:
-        raise ValueError(f"expected num_samples >= 2, a distribution, got {num_samples}")
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"expected a seed from 0 to 2^63 - 1, got {seed}")
+    for name, value, lowest, end in (("num_samples", num_samples, 2, 2**31), ("seed", seed, 0, 2**63)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not lowest <= value < end:
+            raise ValueError(f"expected {name} as an integer >= {lowest}, got {value!r:.80}")

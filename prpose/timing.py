@@ -1,7 +1,7 @@
-"""The time of frames: frame rates, uneven times, and resampling to the rate a lifter was trained at.
+"""Times of frames: frame rates, uneven times, and resampling to the rate a lifter was trained at.
 
-Frames may come at any times; a lifter of several frames was trained at one rate; correlated noise decays over seconds,
-not frames.
+Frames may come at any times; a lifter with a receptive field of several frames was trained at one rate; the correlation
+of the noise decays over seconds, not frames.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,8 +22,8 @@ SAME_RATE = 0.05
 """Frame rates that differ by a smaller share count as equal."""
 
 INTERPOLATED_CONFIDENCE = 0.3
-"""Confidence of an interpolated keypoint, for the noise: a wrist that turns round at 10 m/s² is 4 cm off a straight
-line of 0.17 s; at 0 it would be as uncertain as one that was never detected."""
+"""Confidence of an interpolated keypoint, for the noise: a wrist that reverses at 10 m/s² is 4 cm off a straight line of
+0.17 s; at 0 it would be as uncertain as one that was never detected."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,7 +118,7 @@ def local_rotations(nodes: list[Node], offsets: Array, directions: Array) -> lis
 def smallest_rotation(start: Array, end: Array) -> Rotation:
     """The T smallest rotations of the unit vector ``start`` (3,) to ``end`` (T, 3).
 
-    The quaternion (start × end, 1 + start · end); half a turn about an axis square to ``start`` where they are opposite.
+    The quaternion (start × end, 1 + start · end), or half a turn about an axis square to ``start`` if opposite.
     """
     square = np.cross(start, np.eye(3)[np.abs(start).argmin()])
     quaternions = np.concatenate([np.cross(start, end), 1 + end @ start[:, None]], axis=-1)

@@ -62,7 +62,7 @@ def read_json_prediction(path: Path) -> Prediction:
     """Reads the JSON that :func:`write_json` writes, or that of version 1."""
     document = _decode(path.read_bytes(), Document)
     rows = {name: getattr(document, name) for name in ARRAYS}
-    return to_prediction(document, {k: None if v is msgspec.UNSET else np.asarray(v) for k, v in rows.items()})
+    return to_prediction(document, {k: None if v is None else np.asarray(v) for k, v in rows.items()})
 
 
 def _version(text: bytes) -> int:

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
@@ -24,8 +23,8 @@ UNCALIBRATED = (
     "more often than the level states."
 )
 CALIBRATED = (
-    "The covariance is that of the samples and over-confident; the regions are conformal: they contain the true pose at "
-    "the stated level on the model's validation data, and less often in motions unlike its training data."
+    "The covariance is that of the samples and over-confident; the regions are conformal: they contain the true pose "
+    "at the stated level on the model's validation data, and less often in motions unlike its training data."
 )
 FEW = 20
 """With fewer samples the covariance itself is inaccurate."""
@@ -35,6 +34,9 @@ Point = tuple[float, float, float]
 Matrix = tuple[Point, Point, Point]
 Pose = Annotated[list[Point], J]
 Clip = Annotated[list[Pose], Meta(min_length=1)]
+Matrices = Annotated[list[Matrix], J]
+Pixels = Annotated[list[tuple[float, float]], J]
+Flag = Annotated[int, Meta(ge=0, lt=len(FLAGS))]
 
 
 class Region(Struct):
@@ -49,15 +51,15 @@ class Region(Struct):
 class Header(Struct, kw_only=True):
     """All but the arrays: the ``info`` text of an npz file, and the first keys of a JSON file."""
 
-    format: Literal["prpose-prediction"] = "prpose-prediction"
-    version: Literal[2] = 2
+    format: Literal["prpose-prediction"]
+    version: Literal[2]
     created_by: Annotated[str, Meta(description="program and version")]
     command: Annotated[str, Meta(description="command line that wrote the file")]
     warnings: Annotated[list[str], Meta(description="what preprocessing changed or found implausible")]
     seed: Annotated[int, Meta(ge=0, description="of the noise")] | None
     model: Annotated[dict[str, Any], Meta(description="the model's card")]
-    axes: str = AXES
-    origin: str = ORIGIN
+    axes: str
+    origin: str
     units: dict[str, str]
     joints: Annotated[list[str], J]
     parents: Annotated[list[int], J, Meta(description="index of each joint's parent, -1 for the root")]
@@ -75,33 +77,17 @@ class Document(Header, kw_only=True, forbid_unknown_fields=True):
     """A JSON file: the header's keys, then the arrays as nested lists."""
 
     frame_numbers: Annotated[list[int], Meta(min_length=1, description="(T), in the video or folder, increasing")]
-    times_s: Annotated[list[float], Meta(description="(T) seconds, increasing")] | msgspec.UnsetType = msgspec.UNSET
+    times_s: Annotated[list[float] | None, Meta(description="(T) seconds, increasing")] = None
     pose: Annotated[Clip, Meta(description="(T, 17, 3) m, the point estimate")]
-    covariance: Annotated[
-        list[Annotated[list[Matrix], J]], Meta(min_length=1, description="(T, 17, 3, 3) m^2, per joint, of all samples")
-    ]
+    covariance: Annotated[list[Matrices], Meta(description="(T, 17, 3, 3) m^2, per joint, over all samples")]
     deterministic: Annotated[Clip, Meta(description="(T, 17, 3) m, the lifter's pose without noise")]
-    flags: Annotated[
-        list[Annotated[list[Annotated[int, Meta(ge=0, le=3)]], J]], Meta(description="(T, 17), indices of flag_names")
-    ]
-    root: Annotated[list[Point], Meta(description="(T, 3) m, the pelvis in camera space")] | msgspec.UnsetType = (
-        msgspec.UNSET
-    )
-    root_covariance: Annotated[list[Matrix], Meta(description="(T, 3, 3) m^2")] | msgspec.UnsetType = msgspec.UNSET
-    keypoints_px: (
-        Annotated[
-            list[Annotated[list[tuple[float, float]], J]],
-            Meta(description="(T, 17, 2) px, the input as Human3.6M-17"),
-        ]
-        | msgspec.UnsetType
-    ) = msgspec.UNSET
+    flags: Annotated[list[Annotated[list[Flag], J]], Meta(description="(T, 17), indices of flag_names")]
+    root: Annotated[list[Point] | None, Meta(description="(T, 3) m, the pelvis in camera space")] = None
+    root_covariance: Annotated[list[Matrix] | None, Meta(description="(T, 3, 3) m^2")] = None
+    keypoints_px: Annotated[list[Pixels] | None, Meta(description="(T, 17, 2) px, the input as Human3.6M-17")] = None
     region_semi_axes_m: Annotated[Clip, Meta(description="(T, 17, 3) m, of each joint's ellipsoid, longest first")]
-    region_directions: Annotated[
-        list[Annotated[list[Matrix], J]], Meta(description="(T, 17, 3, 3), unit vectors of these axes, in rows")
-    ]
-    samples: Annotated[list[Clip], Meta(description="(K, T, 17, 3) m, the first K samples")] | msgspec.UnsetType = (
-        msgspec.UNSET
-    )
+    region_directions: Annotated[list[Matrices], Meta(description="(T, 17, 3, 3), unit vectors of these axes, in rows")]
+    samples: Annotated[list[Clip] | None, Meta(description="(K, T, 17, 3) m, the first K samples")] = None
 
 
 FORMATS_READ = ("prpose-poses", "prpose-prediction")
@@ -128,11 +114,15 @@ def header(prediction: Prediction) -> Header:
     if p.num_samples < FEW:
         note += f" With {p.num_samples} samples the covariance itself is inaccurate."
     return Header(
+        format="prpose-prediction",
+        version=2,
         created_by=p.created_by,
         command=p.command,
         warnings=list(p.warnings),
         seed=p.seed,
         model=dict(p.model),
+        axes=AXES,
+        origin=ORIGIN,
         units=UNITS,
         joints=list(p.joint_names),
         parents=list(H36M_17.parents),
@@ -177,12 +167,12 @@ def to_prediction(head: Header, found: dict[str, Array | None]) -> Prediction:
         raise ValueError("expected the 17 joints of Human3.6M, got others")
     if head.camera is not None and min(head.camera.width, head.camera.height) < 1:
         raise ValueError(f"expected camera of width and height >= 1, got {head.camera.width} x {head.camera.height}")
-    for name in ("frame_numbers", "pose", "covariance", "deterministic", "flags"):
+    for name in ("frame_numbers", "covariance", "deterministic", "flags", "pose"):
         if found[name] is None:
             raise ValueError(f"expected {name} in the file, got none")
     names = ("created_by", "command", "seed", "model", "fps", "num_samples", "point_estimate", "camera")
-    known: dict[str, Any] = {name: getattr(head, name) for name in names}
-    prediction = Prediction(**known, **found, warnings=tuple(head.warnings))
+    known: dict[str, Any] = found | {name: getattr(head, name) for name in names}
+    prediction = Prediction(**known, warnings=tuple(head.warnings))
     K = 0 if prediction.samples is None else len(prediction.samples)
     if (head.frames, head.saved_samples) != (len(prediction), K):
         raise ValueError(f"expected {head.saved_samples} samples of {head.frames} frames, got {K} of {len(prediction)}")
