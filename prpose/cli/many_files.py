@@ -305,7 +305,8 @@ def _on_ray(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Out
             rows = data.from_items(list(lost), override_num_blocks=len(jobs)).map(
                 _RayWorker,
                 fn_constructor_args=(request, jobs, os.getcwd()),
-                compute=data.ActorPoolStrategy(size=workers),
+                # one file at a time: files that wait in the queue of a worker that dies count as tried, too
+                compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
                 num_cpus=1,
                 num_gpus=1 if gpu else 0,
                 max_task_retries=2,
