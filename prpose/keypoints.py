@@ -153,7 +153,9 @@ def load_keypoints(
     xy = np.asarray(read_npz(path, "keypoints_px"))
     try:
         size = tuple(found["image_size"].tolist()) if "image_size" in found else None
-        rate = float(found["fps"]) if "fps" in found and found["fps"].shape == () else None
+        if "fps" in found and found["fps"].shape != ():
+            raise ValueError(f"expected fps as one number, got shape {found['fps'].shape}")
+        rate = float(found["fps"]) if "fps" in found else None
         confidence = found.get("confidence")
         if confidence is not None and confidence.shape == xy.shape[:2]:
             xy = np.where((confidence > 0)[..., None], xy, np.nan)

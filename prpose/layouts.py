@@ -7,6 +7,9 @@ neck/nose point in Human3.6M. :mod:`prpose.remap` knows what they mean.
 
 import difflib
 
+import numpy as np
+
+from prpose.camera import Array
 from prpose.skeleton import H36M_17, Skeleton
 
 
@@ -224,3 +227,36 @@ def find_layout(name: str) -> Skeleton:
     near = near or difflib.get_close_matches(str(name), LAYOUTS, n=2, cutoff=0.4)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     raise ValueError(f"unknown layout {name!r:.60}{hint} (known: {', '.join(sorted(LAYOUTS))})")
+
+
+COCO_SIGMA = {
+    **dict.fromkeys(("left_shoulder", "right_shoulder"), 0.079),
+    **dict.fromkeys(("left_elbow", "right_elbow"), 0.072),
+    **dict.fromkeys(("left_wrist", "right_wrist"), 0.062),
+    **dict.fromkeys(("left_hip", "right_hip"), 0.107),
+    **dict.fromkeys(("left_knee", "right_knee"), 0.087),
+    **dict.fromkeys(("left_ankle", "right_ankle"), 0.089),
+    "pelvis": 0.107 / 2**0.5,  # the middle of two hips with independent errors
+    "thorax": 0.079 / 2**0.5,  # the middle of two shoulders
+    "spine": 0.079,  # not in COCO: as a shoulder
+    "neck": 0.035,  # Human3.6M's neck/nose point: as COCO's ears
+    "head": 0.035,
+}
+"""Standard deviation of human annotations by joint, in units of the person's size (COCO's keypoint constants,
+cocodataset.org/#keypoints-eval)."""
+
+BOX = 1.25
+"""Size of a person's box over that of the keypoints: the padding of top-down detectors (Xiao et al., Simple Baselines
+for Human Pose Estimation and Tracking, ECCV 2018)."""
+BODY_SHARE = 0.53
+"""Share of a person's box that is body, as COCO-style evaluations take it where there is no mask (MMPose's AP on data
+sets without areas)."""
+THINNEST = 0.25
+"""Smallest ratio of the sides of a box, for people seen edge-on: our choice."""
+
+
+def person_size(keypoints_px: Array) -> Array:
+    """COCO's scale s of a person, the square root of the area: (*, J, 2) → (*) pixels."""
+    extent = keypoints_px.max(axis=-2) - keypoints_px.min(axis=-2)
+    extent = np.maximum(extent, THINNEST * extent.max(axis=-1, keepdims=True))
+    return np.asarray(np.sqrt(BODY_SHARE * (BOX * extent).prod(axis=-1)))

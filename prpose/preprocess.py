@@ -1,9 +1,7 @@
-"""A detector's track → Human3.6M-17 that can be lifted: what is wrong is refused, mended or said.
+"""Keypoints in any layout → Human3.6M-17 without missing joints, which can be lifted.
 
-Refused: coordinates that are no pixels of the image; a person on the head or lying throughout,
-which is more often an axis than a person (``allow_implausible`` lifts them all the same); joints that cannot
-be made. Mended, and marked: short gaps, by straight lines. Said: everything that was mended, and
-doubts about the layout.
+Short gaps are interpolated linearly. Keypoints that are implausible (:mod:`prpose.plausibility`), outside the image, or
+cannot be completed are errors.
 """
 
 from collections.abc import Sequence
@@ -15,28 +13,29 @@ import numpy as np
 from prpose.camera import Array
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS
-from prpose.plausibility import doubts
-from prpose.remap import is_seen, to_h36m17
+from prpose.plausibility import implausibilities
+from prpose.remap import is_present, to_h36m17
 from prpose.skeleton import H36M_17
 
 MARGIN = 0.1
-"""Detectors place joints somewhat beyond the edge of the image; that share of its size is fine."""
+"""Share of the image size by which a joint may lie outside the image; detectors extrapolate that far."""
+
+ALLOW = "allow_implausible (--config.allow-implausible)"
 
 
 @dataclass(frozen=True, eq=False)
 class Preprocessed:
-    """Keypoints to be lifted, and what they are worth.
+    """Keypoints that can be lifted.
 
     Args:
-        xy: (T, 17, 2) float32 pixels, Human3.6M-17, nothing missing.
+        xy: (T, 17, 2) float32 pixels, Human3.6M-17, none missing.
         frame_numbers: (T,) numbers of the frames, as in the file.
-        detected: (T, 17) bool, the detector found the joint, or all that it is made of.
-        interpolated: (T, 17) bool, it or a joint that it is made of was filled in between frames.
-        derived: (T, 17) bool, it is a weighted sum of several joints (:mod:`prpose.remap`).
-        confidence: (T, 17) the detector's, the lowest of what a joint is made of, 0 where interpolated.
-        warnings: what was mended, and what looks wrong, one line each.
-        times_s: (T,) seconds, where the track has them; those of frames that it lacked lie evenly
-            between their neighbours'.
+        detected: (T, 17) bool, the joint, or all that it is derived from, was detected.
+        interpolated: (T, 17) bool, the joint, or one that it is derived from, was interpolated over time.
+        derived: (T, 17) bool, the joint is a weighted sum of several joints (:mod:`prpose.remap`).
+        confidence: (T, 17) the detector's, the lowest of the joints that it is derived from, 0 where interpolated.
+        warnings: what was interpolated or dropped, and what looks implausible, one sentence each.
+        times_s: (T,) seconds, where the keypoints have them; those of interpolated frames are interpolated, too.
     """
 
     xy: Array
@@ -50,94 +49,83 @@ class Preprocessed:
 
 
 def preprocess(
-    track: Keypoints, max_gap: int = 5, drop_incomplete: bool = False, allow_implausible: bool = False
+    keypoints: Keypoints, max_gap: int = 5, drop_incomplete: bool = False, allow_implausible: bool = False
 ) -> Preprocessed:
-    """Human3.6M-17 of a track, complete.
+    """Human3.6M-17 from keypoints in any layout, complete.
 
     Args:
-        track: in any layout.
-        max_gap: frames, at most, that a joint may be missing for to be filled in. Whole frames that
-            are missing are filled in, too; nothing is before the first or after the last.
-        drop_incomplete: leave out frames with joints that cannot be made, instead of refusing.
-        allow_implausible: lift people who seem upside-down or lying, or outside of the image.
+        keypoints: of one person.
+        max_gap: longest gap to interpolate, frames: of a joint, or of whole frames. Nothing is extrapolated before the
+            first or after the last frame.
+        drop_incomplete: drop frames with missing joints instead of raising an error.
+        allow_implausible: warn of keypoints that do not fit the layout, are upside down, lying or outside the image,
+            instead of raising an error.
 
     Raises:
-        ValueError: for a negative gap, and as the module says.
+        ValueError: for normalised coordinates, implausible keypoints and missing joints.
     """
-    if max_gap < 0:
-        raise ValueError(f"expected --max-gap >= 0 frames, got {max_gap}")
-    track, messages = _without_zeros(track)
-    messages = [*track.warnings, *messages, *_check_pixels(track, allow_implausible)]
-    messages += _check_body(track, allow_implausible)
-    filled, marks = fill_gaps(track, max_gap)
-    messages += _said_of_gaps(track, filled, marks)
+    keypoints, warnings = _without_zeros(keypoints)
+    warnings = [*keypoints.warnings, *warnings, *_check_range(keypoints, allow_implausible)]
+    warnings += _check_body(keypoints, allow_implausible)
+    filled, marks = fill_gaps(keypoints, max_gap)
+    warnings += _warnings_of_gaps(keypoints, filled, marks)
     body = to_h36m17(filled.xy, filled.layout, filled.confidence, marks)
-    missing = ~body.seen
-    kept: Array = np.ones(len(filled), dtype=bool)
+    missing = ~is_present(body.xy)
+    complete = np.asarray(~missing.any(axis=1))
+    assert filled.frame_numbers is not None, "filled in by Keypoints"
     if missing.any():
-        where = _listed_missing(missing, filled.frame_numbers)
-        kept = np.asarray(~missing.any(axis=1))
+        where = _listed(missing, filled.frame_numbers)
         if not drop_incomplete:
             raise ValueError(
-                f"expected every joint in every frame; neither seen nor made: {where}; --max-gap "
-                "fills longer gaps, --skip-unseen leaves those frames out"
+                f"expected every joint in every frame, got missing joints: {where}; --config.max-gap interpolates "
+                "longer gaps, --config.drop-incomplete drops these frames"
             )
-        if not kept.any():
-            raise ValueError(f"expected a frame with every joint, got none; missing: {where}")
-        messages.append(f"{(~kept).sum()} frames left out; neither seen nor made: {where}")
-    names = [name for j, name in enumerate(H36M_17.names) if body.made[kept, j].all()]
-    if names:
-        messages.append(f"{track.layout} has no {', '.join(names)}: made of other joints")
+        if not complete.any():
+            raise ValueError(f"expected at least one frame with every joint, got missing joints: {where}")
+        warnings.append(f"{(~complete).sum()} frames were dropped for missing joints: {where}")
     return Preprocessed(
-        body.keypoints_px[kept],
-        filled.frame_numbers[kept],
-        body.seen[kept] & ~body.marked[kept],
-        body.marked[kept],
-        body.made[kept],
-        None if body.score is None else body.score[kept],
-        tuple(messages),
-        None if filled.times_s is None else filled.times_s[kept],
+        body.xy[complete],
+        filled.frame_numbers[complete],
+        ~body.interpolated[complete],
+        body.interpolated[complete],
+        body.derived[complete],
+        None if body.confidence is None else body.confidence[complete],
+        tuple(warnings),
+        None if filled.times_s is None else filled.times_s[complete],
     )
 
 
-def _without_zeros(track: Keypoints) -> tuple[Keypoints, list[str]]:
-    """Joints at exactly (0, 0) are unseen, as many files have it; and that is said."""
-    zero = (track.xy == 0).all(axis=-1)
+def _without_zeros(keypoints: Keypoints) -> tuple[Keypoints, list[str]]:
+    """Keypoints at exactly (0, 0) are missing, as in many files; with a warning."""
+    zero = (keypoints.xy == 0).all(axis=-1)
     if not zero.any():
-        return track, []
-    if (zero | ~track.present).all():
+        return keypoints, []
+    if (zero | ~keypoints.present).all():
         raise ValueError("expected keypoints, got (0, 0) everywhere")
-    pixels = np.where(zero[..., None], np.float32(np.nan), track.xy)
     frames = np.any(zero, axis=1).sum()
-    return replace(track, xy=pixels), [f"{zero.sum()} joints at exactly (0, 0), in {frames} frames, count as unseen"]
+    warning = f"{zero.sum()} keypoints in {frames} frames are at exactly (0, 0) and count as missing"
+    return replace(keypoints, xy=np.where(zero[..., None], np.float32(np.nan), keypoints.xy)), [warning]
 
 
-def _check_pixels(track: Keypoints, allow_implausible: bool) -> list[str]:
+def _check_range(keypoints: Keypoints, allow_implausible: bool) -> list[str]:
     """Are they pixels of an image of that size?"""
-    points = track.xy[track.present].astype(np.float64)
-    size = np.array([track.image_size[0], track.image_size[1]])
+    points = keypoints.xy[keypoints.present].astype(np.float64)
+    size = np.array(keypoints.image_size)
+    image = f"the image of {size[0]} x {size[1]} pixels"
+    low, high = points.min(axis=0), points.max(axis=0)
     if np.abs(points).max() <= 2 and size.min() >= 16:
-        raise ValueError(
-            f"expected pixels of an image of {track.image_size[0]} x {track.image_size[1]}, got coordinates from "
-            f"{points.min():.2f} to {points.max():.2f}: they look normalised"
-        )
-    if len(points) > 1 and np.ptp(points, axis=0).max() == 0:
+        raise ValueError(f"expected pixels of {image}, got normalised ones, from {low.min():.2f} to {high.max():.2f}")
+    if len(points) > 1 and (low == high).all():
         raise ValueError("expected a body, got all joints in one point")
     outside = _outside(points, size)
     if outside.mean() > 0.5 and not allow_implausible:
-        swapped = "; are x and y exchanged?" if _outside(points[:, ::-1], size).mean() < 0.1 else ""
+        exchanged = _outside(points[:, ::-1], size).mean() < 0.1
+        hint = "are x and y exchanged?" if exchanged else "is --image-size right?"
         raise ValueError(
-            f"expected joints within the image of {track.image_size[0]} x {track.image_size[1]}, got "
-            f"{outside.mean():.0%} outside, x from {points[:, 0].min():.0f} to "
-            f"{points[:, 0].max():.0f}, y from {points[:, 1].min():.0f} to "
-            f"{points[:, 1].max():.0f}{swapped or ': is it of another size?'} (--as-is goes on)"
+            f"expected joints within {image}, got {outside.mean():.0%} outside, x from {low[0]:.0f} to {high[0]:.0f}, "
+            f"y from {low[1]:.0f} to {high[1]:.0f}: {hint} {ALLOW} predicts nevertheless"
         )
-    if outside.mean() > 0.01:
-        return [
-            f"{outside.mean():.0%} of the joints lie outside of the image of "
-            f"{track.image_size[0]} x {track.image_size[1]}: guesses of the detector, if that is its size"
-        ]
-    return []
+    return [f"{outside.mean():.0%} of the joints lie outside {image}"] if outside.mean() > 0.01 else []
 
 
 def _outside(points: Array, size: Array) -> Array:
@@ -145,60 +133,57 @@ def _outside(points: Array, size: Array) -> Array:
     return np.asarray(beyond.any(axis=-1))
 
 
-def _check_body(track: Keypoints, allow_implausible: bool) -> list[str]:
-    """Does the layout fit, and is up up?"""
-    found = doubts(track.xy, track.layout, track.confidence)
-    for doubt in found:
-        if doubt.kind in ("upside-down", "lying") and not allow_implausible:
-            raise ValueError(f"{doubt.message} (--as-is goes on if the person is like that)")
-    return [f"doubtful: {doubt.message}" for doubt in found]
+def _check_body(keypoints: Keypoints, allow_implausible: bool) -> list[str]:
+    """Does the layout fit, and is the person upright?"""
+    found = implausibilities(keypoints.xy, keypoints.layout, keypoints.confidence)
+    for finding in found:
+        if finding.certain and not allow_implausible:
+            raise ValueError(f"implausible keypoints: {finding.message} {ALLOW} predicts nevertheless")
+    return [f"implausible keypoints: {finding.message}" for finding in found]
 
 
-def fill_gaps(track: Keypoints, max_gap: int) -> tuple[Keypoints, Array]:
-    """Gaps of up to ``max_gap`` frames filled in by straight lines, joint by joint.
+def fill_gaps(keypoints: Keypoints, max_gap: int) -> tuple[Keypoints, Array]:
+    """Gaps of up to ``max_gap`` frames interpolated linearly, joint by joint.
 
-    Frames are counted by the track's usual step, the median of the differences of its frame
-    numbers, so that a file of every fifth frame has no gaps. Lines are straight over the times of
-    the frames, if they have any, else over their numbers.
+    Frames are counted by the usual step, the median of the differences of the frame numbers, so that a file of every
+    fifth frame has no gaps. Interpolation is linear in the times of the frames, where known, else in their numbers.
 
     Returns:
-        The track, also with the frames that it lacked, and (T', J) bool of what was filled in,
-        whose score is 0.
+        The keypoints, with the missing frames, and (T', J) bool of what was interpolated, whose confidence is 0.
     """
-    numbers = track.frame_numbers.astype(np.int64)
+    assert keypoints.frame_numbers is not None, "filled in by Keypoints"
+    numbers = keypoints.frame_numbers
     step = max(1, int(np.median(np.diff(numbers)))) if len(numbers) > 1 else 1
     grid = _with_missing(numbers, step, max_gap)
     place = np.searchsorted(grid, numbers)
-    pixels = np.full((len(grid), *track.xy.shape[1:]), np.nan, dtype=np.float32)
-    pixels[place] = track.xy
-    times = None if track.times_s is None else np.interp(grid, numbers, track.times_s)
+    xy = np.full((len(grid), *keypoints.xy.shape[1:]), np.nan, dtype=np.float32)
+    xy[place] = keypoints.xy
+    times = None if keypoints.times_s is None else np.interp(grid, numbers, keypoints.times_s)
     clock = grid if times is None else times
-    shown = is_seen(pixels)
-    marks = np.zeros(shown.shape, dtype=bool)
-    for j in range(shown.shape[1]):
-        known = np.flatnonzero(shown[:, j])
-        holes = np.flatnonzero(np.diff(known) > 1)
-        for before, after in zip(known[holes], known[holes + 1], strict=True):
+    present = is_present(xy)
+    marks = np.zeros(present.shape, dtype=bool)
+    for j in range(present.shape[1]):
+        known = np.flatnonzero(present[:, j])
+        gaps = np.flatnonzero(np.diff(known) > 1)
+        for before, after in zip(known[gaps], known[gaps + 1], strict=True):
             if (grid[after] - grid[before]) / step - 1 <= max_gap:
                 between = np.arange(before + 1, after)
                 share = (clock[between] - clock[before]) / (clock[after] - clock[before])
-                way = pixels[after, j] - pixels[before, j]
-                pixels[between, j] = pixels[before, j] + share[:, None].astype(np.float32) * way
+                way = xy[after, j] - xy[before, j]
+                xy[between, j] = xy[before, j] + share[:, None].astype(np.float32) * way
                 marks[between, j] = True
-    score = None
-    if track.confidence is not None:
-        score = np.zeros(shown.shape, dtype=np.float32)
-        score[place] = track.confidence
-        score[marks] = 0
-    names = [""] * len(grid)
-    for at, name in zip(place, track.frame_names, strict=False):
-        names[at] = name
+    confidence = None
+    if keypoints.confidence is not None:
+        confidence = np.zeros(present.shape, dtype=np.float32)
+        confidence[place] = keypoints.confidence
+        confidence[marks] = 0
+    names = dict(zip(place.tolist(), keypoints.frame_names, strict=False))
     return replace(
-        track,
-        xy=pixels,
-        confidence=score,
+        keypoints,
+        xy=xy,
+        confidence=confidence,
         frame_numbers=grid,
-        frame_names=tuple(names) if track.frame_names else (),
+        frame_names=tuple(names.get(t, "") for t in range(len(grid))) if names else (),
         times_s=times,
     ), marks
 
@@ -212,38 +197,42 @@ def _with_missing(numbers: Array, step: int, max_gap: int) -> Array:
     return np.concatenate(parts)
 
 
-def _said_of_gaps(track: Keypoints, filled: Keypoints, marks: Array) -> list[str]:
-    said = []
+def _warnings_of_gaps(keypoints: Keypoints, filled: Keypoints, marks: Array) -> list[str]:
+    assert filled.frame_numbers is not None, "filled in by Keypoints"
+    warnings = []
     if marks.any():
-        names = filled_names(track.layout, marks)
-        said.append(f"filled in by straight lines: {names}")
-    if len(filled) > len(track):
-        said.append(f"{len(filled) - len(track)} frames that the file lacks were filled in")
-    jumps = np.diff(filled.frame_numbers)
-    if len(jumps) and (jumps > np.median(jumps)).any():
-        first = int(np.argmax(jumps > np.median(jumps)))
-        before, after = filled.frame_numbers[first : first + 2]
-        said.append(
-            f"the person is absent {(jumps > np.median(jumps)).sum()} times, first between frames "
-            f"{before} and {after}: lifters of several frames see across"
+        counts = marks.sum(axis=0)
+        names = LAYOUTS[keypoints.layout].names
+        joints = _most([f"{names[j]} in {counts[j]} frames" for j in _descending(counts)], 6)
+        warnings.append(f"interpolated: {joints}")
+    if len(filled) > len(keypoints):
+        warnings.append(f"{len(filled) - len(keypoints)} missing frames were interpolated")
+    steps = np.diff(filled.frame_numbers)
+    gaps = np.flatnonzero(steps > np.median(steps)) if len(steps) else np.array([], dtype=int)
+    if len(gaps):
+        before, after = filled.frame_numbers[gaps[0] : gaps[0] + 2]
+        warnings.append(
+            f"{len(gaps)} gaps are too long to interpolate, the first between frames {before} and {after}; temporal "
+            "lifters combine frames from both sides of them"
         )
-    return said
+    return warnings
 
 
-def filled_names(layout: str, marks: Array) -> str:
-    """The joints that were filled in most, with the number of frames of each."""
-    counts = marks.sum(axis=0)
-    order = [int(j) for j in np.argsort(-counts, kind="stable") if counts[j]]
-    listed = [f"{LAYOUTS[layout].names[j]} in {counts[j]} frames" for j in order[:6]]
-    return ", ".join(listed) + (f" and {len(order) - 6} more" if len(order) > 6 else "")
-
-
-def _listed_missing(missing: Array, frames: Array) -> str:
-    """Joints and frames, the worst first."""
+def _listed(missing: Array, frames: Array) -> str:
+    """Joints and frames, most frames first."""
     counts = missing.sum(axis=0)
-    order = [int(j) for j in np.argsort(-counts, kind="stable") if counts[j]]
-    listed = [f"{H36M_17.names[j]} in frames {ranges(frames[missing[:, j]])}" for j in order[:4]]
-    return ", ".join(listed) + (f" and {len(order) - 4} more joints" if len(order) > 4 else "")
+    return _most(
+        [f"{H36M_17.names[j]} in frames {ranges(frames[missing[:, j]])}" for j in _descending(counts)], 4, " joints"
+    )
+
+
+def _descending(counts: Array) -> list[int]:
+    """Joints with a count, the largest first."""
+    return [int(j) for j in np.argsort(-counts, kind="stable") if counts[j]]
+
+
+def _most(parts: list[str], number: int, what: str = "") -> str:
+    return ", ".join(parts[:number]) + (f" and {len(parts) - number} more{what}" if len(parts) > number else "")
 
 
 def ranges(numbers: Sequence[int] | Array) -> str:

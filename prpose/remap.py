@@ -1,21 +1,19 @@
-"""Any layout → Human3.6M-17, as named weighted sums; the only place that invents a joint.
+"""Any layout → Human3.6M-17, as named weighted sums; the only place that derives a joint from others.
 
-Limbs are taken over. Of the joints that a detector lacks,
+Limbs are copied. Of the joints that a detector lacks,
 
 * ``pelvis`` is the middle of the hips, or the layout's own;
-* ``thorax`` is the middle of the shoulders, or the layout's base of the neck. Human3.6M's lies some
-  centimetres above the line of the shoulders;
-* ``spine`` is half way between the two: a straight back, whatever the person does;
-* ``neck``, Human3.6M's neck/nose point, is the nose, as the field takes it (seen from the side, the
-  nose is further forward); where the nose is unseen, :data:`NECK_OVER_EARS` of the way from thorax
-  to ears;
+* ``thorax`` is the middle of the shoulders, or the layout's base of the neck. Human3.6M's lies some centimetres above
+  the line of the shoulders;
+* ``spine`` is half way between the two: a straight back;
+* ``neck``, Human3.6M's neck/nose point, is the nose, as is usual in the field (seen from the side, the nose is further
+  forward); where the nose is missing, :data:`NECK_OVER_EARS` of the way from thorax to ears;
 * ``head``, the top of the head, is the layout's own, or lies beyond the ears, seen from the thorax:
-  :data:`TOP_OVER_EARS`. It does not know of nodding. With one ear seen it is that one's; with none,
-  the nose serves.
+  :data:`TOP_OVER_EARS`, whatever the head's pitch. With one ear present it is computed from that; with none, from the
+  nose.
 
-Several recipes stand in order; the first whose sources are all seen is taken, frame by frame. Their
-weights sum to 1, so that moving or scaling the image changes nothing, and the recipes of the left
-side are those of the right.
+The first weighted sum whose sources are all present is taken, frame by frame. The weights add up to 1, so that the
+result moves and scales with the image, and the sums of the left side mirror those of the right.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,9 +24,8 @@ import numpy as np
 from prpose.camera import Array
 from prpose.layouts import LAYOUTS
 from prpose.skeleton import H36M_17
-from prpose.tables import look_up
 
-Recipe = Mapping[str, float]
+WeightedSum = Mapping[str, float]
 """Source joints by name, with weights that sum to 1."""
 
 TOP_OVER_EARS = 1.72
@@ -39,17 +36,17 @@ has his shoulders (acromion) at 1.44 m and his ears (tragion) 0.13 m below the t
 (medians of ANSUR II, rounded), so (1.756 - 1.44) / (1.756 - 0.13 - 1.44) = 1.7; the nose is some
 2 cm lower; the neck/nose point is taken half way between thorax and top."""
 
-EARS: tuple[Recipe, ...] = (
+EARS: tuple[WeightedSum, ...] = (
     {"left_ear": 0.5, "right_ear": 0.5},
-    {"left_ear": 1.0},  # of the two single ears, one at most is seen when these are tried
+    {"left_ear": 1.0},  # with both ears present, the first sum applies
     {"right_ear": 1.0},
 )
-HIPS: Recipe = {"left_hip": 0.5, "right_hip": 0.5}
-SHOULDERS: Recipe = {"left_shoulder": 0.5, "right_shoulder": 0.5}
+HIPS: WeightedSum = {"left_hip": 0.5, "right_hip": 0.5}
+SHOULDERS: WeightedSum = {"left_shoulder": 0.5, "right_shoulder": 0.5}
 LIMBS = tuple(name for name in H36M_17.names if name.startswith(("left_", "right_")))
 
 
-def combined(*parts: tuple[float, Recipe]) -> Recipe:
+def combined(*parts: tuple[float, WeightedSum]) -> WeightedSum:
     """A weighted sum of weighted sums.
 
     Example:
@@ -57,21 +54,21 @@ def combined(*parts: tuple[float, Recipe]) -> Recipe:
         {'left_hip': 0.75, 'right_hip': 0.25}
     """
     total: dict[str, float] = {}
-    for weight, recipe in parts:
-        for name, share in recipe.items():
+    for weight, part in parts:
+        for name, share in part.items():
             total[name] = total.get(name, 0.0) + weight * share
     return total
 
 
-def _recipes(
-    pelvis: Sequence[Recipe], thorax: Sequence[Recipe], head: Sequence[Recipe] = ()
-) -> dict[str, tuple[Recipe, ...]]:
+def _sums(
+    pelvis: Sequence[WeightedSum], thorax: Sequence[WeightedSum], head: Sequence[WeightedSum] = ()
+) -> dict[str, tuple[WeightedSum, ...]]:
     """All joints of a layout with nose, ears and limbs."""
 
-    def beyond(factor: float, points: Sequence[Recipe]) -> tuple[Recipe, ...]:
+    def beyond(factor: float, points: Sequence[WeightedSum]) -> tuple[WeightedSum, ...]:
         return tuple(combined((factor, p), (1 - factor, base)) for p in points for base in thorax)
 
-    nose: Recipe = {"nose": 1.0}
+    nose: WeightedSum = {"nose": 1.0}
     return {
         **{name: ({name: 1.0},) for name in LIMBS},
         "pelvis": tuple(pelvis),
@@ -82,16 +79,16 @@ def _recipes(
     }
 
 
-_COCO = _recipes([HIPS], [SHOULDERS])
+_COCO = _sums([HIPS], [SHOULDERS])
 
-RECIPES: dict[str, dict[str, tuple[Recipe, ...]]] = {
+WEIGHTED_SUMS: dict[str, dict[str, tuple[WeightedSum, ...]]] = {
     "h36m17": {name: ({name: 1.0},) for name in H36M_17.names},
     "coco17": _COCO,
     "wholebody133": _COCO,
     "blazepose33": _COCO,
-    "coco18": _recipes([HIPS], [{"neck": 1.0}, SHOULDERS]),
-    "body25": _recipes([{"mid_hip": 1.0}, HIPS], [{"neck": 1.0}, SHOULDERS]),
-    "halpe26": _recipes([{"hip": 1.0}, HIPS], [{"neck": 1.0}, SHOULDERS], [{"head": 1.0}]),
+    "coco18": _sums([HIPS], [{"neck": 1.0}, SHOULDERS]),
+    "body25": _sums([{"mid_hip": 1.0}, HIPS], [{"neck": 1.0}, SHOULDERS]),
+    "halpe26": _sums([{"hip": 1.0}, HIPS], [{"neck": 1.0}, SHOULDERS], [{"head": 1.0}]),
     "mpi28": {
         **{name: ({name: 1.0},) for name in (*LIMBS, "pelvis", "spine")},
         "thorax": ({"neck": 1.0},),
@@ -102,66 +99,53 @@ RECIPES: dict[str, dict[str, tuple[Recipe, ...]]] = {
 """By layout and joint of Human3.6M-17, in order of preference."""
 
 
-def is_seen(keypoints: Array) -> Array:
-    """Joints that are there: (*, J, 2), NaN where unseen → (*, J) bool."""
-    return np.asarray(np.isfinite(keypoints).all(axis=-1))
+def is_present(xy: Array) -> Array:
+    """Keypoints that are not missing: (*, J, 2), NaN where missing → (*, J) bool."""
+    return np.asarray(np.isfinite(xy).all(axis=-1))
 
 
 @dataclass(frozen=True, eq=False)
 class Remapped:
-    """A track in Human3.6M-17.
+    """Keypoints in Human3.6M-17.
 
     Args:
-        keypoints_px: (T, 17, 2) float32 pixels, NaN where a joint cannot be made.
-        score: (T, 17) the lowest of a joint's sources, 0 where it cannot be made; None if the
-            track has none.
-        made: (T, 17) bool, computed from several joints rather than taken over from one.
-        marked: (T, 17) bool, any of its sources was marked.
+        xy: (T, 17, 2) float32 pixels, NaN where a joint can neither be copied nor derived.
+        confidence: (T, 17) the lowest of a joint's sources, 0 where it has none; None if there are no confidences.
+        derived: (T, 17) bool, computed from several joints rather than copied from one.
+        interpolated: (T, 17) bool, any of its sources was interpolated.
     """
 
-    keypoints_px: Array
-    score: Array | None
-    made: Array
-    marked: Array
-
-    @property
-    def seen(self) -> Array:
-        """(T, 17) bool: joints that are there."""
-        return is_seen(self.keypoints_px)
+    xy: Array
+    confidence: Array | None
+    derived: Array
+    interpolated: Array
 
 
-def to_h36m17(keypoints_px: Array, layout: str, score: Array | None = None, marks: Array | None = None) -> Remapped:
-    """Human3.6M-17 of any layout.
+def to_h36m17(xy: Array, layout: str, confidence: Array | None = None, interpolated: Array | None = None) -> Remapped:
+    """Human3.6M-17 from any layout.
 
     Args:
-        keypoints_px: (T, J, 2) pixels, NaN where a joint is unseen.
-        layout: a key of :data:`prpose.layouts.LAYOUTS`.
-        score: (T, J).
-        marks: (T, J) bool, to be passed on to what is made of the joints.
-
-    Raises:
-        ValueError: for an unknown layout, or another number of joints.
+        xy: (T, J, 2) pixels, NaN where a keypoint is missing.
+        layout: a key of :data:`prpose.layouts.LAYOUTS`, with J joints.
+        confidence: (T, J).
+        interpolated: (T, J) bool.
     """
-    skeleton = look_up(layout, LAYOUTS, "layout")
-    if keypoints_px.ndim != 3 or keypoints_px.shape[1:] != (len(skeleton), 2):
-        raise ValueError(f"expected keypoints of {layout}, (T, {len(skeleton)}, 2), got {keypoints_px.shape}")
-    T = len(keypoints_px)
-    seen = is_seen(keypoints_px)
-    found = np.full((T, len(H36M_17), 2), np.nan, dtype=np.float32)
-    lowest = None if score is None else np.zeros((T, len(H36M_17)), dtype=np.float32)
-    made = np.zeros((T, len(H36M_17)), dtype=bool)
-    marked = np.zeros((T, len(H36M_17)), dtype=bool)
+    shape = (len(xy), len(H36M_17))
+    present = is_present(xy)
+    found = np.full((*shape, 2), np.nan, dtype=np.float32)
+    lowest = None if confidence is None else np.zeros(shape, dtype=np.float32)
+    derived, marked = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     for j, name in enumerate(H36M_17.names):
-        missing = np.ones(T, dtype=bool)
-        for recipe in RECIPES[layout][name]:
-            sources, weights = list(skeleton.subset(tuple(recipe))), np.array([*recipe.values()])
-            now = missing & seen[:, sources].all(axis=1)
-            points = keypoints_px[now][:, sources].astype(np.float64)
+        missing = np.ones(len(xy), dtype=bool)
+        for weights_of in WEIGHTED_SUMS[layout][name]:
+            sources, weights = list(LAYOUTS[layout].subset(tuple(weights_of))), np.array([*weights_of.values()])
+            now = missing & present[:, sources].all(axis=1)
+            points = xy[now][:, sources].astype(np.float64)
             found[now, j] = (weights[:, None] * points).sum(axis=1)
-            made[now, j] = len(sources) > 1
-            if score is not None and lowest is not None:
-                lowest[now, j] = score[now][:, sources].min(axis=1)
-            if marks is not None:
-                marked[now, j] = marks[now][:, sources].any(axis=1)
+            derived[now, j] = len(sources) > 1
+            if confidence is not None and lowest is not None:
+                lowest[now, j] = confidence[now][:, sources].min(axis=1)
+            if interpolated is not None:
+                marked[now, j] = interpolated[now][:, sources].any(axis=1)
             missing &= ~now
-    return Remapped(found, lowest, made, marked)
+    return Remapped(found, lowest, derived, marked)

@@ -1,9 +1,9 @@
-"""Reads the field's pickled npz files without running what is in them.
+"""Reads pickled npz files without running code in them.
 
-A pickle is a program; ``np.load(allow_pickle=True)`` runs it. This reader admits dict, list,
-tuple, str, numbers and NumPy arrays, and refuses everything else before any of it is called:
-only the instructions that such data need are known to it, the four names that NumPy pickles
-arrays with stand for classes of our own, and nothing is ever written to an object's attributes.
+A pickle is a program, and ``np.load(allow_pickle=True)`` runs it. This reader accepts dict, list, tuple, str, bytes,
+numbers and NumPy arrays. It knows only the instructions that these need; the names under which NumPy pickles arrays
+stand for classes of this module; attributes are never set. It extends Python's unpickler in Python: the one in C
+crashes on deeply nested keys and allocates as many memo slots as a file asks for.
 """
 
 import io
@@ -12,23 +12,25 @@ import pickle
 import pickletools
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
 LARGEST = 8 * 2**30
-"""Bytes of an entry, unpacked: more than any file of the field, less than brings a machine down."""
+"""Largest size of an unpacked entry, bytes."""
+
+MOST = 4_000_000
+"""Largest number of instructions in a pickle; each takes up to 100 bytes of memory."""
 
 
 def read_npz(path: str | Path, key: str) -> Any:
     """One entry of an npz file; a pickled 0-d object array is unwrapped.
 
     Raises:
-        ValueError: naming the file, if it is missing, no npz file, truncated, lacks the entry,
-            or holds anything but plain data (nothing of which is run).
+        ValueError: naming the file, if it is missing, truncated or not an npz file, lacks the entry, or contains
+            anything but plain data.
     """
     data = _entries(path, key).get(key)
     if data is None:
@@ -56,7 +58,7 @@ def _entries(path: str | Path, wanted: str | None = None) -> dict[str, bytes]:
                 if name[:-4] == wanted and archive.getinfo(name).file_size > LARGEST:
                     raise ValueError(f"entry {wanted!r} is larger than {LARGEST:,} bytes")
             return {name[:-4]: archive.read(name) if name[:-4] == wanted else b"" for name in names}
-    except Exception as error:  # zipfile has a dozen ways to say that a file is damaged
+    except Exception as error:  # zipfile raises many types for damaged files
         reason = f"{type(error).__name__}: {error}".split("\n")[0][:160]
         raise ValueError(f"{path}: truncated or not an npz file ({reason})") from None
 
@@ -72,22 +74,20 @@ def _read_npy(data: bytes) -> Any:
             if math.prod(shape) * dtype.itemsize > len(data) or not dtype.itemsize:
                 raise pickle.UnpicklingError(f"expected {shape} of {dtype}, got {len(data)} bytes")
             return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-        array = _plain(_PlainDataUnpickler(stream).load(), {})
+        array = _plain(_Unpickler(stream).load(), {})
         content = array.item() if isinstance(array, np.ndarray) and array.shape == () else array
     except pickle.UnpicklingError:
         raise
-    except Exception as error:  # a damaged entry can fail in any way at all
+    except Exception as error:  # a damaged entry can fail in any way
         raise pickle.UnpicklingError(f"damaged entry ({type(error).__name__})") from None
     if not isinstance(array, np.ndarray) or array.shape != shape:
-        raise pickle.UnpicklingError(
-            f"expected a pickled array of shape {shape}, got {type(array).__name__} "
-            f"of shape {getattr(array, 'shape', None)}"
-        )
+        got = f"{type(array).__name__} of shape {getattr(array, 'shape', None)}"
+        raise pickle.UnpicklingError(f"expected a pickled array of shape {shape}, got {got}")
     return content
 
 
 class _Dtype:
-    """Stands for a pickled NumPy dtype; NumPy's own can be told to mistake bytes for pointers."""
+    """Replaces ``numpy.dtype``, whose own state can declare bytes to be pointers."""
 
     def __init__(self, spec: str, align: bool = False, copy: bool = True) -> None:
         if not isinstance(spec, str) or not re.fullmatch(r"[<>|=]?[?biufcSUO]\d{0,6}", spec):
@@ -100,14 +100,14 @@ class _Dtype:
 
 
 class _Array:
-    """Stands for a pickled NumPy array, and makes one only of data that fits its dtype."""
+    """Replaces ``numpy.ndarray``; its data must fit its dtype and shape."""
 
     def __init__(self, subtype: None, shape: tuple[int, ...], typecode: bytes) -> None:
         self.numpy = np.empty(0)
 
     def restore(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, column_major, data = state
-        if _numpy(dtype).hasobject:  # its items come row by row, whatever the order in memory
+        if _numpy(dtype).hasobject:  # pickled row by row, whatever the order in memory
             flat = np.empty(len(data), dtype=object)
             for i, item in enumerate(data):
                 flat[i] = item
@@ -118,12 +118,30 @@ class _Array:
 
 
 def _scalar(dtype: _Dtype, data: Any) -> Any:
-    """A pickled NumPy number."""
+    """Replaces ``numpy.core.multiarray.scalar``."""
     return data if _numpy(dtype).hasobject else _checked(np.frombuffer(data, _numpy(dtype)))[0]
 
 
+def _encode(text: str, encoding: str) -> bytes:
+    """Replaces ``_codecs.encode``, which old pickles make bytes with."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"expected bytes as latin1 text, got {_short(encoding)}")
+    return text.encode("latin1")
+
+
+ADMITTED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): None,  # only the first argument of _reconstruct
+    ("numpy", "dtype"): _Dtype,
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("_codecs", "encode"): _encode,
+}
+
+
 def _checked(array: np.ndarray) -> np.ndarray:
-    """The array, if its text is text: code points beyond Unicode's crash what reads them."""
+    """The array, unless it is text with code points beyond Unicode, which crash whatever reads them."""
     if array.dtype.kind == "U" and array.size:
         points = np.ascontiguousarray(array).view(array.dtype.byteorder.replace("|", "=") + "u4")
         if points.max(initial=0) > 0x10FFFF:
@@ -137,19 +155,11 @@ def _numpy(dtype: _Dtype) -> np.dtype[Any]:
     return dtype.numpy
 
 
-def _encode(text: str, encoding: str) -> bytes:
-    """What ``_codecs.encode`` does in pickles that hold bytes as text, and no more."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"expected bytes as latin1 text, got {_short(encoding)}")
-    return text.encode("latin1")
-
-
 def _plain(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
-    """The content with real arrays where stand-ins are; what is shared is visited once."""
+    """The content with arrays in place of their replacements; shared parts are converted once."""
     if value is None or isinstance(value, str | bytes | int | float | complex | np.generic):
         return value
-    if id(value) not in done:
-        # The value is kept beside its result: its id is its own for as long as it lives.
+    if id(value) not in done:  # the value is stored, too, so that its id stays its own
         done[id(value)] = value, _plain_container(value, done)
     return done[id(value)][1]
 
@@ -163,62 +173,31 @@ def _plain_container(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
         return array
     if isinstance(value, dict):
         return {key: _plain(item, done) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item, done) for item in value]
-    if isinstance(value, tuple):
-        return tuple(_plain(item, done) for item in value)
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(item, done) for item in value)
     raise pickle.UnpicklingError(f"expected plain data, got {type(value).__name__}")
 
 
-_INSTRUCTIONS = (
-    *("PROTO", "FRAME", "STOP", "MARK", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"),
-    *("GET", "BINGET", "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE"),
-    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"),
-    *("BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "EMPTY_LIST", "LIST", "APPEND"),
-    *("APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT"),
-    *("GLOBAL", "STACK_GLOBAL"),
-)
-"""Run as Python's own unpickler does; DICT, SETITEM(S), REDUCE and BUILD are checked first."""
-
-
-SMALL = range(-(2**31), 2**31)
-"""Integers admitted as keys: larger ones can be chosen to collide."""
-
-
-class _PlainDataUnpickler(pickle._Unpickler):
-    """Python's unpickler with few instructions, and the names NumPy pickles arrays with.
-
-    The one in Python, not the one in C: that crashes on a key of a million nested tuples.
-    """
+class _Unpickler(pickle._Unpickler):
+    """Python's unpickler, restricted to the instructions and names of plain data."""
 
     stack: list[Any]
     metastack: list[list[Any]]
     pop_mark: Callable[[], list[Any]]
-
-    ADMITTED: Mapping[tuple[str, str], Any] = MappingProxyType(
-        {
-            ("numpy", "ndarray"): None,  # only ever the first argument of _reconstruct
-            ("numpy", "dtype"): _Dtype,
-            ("numpy.core.multiarray", "_reconstruct"): _Array,
-            ("numpy._core.multiarray", "_reconstruct"): _Array,
-            ("numpy.core.multiarray", "scalar"): _scalar,
-            ("numpy._core.multiarray", "scalar"): _scalar,
-            ("_codecs", "encode"): _encode,
-        }
-    )
+    count = 0
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ADMITTED:
+        if (module, name) not in ADMITTED:
             raise _refused(f"{module}.{name}")
-        return self.ADMITTED[module, name]
+        return ADMITTED[module, name]
 
     def set_items(self) -> None:
         items = self.pop_mark()
         if type(self.stack[-1]) is not dict:
             raise _refused("items of something that is no dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str | bytes) and not (type(key) is int and key in SMALL):
+            # Tuples can be nested too deeply to hash, and larger integers chosen to collide.
+            if not isinstance(key, str | bytes) and not (type(key) is int and abs(key) < 2**31):
                 raise _refused(f"a {type(key).__name__} as a key")
             self.stack[-1][key] = value
 
@@ -236,7 +215,7 @@ class _PlainDataUnpickler(pickle._Unpickler):
         arguments = self.stack.pop()
         function = self.stack.pop()
         if not any(function is admitted for admitted in (_Dtype, _Array, _scalar, _encode)):
-            raise _refused("a call of something else than NumPy's four")
+            raise _refused("a call of something other than NumPy's functions")
         self.stack.append(function(*arguments))
 
     def build(self) -> None:
@@ -247,7 +226,7 @@ class _PlainDataUnpickler(pickle._Unpickler):
 
 
 def _short(value: Any) -> str:
-    """For messages: some of a text, or what it is instead; anything else may be of any size."""
+    """The beginning of a text, or the type of anything else, whose text may be of any length."""
     return repr(value[:80]) if isinstance(value, str) else f"a {type(value).__name__}"
 
 
@@ -257,20 +236,33 @@ def _refused(what: str) -> pickle.UnpicklingError:
     )
 
 
-def _refusal(instruction: str) -> Callable[[Any], None]:
-    def refuse(unpickler: Any) -> None:
-        raise _refused(f"instruction {instruction}")
-
-    return refuse
-
-
-_PlainDataUnpickler.dispatch = {
-    ord(op.code): pickle._Unpickler.dispatch[ord(op.code)] if op.name in _INSTRUCTIONS else _refusal(op.name)
-    for op in pickletools.opcodes
-} | {
-    pickle.DICT[0]: _PlainDataUnpickler.new_dict,
-    pickle.SETITEM[0]: _PlainDataUnpickler.set_item,
-    pickle.SETITEMS[0]: _PlainDataUnpickler.set_items,
-    pickle.REDUCE[0]: _PlainDataUnpickler.reduce,
-    pickle.BUILD[0]: _PlainDataUnpickler.build,
+_OWN: dict[str, Callable[[Any], None]] = {
+    "DICT": _Unpickler.new_dict,
+    "SETITEM": _Unpickler.set_item,
+    "SETITEMS": _Unpickler.set_items,
+    "REDUCE": _Unpickler.reduce,
+    "BUILD": _Unpickler.build,
 }
+_INHERITED = frozenset(
+    "PROTO FRAME STOP MARK PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET NONE NEWTRUE NEWFALSE INT BININT "
+    "BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE "
+    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE "
+    "TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT GLOBAL STACK_GLOBAL".split()
+)
+
+
+def _instruction(name: str, code: int) -> Callable[[Any], None]:
+    run: Callable[[Any], None] | None = pickle._Unpickler.dispatch[code] if name in _INHERITED else _OWN.get(name)
+
+    def step(unpickler: _Unpickler) -> None:
+        unpickler.count += 1
+        if run is None:
+            raise _refused(f"instruction {name}")
+        if unpickler.count > MOST:
+            raise pickle.UnpicklingError(f"expected at most {MOST:,} pickled values; store lists of numbers as arrays")
+        run(unpickler)
+
+    return step
+
+
+_Unpickler.dispatch = {ord(op.code): _instruction(op.name, ord(op.code)) for op in pickletools.opcodes}

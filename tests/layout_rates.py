@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from prpose.data import DATASETS, load_clips
 from prpose.layouts import LAYOUTS
-from prpose.plausibility import doubts
+from prpose.plausibility import implausibilities
 from tests.detections import detect
 
 
@@ -23,7 +23,7 @@ def one_frame(clip, t):
 def count(clips, true, declared):
     """How many raise a doubt."""
     found = ((detect(clip, true), clip) for clip in clips)
-    return sum(bool(doubts(keypoints, declared, score)) for (keypoints, score), _ in found)
+    return sum(bool(implausibilities(keypoints, declared, score)) for (keypoints, score), _ in found)
 
 
 def count_turned(clips, turn, kind, layout="coco17"):
@@ -31,7 +31,7 @@ def count_turned(clips, turn, kind, layout="coco17"):
     total = 0
     for clip in clips:
         keypoints, score = detect(clip, layout)
-        found = doubts(turn(keypoints, clip.camera.height), layout, score)
+        found = implausibilities(turn(keypoints, clip.camera.height), layout, score)
         total += any(doubt.kind == kind for doubt in found)
     return total
 

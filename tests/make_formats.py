@@ -15,7 +15,7 @@ import numpy as np
 
 from prpose.atomic import replacing
 from prpose.data import load_clips
-from prpose.keypoints import Keypoints, write_keypoints
+from prpose.keypoints import Keypoints, save_keypoints
 from prpose.layouts import LAYOUTS
 from tests.detections import detect
 
@@ -32,20 +32,20 @@ def clips():
     return people[0], people[4]
 
 
-def found(layout, person=0):
-    """(T, J, 2) pixels and (T, J) scores of what is in the files."""
+def walker(layout, person=0):
+    """(T, J, 2) pixels and (T, J) confidences of one of the two walkers."""
     keypoints, score = detect(clips()[person], layout)
     keypoints = keypoints[FRAMES] + (SHIFT if person else (0.0, 0.0))
     return np.round(keypoints, 2), np.round(score[FRAMES], 3)
 
 
-def size():
+def image_size():
     camera = clips()[0].camera
     return camera.width, camera.height
 
 
 def triplets(layout, person=0):
-    keypoints, score = found(layout, person)
+    keypoints, score = walker(layout, person)
     flat = np.concatenate([keypoints, score[..., None]], axis=-1)
     return [[round(float(v), 3) for v in frame.ravel()] for frame in flat]
 
@@ -65,8 +65,8 @@ def coco_results(layout, name):
 
 
 def coco_annotations():
-    width, height = size()
-    keypoints, score = found("coco17")
+    width, height = image_size()
+    keypoints, score = walker("coco17")
     v = np.where(score > 0.5, 2.0, 1.0)[..., None]
     v[3, 9] = 1  # a hidden wrist
     v[4, 9] = 0  # and one that is not labelled
@@ -121,7 +121,7 @@ def alphapose():
 
 
 def mmpose():
-    keypoints, score = found("coco17")
+    keypoints, score = walker("coco17")
     names = LAYOUTS["coco17"].names
     meta = {
         "dataset_name": "coco",
@@ -139,7 +139,7 @@ def mmpose():
         ]
         for k, s in zip(keypoints, score, strict=True)
     ]
-    frames = [{"frame_id": t, "instances": found} for t, found in enumerate(instances)]
+    frames = [{"frame_id": t, "instances": people} for t, people in enumerate(instances)]
     counted = [{**frame, "frame_id": frame["frame_id"] + 1} for frame in frames]  # the demos do
     write_json("mmpose_demo.json", {"meta_info": meta, "instance_info": counted})
     write_json("mmpose_inferencer.json", frames)
@@ -148,8 +148,8 @@ def mmpose():
 
 
 def mediapipe():
-    width, height = size()
-    keypoints, score = found("blazepose33")
+    width, height = image_size()
+    keypoints, score = walker("blazepose33")
     write_json(
         "mediapipe.json",
         {
@@ -180,8 +180,8 @@ def mediapipe():
 
 
 def videopose3d():
-    width, height = size()
-    keypoints, score = found("coco17")
+    width, height = image_size()
+    keypoints, score = walker("coco17")
     metadata = {
         "layout_name": "coco",
         "num_joints": 17,
@@ -200,13 +200,13 @@ def videopose3d():
 
 
 def arrays():
-    keypoints, score = found("h36m17")
+    keypoints, score = walker("h36m17")
     keypoints[2, 16] = np.nan
     with replacing(HERE / "walk_h36m17.npy") as path:
         np.save(path, keypoints.astype(np.float32))
     (HERE / "walk_h36m17.npz").unlink(missing_ok=True)
-    write_keypoints(HERE / "walk_h36m17.npz", Keypoints(keypoints.astype(np.float32), *size(), "h36m17", FPS))
-    keypoints, score = found("coco17")
+    save_keypoints(HERE / "walk_h36m17.npz", Keypoints(keypoints.astype(np.float32), image_size(), "h36m17", fps=FPS))
+    keypoints, score = walker("coco17")
     names = LAYOUTS["coco17"].names
     with (HERE / "walk_coco17.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,12 +1,14 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
 
+from prpose.cli import guarded, run
 from prpose.data import load_clips
 from prpose.data.windows import Windows
-from prpose.evaluation.baselines import awareness, equal_variance, fitted_isotropic
-from prpose.noise import ConstantNoise
+from prpose.evaluation.baselines import equal_variance, fitted_isotropic, sigma_rank_correlation
 from prpose.sampler import Sampler
 from tests.golden_numbers import sampler
 
@@ -22,7 +24,7 @@ def everything(windows):
     return windows[torch.arange(len(windows))]
 
 
-def test_constant_noise_has_the_mean_variance(windows):
+def test_constant_noise_has_the_mean_variance_of_adaptive_noise(windows):
     net = sampler("mgcn_lw", alpha=0.02)
     constant = equal_variance(net.noise, windows, CPU)
     with torch.no_grad():
@@ -33,13 +35,10 @@ def test_constant_noise_has_the_mean_variance(windows):
     assert normal.stddev.unique().tolist() == pytest.approx([constant.sigma])
     poses = Sampler(net.lifter, constant).sample(everything(windows).keypoints[:3], 4, torch.Generator().manual_seed(0))
     assert poses.shape == (4, 3, 1, 17, 3)
-    for bad in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="sigma to be a finite number >= 0"):
-            ConstantNoise(bad)
 
 
 @torch.no_grad()
-def test_the_isotropic_cloud_is_the_likeliest_of_its_kind(windows):
+def test_the_isotropic_gaussian_has_maximum_likelihood(windows):
     net = sampler("mgcn_lw")
     cloud, batch = fitted_isotropic(net, windows, CPU), everything(windows)
     error = (net.deterministic(batch.keypoints) - batch.target)[..., 1:, :]
@@ -47,26 +46,26 @@ def test_the_isotropic_cloud_is_the_likeliest_of_its_kind(windows):
     def log_likelihood(width):
         return float(torch.distributions.Normal(0, width).log_prob(error).sum())
 
-    best = log_likelihood(cloud.width_m)
-    assert best > max(log_likelihood(cloud.width_m * factor) for factor in (0.9, 0.99, 1.01, 1.1))
+    best = log_likelihood(cloud.sigma_m)
+    assert best > max(log_likelihood(cloud.sigma_m * factor) for factor in (0.9, 0.99, 1.01, 1.1))
     eps = torch.randn(2000, 3, 1, 17, 2, generator=torch.Generator().manual_seed(0))
     mirrored = torch.randn(2000, 3, 1, 17, 2, generator=torch.Generator().manual_seed(1))
     poses = cloud(batch.keypoints[:3], eps, mirrored)
     spread = poses.std(0)
-    assert (spread[..., 1:, :] / cloud.width_m - 1).abs().max() < 0.08
+    assert (spread[..., 1:, :] / cloud.sigma_m - 1).abs().max() < 0.08
     assert not poses[..., 0, :].any()
-    assert (poses.mean(0) - cloud.deterministic(batch.keypoints[:3])).abs().max() < 0.1 * cloud.width_m
+    assert (poses.mean(0) - cloud.deterministic(batch.keypoints[:3])).abs().max() < 0.1 * cloud.sigma_m
 
 
 @torch.no_grad()
-def test_awareness_is_scipys_correlation_where_it_can_be_known(windows):
+def test_rank_correlation_of_sigma_and_error_is_scipys(windows):
     net = sampler("mgcn_lw")
-    known, batch = awareness(net, windows, CPU), everything(windows)
+    known, batch = sigma_rank_correlation(net, windows, CPU), everything(windows)
     sigma = net.noise(batch.keypoints).stddev[:, 0, :, 0].numpy()
     error = (net.deterministic(batch.keypoints) - batch.target)[:, 0].norm(dim=-1).numpy()
     hidden = np.stack([windows.clips[c].hidden[f] for c, f in zip(batch.clip, batch.frame, strict=True)])
-    assert set(known) == {"all", "seen", "hidden"}
-    masks = {"all": hidden | True, "seen": ~hidden, "hidden": hidden}
+    assert set(known) == {"all", "visible", "occluded"}
+    masks = {"all": hidden | True, "visible": ~hidden, "occluded": hidden}
     for name, mask in masks.items():
         for j in range(1, 17):
             inside = mask[:, j]
@@ -76,3 +75,38 @@ def test_awareness_is_scipys_correlation_where_it_can_be_known(windows):
                 expected = spearmanr(sigma[inside, j], error[inside, j]).statistic
                 # The floor makes ties, which SciPy averages.
                 assert known[name][j] == pytest.approx(expected, abs=0.12)
+
+
+WALKERS = ["evaluate", "walkers", "--model", "mgcn-cmu17", "-n", "8", "--stride", "40"]
+
+
+def evaluated(path, *argv):
+    assert guarded(lambda: run([*WALKERS, *argv, "--json", str(path)])) == 0
+    return json.loads(path.read_text())
+
+
+def test_evaluate_prints_and_writes_the_baselines(tmp_path, capsys):
+    report = evaluated(tmp_path / "out.json", "--baselines")
+    printed = capsys.readouterr().out
+    for word in ("adaptive", "constant", "3D Gaussian", "energy score", "ECE", "left_wrist", "occluded"):
+        assert word in printed
+    assert len(report["baselines"]) == 3
+    for row in report["baselines"].values():
+        values = row["values"]
+        curve = [values[f"best_of_{S}"]["P1"] for S in (1, 5, 8)]
+        assert curve == sorted(curve, reverse=True)
+        assert curve[-1] == values["best"]["P1"]
+        assert set(values["cloud"]) == {"ES", "spread", "ECE", "coverage_95"}
+    assert len({row["values"]["deterministic"]["P1"] for row in report["baselines"].values()}) == 1  # one lifter
+    assert len(report["rank_correlation"]["all"]) == 17
+    assert guarded(lambda: run([*WALKERS, "--baselines", "-n", "1"])) == 1
+    assert "expected --num-samples >= 2 with --baselines, got 1" in capsys.readouterr().err
+
+
+def test_evaluate_widens_the_noise_of_low_confidences_as_predict_does(tmp_path):
+    default, same, without = (
+        evaluated(tmp_path / f"{n}.json", *argv)["average"]["values"]["cloud"]
+        for n, argv in enumerate(([], ["--config.confidence-noise", "0.03"], ["--config.confidence-noise", "0"]))
+    )
+    assert default == same
+    assert default["spread"] > 1.02 * without["spread"]

@@ -9,7 +9,7 @@ from prpose.data.synthetic.benchmark_file import (
     read_renderings,
     write_benchmark,
 )
-from prpose.data.synthetic.rendering import Rig
+from prpose.data.synthetic import Rig
 from prpose.data.synthetic.walkers import walker
 
 

@@ -1,10 +1,12 @@
-"""Right averages, and the release's, against golden/runs."""
+"""Scores and averages, ours and the release's, against golden/runs and by hand."""
 
 import numpy as np
 import pytest
 import torch
 
-from prpose.data import load_clips
+from prpose import evaluation, metrics
+from prpose.camera import Camera
+from prpose.data import Clip, load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import (
     METRICS,
@@ -17,14 +19,15 @@ from prpose.evaluation import (
     seeded_draw,
     tabulate,
 )
+from prpose.evaluation.protocols import calibration_error, conformal_quantiles
 from tests.golden_numbers import GOLDEN, arrays, golden_draw, sampler, table
 from tests.measure import peak_gib
 
 RUNS = table("runs/runs.json")["runs"]
 
 
-@pytest.mark.parametrize("run", RUNS)
-def test_every_golden_run(run):
+@pytest.mark.parametrize("run", [pytest.param(run, marks=pytest.mark.slow if "htnet" in run else ()) for run in RUNS])
+def test_scores_match_the_golden_run(run):
     golden, case = arrays(f"runs/{run}.npz"), RUNS[run]
     options = case["options"]
     net = sampler(options["lifter"], float(options["alpha"]))
@@ -41,7 +44,7 @@ def test_every_golden_run(run):
     draw = golden_draw(int(options["hypotheses"])) if options["multi_hypothesis"] else None
     batch_size = int(options["batch_size"])
     scores = score(net, windows, ("P1", "P2", "PCK17"), draw, batch_size)
-    best = scores["best" if draw else "single"]
+    best = scores["best" if draw else "deterministic"]
     assert np.abs(best["P1"].numpy() - golden["p1"]).max() < 1e-5
     assert np.abs(best["P2"].numpy() - golden["p2"]).max() < 1e-5
     off = np.abs(best["PCK17"].numpy() - golden["pck"])
@@ -52,7 +55,7 @@ def test_every_golden_run(run):
     for row in rows:
         for name, key in (("P1", "p1"), ("P2", "p2")):
             expected = case["per_item_mean_by_action"][row.name][key] * 1000
-            ours = row.values["best" if draw else "single"][name]
+            ours = row.values["best" if draw else "deterministic"][name]
             assert ours == pytest.approx(expected, abs=0.01)
     listed = RELEASED_ACTIONS[options["dataset"]] if "action" not in options else ("Walking",)
     for key, expected in case["average_as_published"].items():
@@ -61,8 +64,8 @@ def test_every_golden_run(run):
         assert ours * METRICS[name].scale == pytest.approx(expected, abs=0.01)
 
 
-def test_release_averaging_against_the_golden_accumulation():
-    """Its P2 of a frame is its batch's mean; ours is the frame's own."""
+def test_released_average_matches_the_golden_accumulation():
+    """There, P2 of a frame is its batch's mean."""
     values = torch.from_numpy(arrays("metrics/metrics.npz")["mixed_quality/p2_best"])
     cases = table("metrics/accumulation.json")["accumulation"]
     for case in cases.values():
@@ -77,9 +80,6 @@ def test_release_averaging_against_the_golden_accumulation():
 
 
 def fake_windows(actions):
-    from prpose.camera import Camera
-    from prpose.data import Clip
-
     return Windows(
         [
             Clip(np.zeros((1, 17, 2), np.float32), np.zeros((1, 17, 3), np.float32),
@@ -89,24 +89,24 @@ def fake_windows(actions):
     )  # fmt: skip
 
 
-def test_groups_and_averages_by_hand():
+def test_tables_average_over_groups_or_frames():
     windows = fake_windows(["Walking 1", "Walking", "Sitting", "Walking"])
-    scores = {"single": {"P1": torch.tensor([0.010, 0.020, 0.050, 0.030])}}
+    scores = {"deterministic": {"P1": torch.tensor([0.010, 0.020, 0.050, 0.030])}}
     rows, average = tabulate(scores, windows, PROTOCOLS["h36m"])
     assert [(r.name, r.frames) for r in rows] == [("Sitting", 1), ("Walking", 3)]
-    assert [r.values["single"]["P1"] for r in rows] == pytest.approx([50, 20])
-    assert average.values["single"]["P1"] == pytest.approx(35)
+    assert [r.values["deterministic"]["P1"] for r in rows] == pytest.approx([50, 20])
+    assert average.values["deterministic"]["P1"] == pytest.approx(35)
     _, frames = tabulate(scores, windows, PROTOCOLS["3dhp"])
-    assert frames.values["single"]["P1"] == pytest.approx(27.5)
+    assert frames.values["deterministic"]["P1"] == pytest.approx(27.5)
 
 
-def test_scores_nest_and_choose_as_their_names_say():
+def test_scores_of_more_samples_are_not_worse():
     net = sampler("mgcn_lw", alpha=0.02)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=10))
     names = PROTOCOLS["3dhp"].metrics
     few = score(net, windows, names, seeded_draw(0, 3), batch_size=8)
     many = score(net, windows, names, seeded_draw(0, 12), batch_size=8)
-    assert torch.equal(few["single"]["P1"], many["single"]["P1"])
+    assert torch.equal(few["deterministic"]["P1"], many["deterministic"]["P1"])
     for name in names:
         sign = 1 if METRICS[name].higher_is_better else -1
         assert (sign * (many["best"][name] - few["best"][name]) >= -1e-6).all()
@@ -117,9 +117,7 @@ def test_scores_nest_and_choose_as_their_names_say():
     assert not torch.equal(many["best"]["P2"], other["best"]["P2"])
 
 
-def test_scores_agree_with_sampling_by_hand():
-    from prpose import metrics
-
+def test_scores_equal_those_of_sampled_poses():
     net = sampler("mgcn_lw", alpha=0.02)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     draw = seeded_draw(3, 4)
@@ -135,23 +133,11 @@ def test_scores_agree_with_sampling_by_hand():
     assert torch.allclose(scores["mean"]["P1"], mean)
 
 
-def test_poses_that_are_not_finite_are_named_by_frame():
+def test_infinite_poses_raise_and_name_the_frames():
     net = sampler("mgcn_lw", alpha=1e38)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     with pytest.raises(ValueError, match=r"expected finite poses.*in frames 0 to 3 of the data set"):
         score(net, windows, ("P2",), seeded_draw(0, 2), batch_size=4)
-
-
-def test_noise_comes_in_parts_that_do_not_change_it(monkeypatch):
-    from prpose.evaluation import scoring
-
-    shape = torch.Size((10, 1, 17, 2))
-    whole = next(iter(seeded_draw(0, 7)(range(10, 20), shape)))
-    monkeypatch.setattr(scoring, "POSES_AT_ONCE", 25)
-    parts = list(seeded_draw(0, 7)(range(10, 20), shape))
-    assert [len(eps) for eps, _ in parts] == [2, 2, 2, 1]
-    for i in range(2):
-        assert torch.equal(torch.cat([part[i] for part in parts]), whole[i])
 
 
 PEAK = """
@@ -169,13 +155,14 @@ score(net, windows, ("P1", "P2", "AUC14"), seeded_draw(0, {S}), batch_size=512)
 """
 
 
-def test_peak_memory_of_a_score_does_not_grow_with_s():
+@pytest.mark.slow
+def test_peak_memory_does_not_grow_with_the_number_of_samples():
     small, large = (peak_gib(PEAK.format(S=S)) for S in (16, 128))
     assert large < 1
     assert large - small < 0.1
 
 
-def test_scores_on_a_device_are_the_cpus(device):
+def test_scores_on_a_device_equal_those_on_the_cpu(device):
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     names = ("P1", "P2")
     expected = score(sampler("mgcn_lw", 0.02), windows, names, seeded_draw(0, 3), 8)
@@ -186,25 +173,21 @@ def test_scores_on_a_device_are_the_cpus(device):
             assert (ours[choice][name] - values).abs().max() < 1e-5
 
 
-def test_scores_do_not_depend_on_the_parts_that_s_comes_in(monkeypatch):
-    from prpose.evaluation import scoring
-
+def test_scores_do_not_depend_on_the_number_of_poses_at_once(monkeypatch):
     net = sampler("mgcn_lw", alpha=0.02)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     names = PROTOCOLS["3dhp"].metrics
     whole = score(net, windows, names, seeded_draw(0, 7), batch_size=5)
-    monkeypatch.setattr(scoring, "POSES_AT_ONCE", 12)
+    monkeypatch.setattr(evaluation, "POSES_AT_ONCE", 12)
+    assert [len(eps) for eps, _ in seeded_draw(0, 7)(range(5), torch.Size((5, 1, 17, 2)))] == [2, 2, 2, 1]
     parts = score(net, windows, names, seeded_draw(0, 7), batch_size=5)
-    assert set(whole) == {"single", "mean", "best", "any"}
+    assert set(whole) == {"deterministic", "mean", "best", "any"}
     for choice, by in whole.items():
         for name, values in by.items():
             assert (parts[choice][name] - values).abs().max() < 1e-6, (choice, name)
 
 
-def test_clouds_are_scored_as_their_functions_say():
-    from prpose import metrics
-    from prpose.evaluation.tables import calibration_error
-
+def test_distribution_scores_equal_those_of_the_metrics():
     net = sampler("mgcn_lw", alpha=0.02)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     scores = score(net, windows, ("P1",), seeded_draw(3, 6), batch_size=100, cloud=True)["cloud"]
@@ -220,22 +203,29 @@ def test_clouds_are_scored_as_their_functions_say():
     share = np.median(scores["covered"].double().mean(0).numpy(), axis=0)
     expected = np.abs(share - np.array(metrics.LEVELS))
     assert average.values["cloud"]["ECE"] == pytest.approx(expected.mean(), abs=0.02)
+    distances = scores["mahalanobis"]
+    centre = net.deterministic(batch.keypoints)[:, 0].detach()
+    assert torch.allclose(distances, metrics.mahalanobis(poses, truth, centre)[:, 1:])
     perfect = torch.rand(20_000, 5, 1, generator=torch.Generator().manual_seed(0))
     assert calibration_error(perfect < torch.tensor(metrics.LEVELS)) < 0.005
     assert calibration_error(torch.zeros(9, 5, 21, dtype=torch.bool)) == pytest.approx(0.5)
 
 
-def test_one_hypothesis_is_no_cloud():
+def test_conformal_quantiles_cover_95_percent():
+    distances = torch.arange(1.0, 100.0)[:, None].expand(-1, 16)  # 99 frames: the 95th of 100
+    assert set(conformal_quantiles(distances).values()) == {95.0}
+    assert set(conformal_quantiles(distances[:10]).values()) == {10.0}  # too few: the largest
+
+
+def test_one_sample_is_not_scored_as_a_distribution():
     windows = Windows(load_clips("walkers", ".", "val"), every=120)
     scores = score(sampler("mgcn_lw"), windows, ("P1",), seeded_draw(0, 1), cloud=True)
     assert "cloud" not in scores
 
 
 @pytest.mark.parametrize("at_once", [4096, 21])
-def test_curves_are_the_best_of_the_first(at_once, monkeypatch):
-    from prpose.evaluation import scoring
-
-    monkeypatch.setattr(scoring, "POSES_AT_ONCE", at_once)
+def test_curves_are_the_best_of_the_first_samples(at_once, monkeypatch):
+    monkeypatch.setattr(evaluation, "POSES_AT_ONCE", at_once)
     net = sampler("mgcn_lw", alpha=0.02)
     windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     names = ("P1", "PCK14")

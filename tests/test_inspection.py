@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from prpose.data import load_clips
-from prpose.data.inspection import confidence_rank_correlation, count, detector_errors
+from prpose.data.clip import confidence_rank_correlation, count, detector_errors
 from prpose.skeleton import H36M_17
 from tests.golden_numbers import GOLDEN
 

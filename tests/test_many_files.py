@@ -14,11 +14,11 @@ import prpose
 from prpose.cli import guarded, run
 from prpose.cli.predict import alone_command
 from prpose.keypoints import load_keypoints, save_keypoints
-from tests.films import Finder, picture, with_square, write_png, write_video
+from tests.videos import Finder, picture, with_square, write_png, write_video
 from tests.make_formats import HERE
 
 SIZE = ["--image-size", "1000", "1002", "--fps", "10", "-n", "3"]
-DETECTOR = ["--config.detector", "tests.films:Finder", "-n", "2"]
+DETECTOR = ["--config.detector", "tests.videos:Finder", "-n", "2"]
 
 
 class Killer(Finder):

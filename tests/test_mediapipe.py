@@ -1,8 +1,7 @@
-"""MediaPipe Pose itself, on a real photograph of half a person.
+"""MediaPipe Pose on a real photograph of half a person.
 
-The model is put together from the two networks that the older ``mediapipe==0.10.21`` brings, and
-the photograph is scikit-image's astronaut (NASA, public domain). Both wheels come from PyPI, into a
-temporary folder.
+The model is built from the two networks in the older ``mediapipe==0.10.21``, and the photograph is scikit-image's
+astronaut (NASA, public domain). Both wheels come from PyPI, into a temporary folder.
 """
 
 import subprocess
@@ -12,16 +11,16 @@ import zipfile
 import numpy as np
 import pytest
 
-from prpose.cli import guarded, run
-from prpose.io.export import read_prediction
-from prpose.io.mediapipe_pose import MediaPipePose
-from prpose.io.video import open_video
+import prpose
+from prpose.io.detector import MediaPipePose, create_detector, run_detector
+from prpose.io.keypoints import people_from
+from prpose.io.video import open_video, read_photo
 from prpose.layouts import LAYOUTS
 from prpose.prediction import FLAGS
 from prpose.skeleton import H36M_17
-from tests.films import write_png, write_video
+from tests.videos import write_png, write_video
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning")]
 pytest.importorskip("mediapipe", reason="mediapipe is not installed; make test-all does it")
 
 NETWORKS = {  # of the older wheel; mean and standard deviation of the pixels that they take
@@ -30,12 +29,8 @@ NETWORKS = {  # of the older wheel; mean and standard deviation of the pixels th
 }
 
 
-def prpose(*args):
-    return guarded(lambda: run([str(arg) for arg in args]))
-
-
 def from_pypi(folder, requirement):
-    """A wheel, opened; the test is skipped, and says so, where there is no connection."""
+    """A wheel, opened; the test is skipped where there is no connection."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:",
                "--python-version", "3.11", "--platform", "manylinux_2_28_x86_64",
                "--dest", str(folder), requirement]  # fmt: skip
@@ -61,17 +56,17 @@ def normalising(model, mean, deviation):
     graph, whole = metadata.SubGraphMetadataT(), metadata.ModelMetadataT()
     graph.inputTensorMetadata = [tensor]
     whole.subgraphMetadata = [graph]
-    made = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
-    graph.outputTensorMetadata = [metadata.TensorMetadataT() for _ in made.subgraphs[0].outputs]
+    network = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    graph.outputTensorMetadata = [metadata.TensorMetadataT() for _ in network.subgraphs[0].outputs]
     builder = flatbuffers.Builder()
     builder.Finish(whole.Pack(builder), b"M001")
     content, entry = schema.BufferT(), schema.MetadataT()
     content.data = list(builder.Output())
-    entry.name, entry.buffer = "TFLITE_METADATA", len(made.buffers)
-    made.buffers.append(content)
-    made.metadata = [entry]
+    entry.name, entry.buffer = "TFLITE_METADATA", len(network.buffers)
+    network.buffers.append(content)
+    network.metadata = [entry]
     builder = flatbuffers.Builder()
-    builder.Finish(made.Pack(builder), b"TFL3")
+    builder.Finish(network.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
 
@@ -96,82 +91,71 @@ def astronaut(tmp_path_factory):
     return folder / "astronaut.png"
 
 
-def spread_mm(poses, part):
+def detect(path, model, max_people=1):
+    with create_detector("mediapipe", model, max_people) as detector:
+        return people_from(run_detector(open_video(path), detector))
+
+
+def spread_mm(prediction, part):
     """Standard deviation per axis of left and right, over all frames."""
     joints = [H36M_17.index(f"{side}_{part}") for side in ("left", "right")]
-    variance = poses.covariance[:, joints].trace(axis1=-2, axis2=-1) / 3
+    variance = prediction.covariance[:, joints].trace(axis1=-2, axis2=-1) / 3
     return 1000 * np.sqrt(variance.mean(axis=0))
 
 
-def test_legs_outside_of_the_picture_are_far_less_certain_than_shoulders(model, astronaut, tmp_path, capfd):
-    argv = ["predict", astronaut, "--detector-model", model, "--out", tmp_path / "a.npz"]
-    assert prpose(*argv, "--overlay", tmp_path / "a.png") == 0
-    printed = capfd.readouterr()
-    assert all(line.startswith("note: ") for line in printed.err.splitlines())
-    poses = read_prediction(tmp_path / "a.npz")
-    shoulders = spread_mm(poses, "shoulder")
-    assert spread_mm(poses, "knee").min() > 1.5 * shoulders.max()
-    assert spread_mm(poses, "ankle").min() > 2.5 * shoulders.max()
-    flagged = {name for name, flag in zip(H36M_17.names, poses.flags[0], strict=True)
-               if FLAGS[flag] == "low_confidence"}  # fmt: skip
+def test_legs_outside_the_image_are_less_certain_than_shoulders(model, astronaut, capfd):
+    (keypoints,) = detect(astronaut, model)
+    assert capfd.readouterr().err == ""
+    prediction = prpose.load("mgcn-cmu17")(keypoints)
+    shoulders = spread_mm(prediction, "shoulder")
+    assert spread_mm(prediction, "knee").min() > 1.5 * shoulders.max()
+    assert spread_mm(prediction, "ankle").min() > 2.5 * shoulders.max()
+    flagged = {
+        name for name, flag in zip(H36M_17.names, prediction.flags[0], strict=True) if FLAGS[flag] == "low_confidence"
+    }
     assert {"left_knee", "right_knee", "left_ankle", "right_ankle"} <= flagged
     assert not {"left_shoulder", "right_shoulder", "neck", "thorax"} & flagged
 
 
-def test_her_face_and_shoulders_are_where_they_are(model, astronaut):
-    """By eye, in the picture of 512 x 512: her left is on our right."""
-    frame = next(open_video(astronaut).frames())
+def test_face_and_shoulders_are_where_they_are(model, astronaut):
+    """By eye, in the photo of 512 x 512: her left is on our right."""
     detector = MediaPipePose(model)
-    ((keypoints, score),) = detector(frame.image, None)
+    ((xy, confidence),) = detector(read_photo(astronaut), None)
     detector.close()
-    seen = dict(zip(LAYOUTS["blazepose33"].names, keypoints, strict=True))
+    found = dict(zip(LAYOUTS["blazepose33"].names, xy, strict=True))
     by_eye = {"nose": (224, 128), "left_eye": (248, 111), "right_eye": (206, 104),
               "left_shoulder": (306, 256), "right_shoulder": (112, 240)}  # fmt: skip
     for name, place in by_eye.items():
-        assert np.linalg.norm(seen[name] - place) < 25, name
-    assert score[:13].min() > 0.9
-    assert score[25:].max() < 0.2
+        assert np.linalg.norm(found[name] - place) < 25, name
+    assert confidence[:13].min() > 0.9
+    assert confidence[25:].max() < 0.2
 
 
-def test_a_video_of_her_moves_as_she_does(model, astronaut, tmp_path):
-    """She slides to the left, by an uneven clock; keypoints and overlay follow."""
-    photo = next(open_video(astronaut).frames()).image
-    shift = np.arange(30)
-    images = [np.ascontiguousarray(photo[30:, t : t + 482]) for t in shift]
+def test_a_video_moves_as_the_person_does(model, astronaut, tmp_path):
+    """She slides to the left, at uneven times."""
+    photo, shift = read_photo(astronaut), np.arange(30)
     times = np.cumsum(np.tile([0.03, 0.05, 0.02], 10)) - 0.03
-    path = write_video(tmp_path / "slide.mp4", images, times)
-    argv = ["predict", path, "--detector-model", model, "--out", tmp_path / "v.npz", "-n", 20]
-    assert prpose(*argv, "--overlay", tmp_path / "o.mp4") == 0
-    poses = read_prediction(tmp_path / "v.npz")
-    assert poses.frame_numbers.tolist() == list(range(30))
-    assert np.allclose(poses.times_s, times, atol=2e-3)
-    nose = poses.keypoints_px[:, H36M_17.index("neck"), 0]
+    images = [np.ascontiguousarray(photo[30:, t : t + 482]) for t in shift]
+    (keypoints,) = detect(write_video(tmp_path / "slide.mp4", images, times), model)
+    assert keypoints.frame_numbers.tolist() == list(range(30))
+    assert np.allclose(keypoints.times_s, times, atol=2e-3)
+    nose = keypoints.xy[:, LAYOUTS["blazepose33"].index("nose"), 0]
     assert np.abs(nose - (224 - shift)).max() < 10
-    assert spread_mm(poses, "ankle").min() > 2.5 * spread_mm(poses, "shoulder").max()
-    over = list(open_video(tmp_path / "o.mp4").frames())
-    assert np.allclose([frame.time_s for frame in over], times - times[0], atol=1e-3)
 
 
-def test_two_of_her_are_two_people(model, astronaut, tmp_path, capsys):
-    photo = next(open_video(astronaut).frames()).image[:, :400]
+def test_two_people_are_found(model, astronaut, tmp_path):
+    photo = read_photo(astronaut)[:, :400]
     wide = np.full((512, 1200, 3), 200, np.uint8)
     wide[:, :400], wide[:, 800:] = photo, photo
-    write_png(tmp_path / "two.png", wide)
-    argv = ["predict", tmp_path / "two.png", "--detector-model", model, "-n", 2]
-    assert prpose(*argv, "--people", 3, "--out", tmp_path / "p.npz") == 1
-    assert "expected one person, or --person; there are 2" in capsys.readouterr().err
-    for person in "01":
-        assert prpose(*argv, "--people", 3, "--person", person, "--out",
-                      tmp_path / f"{person}.npz") == 0  # fmt: skip
-    places = [read_prediction(tmp_path / f"{n}.npz").keypoints_px[0, 9, 0] for n in "01"]
-    assert sorted(round(place / 800) for place in places) == [0, 1]
+    people = detect(write_png(tmp_path / "two.png", wide), model, max_people=3)
+    assert sorted(round(float(person.xy[0, 0, 0]) / 800) for person in people) == [0, 1]
 
 
-def test_what_mediapipe_cannot_load_is_said(tmp_path):
+def test_a_model_that_mediapipe_cannot_load_is_an_error(tmp_path):
     path = tmp_path / "pose.task"
     with zipfile.ZipFile(path, "w") as bundle:
         for name in NETWORKS:
             bundle.writestr(name, b"TFL3 or so")
-    with pytest.raises(ValueError, match="MediaPipe cannot load it") as caught:
+    with pytest.raises(ValueError, match="MediaPipe cannot load the model") as caught:
         MediaPipePose(path)
     assert "\n" not in str(caught.value)

@@ -24,7 +24,7 @@ def test_good_frames_are_all_kept():
     for subject in ("W01", "W05"):
         for action in MOVES:
             motion = walker(subject, action)
-            assert Cleaning().keep(motion.poses_world, motion.fps).all()
+            assert Cleaning().good(motion.poses_world, motion.fps).all()
 
 
 def test_frozen_frames_are_dropped():

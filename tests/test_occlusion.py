@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from prpose.data.synthetic.occlusion import Body, segment_distance
+from prpose.data.synthetic.detector_noise import Body, segment_distance
 from prpose.skeleton import H36M_17
 
 

@@ -1,4 +1,4 @@
-"""A lifter of the user's own, by name: trained, given noise, packed, scored."""
+"""A lifter of one's own, by its import path: trained, packed, evaluated."""
 
 import json
 
@@ -6,15 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from prpose import build_lifter, load_published
+from prpose import build_lifter, load, load_published
 from prpose.cli import guarded, run
 from prpose.hub import find_model_folder
 from prpose.imports import named_module_class
-from prpose.model import Model
 
 OWN = "examples.own_lifter:ResidualLifter"
 SMALL = ["--lifter", OWN, "--lifter-args", '{"width": 32}', "--data", "walkers", "--epochs", "1",
-         "--every", "40"]  # fmt: skip
+         "--config.every", "40"]  # fmt: skip
 
 
 def prpose(*args):
@@ -33,11 +32,11 @@ class Blind(nn.Module):
         raise RuntimeError("no eyes")
 
 
-def test_it_is_trained_packed_scored_and_loaded(tmp_path, capsys):
+def test_own_lifter_is_trained_packed_evaluated_and_loaded(tmp_path, capsys):
     lifter, noise, model = tmp_path / "lifter", tmp_path / "noise", tmp_path / "mlp"
     assert prpose("train", "lifter", *SMALL, "--out", lifter) == 0
     weights = lifter / "best.safetensors"
-    assert prpose("train", "variance", *SMALL, "--out", noise, "--lifter-weights", weights) == 0
+    assert prpose("train", "noise", *SMALL, "--out", noise, "--lifter-weights", weights) == 0
     assert json.loads((noise / "config.json").read_text())["training"]["network"] == "htnet"
     runs = ["--lifter-run", lifter, "--noise-run", noise]
     assert prpose("pack", model, *runs, "--alpha", "0.01") == 0
@@ -45,7 +44,7 @@ def test_it_is_trained_packed_scored_and_loaded(tmp_path, capsys):
     assert "all frames" in capsys.readouterr().out
     card = find_model_folder(model).card
     assert (card.lifter.network, card.noise.network) == (OWN, "avg_htnet")
-    found = Model.load(model).net.lifter
+    found = load(model).sampler.lifter
     same = load_published(OWN, weights, width=32)
     keypoints = torch.rand(3, 1, 17, 2)
     assert torch.equal(found(keypoints), same(keypoints))
@@ -65,7 +64,7 @@ def test_it_is_trained_packed_scored_and_loaded(tmp_path, capsys):
         ("tests.test_own_lifter:Blind", r"cannot lift .* \(2, 4, 17, 2\) \(F = 3\): no eyes"),
     ],
 )  # fmt: skip
-def test_what_is_no_lifter_is_refused(name, message):
+def test_a_class_that_is_not_a_lifter_raises(name, message):
     with pytest.raises(ValueError, match=message):
         build_lifter(name)
 

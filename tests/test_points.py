@@ -4,8 +4,7 @@ import ezc3d
 import numpy as np
 import pytest
 
-from prpose.data.mocap.points import read_c3d, read_npz_points
-from prpose.data.mocap.recording import Recording
+from prpose.data.mocap import read_c3d, read_npz_points
 
 
 def positions(T=7, P=3):
@@ -88,6 +87,3 @@ def test_broken_c3d_files_are_named(content, tmp_path):
         read_c3d(tmp_path / "none.c3d")
 
 
-def test_a_recording_checks_itself():
-    with pytest.raises(ValueError, match=r"shape \(T, 1, 3\), got \(2, 2, 3\)"):
-        Recording(("a",), np.zeros((2, 2, 3)), 30.0)

@@ -7,7 +7,7 @@ import pytest
 
 from prpose.cli import guarded, run
 from prpose.data import load_clips, load_motions
-from prpose.data.prepare_cmu17 import ACKNOWLEDGEMENT, clips, from_cmu
+from prpose.data.prepare_mocap import ACKNOWLEDGEMENT, cmu17_clips, from_cmu
 from prpose.data.synthetic.benchmark_file import read_card
 from prpose.data.windows import Windows
 from prpose.evaluation import PROTOCOLS
@@ -16,7 +16,7 @@ from tests.mocap_files import CMU, needs_cmu
 
 
 def test_the_table_is_subject_disjoint():
-    rows = clips()
+    rows = cmu17_clips()
     assert len(rows) == len({row["clip"] for row in rows}) == 125
     assert Counter(row["split"] for row in rows) == {"train": 94, "val": 10, "test": 21}
     sides = {row["subject"]: row["split"] for row in rows}
@@ -33,7 +33,7 @@ def test_the_table_is_the_datas_own_split():
     split = json.loads((CMU / "split.json").read_text())
     for side in ("train", "val", "test"):
         expected = {path.split("/")[-1].rpartition(".")[0] for path in split[side]}
-        assert {row["clip"] for row in clips() if row["split"] == side} == expected
+        assert {row["clip"] for row in cmu17_clips() if row["split"] == side} == expected
 
 
 def test_a_folder_without_clips_is_refused(tmp_path, capsys):

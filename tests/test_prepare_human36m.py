@@ -11,7 +11,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from prpose.data import human36m, load_clips
-from prpose.data.prepare_human36m import SUBJECTS, from_cdf
+from prpose.data.human36m import SUBJECTS, from_cdf
 from prpose.unpickle import read_npz
 
 FOLDER = "MyPoseFeatures/D3_Positions"

@@ -8,13 +8,13 @@ import pytest
 
 from prpose.cli import guarded, run
 from prpose.data import load_clips, load_motions, prepare_mocap
-from prpose.data.mocap.sources import Source, from_folder
+from prpose.data.mocap.mapping import Source, from_folder
 from prpose.data.motion import Cleaning
 from prpose.data.prepare_mocap import FPS, build
 from prpose.data.synthetic.benchmark_file import path_of, read_card
-from prpose.data.synthetic.cameras import FixedCameras
-from prpose.data.synthetic.occlusion import Body
-from prpose.data.synthetic.rendering import Rig
+from prpose.data.synthetic import FixedCameras
+from prpose.data.synthetic.detector_noise import Body
+from prpose.data.synthetic import Rig
 from prpose.data.synthetic.walkers import walker
 from prpose.skeleton import H36M_17
 from prpose.training.sources import training_data
@@ -154,14 +154,14 @@ def test_a_handstand_is_kept_and_mentioned(folder, capsys):
     content["positions"] = content["positions"] * [1.0, -1.0, -1.0]
     np.savez(path, **content)
     report = build("mine", sources(folder), folder / "out")
-    assert report.doubtful == ["W03_reach: head down on the whole"]
+    assert report.implausible == ["W03_reach: head down on the whole"]
     assert report.clips["test"] == 4
     argv = ["data", "prepare", "mocap", folder / "mocap", "--format", "npz", "--joints",
             folder / "joints.toml", "--name", "mine", "--root", folder / "out"]  # fmt: skip
     assert prpose(*argv, "--overwrite") == 0
     assert "doubtful, and kept: W03_reach: head down on the whole" in capsys.readouterr().out
     apart = [source for read in (sources(folder), sources(folder)) for source in read]
-    assert build("mine", apart[:2] + apart[6:], folder / "out", overwrite=True).doubtful
+    assert build("mine", apart[:2] + apart[6:], folder / "out", overwrite=True).implausible
 
 
 def test_names_of_files(folder):

@@ -10,7 +10,7 @@ import pytest
 import scipy.io
 
 from prpose.data import load_clips
-from prpose.data.prepare_mpi_inf_3dhp import TEST_JOINTS, TRAIN_JOINTS, from_original
+from prpose.data.mpi_inf_3dhp import TEST_JOINTS, TRAIN_JOINTS, from_original
 from prpose.skeleton import H36M_17
 from prpose.unpickle import read_npz
 

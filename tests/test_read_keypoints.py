@@ -7,16 +7,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from prpose.io.keypoints import FORMATS, pick, read_people, recognise
+from prpose.io.keypoints import FORMATS, inputs_in, is_one_clip, read_keypoints, read_people, recognise, select_person
 from prpose.io.keypoints.detections import frame_numbers
-from prpose.io.keypoints.people import oks
+from prpose.io.keypoints.tracking import oks
 from prpose.layouts import LAYOUTS
-from prpose.preprocess import prepare
+from prpose.preprocess import preprocess
 from prpose.skeleton import H36M_17
-from tests.make_formats import FPS, HERE, found, size
+from tests.make_formats import FPS, HERE, image_size, walker
 
-SIZE = size()
-NEEDS = {  # what each file does not say itself
+SIZE = image_size()
+NEEDS = {  # what each file does not give
     "alphapose_halpe26.json": {"image_size": SIZE},
     "coco_annotations.json": {},
     "coco_results.json": {"image_size": SIZE},
@@ -34,10 +34,11 @@ NEEDS = {  # what each file does not say itself
     "walk_h36m17.npy": {"image_size": SIZE, "layout": "h36m17"},
     "walk_h36m17.npz": {},
 }
-KINDS = {
+NAMES = {
     "coco_results.json": "coco",
     "coco_results_wholebody.json": "coco",
     "coco_annotations.json": "coco-annotations",
+    "mediapipe.npy": "npy",  # an array like any other
     "walk_coco17.csv": "csv",
     "walk_h36m17.npy": "npy",
     "walk_h36m17.npz": "npz",
@@ -49,35 +50,33 @@ def read(name, **more):
     return read_people(HERE / name, **(NEEDS[name] | more))
 
 
-def test_every_file_is_tested():
+def test_every_example_is_tested_and_every_format_has_one():
     assert {path.name for path in HERE.iterdir()} == set(NEEDS)
+    assert {recognise(HERE / name)[0] for name in NEEDS} == set(FORMATS)
 
 
 @pytest.mark.parametrize("name", NEEDS)
 def test_formats_are_recognised(name):
-    expected = KINDS.get(name, name.split("_")[0].split(".")[0])
-    if name == "mediapipe.npy":  # an array like any other
-        expected = "npy"
+    expected = NAMES.get(name, name.split("_")[0].split(".")[0])
     assert recognise(HERE / name)[0] == expected
-    again = read(name, format=NEEDS[name].get("format", expected))
-    assert [track.person for track in again] == PEOPLE.get(name, [again[0].person])
+    people = read(name, format=NEEDS[name].get("format", expected))
+    assert [keypoints.person for keypoints in people] == PEOPLE.get(name, [people[0].person])
 
 
 @pytest.mark.parametrize("name", NEEDS)
 def test_all_formats_hold_the_same_walker(name):
-    tracks = read(name)
-    truth = found("h36m17")[0]
-    for number, track in enumerate(tracks):
-        own, score = found(track.layout, number)
-        shown = track.seen
-        assert shown.sum() >= own.shape[0] * own.shape[1] - 1
-        assert np.abs(track.keypoints_px - own)[shown].max() < 0.02
-        assert (track.width, track.height) == SIZE
-        if track.score is not None and "annotations" not in name:
-            assert np.allclose(track.score, score, atol=1e-3)
-        assert (np.diff(track.frame_numbers) == 1).all()
-    body = prepare(tracks[0])
-    away = np.linalg.norm(body.keypoints_px - truth, axis=-1)
+    people = read(name)
+    for number, keypoints in enumerate(people):
+        xy, confidence = walker(keypoints.layout, number)
+        present = keypoints.present
+        assert present.sum() >= present.size - 1
+        assert np.abs(keypoints.xy - xy)[present].max() < 0.02
+        assert keypoints.image_size == SIZE
+        if keypoints.confidence is not None and "annotations" not in name:
+            assert np.allclose(keypoints.confidence, confidence, atol=1e-3)
+        assert (np.diff(keypoints.frame_numbers) == 1).all()
+    body = preprocess(people[0])
+    away = np.linalg.norm(body.xy - walker("h36m17")[0], axis=-1)
     limbs = [j for j, n in enumerate(H36M_17.names) if n.startswith(("left_", "right_"))]
     exact = ~body.interpolated[:, limbs]
     assert exact.mean() > 0.98
@@ -85,32 +84,59 @@ def test_all_formats_hold_the_same_walker(name):
     assert away.mean() < 5
 
 
-def test_what_files_say_beyond_coordinates_is_kept():
+def test_rates_numbers_and_names_are_read():
     assert read("mediapipe.json")[0].fps == FPS
     assert read("walk_h36m17.npz")[0].fps == FPS
     assert read("coco_results.json", fps=25.0)[0].fps == 25
     assert read("coco_results.json")[0].fps is None
     assert read("coco_results.json")[0].frame_numbers.tolist() == list(range(100, 108))
     assert read("mmpose_demo.json")[0].frame_numbers[0] == 1
-    assert read("coco_annotations.json")[0].frame_names[2] == "walk_000002.jpg"
+    annotations = read("coco_annotations.json")[0]
+    assert annotations.frame_names[2] == "walk_000002.jpg"
+    assert annotations.confidence[3:5, 9].tolist() == [0.5, 0]
+    assert not annotations.present[4, 9]
     assert read("openpose_coco18")[0].frame_names[7] == "walk_000000000007_keypoints.json"
     assert read("alphapose_halpe26.json")[0].frame_names[3] == "3.jpg"
     assert read("videopose3d.npz")[0].person == "walk.mp4/custom/0"
-    assert read("coco_annotations.json")[0].score[3:5, 9].tolist() == [0.5, 0]
-    assert not read("coco_annotations.json")[0].seen[4, 9]
-    assert not read("walk_h36m17.npy")[0].seen[2, 16]
+    assert not read("walk_h36m17.npy")[0].present[2, 16]
 
 
-def test_people_are_told_apart_though_their_order_changes():
-    tracks = read("openpose_body25")
+def results(change):
+    """COCO results of the example, each changed."""
+    content = json.loads((HERE / "coco_results.json").read_text())
+    for item in content:
+        change(item)
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize("missing", ["null", "NaN", "0"])
+def test_missing_keypoints_may_be_null_nan_or_of_confidence_zero(missing, tmp_path):
+    def change(item):
+        item["keypoints"][27:30] = [0, 0, "?"] if missing == "0" else ["?", "?", 0.9]
+
+    (tmp_path / "a.json").write_text(results(change).replace('"?"', missing))
+    keypoints = read_keypoints(tmp_path / "a.json", image_size=SIZE)
+    assert np.argwhere(~keypoints.present[0]).tolist() == [[9]]
+    assert keypoints.confidence[0, 9] == 0
+
+
+def test_a_byte_order_mark_and_whole_floats_are_read(tmp_path):
+    text = results(lambda item: item.update(image_id=float(item["image_id"])))
+    assert "100.0" in text
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_keypoints(tmp_path / "a.json", image_size=SIZE).frame_numbers[0] == 100
+
+
+def test_people_are_tracked_although_their_order_changes():
+    people = read("openpose_body25")
     files = sorted((HERE / "openpose_body25").iterdir())
-    firsts = [json.loads(f.read_text())["people"][0]["pose_keypoints_2d"][0] for f in files]
-    assert min(abs(a - b) for a, b in pairwise(firsts)) > 100
-    for number, track in enumerate(tracks):
-        assert np.abs(track.keypoints_px - found("body25", number)[0]).max() < 0.02
+    first = [json.loads(f.read_text())["people"][0]["pose_keypoints_2d"][0] for f in files]
+    assert min(abs(a - b) for a, b in pairwise(first)) > 100
+    for number, keypoints in enumerate(people):
+        assert np.abs(keypoints.xy - walker("body25", number)[0]).max() < 0.02
 
 
-def test_somebody_who_comes_back_soon_is_the_same(tmp_path):
+def test_a_person_who_returns_soon_has_the_same_id(tmp_path):
     folder = tmp_path / "walk"
     shutil.copytree(HERE / "openpose_body25", folder)
     for t in (3, 4):
@@ -118,24 +144,24 @@ def test_somebody_who_comes_back_soon_is_the_same(tmp_path):
         content = json.loads(path.read_text())
         content["people"] = content["people"][t % 2 :][:1]  # the first walker alone
         path.write_text(json.dumps(content))
-    tracks = read_people(folder, image_size=SIZE)
-    assert [(track.person, len(track)) for track in tracks] == [("0", 8), ("1", 6)]
-    assert tracks[1].frame_numbers.tolist() == [0, 1, 2, 5, 6, 7]
+    people = read_people(folder, image_size=SIZE)
+    assert [(keypoints.person, len(keypoints)) for keypoints in people] == [("0", 8), ("1", 6)]
+    assert people[1].frame_numbers.tolist() == [0, 1, 2, 5, 6, 7]
 
 
-def test_one_person_is_picked_and_several_are_listed():
-    tracks = read("alphapose_halpe26.json")
-    assert pick(tracks, "2").person == "2"
-    assert pick(tracks[:1]).person == "1"
-    listed = r"there are 2: 1 \(8 frames, 0 to 7, mean score 0\.\d\d\); 2 \(8 frames"
-    with pytest.raises(ValueError, match=f"expected one person, or --person; {listed}"):
-        pick(tracks)
-    with pytest.raises(ValueError, match=f"expected one of the people, got '3'; {listed}"):
-        pick(tracks, "3")
+def test_one_person_is_selected_and_several_are_listed():
+    people = read("alphapose_halpe26.json")
+    assert select_person(people, "2").person == "2"
+    assert select_person(people[:1]).person == "1"
+    listed = r"there are 2: 1 \(8 frames, 0 to 7, mean confidence 0\.\d\d\); 2 \(8 frames"
+    with pytest.raises(ValueError, match=rf"halpe26\.json: expected one person, or --person; {listed}"):
+        read_keypoints(HERE / "alphapose_halpe26.json", image_size=SIZE)
+    with pytest.raises(ValueError, match=f"expected the id of a person, got '3'; {listed}"):
+        read_keypoints(HERE / "alphapose_halpe26.json", image_size=SIZE, person="3")
 
 
 def test_similarity_is_cocos():
-    pose = found("coco17")[0][0]
+    pose = walker("coco17")[0][0]
     sigma = np.full(17, 0.07)
     moved = pose + np.array([3.0, 4.0])
     extent = np.ptp(pose, axis=0)
@@ -153,17 +179,15 @@ def test_similarity_is_cocos():
         (["10.jpg", "9.jpg"], {"9.jpg": 9, "10.jpg": 10}),
         (["a.jpg"], {"a.jpg": 0}),
         (["b2_x1.png", "b10_x1.png"], {"b2_x1.png": 0, "b10_x1.png": 1}),
-        (["v_007_keypoints.json", "v_011_keypoints.json"], None),
+        (["v_007_keypoints.json", "v_011_keypoints.json"], {"v_007_keypoints.json": 7, "v_011_keypoints.json": 11}),
     ],
 )
-def test_frames_are_numbered_as_the_files(names, expected):
-    expected = expected or {"v_007_keypoints.json": 7, "v_011_keypoints.json": 11}
+def test_frames_are_numbered_by_file_names(names, expected):
     assert frame_numbers(names) == expected
 
 
-def test_the_users_word_counts_more_than_a_convention_and_less_than_the_files():
-    track = read("coco_results.json", layout="h36m17")[0]
-    assert track.layout == "h36m17"
+def test_arguments_override_defaults_of_formats_but_not_declarations():
+    assert read("coco_results.json", layout="h36m17")[0].layout == "h36m17"
     for name in ("openpose_coco18", "mmpose_demo.json", "videopose3d.npz", "mediapipe.json"):
         with pytest.raises(ValueError, match=rf"{name}: expected --layout as in the file"):
             read(name, layout="h36m17")
@@ -174,34 +198,30 @@ def test_the_users_word_counts_more_than_a_convention_and_less_than_the_files():
         read("mediapipe.json", fps=25.0)
 
 
-def test_a_wrong_declaration_is_doubted():
-    body = prepare(read("coco_results.json", layout="h36m17")[0])
-    assert "h36m17 does not look like a body" in body.messages[0]
-    assert "coco17 would fit" in body.messages[0]
-    assert prepare(read("walk_h36m17.npz")[0]).messages == ("filled in by straight lines: right_wrist in 1 frames",)
-
-
-def test_names_of_joints_that_are_no_layouts_are_not_guessed(tmp_path):
+def test_unknown_joint_names_are_no_layout(tmp_path):
     """MMPose's h36m has left and right exchanged in its names."""
     content = json.loads((HERE / "mmpose_demo.json").read_text())
     names = content["meta_info"]["keypoint_id2name"]
     names["1"], names["2"] = names["2"], names["1"]
-    (tmp_path / "swapped.json").write_text(json.dumps(content))
-    message = "its joints are nose, right_eye, left_eye, left_ear ...; expected the file to say its"
+    (tmp_path / "exchanged.json").write_text(json.dumps(content))
+    message = "the file with the joints nose, right_eye, left_eye, left_ear ... does not give its layout"
     with pytest.raises(ValueError, match=message):
-        read_people(tmp_path / "swapped.json", image_size=SIZE)
-    assert len(read_people(tmp_path / "swapped.json", None, "coco17", SIZE)[0]) == 8
+        read_people(tmp_path / "exchanged.json", image_size=SIZE)
+    assert len(read_keypoints(tmp_path / "exchanged.json", layout="coco17", image_size=SIZE)) == 8
 
 
-def test_formats_and_layouts_are_those_of_the_help_text():
-    from prpose.cli.source import Source
+def test_folders_of_one_clip_are_told_from_folders_of_files(tmp_path):
+    assert all(is_one_clip(HERE / name) for name in ("openpose_body25", "openpose_coco18", "mmpose_images"))
+    assert not is_one_clip(HERE)
+    inputs, others = inputs_in(HERE)
+    assert [path.name for path in inputs] == sorted(NEEDS)
+    assert others == []
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(ValueError, match="expected images, video, keypoint files"):
+        inputs_in(tmp_path)
 
-    words = set(Source.__doc__.replace(",", " ").replace(".", " ").replace(":", " ").split())
-    assert set(FORMATS) | set(LAYOUTS) <= words
 
-
-def test_without_scipy_several_people_are_refused(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "scipy.optimize", None)
-    with pytest.raises(ValueError, match=r"needs SciPy: pip install \"prpose\[people\]\""):
-        read("openpose_body25")
-    assert len(read("openpose_coco18")) == 1
+def test_layouts_of_the_documentation_are_complete():
+    page = (HERE.parents[2] / "docs" / "formats.md").read_text()
+    for name in (*FORMATS, *LAYOUTS):
+        assert f"`{name}`" in page

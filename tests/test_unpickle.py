@@ -175,7 +175,7 @@ SHARED = b"]" + b"".join(b"q" + bytes([i]) + b"](h" + bytes([i]) * 1 + b"h" + by
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
-        pytest.param(b"}" + b")" + b"\x85" * 1_000_000 + b"K\x01s.", "a tuple as a key", id="deep"),
+        pytest.param(b"}" + b")" + b"\x85" * 300_000 + b"K\x01s.", "a tuple as a key", id="deep"),
         pytest.param(b"](K\x01K\x02u.", "something that is no dict", id="items of a list"),
         pytest.param(b"\x80\x04\x8f.", "instruction EMPTY_SET", id="set"),
         pytest.param(b"\x80\x04(K\x01\x91.", "instruction FROZENSET", id="frozenset"),
@@ -184,7 +184,7 @@ SHARED = b"]" + b"".join(b"q" + bytes([i]) + b"](h" + bytes([i]) * 1 + b"h" + by
         pytest.param(b"\x82\x01.", "instruction EXT1", id="extension"),
         pytest.param(b"(cnumpy\ndtype\no.", "instruction OBJ", id="obj"),
         pytest.param(b"cnumpy\ndtype\n)\x81.", "instruction NEWOBJ", id="newobj"),
-        pytest.param(b"X\x01\x00\x00\x00a)R.", "a call of something else", id="call of text"),
+        pytest.param(b"X\x01\x00\x00\x00a)R.", "a call of something other", id="call of text"),
         pytest.param(b"c_codecs\nencode\n}b.", "a state of something", id="state of a function"),
         pytest.param(b"c_codecs\nencode\n.", "plain data, got function", id="function"),
         pytest.param(DTYPE + b".", "plain data, got _Dtype", id="dtype"),
@@ -253,3 +253,11 @@ def test_archives_that_cannot_be_read_are_named(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"a\.npz: truncated or not an npz file"):
             read_npz(path, "key")
+
+
+@pytest.mark.parametrize("instruction", [b"(", b"]"])
+def test_a_pickle_of_too_many_instructions_is_refused(instruction, tmp_path, monkeypatch):
+    monkeypatch.setattr("prpose.unpickle.MOST", 1000)
+    write_pickle(tmp_path / "a.npz", b"\x80\x04" + instruction * 2000 + b".")
+    with pytest.raises(ValueError, match="expected at most 1,000 pickled values"):
+        read_npz(tmp_path / "a.npz", "key")

@@ -6,7 +6,8 @@ from scipy.spatial.transform import Rotation
 
 from prpose.camera import look_at
 from prpose.data.human36m import cameras
-from prpose.data.synthetic.cameras import FixedCameras, RandomCameras, quaternion
+from prpose.data.synthetic import FixedCameras, quaternion
+from prpose.data.synthetic.random_views import RandomCameras
 from prpose.data.synthetic.walkers import walker
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from prpose.data import load_clips, load_motions
 from prpose.data.motion import Cleaning, check_sides
-from prpose.data.synthetic.walker_body import LIMITS, WalkerBody, limited
+from prpose.data.synthetic.walkers import LIMITS, WalkerBody, limited
 from prpose.data.synthetic.walker_moves import GAIT, MOVES, cycle
 from prpose.data.synthetic.walkers import SPLITS, walker
 from prpose.skeleton import H36M_17
@@ -25,7 +25,7 @@ def test_bodies_are_rigid_stand_on_the_ground_and_move_smoothly(subject, action)
     assert np.ptp(height) < 1e-5  # one foot always bears the weight ...
     assert 0.05 < height[0] < 0.09  # ... with its ankle some 7 cm above the ground
     assert 1.3 < poses[:, H36M_17.index("head"), 2].max() < 2.1
-    assert Cleaning().keep(motion.poses_world, motion.fps).all()
+    assert Cleaning().good(motion.poses_world, motion.fps).all()
     acceleration = np.linalg.norm(np.diff(poses, 2, axis=0), axis=-1).max() * motion.fps**2
     assert acceleration < 200
     assert check_sides([motion]) == []

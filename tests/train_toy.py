@@ -4,12 +4,11 @@ import sys
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
-from prpose import processes
 from prpose.data.synthetic.random_views import RandomViews
 from prpose.data.synthetic.walkers import walker
-from prpose.training import Recipe, State, fit
+from prpose.training import State, TrainConfig, fit, processes
 
 
 class Toy(nn.Sequential):
@@ -18,7 +17,7 @@ class Toy(nn.Sequential):
 
 
 def gloo_threads():
-    """Names of the process group's own threads, where Linux tells."""
+    """Names of the process group's threads, on Linux."""
     names = (path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
     return [name for name in names if "gloo" in name]
 
@@ -26,21 +25,23 @@ def gloo_threads():
 def train(out):
     views = RandomViews([walker("W01", "walk")], every=3)  # 80 items: batches of 27, 27 and 26
     torch.manual_seed(0)
-    state = State(Toy(), Recipe(3, 27, clip=1.0, ema=0.9, warmup=2))
+    state = State(Toy(), TrainConfig(epochs=3, batch_size=27, ema=0.9, warmup=2))
     losses = []
 
     def loss(net, indices, batch):
         return (net(batch.keypoints) - batch.target).square().mean()
 
     fit(state, views, loss, on_epoch=lambda steps: losses.extend(steps))
-    weights = processes.gathered(state.result.state_dict())
-    for other in weights[1:]:
-        assert all(torch.equal(weights[0][key], other[key]) for key in other)
+    weights = state.result.state_dict()
+    if processes.count() > 1:
+        every = [None] * processes.count()
+        distributed.all_gather_object(every, weights)
+        assert all(torch.equal(weights[key], other[key]) for other in every for key in other)
     if processes.rank() == 0:
-        torch.save({"weights": weights[0], "losses": [value for _, value in losses]}, out)
+        torch.save({"weights": weights, "losses": [value for _, value in losses]}, out)
 
 
 if __name__ == "__main__":
     with processes.joined():
         train(sys.argv[1])
-    assert not gloo_threads(), "the process group outlives its use: the process may abort at its end"
+    assert not gloo_threads(), "threads of the process group are left: the process may abort at exit"

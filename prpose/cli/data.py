@@ -10,14 +10,10 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from prpose.atomic import check_output, replacing
 from prpose.cli.console import plain_console, print_line, printable, progress
-from prpose.data import DATASETS, Clip, data_set
-from prpose.data.inspection import PERCENTILES, confidence_rank_correlation, count, detector_errors
-from prpose.data.mocap.sources import from_folder
-from prpose.data.prepare_cmu17 import ACKNOWLEDGEMENT, from_cmu
-from prpose.data.prepare_cmu17 import clips as cmu17_clips
-from prpose.data.prepare_human36m import from_cdf as human36m_from_cdf
-from prpose.data.prepare_mocap import Report, build
-from prpose.data.prepare_mpi_inf_3dhp import from_original as mpi_inf_3dhp_from_original
+from prpose.data import DATASETS, Clip, data_set, human36m, mpi_inf_3dhp
+from prpose.data.clip import PERCENTILES, confidence_rank_correlation, count, detector_errors
+from prpose.data.mocap.mapping import from_folder
+from prpose.data.prepare_mocap import ACKNOWLEDGEMENT, Report, build, cmu17_clips, from_cmu
 from prpose.data.release_files import Selection
 from prpose.view import draw_samples
 
@@ -40,7 +36,7 @@ def prepare_h36m(
             which is correct and differs by up to 0.7 px.
         overwrite: Replace existing files.
     """
-    _print_counts(human36m_from_cdf(from_cdf, root, overwrite, projection), root)
+    _print_counts(human36m.from_cdf(from_cdf, root, overwrite, projection), root)
 
 
 def prepare_3dhp(
@@ -57,7 +53,7 @@ def prepare_3dhp(
         annotation: Height-normalised 3D (univ_annot3), as in the official evaluation, or metric 3D (annot3).
         overwrite: Replace existing files.
     """
-    _print_counts(mpi_inf_3dhp_from_original(from_original, root, overwrite, annotation), root)
+    _print_counts(mpi_inf_3dhp.from_original(from_original, root, overwrite, annotation), root)
 
 
 def prepare_cmu(
@@ -181,7 +177,7 @@ def _print_report(report: Report) -> None:
     if report.dropped:
         dropped = ", ".join(f"{clip} {frames}" for clip, frames in report.dropped.items())
         print_line(f"dropped frames of the recordings (frozen, jumping or incomplete): {dropped}")
-    for line in report.doubtful:
+    for line in report.implausible:
         print_line(f"warning: implausible, but not dropped: {line}")
     if report.missing:
         print_line(

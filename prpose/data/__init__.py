@@ -1,19 +1,19 @@
-"""Data sets as clips: paired 2D and 3D of one person seen by one camera."""
+"""Data sets as clips: paired 2D keypoints and 3D poses of one person seen by one camera."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from prpose.data import human36m, mpi_inf_3dhp
 from prpose.data.clip import Clip
 from prpose.data.motion import Motion
 from prpose.data.release_files import ALL_ACTIONS, Selection, paths_of, sha256_of
-from prpose.data.synthetic import benchmark_file, walkers
+from prpose.data.synthetic import walkers
+from prpose.data.synthetic.benchmark_file import SPLITS, load_benchmark, path_of, read_card, read_renderings
 from prpose.tables import look_up
 
 __all__ = ["DATASETS", "Clip", "data_set", "inputs_sha256", "load_clips", "load_motions"]
-
-T = TypeVar("T")
 
 
 class DataSet(NamedTuple):
@@ -24,21 +24,20 @@ class DataSet(NamedTuple):
     load: Callable[[Path, str, Selection, str], list[Clip]]
     """(root, split, selection, keypoints) → clips."""
     motions: Callable[[Path, str], list[Motion]] | None = None
-    """(root, split) → what was filmed, where that is known."""
+    """(root, split) → motions in the world, of data sets that are rendered from motion capture."""
+
+
+def _benchmark_clips(name: str, root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
+    return load_benchmark(path_of(root, name), split, selection, keypoints)
+
+
+def _benchmark_motions(name: str, root: Path, split: str) -> list[Motion]:
+    return [rendering.motion for rendering in read_renderings(path_of(root, name), split)]
 
 
 def _benchmark(name: str) -> DataSet:
-    """A benchmark that ``prpose data prepare`` makes of motion capture."""
-
-    def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
-        path = benchmark_file.path_of(root, name)
-        return benchmark_file.load_benchmark(path, split, selection, keypoints)
-
-    def motions(root: Path, split: str) -> list[Motion]:
-        footage = benchmark_file.read_renderings(benchmark_file.path_of(root, name), split)
-        return [film.motion for film in footage]
-
-    return DataSet(benchmark_file.SPLITS, "det", load, motions)
+    """A benchmark that ``prpose data prepare`` makes from motion capture."""
+    return DataSet(SPLITS, "det", partial(_benchmark_clips, name), partial(_benchmark_motions, name))
 
 
 DATASETS = {
@@ -47,16 +46,12 @@ DATASETS = {
     "cmu17": _benchmark("cmu17"),
     "walkers": DataSet(tuple(walkers.SPLITS), "det", walkers.load, walkers.motions),
 }
-"""By short name. Benchmarks of a user's own motion capture go by the name of their file."""
+"""By short name. A benchmark of a user's own motion capture has the name of its file."""
 
 
 def data_set(name: str, root: str | Path) -> DataSet:
-    """A known data set, or a benchmark ``data_{name}.npz`` in ``root``.
-
-    Raises:
-        ValueError: if it is neither.
-    """
-    if name not in DATASETS and benchmark_file.path_of(root, name).is_file():
+    """A data set by name, or a benchmark ``data_{name}.npz`` in ``root``; ``ValueError`` if it is neither."""
+    if name not in DATASETS and path_of(root, name).is_file():
         return _benchmark(name)
     return look_up(name, DATASETS, "data set")
 
@@ -73,64 +68,67 @@ def load_clips(
     """Clips of a data set, in its published order.
 
     Args:
-        name: ``"h36m"``, ``"3dhp"``, ``"cmu17"``, ``"walkers"``, or a prepared benchmark's.
-        root: folder with the npz files; walkers need none.
+        name: ``"h36m"``, ``"3dhp"``, ``"cmu17"``, ``"walkers"``, or the name of a prepared benchmark.
+        root: folder with the npz files; not used for walkers.
         split: ``"train"``, ``"test"``, and ``"val"`` where there is one.
-        keypoints: which 2D: as in the file's name, or ``"det"`` and ``"gt"``; the data set's
-            usual detector if not given.
+        keypoints: which 2D: as in the file's name, or ``"det"`` and ``"gt"``; the data set's usual detector if
+            not given.
         actions: first words of action names, or ``("*",)`` for all.
         stride: every stride-th frame.
         subset: share of each clip, in (0, 1].
 
     Raises:
-        ValueError: for an unknown name or split, a split of nobody, and for files that lack or
-            break something, naming file, subject, action and camera.
+        ValueError: for an unknown name or split, an empty split, and for files in which something is missing or
+            damaged, naming file, subject, action and camera.
+
+    Example:
+        >>> clips = load_clips("walkers", ".", "test", actions=("walk",), stride=4)
+        >>> len(clips), clips[0].keypoints_px.shape, clips[0].poses_cam.shape
+        (12, (60, 17, 2), (60, 17, 3))
     """
     dataset = data_set(name, root)
     look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
     selection = Selection(tuple(actions), stride, subset)
     clips = dataset.load(Path(root), split, selection, keypoints or dataset.default_keypoints)
-    return _somebody(clips, name, split)
+    if not clips:
+        raise ValueError(f"{name}: expected recordings in its {split} split, got none")
+    return clips
 
 
 def load_motions(name: str, root: str | Path, split: str) -> list[Motion]:
-    """Joints in the world, to be filmed anew by random cameras while training.
+    """Motions in the world, which random cameras render anew while training.
 
     Args:
         name, root, split: as of :func:`load_clips`.
 
     Raises:
-        ValueError: as of :func:`load_clips`, and for a data set that has none.
+        ValueError: as of :func:`load_clips`, and for a data set that is not rendered from motion capture.
     """
     dataset = data_set(name, root)
     look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
     if dataset.motions is None:
         raise ValueError(f"expected a data set made of motion capture, got {name}")
-    return _somebody(dataset.motions(Path(root), split), name, split)
-
-
-def _somebody(found: list[T], name: str, split: str) -> list[T]:
-    if not found:
+    motions = dataset.motions(Path(root), split)
+    if not motions:
         raise ValueError(f"{name}: expected recordings in its {split} split, got none")
-    return found
+    return motions
 
 
 def inputs_sha256(name: str, root: str | Path, keypoints: str) -> str:
-    """The hash of everything that a data set was made of; empty for walkers, who need nothing.
+    """Hash of everything that a data set was made of; empty for walkers, which are made of nothing.
 
-    A prepared benchmark says itself what it was made of; of the field's npz files, 3D and 2D, it is
-    the hash of their bytes.
+    A prepared benchmark holds the hash of its inputs; for the field's npz files, 3D and 2D, it is that of their bytes.
 
     Raises:
-        ValueError: as of :func:`data_set`, for a file that is missing or does not say.
+        ValueError: as of :func:`data_set`, for a missing file, and for a benchmark without the hash.
     """
     dataset = data_set(name, root)
     if name == "walkers":
         return ""
     if dataset.motions is None:
         return sha256_of(paths_of(Path(root), name, keypoints))
-    path = benchmark_file.path_of(root, name)
-    found = benchmark_file.read_card(path).get("inputs_sha256")
+    path = path_of(root, name)
+    found = read_card(path).get("inputs_sha256")
     if not isinstance(found, str):
         raise ValueError(f"{path}: card: expected inputs_sha256 in it, got {found!r}")
     return found

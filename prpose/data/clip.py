@@ -1,24 +1,36 @@
-"""A clip: one person, one camera, paired 2D and 3D."""
+"""A clip: paired 2D keypoints and 3D poses of one person seen by one camera; counts and errors of clips."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from prpose.camera import Array, Camera
-from prpose.data.arrays import coordinates
+from prpose.metrics import rank_correlation
+from prpose.skeleton import H36M_17
+
+UNITS = {2: "pixels", 3: "metres"}
+FARTHEST = {2: 1e7, 3: 1e5}
+"""Largest coordinate in 2D and in 3D; sums and squares stay finite in float32."""
+
+PERCENTILES = (50, 90, 99)
+"""Of :class:`JointErrors`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Paired 2D and 3D of one person seen by one camera.
+    """Paired 2D keypoints and 3D poses of one person seen by one camera.
 
     Args:
         keypoints_px: (T, J, 2) float32 pixels.
         poses_cam: (T, J, 3) float32 metres, camera axes (x right, y down, z forward), absolute.
         camera: image size and calibration.
         subject, action: names in the data set.
-        camera_index: which of the data set's cameras.
-        fps: frames per second, where known.
-        confidence: (T, J) of the 2D, where the detector gives one.
-        hidden: (T, J) bool, joints behind the person's own body, where known.
+        camera_index: index of the camera in the data set.
+        fps: frames per second, if known.
+        confidence: (T, J) detector's score of the keypoints in [0, 1], if known.
+        hidden: (T, J) bool, joints that the person's own body occludes, if known.
 
     Raises:
         ValueError: for wrong shapes, different lengths, or values that are not finite.
@@ -35,23 +47,106 @@ class Clip:
     hidden: Array | None = None
 
     def __post_init__(self) -> None:
+        where = f"subject {self.subject}, action {self.action!r}, camera {self.camera_index}"
         J = self.keypoints_px.shape[1] if self.keypoints_px.ndim == 3 else 0
-        coordinates(self.keypoints_px, J, 2, self.where(), "2D keypoints")
-        coordinates(self.poses_cam, J, 3, self.where(), "3D poses")
-        if len(self.keypoints_px) != len(self.poses_cam):
-            raise ValueError(
-                f"{self.where()}: expected as many frames of 2D as of 3D, "
-                f"got {len(self.keypoints_px)} and {len(self.poses_cam)}"
-            )
-        for name, value in (("confidence", self.confidence), ("hidden", self.hidden)):
-            if value is not None and value.shape != self.keypoints_px.shape[:2]:
-                raise ValueError(
-                    f"{self.where()}: expected {name} of shape {self.keypoints_px.shape[:2]}, got {value.shape}"
-                )
+        check_coordinates(self.keypoints_px, J, 2, where, "2D keypoints")
+        check_coordinates(self.poses_cam, J, 3, where, "3D poses")
+        for name, value in (("3D poses", self.poses_cam), ("confidence", self.confidence), ("hidden", self.hidden)):
+            if value is not None and value.shape[:2] != self.keypoints_px.shape[:2]:
+                raise ValueError(f"{where}: expected {name} of {self.keypoints_px.shape[:2]}, got {value.shape[:2]}")
 
     def __len__(self) -> int:
         return len(self.keypoints_px)
 
-    def where(self) -> str:
-        """The clip's place in its data set, for messages."""
-        return f"subject {self.subject}, action {self.action!r}, camera {self.camera_index}"
+
+def check_coordinates(value: Any, J: int, C: int, where: str, what: str) -> Array:
+    """Coordinates of J joints as (T, J, C) float32.
+
+    Raises:
+        ValueError: starting with ``where``, for anything but at least one frame of real numbers of that
+            shape, all of them finite and within :data:`FARTHEST`.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
+        got = f"{value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+        raise ValueError(f"{where}: expected {what} as an array of numbers, got {got}")
+    if value.ndim != 3 or value.shape[1:] != (J, C) or not len(value):
+        raise ValueError(f"{where}: expected {what} of shape (T, {J}, {C}), T > 0, got {value.shape}")
+    narrow = finite_float32(value, where, what)
+    largest = float(np.abs(narrow).max())
+    if largest > FARTHEST[C]:
+        raise ValueError(f"{where}: expected {what} within {FARTHEST[C]:g} {UNITS[C]}, got {largest:g}")
+    return narrow
+
+
+def finite_float32(values: Array, where: str, what: str = "numbers") -> Array:
+    """(T, *) numbers as float32; ``ValueError`` starting with ``where`` if any is NaN, infinite or too large."""
+    with np.errstate(over="ignore"):
+        narrow = np.asarray(values).astype(np.float32)
+    if not np.isfinite(narrow).all():
+        frame = int(np.argwhere(~np.isfinite(narrow))[0][0])
+        raise ValueError(f"{where}: expected finite {what}, got NaN or infinity in frame {frame}")
+    return narrow
+
+
+@dataclass(frozen=True)
+class JointErrors:
+    """Errors of one joint's 2D keypoints, or of all joints'.
+
+    Args:
+        joint: name.
+        hidden_share: share of frames in which it is occluded, in [0, 1].
+        visible, hidden: :data:`PERCENTILES` of the error where it is visible and where it is occluded, in
+            thousandths of the image width (pixels at 1000 x 1000); None if there is no such frame.
+        mean: over all frames, in the same unit.
+    """
+
+    joint: str
+    hidden_share: float
+    visible: tuple[float, ...] | None
+    hidden: tuple[float, ...] | None
+    mean: float
+
+
+def count(clips: Sequence[Clip]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Clips and frames by subject and first word of the action, sorted."""
+    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    for clip in clips:
+        key = (clip.subject, clip.action.split(" ")[0])
+        number, frames = counts.get(key, (0, 0))
+        counts[key] = number + 1, frames + len(clip)
+    return dict(sorted(counts.items()))
+
+
+def detector_errors(clips: Sequence[Clip]) -> list[JointErrors]:
+    """Distance of the 2D keypoints from the projected 3D, joint by joint and, last, of all joints.
+
+    Empty if there are no clips, or if cameras or occluded joints are not known.
+    """
+    if not clips or any(clip.camera.focal_px is None or clip.hidden is None for clip in clips):
+        return []
+    error = np.concatenate([_errors_px(clip) * 1000 / clip.camera.width for clip in clips])
+    hidden = np.concatenate([np.asarray(clip.hidden) for clip in clips])
+    rows = [(name, error[:, j], hidden[:, j]) for j, name in enumerate(H36M_17.names)]
+    return [
+        JointErrors(name, float(h.mean()), _percentiles(e[~h]), _percentiles(e[h]), float(e.mean()))
+        for name, e, h in [*rows, ("all", error, hidden)]
+    ]
+
+
+def confidence_rank_correlation(clips: Sequence[Clip]) -> float | None:
+    """Spearman's rank correlation of confidence and error; None if either is not known."""
+    known = [clip for clip in clips if clip.confidence is not None and clip.camera.focal_px is not None]
+    if not known:
+        return None
+    errors = np.concatenate([_errors_px(clip) for clip in known])
+    return rank_correlation(errors, np.concatenate([np.asarray(clip.confidence) for clip in known]))
+
+
+def _errors_px(clip: Clip) -> Array:
+    """(T, J) distance of the keypoints from the projected poses."""
+    truth = clip.camera.project(clip.poses_cam.astype(np.float64))
+    return np.asarray(np.linalg.norm(clip.keypoints_px - truth, axis=-1))
+
+
+def _percentiles(values: Array) -> tuple[float, ...] | None:
+    return tuple(np.percentile(values, PERCENTILES).tolist()) if values.size else None

@@ -1,22 +1,21 @@
-"""Human3.6M (Ionescu et al., PAMI 2014) from the field's npz files.
+"""Human3.6M (Ionescu et al., PAMI 2014): clips of the field's npz files, and these from the original poses.
 
 World axes: z up, metres. Images 1000 x 1002 (cameras 0 and 3) and 1000 x 1000 (1 and 2).
 """
 
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from prpose.camera import Camera
-from prpose.data.arrays import finite_float32
-from prpose.data.clip import Clip
-from prpose.data.release_files import Selection, paths_of, read_entries
-from prpose.skeleton import H36M_17
+from prpose.atomic import read_json
+from prpose.camera import Array, Camera, Tangential
+from prpose.data.clip import Clip, finite_float32
+from prpose.data.release_files import Selection, check_pair, import_mocap, paths_of, read_entries, write_pair
 
 SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
+SUBJECTS = (*SPLITS["train"], *SPLITS["test"])
 DEFAULT_KEYPOINTS = "cpn_ft_h36m_dbb"
 ACTIONS = (
     *("Directions", "Discussion", "Eating", "Greeting", "Phoning"),
@@ -24,10 +23,14 @@ ACTIONS = (
     *("Smoking", "Waiting", "WalkDog", "Walking", "WalkTogether"),
 )
 CAMERAS = 4
-CALIBRATION = "human36m_cameras.json"
+CALIBRATION = Path(__file__).with_name("human36m_cameras.json")
 RAW_JOINTS = 32
 KEPT_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 """Of the original 32 joints those of ``H36M_17``, in its order."""
+
+POSES_FOLDER = Path("MyPoseFeatures") / "D3_Positions"
+CORRUPT = (("S11", "Directions"),)
+"""Left out, as everywhere: the video is corrupt, so that no detector's keypoints belong to it."""
 
 
 def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
@@ -36,32 +39,21 @@ def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[C
     Raises:
         ValueError: naming file, subject, action and camera, for anything missing or misshapen.
     """
-    J = len(H36M_17)
-    path_3d, path_2d = paths_of(root, "h36m", keypoints)
     clips = []
-    for entry in read_entries(path_3d, path_2d, SPLITS[split], selection, J):
+    for entry in read_entries(paths_of(root, "h36m", keypoints), SPLITS[split], selection):
         world = entry.check_poses(entry.poses, RAW_JOINTS)
         frames = selection.frames(len(world))
-        tracks = entry.tracks(CAMERAS)
+        keypoints_px = entry.check_keypoints([len(world)] * CAMERAS)
         for index, camera in enumerate(cameras(entry.subject)):
-            track = entry.check_track(tracks[index], J, len(world), index)
-            poses = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))
-            clips.append(
-                Clip(
-                    track[frames],
-                    finite_float32(poses[frames], f"{path_3d}: subject {entry.subject}", "3D"),
-                    camera,
-                    entry.subject,
-                    entry.action,
-                    index,
-                )
-            )
+            poses = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))[frames].astype(np.float32)
+            clips.append(Clip(keypoints_px[index][frames], poses, camera, entry.subject, entry.action, index))
     return clips
 
 
+@cache
 def cameras(subject: str) -> tuple[Camera, ...]:
-    """The four calibrated cameras that filmed a subject; ``ValueError`` for an unknown subject."""
-    calibration = _calibration()
+    """The four calibrated cameras of a subject; ``ValueError`` for an unknown subject."""
+    calibration = read_json(CALIBRATION)
     if subject not in calibration["extrinsics"]:
         known = ", ".join(calibration["extrinsics"])
         raise ValueError(f"no Human3.6M cameras for subject {subject}; there are {known}")
@@ -80,7 +72,104 @@ def cameras(subject: str) -> tuple[Camera, ...]:
     )
 
 
-@cache
-def _calibration() -> dict[str, Any]:
-    text = Path(__file__).with_name(CALIBRATION).read_text(encoding="utf-8")
-    return dict(json.loads(text))
+def from_cdf(
+    source: Path, root: Path, overwrite: bool = False, tangential: Tangential = "videopose3d"
+) -> dict[str, int]:
+    """Writes ``data_3d_h36m.npz`` and ``data_2d_h36m_gt.npz`` from the original pose files (extra ``mocap``).
+
+    The 3D file holds (T, 32, 3) float32 world metres per subject and action; the 2D file their projection
+    into the four cameras, (T, 17, 2) float32 pixels each (method of VideoPose3D, arXiv 1811.11742).
+
+    Args:
+        source: folder with ``S1/MyPoseFeatures/D3_Positions/*.cdf``, and so on for S5, S6, S7, S8, S9 and S11;
+            (1, T, 96) world millimetres each.
+        root: folder to write to.
+        overwrite: whether to replace existing files.
+        tangential: lens model, see :meth:`prpose.camera.Camera.project`; the default is that of the
+            published 2D file.
+
+    Returns:
+        Counts: subjects, recordings (complete: 209), clips (four per recording), frames of clips.
+
+    Raises:
+        ValueError: naming the file or folder, for anything missing, damaged, misshapen or not finite, and
+            for outputs that exist.
+    """
+    source, root = Path(source), Path(root)
+    outputs = check_pair(root, "h36m", overwrite)
+    cdflib = import_mocap("cdflib")
+    # All files are found before any is read: reading takes minutes.
+    files = {subject: _pose_files(source, subject) for subject in SUBJECTS}
+    positions_3d: dict[str, dict[str, Array]] = {}
+    positions_2d: dict[str, dict[str, list[Array]]] = {}
+    for subject, by_action in files.items():
+        positions_3d[subject] = {action: _read_world(cdflib, path) for action, path in by_action.items()}
+        positions_2d[subject] = {
+            action: _project(positions_3d[subject][action], subject, tangential, path)
+            for action, path in by_action.items()
+        }
+    return write_pair(outputs, positions_3d, positions_2d)
+
+
+def canonical_action(stem: str) -> str:
+    """The field's name of an action, from an original file's name without its ending.
+
+    Example:
+        >>> canonical_action("WalkingDog_1"), canonical_action("TakingPhoto")
+        ('WalkDog 1', 'Photo')
+    """
+    return stem.replace("TakingPhoto", "Photo").replace("WalkingDog", "WalkDog").replace("_", " ")
+
+
+def _pose_files(source: Path, subject: str) -> dict[str, Path]:
+    """{action: file} of a subject, in alphabetical order of the actions."""
+    folder = source / subject / POSES_FOLDER
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder}: no such folder; expected the original Human3.6M poses as "
+            f"{source / '<subject>' / POSES_FOLDER / '*.cdf'} for {', '.join(SUBJECTS)}"
+        )
+    files: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.cdf")):
+        if path.name.startswith(("_ALL", ".")):  # all actions in one file; hidden files of other systems
+            continue
+        action = canonical_action(path.stem)
+        if action in files:
+            raise ValueError(f"{path}: expected one file of {action!r}, got {files[action]} as well")
+        if (subject, action) not in CORRUPT:
+            files[action] = path
+    if not files:
+        raise ValueError(f"{folder}: expected the subject's *.cdf files, got none")
+    return dict(sorted(files.items()))
+
+
+def _read_world(cdflib: Any, path: Path) -> Array:
+    """(T, 32, 3) float32 metres, world axes, of a CDF file with ``Pose`` in millimetres."""
+    try:
+        cdf = cdflib.CDF(path)
+        names = (*cdf.cdf_info().zVariables, *cdf.cdf_info().rVariables)
+        pose = np.asarray(cdf.varget("Pose")) if "Pose" in names else None
+    except Exception as error:  # cdflib raises many kinds of errors for damaged files
+        raise ValueError(f"{path}: truncated or not a CDF file ({type(error).__name__}: {error})") from None
+    if pose is None:
+        raise ValueError(f"{path}: no variable Pose; the file holds {', '.join(names) or 'nothing'}")
+    columns = RAW_JOINTS * 3
+    if pose.ndim != 3 or pose.shape != (1, max(pose.shape[1], 1), columns) or pose.dtype.kind != "f":
+        got = f"{pose.dtype} {pose.shape}"
+        raise ValueError(f"{path}: expected floating-point Pose of shape (1, T, {columns}), got {got}")
+    return finite_float32(pose[0].reshape(-1, RAW_JOINTS, 3) / 1000, str(path))
+
+
+def _project(world: Array, subject: str, tangential: Tangential, path: Path) -> list[Array]:
+    """[(T, 17, 2) float32 pixels, one per camera] of (T, 32, 3) metres, world axes."""
+    keypoints_px = []
+    for index, camera in enumerate(cameras(subject)):
+        points = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))
+        if points[..., 2].min() <= 0:
+            frame = int(np.argwhere(points[..., 2] <= 0)[0][0])
+            raise ValueError(
+                f"{path}: expected world millimetres in front of the cameras, got a joint behind "
+                f"camera {index} in frame {frame}"
+            )
+        keypoints_px.append(finite_float32(camera.project(points, tangential), f"{path}: pixels of camera {index}"))
+    return keypoints_px

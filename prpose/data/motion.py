@@ -1,4 +1,4 @@
-"""A motion: one person's Human3.6M-17 joints in the world, over time; and its cleaning."""
+"""A motion: one person's Human3.6M-17 joints in the world over time; cleaning and checking of recordings."""
 
 import math
 from collections.abc import Sequence
@@ -7,13 +7,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from prpose.camera import Array
-from prpose.data.arrays import coordinates
+from prpose.data.clip import check_coordinates
 from prpose.skeleton import H36M_17
+
+RATES = (5.0, 5000.0)
+"""Admitted frame rates of motion capture; anything else is taken for a wrong unit."""
+
+LEG_M = (0.3, 1.4)
+"""Admitted lengths from hip to ankle along the bones, from toddlers to giants."""
+
+FAULTS = (
+    (0.0, "head down on the whole", "is up the axis that the joint mapping names?"),
+    (
+        -0.01,  # metres; straight legs are near 0
+        "the knees bend backwards",
+        "are left and right, or the axes, exchanged in the joint mapping?",
+    ),
+)
+"""Least value of each of :func:`_stance`'s measures, and what is wrong below it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """World positions of the joints.
+    """World positions of one person's joints over time.
 
     Args:
         name: of the clip.
@@ -32,8 +48,8 @@ class Motion:
     fps: float
 
     def __post_init__(self) -> None:
-        coordinates(self.poses_world, len(H36M_17), 3, f"clip {self.name}", "3D")
-        if not 0 < self.fps < float("inf"):
+        check_coordinates(self.poses_world, len(H36M_17), 3, f"clip {self.name}", "3D")
+        if not 0 < self.fps < math.inf:
             raise ValueError(f"clip {self.name}: expected a frame rate > 0, got {self.fps}")
 
     def __len__(self) -> int:
@@ -46,9 +62,9 @@ class Cleaning:
 
     Args:
         frozen_m_s: no joint moves faster than this from frame to frame ...
-        frozen_s: ... for at least so long, and twice running: the recording hangs.
-        jump_m_s: a joint faster than this: a marker was lost or exchanged. The fastest human
-            movements, a kick or a pitch, stay below; 24 m/s is 0.2 m a frame at 120 fps.
+        frozen_s: ... for at least this long, and over two steps at least: the recording is frozen.
+        jump_m_s: a joint faster than this jumps: a marker was lost or exchanged. The fastest human movements,
+            a kick or a pitch, stay below; 24 m/s is 0.2 m a frame at 120 fps.
         margin_s: dropped on both sides of a jump; at least a frame.
         shortest_s: pieces shorter than this are dropped.
     """
@@ -59,66 +75,62 @@ class Cleaning:
     margin_s: float = 0.05
     shortest_s: float = 0.5
 
-    def keep(self, poses: Array, fps: float) -> Array:
+    def good(self, poses: Array, fps: float) -> Array:
         """Which frames of (T, J, 3) are good, (T,) bool; frames with NaN are not."""
-        seen = np.asarray(np.isfinite(poses).all(axis=(1, 2)))
-        bad: Array = np.logical_not(seen)
-        known = np.where(seen[:, None, None], poses, 0)
-        with np.errstate(over="ignore"):  # beyond all numbers is a jump, too
+        complete = np.asarray(np.isfinite(poses).all(axis=(1, 2)))
+        bad: Array = np.logical_not(complete)
+        known = np.where(complete[:, None, None], poses, 0)
+        with np.errstate(over="ignore"):  # an overflow counts as a jump
             step = np.linalg.norm(np.diff(known, axis=0), axis=-1).max(axis=1, initial=0)
         speed = step * fps  # (T - 1,)
         speed[bad[1:] | bad[:-1]] = self.frozen_m_s * 2  # neither frozen nor a jump
-        # Of a run of repeated poses the first is good, unless the whole run is to go.
-        for start, stop in runs(speed <= self.frozen_m_s):
-            if stop - start >= frames_in(self.frozen_s, fps, least=2):
+        # Of a short run of repeated poses all frames are good.
+        for start, stop in _runs(speed <= self.frozen_m_s):
+            if stop - start >= _frames_in(self.frozen_s, fps, least=2):
                 bad[start : stop + 1] = True
-        margin = frames_in(self.margin_s, fps, least=1)
+        margin = _frames_in(self.margin_s, fps, least=1)
         for frame in np.flatnonzero(speed > self.jump_m_s):
             bad[max(0, frame + 1 - margin) : frame + 1 + margin] = True
         return np.asarray(~bad)
 
     def pieces(self, poses: Array, fps: float) -> list[slice]:
         """Runs of good frames that are long enough."""
-        shortest = frames_in(self.shortest_s, fps, least=1)
-        return [slice(a, b) for a, b in runs(self.keep(poses, fps)) if b - a >= shortest]
+        shortest = _frames_in(self.shortest_s, fps, least=1)
+        return [slice(a, b) for a, b in _runs(self.good(poses, fps)) if b - a >= shortest]
 
 
-def frames_in(seconds: float, fps: float, least: int) -> int:
-    """Frames that make at least so many seconds; 1/120 s written as 0.0083333 is 1/120 s."""
+def _frames_in(seconds: float, fps: float, least: int) -> int:
+    """Frames that span at least so many seconds; 1/120 s written as 0.0083333 is 1/120 s."""
     return max(least, math.ceil(seconds * fps - 0.01))
 
 
-def runs(mask: Array) -> list[tuple[int, int]]:
+def _runs(mask: Array) -> list[tuple[int, int]]:
     """Start and stop of each run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(int)))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
 def resample(poses: Array, fps: float, to_fps: float) -> Array:
-    """Prediction (T, J, 3) at another frame rate: every n-th frame where that fits, else linear."""
+    """Poses (T, J, 3) at another frame rate: every n-th frame where that fits, else interpolated linearly."""
     ratio = fps / to_fps
     if abs(ratio - round(ratio)) < 1e-3 and ratio > 0.5:
         return poses[:: round(ratio)]
     times = np.arange(0, len(poses) - 1 + 1e-9, ratio)
-    before = np.minimum(times.astype(int), len(poses) - 2) if len(poses) > 1 else [0]
+    before = np.clip(times.astype(int), 0, max(len(poses) - 2, 0))
     share = (times - before)[:, None, None]
-    after = np.minimum(np.asarray(before) + 1, len(poses) - 1)
+    after = np.minimum(before + 1, len(poses) - 1)
     return np.asarray(poses[before] * (1 - share) + poses[after] * share)
 
 
 def cut(
-    name: str,
-    subject: str,
-    action: str,
-    poses_world: Array,
-    fps: float,
-    to_fps: float,
-    pieces: Sequence[slice],
+    name: str, subject: str, action: str, poses_world: Array, fps: float, to_fps: float, pieces: Sequence[slice]
 ) -> list[Motion]:
     """Pieces of a recording as motions at ``to_fps``; the second is called ``name#2``.
 
     Args:
-        poses_world: (T, 17, 3), as of :class:`Motion`; finite within the pieces.
+        name, subject, action: as of :class:`Motion`.
+        poses_world: (T, 17, 3) metres, finite within the pieces.
+        fps, to_fps: frame rates of the recording and of the motions.
         pieces: as of :meth:`Cleaning.pieces`.
     """
     return [
@@ -133,58 +145,42 @@ def cut(
     ]
 
 
-RATES = (5.0, 5000.0)
-"""Frames per second of motion capture: less is no motion, more a slip of the unit."""
+def check_units(poses_world: Array, fps: float) -> None:
+    """``ValueError`` if (T, 17, 3) poses are not as large, or not captured as fast, as people are.
 
-LEG_M = (0.3, 1.4)
-"""From hip to ankle along the bones: from toddlers to giants."""
-
-
-def check_rate(fps: float) -> None:
-    """``ValueError`` if no motion is captured at that rate."""
+    Poses with NaN do not count.
+    """
     if not RATES[0] <= fps <= RATES[1]:
         raise ValueError(f"expected {RATES[0]:g} to {RATES[1]:g} frames per second, got {fps:g}")
-
-
-def check_size(poses_world: Array) -> None:
-    """Whether somebody of (T, 17, 3) is as large as people are; poses with NaN do not count.
-
-    Raises:
-        ValueError: if not: the unit is not what the mapping says.
-    """
-    seen = poses_world[np.isfinite(poses_world).all(axis=(1, 2))]
-    if not len(seen):
-        return
-    hip, knee, ankle = (seen[:, H36M_17.index(f"left_{name}")] for name in ("hip", "knee", "ankle"))
+    complete = poses_world[np.isfinite(poses_world).all(axis=(1, 2))]
+    hip, knee, ankle = (complete[:, H36M_17.index(f"left_{name}")] for name in ("hip", "knee", "ankle"))
     with np.errstate(over="ignore"):
         bones = np.linalg.norm([knee - hip, ankle - knee], axis=-1)
-    length = float(np.median(bones.sum(axis=0)))
+    length = float(np.median(bones.sum(axis=0))) if len(complete) else LEG_M[0]
     if not LEG_M[0] <= length <= LEG_M[1]:
         raise ValueError(
-            f"expected legs of {LEG_M[0]} to {LEG_M[1]} m, got {length:.3g} m; "
-            "is metres_per_unit what the mapping says?"
+            f"expected legs of {LEG_M[0]} to {LEG_M[1]} m, got {length:.3g} m; check the mapping's metres_per_unit"
         )
 
 
 def check_sides(motions: Sequence[Motion]) -> list[str]:
-    """Whether people stand on their feet and their knees bend forward, on the whole.
+    """Checks that people stand on their feet and that their knees bend forward, on average.
 
     Args:
-        motions: all that were made with one joint mapping.
+        motions: all motions of one joint mapping.
 
     Returns:
-        A line for each motion that does not, among others that do: a handstand, say.
+        A line for each motion that does not, among others that do: a handstand, for example.
 
     Raises:
-        ValueError: if they do not, all in all: the mapping is upside down, or left is right in it.
+        ValueError: if the motions on average do not: the mapping is upside down, or exchanges left and right.
     """
     if not motions:
         return []
-    lengths = [len(motion) for motion in motions]
     measures = np.array([_stance(motion) for motion in motions])
-    on_the_whole = np.average(measures, axis=0, weights=lengths)
+    average = np.average(measures, axis=0, weights=[len(motion) for motion in motions])
     named = f"clip {motions[0].name}" + (f" and {len(motions) - 1} more" if motions[1:] else "")
-    for measure, (least, fault, question) in zip(on_the_whole, FAULTS, strict=True):
+    for measure, (least, fault, question) in zip(average, FAULTS, strict=True):
         if measure < least:
             raise ValueError(f"{named}: {fault}; {question}")
     return [
@@ -193,17 +189,6 @@ def check_sides(motions: Sequence[Motion]) -> list[str]:
         for measure, (least, fault, _) in zip(row, FAULTS, strict=True)
         if measure < least
     ]
-
-
-FAULTS = (
-    (0.0, "head down on the whole", "is up what the mapping says?"),
-    (
-        -0.01,  # metres; straight legs are near 0
-        "the knees bend backwards",
-        "are left and right, or the axes, exchanged in the joint mapping?",
-    ),
-)
-"""Least value of each of :func:`_stance`'s measures, and what is wrong below it."""
 
 
 def _stance(motion: Motion) -> tuple[float, float]:

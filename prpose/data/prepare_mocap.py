@@ -1,5 +1,6 @@
-"""A benchmark from motion capture files: read, map, clean, film, write."""
+"""A benchmark from motion capture files: find, read, map, clean, render, write; cmu17 is one of them."""
 
+import csv
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -8,18 +9,24 @@ from typing import Any
 
 from prpose.atomic import check_output
 from prpose.data import human36m
-from prpose.data.mocap import FORMATS
 from prpose.data.mocap.asf_amc import FPS as AMC_FPS
 from prpose.data.mocap.asf_amc import skeleton_beside
-from prpose.data.mocap.mapping import JointMapping
-from prpose.data.mocap.sources import Source
-from prpose.data.motion import Cleaning, Motion, check_rate, check_sides, check_size, cut
+from prpose.data.mocap.mapping import FORMATS, SHIPPED, JointMapping, Source, read_mapping
+from prpose.data.motion import Cleaning, Motion, check_sides, check_units, cut
+from prpose.data.synthetic import Rendering, Rig
 from prpose.data.synthetic.benchmark_file import FORMAT, SPLITS, path_of, write_benchmark
 from prpose.data.synthetic.detector_noise import BODY_SHARE, BOX, COCO_SIGMA, LIMBS, THINNEST
-from prpose.data.synthetic.rendering import Rendering, Rig
 from prpose.tables import look_up
 
 FPS = 60.0
+
+CMU17_CLIPS = Path(__file__).with_name("cmu17_clips.csv")
+"""Clip (file name without ending), CMU's subject and trial, action and split of all 125 clips of cmu17."""
+
+ACKNOWLEDGEMENT = (
+    "The data used in this project was obtained from mocap.cs.cmu.edu. "
+    "The database was created with funding from NSF EIA-0196217."
+)
 
 
 @dataclass
@@ -33,8 +40,73 @@ class Report:
     dropped: dict[str, int] = field(default_factory=dict)
     """Frames of the recording left out, by clip."""
     missing: list[str] = field(default_factory=list)
-    doubtful: list[str] = field(default_factory=list)
-    """Clips that look upside down or mirrored among others that do not."""
+    implausible: list[str] = field(default_factory=list)
+    """Clips that are upside down or mirrored, among others that are not."""
+
+
+def from_cmu(
+    folder: Path, root: Path, overwrite: bool = False, on_clip: Callable[[int], None] = lambda clips: None
+) -> Report:
+    """Makes ``data_cmu17.npz``, version 1, in ``root`` from the clips in ``folder``.
+
+    A clip that the benchmark takes from a BVH file is looked for under CMU's own trial name as well, so that the
+    original ASF/AMC download serves; the report names what is missing.
+
+    Args:
+        folder: with ``NN/NN.asf`` and ``NN/NN_MM.amc`` as CMU has them, and ``ACTION_k.bvh``, at any depth.
+        root: folder.
+        overwrite: whether to replace an existing file.
+        on_clip: called with 1 after each clip.
+
+    Raises:
+        ValueError: if the folder lacks all clips of a split, and as of :func:`build`.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder")
+    trials, bvh = _by_stem(folder, ".amc"), _by_stem(folder, ".bvh")
+    mappings = {
+        ".amc": ("asf", read_mapping(SHIPPED / "cmu_asf.toml")),
+        ".bvh": ("bvh", read_mapping(SHIPPED / "cmu_bvh.toml")),
+    }
+    sources, missing = [], []
+    for row in cmu17_clips():
+        # A BVH file with a trial's name is a conversion of it, on another skeleton.
+        own = trials if row["clip"] == row["trial"] else bvh
+        path = own.get(row["clip"]) or trials.get(row["trial"] or " ")
+        if path is None:
+            missing.append(row["clip"])
+        else:
+            sources.append(
+                Source(path, *mappings[path.suffix.lower()], row["clip"], row["subject"], row["action"], row["split"])
+            )
+    lacking = sorted(set(SPLITS) - {source.split for source in sources})
+    if lacking:
+        raise ValueError(
+            f"{folder}: no clip of {' or '.join(lacking)} found; expected files such as 02/02_01.amc with "
+            "02/02.asf, or walking_3.bvh"
+        )
+    return build("cmu17", sources, root, overwrite, ACKNOWLEDGEMENT, missing, on_clip)
+
+
+def _by_stem(folder: Path, ending: str) -> dict[str, Path]:
+    """Files of that ending by name without it; of copies, one with a skeleton beside it.
+
+    Raises:
+        ValueError: naming both, if two that differ have the same name.
+    """
+    found: dict[str, Path] = {}
+    files = [path for path in folder.rglob("*") if path.suffix.lower() == ending and path.is_file()]
+    for path in sorted(files, key=lambda path: (not any(path.parent.glob("*.asf")), path)):
+        first = found.setdefault(path.stem, path)
+        if first.read_bytes() != path.read_bytes():
+            raise ValueError(f"expected one {path.stem}{ending}, got {first} and {path}, which differ")
+    return found
+
+
+def cmu17_clips() -> list[dict[str, str]]:
+    """Rows of :data:`CMU17_CLIPS`."""
+    with CMU17_CLIPS.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def build(
@@ -43,7 +115,6 @@ def build(
     root: Path,
     overwrite: bool = False,
     note: str = "",
-    version: int = 1,
     missing: Sequence[str] = (),
     on_clip: Callable[[int], None] = lambda clips: None,
 ) -> Report:
@@ -51,27 +122,23 @@ def build(
 
     Args:
         name: of the benchmark.
-        sources: its recordings.
+        sources: its recordings, at least one.
         root: folder.
-        overwrite: replace the file if it exists.
-        note: where the data are from, for the file's card.
-        version: of the benchmark, for the same.
-        missing: clips that should be there and are not, for the card.
-        on_clip: told 1 after each clip.
+        overwrite: whether to replace an existing file.
+        note: origin of the data, for the file's card.
+        missing: names of clips that the benchmark lacks, for the card.
+        on_clip: called with 1 after each clip.
 
     Raises:
-        ValueError: naming the recording, for anything that cannot be read; if the recordings of a
-            mapping do not show people who stand upright, on the whole; for a subject in two
-            splits. Nothing is written then.
+        ValueError: naming the recording, for anything that cannot be read; if the recordings of a mapping do not
+            show people who stand upright, on average; for a subject in two splits. Nothing is written then.
     """
     path = check_output(path_of(root, name), overwrite)
-    if not sources:
-        raise ValueError("expected at least one recording, got none")
     _check_sources(sources)
-    sources = sorted(sources, key=lambda source: source.name)  # the file's order, whoever asks
-    studio, cleaning = Rig(), Cleaning()
+    sources = sorted(sources, key=lambda source: source.name)  # the file does not depend on the caller's order
+    rig, cleaning = Rig(), Cleaning()
     report = Report(path, missing=sorted(missing))
-    footage: dict[str, list[Rendering]] = {split: [] for split in SPLITS}
+    renderings: dict[str, list[Rendering]] = {split: [] for split in SPLITS}
     by_mapping: list[tuple[JointMapping, list[Motion]]] = []
     for source in sources:
         motions, dropped = _motions(source, cleaning)
@@ -80,21 +147,27 @@ def build(
             alike[0].extend(motions)
         else:
             by_mapping.append((source.mapping, list(motions)))
-        footage[source.split] += [studio.render(motion, seed=name) for motion in motions]
+        renderings[source.split] += [rig.render(motion, seed=name) for motion in motions]
         if dropped:
             report.dropped[source.name] = dropped
         on_clip(1)
     for _, motions in by_mapping:
-        report.doubtful += check_sides(motions)
-    _check_names([film.motion.name for films in footage.values() for film in films])
-    for split, films in footage.items():
-        report.clips[split] = len(films)
-        report.frames[split] = sum(len(film.motion) for film in films)
-    if not sum(report.clips.values()):
+        report.implausible += check_sides(motions)
+    _check_names([each.motion.name for split in SPLITS for each in renderings[split]])
+    report.clips = {split: len(renderings[split]) for split in SPLITS}
+    report.frames = {split: sum(len(each.motion) for each in renderings[split]) for split in SPLITS}
+    if not any(report.clips.values()):
         raise ValueError("expected at least half a second of good frames, got none")
-    card = _card(name, sources, studio, cleaning, report, note, version)
-    report.inputs_sha256 = card["inputs_sha256"]
-    write_benchmark(path, footage, card)
+    inputs = _inputs(name, sources, rig, cleaning, note)
+    report.inputs_sha256 = _sha256(repr(_sorted(inputs)).encode())
+    card = {
+        "inputs": inputs,
+        "inputs_sha256": report.inputs_sha256,
+        "dropped_frames": report.dropped,
+        "missing_clips": report.missing,
+        "note": note,
+    }
+    write_benchmark(path, renderings, card)
     return report
 
 
@@ -123,12 +196,11 @@ def _check_names(names: Sequence[str]) -> None:
 
 def _motions(source: Source, cleaning: Cleaning) -> tuple[list[Motion], int]:
     """A recording's good pieces, and how many of its frames were dropped."""
-    _, read = look_up(source.format, FORMATS, "format")
+    _, read = FORMATS[source.format]
     recording = read(source.path)
     try:
-        check_rate(recording.fps)
         poses = source.mapping.poses(recording)
-        check_size(poses)
+        check_units(poses, recording.fps)
         pieces = cleaning.pieces(poses, recording.fps)
         motions = cut(source.name, source.subject, source.action, poses, recording.fps, FPS, pieces)
     except ValueError as error:
@@ -136,19 +208,13 @@ def _motions(source: Source, cleaning: Cleaning) -> tuple[list[Motion], int]:
     return motions, len(recording) - sum(piece.stop - piece.start for piece in pieces)
 
 
-def _card(
-    name: str,
-    sources: Sequence[Source],
-    studio: Rig,
-    cleaning: Cleaning,
-    report: Report,
-    note: str,
-    version: int,
-) -> dict[str, Any]:
-    """Everything that the file depends on, with one hash over all of it."""
-    inputs = {
+def _inputs(name: str, sources: Sequence[Source], rig: Rig, cleaning: Cleaning, note: str) -> dict[str, Any]:
+    """Everything that the file depends on, under the names of the file's version 1: their hash identifies it."""
+    parameters = asdict(rig)
+    parameters["detector"]["doubt"] = parameters["detector"].pop("confidence_noise")
+    return {
         "format": FORMAT,
-        "version": version,
+        "version": 1,
         "name": name,
         "note": note,
         "constants": {
@@ -158,39 +224,31 @@ def _card(
             "amc_fps": AMC_FPS,
             "ankle_height_m": JointMapping.clearance_m,
         },
-        "cameras_sha256": sha256(Path(human36m.__file__).with_name(human36m.CALIBRATION).read_bytes()),
+        "cameras_sha256": _sha256(human36m.CALIBRATION.read_bytes()),
         "fps": FPS,
-        "studio": asdict(studio),
+        "studio": parameters,
         "cleaning": asdict(cleaning),
         "clips": {
             source.name: {
                 "subject": source.subject,
                 "action": source.action,
                 "split": source.split,
-                # Weights are summed in their order.
+                # As lists: weights are summed in their order.
                 "mapping": asdict(source.mapping)
                 | {"joints": [list(weights.items()) for weights in source.mapping.joints]},
-                "sha256": {each.name: sha256(each.read_bytes()) for each in _files(source)},
+                "sha256": {each.name: _sha256(each.read_bytes()) for each in _files(source)},
             }
             for source in sources
         },
     }
-    return {
-        "inputs": inputs,
-        "inputs_sha256": sha256(repr(_sorted(inputs)).encode()),
-        "dropped_frames": report.dropped,
-        "missing_clips": report.missing,
-        "note": note,
-    }
 
 
 def _files(source: Source) -> list[Path]:
-    skeletons = [skeleton_beside(source.path)] if source.format == "asf" else []
-    return [source.path, *skeletons]
+    return [source.path, *([skeleton_beside(source.path)] if source.format == "asf" else [])]
 
 
 def _sorted(value: Any) -> Any:
-    """The same content in one order, so that its text is always the same."""
+    """The same content with sorted keys, so that its text is always the same."""
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
@@ -198,5 +256,5 @@ def _sorted(value: Any) -> Any:
     return value
 
 
-def sha256(content: bytes) -> str:
+def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()

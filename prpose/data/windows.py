@@ -1,6 +1,6 @@
-"""Clips as a torch data set: F-frame windows of normalised keypoints, and mirrored copies.
+"""Clips as a torch data set: F-frame windows of normalised keypoints, and their mirror images.
 
-A window belongs to one of its frames: to the middle one, or, if causal, to the last.
+A window belongs to its middle frame or, if causal, to its last.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,26 +17,42 @@ from prpose.skeleton import H36M_17, Skeleton, mirror_pose
 
 
 class Batch(NamedTuple):
-    """Windows with the pose of the frame that they belong to."""
+    """Windows, with the pose of the frame that each belongs to."""
 
     keypoints: Tensor
     """(B, F, J, 2) normalised."""
     target: Tensor
     """(B, 1, J, 3) metres, camera axes, relative to the pelvis."""
     root: Tensor
-    """(B, 3) metres, camera axes: where the pelvis is."""
+    """(B, 3) metres, camera axes: position of the pelvis."""
     clip: Tensor
     """(B,) index into the clips."""
     frame: Tensor
     """(B,) index into the clip."""
     mirrored: Tensor
-    """(B,) bool: whether the item is the mirror image."""
+    """(B,) bool: whether the item is a mirror image."""
     confidence: Tensor
-    """(B, F, J) of the keypoints, in [0, 1]; 1 where nobody knows."""
+    """(B, F, J) of the keypoints, in [0, 1]; 1 where it is not known."""
+
+    def mirror(self, which: Tensor, mirror: Sequence[int]) -> "Batch":
+        """The batch with the items ``which``, (B,) bool, replaced by their mirror images.
+
+        Args:
+            mirror: :attr:`Skeleton.mirror` of the skeleton.
+        """
+        flip = which[:, None, None, None]
+        root = torch.where(which[:, None], self.root * self.root.new_tensor([-1, 1, 1]), self.root)
+        return self._replace(
+            keypoints=torch.where(flip, mirror_pose(self.keypoints, mirror), self.keypoints),
+            target=torch.where(flip, mirror_pose(self.target, mirror), self.target),
+            root=root,
+            mirrored=which,
+            confidence=torch.where(flip[..., 0], self.confidence[..., list(mirror)], self.confidence),
+        )
 
 
 class Windows(Dataset[Batch]):
-    """All F-frame windows of some clips, one for each frame; clips' ends are repeated.
+    """All F-frame windows of some clips, one for each frame; the ends of clips are repeated.
 
     Items are in the order of the clips and their frames; with ``mirrored``, each clip is followed
     by its mirror image. Indexing with a tensor gives a batch.
@@ -44,14 +60,13 @@ class Windows(Dataset[Batch]):
     Args:
         clips: at least one.
         F: odd window length.
-        mirrored: whether mirror images are items, too (for training).
-        every: windows belong to every so many-th frame of each clip; their frames stay
-            neighbours.
-        causal: whether a window belongs to its last frame, not to its middle one.
+        mirrored: whether mirror images are items as well (for training).
+        every: windows belong to every so many-th frame of each clip; their frames stay neighbours.
+        causal: whether a window belongs to its last frame instead of its middle one.
         skeleton: of the clips.
 
     Raises:
-        ValueError: if there is no clip, or F is even or < 1.
+        ValueError: if there is no clip, every < 1, or F is even or < 1.
     """
 
     def __init__(
@@ -63,10 +78,8 @@ class Windows(Dataset[Batch]):
         causal: bool = False,
         skeleton: Skeleton = H36M_17,
     ) -> None:
-        if not clips:
-            raise ValueError("expected at least one clip, got none")
-        if every < 1:
-            raise ValueError(f"expected every >= 1, got {every}")
+        if not clips or every < 1:
+            raise ValueError(f"expected at least one clip and every >= 1, got {len(clips)} clips and {every}")
         self.clips = tuple(clips)
         self.mirror = skeleton.mirror
         poses = torch.from_numpy(np.concatenate([clip.poses_cam for clip in clips]))
@@ -81,7 +94,7 @@ class Windows(Dataset[Batch]):
         self.starts = lengths.cumsum(0) - lengths
         self.ends = self.starts + lengths
         self.offsets = torch.from_numpy(offsets_of(F, causal))
-        # Which clip and row each item is, clip by clip, mirror images behind their originals.
+        # Clip and frame of each item, clip by clip, mirror images behind their originals.
         copies = 2 if mirrored else 1
         items = (lengths + every - 1) // every
         firsts = (items.cumsum(0) - items) * copies
@@ -98,46 +111,27 @@ class Windows(Dataset[Batch]):
         clip, frame, mirrored = self.clip_of[index], self.frame_of[index], self.is_mirrored[index]
         row = self.starts[clip] + frame
         window = (row[:, None] + self.offsets).clamp(self.starts[clip][:, None], self.ends[clip][:, None] - 1)
-        keypoints, target, root = (
-            self.keypoints[window],
-            self.targets[row][:, None],
-            self.roots[row],
-        )
-        flip = mirrored[:, None, None, None]
-        keypoints = torch.where(flip, mirror_pose(keypoints, self.mirror), keypoints)
-        target = torch.where(flip, mirror_pose(target, self.mirror), target)
-        root = torch.where(mirrored[:, None], root * root.new_tensor([-1, 1, 1]), root)
-        confidence = self.confidence[window]
-        swapped = confidence[..., list(self.mirror)]
-        confidence = torch.where(mirrored[:, None, None], swapped, confidence)
-        return Batch(keypoints, target, root, clip, frame, mirrored, confidence)
+        target, root = self.targets[row][:, None], self.roots[row]
+        batch = Batch(self.keypoints[window], target, root, clip, frame, mirrored, self.confidence[window])
+        return batch.mirror(mirrored, self.mirror)
 
     def batches(
         self, batch_size: int, seed: tuple[int, ...] | None = None, start: int = 0
     ) -> Iterator[tuple[Tensor, Batch]]:
-        """All items once, as (indices, batch): in order, or shuffled.
+        """All items once, as (indices, batch), in order or shuffled.
 
         Args:
-            batch_size: items at once.
-            seed: numbers that fix the order; without them the items come one after the other.
-            start: batches to leave out.
-
-        Raises:
-            ValueError: if batch_size < 1.
+            batch_size: items of a batch, at least 1.
+            seed: numbers that fix the order; without them the items come in order.
+            start: number of batches to leave out.
         """
-        if batch_size < 1:
-            raise ValueError(f"expected batch_size >= 1, got {batch_size}")
         order = torch.arange(len(self)) if seed is None else shuffled(len(self), seed)
         for indices in order.split(batch_size)[start:]:
             yield indices, self[indices]
 
 
 def offsets_of(F: int, causal: bool = False) -> Array:
-    """Frames of a window, counted from the one that it belongs to, (F,).
-
-    Raises:
-        ValueError: if F is even or < 1.
-    """
+    """Frames of a window relative to the one that it belongs to, (F,); ``ValueError`` if F is even or < 1."""
     if F < 1 or F % 2 == 0:
         raise ValueError(f"expected an odd window length, got {F}")
     return np.arange(F) - (F - 1 if causal else F // 2)

@@ -3,7 +3,7 @@
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -25,20 +25,13 @@ MODEL_URL = (
 """From MediaPipe's documentation. Google publishes no checksum for it: its structure is checked instead."""
 MODEL_PARTS = ("pose_detector.tflite", "pose_landmarks_detector.tflite")
 LARGEST_BYTES = 200_000_000
-"""Downloads stop here; the model has some 10 MB."""
+"""Of a download; the model has some 10 MB."""
 
 
 class Detector(Protocol):
-    """Finds people in images. ``close()`` is called at the end where it exists.
+    """Finds people in images. An optional ``close()`` is called at the end.
 
     ``layout``, a key of :data:`prpose.layouts.LAYOUTS`, is the order of the J joints.
-
-    Example:
-        >>> class EmptyDetector:
-        ...     layout = "coco17"
-        ...     def __call__(self, image, time_s):
-        ...         return []
-        >>> detector: Detector = EmptyDetector()
     """
 
     @property
@@ -71,12 +64,9 @@ def create_detector(name: str, model: Path | None = None, max_people: int = 1) -
         ValueError: for an unknown name, a class that cannot be created or is no detector, and as
             :class:`MediaPipePose` and :func:`find_model`.
     """
-    if is_path(name):
-        detector = _custom(name, model)
-    elif name == "mediapipe":
-        detector = MediaPipePose(find_model(model), max_people)
-    else:
+    if not is_path(name) and name != "mediapipe":
         raise ValueError(f"expected a detector, mediapipe or package.module:Class, got {name!r}")
+    detector = _custom(name, model) if is_path(name) else MediaPipePose(find_model(model), max_people)
     try:
         yield detector
     finally:
@@ -110,7 +100,7 @@ def run_detector(video: Video, detector: Detector, on_frame: Callable[[int], Non
             returns something else than described.
     """
     J, sizes = len(find_layout(detector.layout)), set[tuple[int, int]]()
-    detections, times, times_s = list[Detection](), list[float](), dict[int, float]()
+    found, times, times_s = list[Detection](), list[float](), dict[int, float]()
     try:
         for frame in video.frames():
             where = f"{video.path}: {frame.name or f'frame {frame.number}'}"
@@ -121,7 +111,7 @@ def run_detector(video: Video, detector: Detector, on_frame: Callable[[int], Non
                 people = list(detector(frame.image, frame.time_s))
             except Exception as error:  # user code
                 raise ValueError(f"{where}, the detector failed ({type(error).__name__}: {error})") from error
-            detections += [Detection(frame.number, *_checked(person, J, where)) for person in people]
+            found += [Detection(frame.number, *_checked(person, J, where)) for person in people]
             if frame.time_s is not None:
                 times.append(frame.time_s)
                 if people and video.kind != "folder":
@@ -129,18 +119,12 @@ def run_detector(video: Video, detector: Detector, on_frame: Callable[[int], Non
             if on_frame is not None:
                 on_frame(1)
     except KeyboardInterrupt:
-        if video.kind != "camera" or not detections:
+        if video.kind != "camera" or not found:
             raise
     names = video.names if video.kind == "folder" else {}
     size, fps = min(sizes, default=None), _frame_rate(times, video.fps)
     return Detections(
-        detections,
-        detector.layout,
-        image_size=size,
-        fps=fps,
-        frame_names=names,
-        times_s=times_s,
-        warnings=video.warnings,
+        found, detector.layout, image_size=size, fps=fps, frame_names=names, times_s=times_s, warnings=video.warnings
     )
 
 
@@ -152,11 +136,9 @@ def _checked(person: tuple[Array, Array], J: int, where: str) -> tuple[Array, Ar
     if xy.shape != (J, 2) or confidence.shape != (J,):
         got = f"{xy.shape} and {confidence.shape}"
         raise ValueError(f"{where}, expected ({J}, 2) and ({J},) from the detector, got {got}")
-    if np.isinf(xy).any():
-        raise ValueError(f"{where}, expected pixels from the detector, NaN where missing, got infinity")
-    if not ((confidence >= 0) & (confidence <= 1)).all():
-        got = f"{confidence.min():g} to {confidence.max():g}"
-        raise ValueError(f"{where}, expected confidence from 0 to 1 from the detector, got {got}")
+    if np.isinf(xy).any() or not ((confidence >= 0) & (confidence <= 1)).all():
+        got = f"{np.nanmin(xy):g} to {np.nanmax(xy):g} and {confidence.min():g} to {confidence.max():g}"
+        raise ValueError(f"{where}, expected finite pixels and confidence from 0 to 1 from the detector, got {got}")
     return xy, confidence
 
 
@@ -287,9 +269,11 @@ def check_model(path: Path) -> Path:
 
 def _download(url: str, output: str, _: Any) -> None:
     """A downloader for pooch, with a progress bar and a largest size; only a valid model enters the cache."""
-    console = Console(stderr=True)
-    with Progress(*Progress.get_default_columns(), console=console, disable=not console.is_terminal) as bar:
-        import_extra("pooch", "detect").HTTPDownloader(_Limit(bar), chunk_size=2**16, timeout=30)(url, output, None)
+    console, pooch = Console(stderr=True), import_extra("pooch", "detect")
+    bar = Progress(*Progress.get_default_columns(), console=console, disable=not console.is_terminal)
+    with bar, ExitStack() as stack:
+        hooks = {"response": lambda response, **_: stack.enter_context(response)}
+        pooch.HTTPDownloader(_Limit(bar), chunk_size=2**16, timeout=30, hooks=hooks)(url, output, None)
     check_model(Path(output))
 
 

@@ -1,13 +1,12 @@
 """Predictions drawn on the photo or video that they belong to (video: extra ``video``)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from prpose.atomic import check_output, replacing
 from prpose.camera import Array
@@ -32,10 +31,11 @@ REGION_JOINTS = tuple(
 CIRCLE = np.stack([np.cos(a := np.linspace(0, 2 * np.pi, 37)), np.sin(a)])
 VIEWS = (("Camera view", (0, 1)), ("Side view", (2, 1)))
 """Titles, and the camera axes drawn to the right and down: as seen by the camera, and from its left."""
-PAPER, INK = "#fafafa", "#3c3c3c"
+PAPER, INK, WHITE = "#fafafa", "#3c3c3c", "#ffffff"
 FINE = 2
 """Lines are drawn at this multiple of the resolution, and averaged: that makes them smooth."""
 FARTHEST_PX = 1e4
+FONT = cache(ImageFont.load_default)
 
 
 def check_overlay(kind: Kind | None, path: Path, overwrite: bool) -> None:
@@ -81,51 +81,41 @@ def write_overlay(
         ValueError: as :func:`check_overlay`, or if the video cannot be decoded.
     """
     check_overlay(video.kind, path, overwrite)
-    index = {int(number): t for t, number in enumerate(np.asarray(prediction.frame_numbers))}
-    scene, writer = None, None
     with replacing(path) as temporary:
-        try:
-            for frame in video.frames():
-                scene = scene or Scene(prediction, *frame.image.shape[1::-1])
-                image = scene.draw(frame.image, index.get(frame.number), frame.time_s)
-                if video.kind == "photo":
-                    image.save(temporary)
-                else:
-                    writer = writer or _VideoWriter(temporary, image.size, video.fps)
-                    writer.add(image, frame.time_s)
-                if on_frame is not None:
-                    on_frame(1)
-        finally:
-            if writer is not None:
-                writer.close()
+        images = _images(video, prediction, on_frame or (lambda steps: None))
+        if video.kind == "photo":
+            next(images)[0].save(temporary)
+        else:
+            _encode(images, temporary, Fraction(video.fps or DEFAULT_FPS).limit_denominator(1001))
 
 
-class _VideoWriter:
-    """Frames at their times → a video, H.264 where FFmpeg has an encoder for it, else MPEG-4."""
+def _images(
+    video: Video, prediction: Prediction, on_frame: Callable[[int], None]
+) -> Iterator[tuple[Image.Image, float | None]]:
+    """The overlay's images with their times."""
+    scene, index = None, {int(number): t for t, number in enumerate(np.asarray(prediction.frame_numbers))}
+    for frame in video.frames():
+        scene = scene or Scene(prediction, *frame.image.shape[1::-1])
+        yield scene.draw(frame.image, index.get(frame.number), frame.time_s), frame.time_s
+        on_frame(1)
 
-    def __init__(self, path: Path, size: tuple[int, int], fps: float | None) -> None:
-        self.av = import_av()
-        self.step_s, self.first_s, self.count, self.last = 1 / (fps or DEFAULT_FPS), 0.0, 0, -1
-        self.container = self.av.open(str(path), "w")
-        codec = "libx264" if "libx264" in self.av.codecs_available else "mpeg4"
-        options = {"crf": "23", "preset": "veryfast"} if codec == "libx264" else {}
-        rate = Fraction(fps or DEFAULT_FPS).limit_denominator(1001)
-        self.stream: Any = self.container.add_stream(codec, rate=rate, options=options)
-        self.stream.width, self.stream.height = size
-        self.stream.pix_fmt, self.stream.codec_context.time_base = "yuv420p", TIME_BASE
 
-    def add(self, image: Image.Image, time_s: float | None) -> None:
-        """Adds a frame, at its time after the first or, without a time, after the frame before."""
-        time_s = self.count * self.step_s if time_s is None else time_s
-        self.first_s = time_s if not self.count else self.first_s
-        self.count, self.last = self.count + 1, max(self.last + 1, round((time_s - self.first_s) / TIME_BASE))
-        frame = self.av.VideoFrame.from_image(image)
-        frame.pts, frame.time_base = self.last, TIME_BASE
-        self.container.mux(self.stream.encode(frame))
-
-    def close(self) -> None:
-        self.container.mux(self.stream.encode())
-        self.container.close()
+def _encode(images: Iterator[tuple[Image.Image, float | None]], path: Path, rate: Fraction) -> None:
+    """Writes a video, H.264 where FFmpeg has an encoder for it, else MPEG-4. Images without a time come at the rate."""
+    av, first_s, last = import_av(), 0.0, -1
+    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    options = {"crf": "23", "preset": "veryfast"} if codec == "libx264" else {}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, options=options)
+        stream.pix_fmt, stream.codec_context.time_base = "yuv420p", TIME_BASE
+        for count, (image, time_s) in enumerate(images):
+            time_s = float(count / rate) if time_s is None else time_s
+            if not count:
+                first_s, (stream.width, stream.height) = time_s, image.size
+            frame, last = av.VideoFrame.from_image(image), max(last + 1, round((time_s - first_s) / TIME_BASE))
+            frame.pts, frame.time_base = last, TIME_BASE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
 
 
 class Scene:
@@ -157,7 +147,7 @@ class Scene:
             whole.paste(self._view(t, axes, title), (self.width, row * self.panel))
         if time_s is not None:
             pen, place = ImageDraw.Draw(whole), (10, self.height - 10)
-            pen.text(place, f"{time_s:.2f} s", "white", _font(18), "ls", stroke_width=1, stroke_fill="black")
+            pen.text(place, f"{time_s:.2f} s", WHITE, FONT(18), "ls", stroke_width=1, stroke_fill="black")
         return whole
 
     def _frame(self, image: Image.Image, t: int | None) -> Image.Image:
@@ -172,7 +162,7 @@ class Scene:
             for xy in np.where(in_front, projected, np.nan) * self.scale:
                 canvas.bones(xy, 1.0, 0.3)
         xy, width = prediction.keypoints_px[t] * self.scale, max(2.0, self.height / 200)
-        canvas.bones(xy, width + 2, 0.6, "white")
+        canvas.bones(xy, width + 2, 0.6, WHITE)
         canvas.bones(xy, width)
         for point, side, flag in zip(xy, SIDES, np.asarray(prediction.flags)[t], strict=True):
             canvas.joint(point, width, SIDE_COLOURS[side], bool(flag))
@@ -183,7 +173,7 @@ class Scene:
         image = Image.new("RGB", (panel, panel), PAPER)
         if t is not None:
             image = self._poses(Canvas(image), t, axes)
-        pen, font = ImageDraw.Draw(image), _font(14)
+        pen, font = ImageDraw.Draw(image), FONT(14)
         pen.line([(0, 0), (0, panel - 1), (panel, panel - 1)], INK)
         pen.text((8, 6), title, INK, font)
         for row, side in enumerate(("left", "right")):
@@ -219,29 +209,19 @@ class Canvas:
         points, near = (xy * FINE).tolist(), np.all(np.abs(xy) < FARTHEST_PX, axis=-1)  # false where NaN
         for joint, parent in BONES:
             if near[joint] and near[parent]:
-                fill = _rgba(colour or SIDE_COLOURS[SIDES[joint]], opacity)
+                fill = f"{colour or SIDE_COLOURS[SIDES[joint]]}{round(255 * opacity):02x}"
                 self.pen.line((*points[joint], *points[parent]), fill, round(width * FINE))
 
     def joint(self, xy: Array, width: float, colour: str, is_flagged: bool) -> None:
         """A disc (2,) with a white edge or, if flagged, a ring."""
         if np.all(np.abs(xy) < FARTHEST_PX):
             radius = width * (2.0 if is_flagged else 1.5)
-            colours = ("white", colour) if is_flagged else (colour, "white")
+            colours = (WHITE, colour) if is_flagged else (colour, WHITE)
             box = np.concatenate([xy - radius, xy + radius]) * FINE
             self.pen.ellipse(box.tolist(), *colours, round(width / 2 * FINE))
 
     def region(self, outline: Array, colour: str) -> None:
         """A closed curve (N, 2), its inside tinted."""
         points = [(x, y) for x, y in (outline * FINE).tolist()]
-        self.pen.polygon(points, _rgba(colour, 0.12))
-        self.pen.line(points, _rgba(colour, 0.7), FINE, joint="curve")
-
-
-@cache
-def _rgba(colour: str, opacity: float) -> tuple[int, ...]:
-    return (*ImageColor.getrgb(colour), round(255 * opacity))
-
-
-@cache
-def _font(size: int) -> Any:
-    return ImageFont.load_default(size)
+        self.pen.polygon(points, f"{colour}1f")
+        self.pen.line(points, f"{colour}b2", FINE, joint="curve")

@@ -1,6 +1,6 @@
 """Figures (matplotlib, extra ``plot``): left is blue, right is orange, the midline is grey."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,6 @@ from prpose.camera import Array
 from prpose.data import Clip
 from prpose.io import import_extra
 from prpose.io.overlay import BONES, SIDE_COLOURS, SIDES
-
-VIEWS = (("camera view", [0, 1]), ("side view", [2, 1]))
-"""Titles, and the camera axes drawn to the right and down: as seen by the camera, and from its left."""
 
 
 def draw_samples(clips: Sequence[Clip], path: Path, samples: int = 6) -> None:
@@ -33,11 +30,8 @@ def draw_samples(clips: Sequence[Clip], path: Path, samples: int = 6) -> None:
     with _figure(path, samples) as axes:
         for column, clip in zip(axes.T, chosen, strict=True):
             frame = len(clip) // 2
-            pose = clip.poses_cam[frame] - clip.poses_cam[frame, 0]
             _draw_image(column[0], clip, frame)
-            for axis, (title, kept) in zip(column[1:], VIEWS, strict=True):
-                _draw_bones(axis, pose[:, kept], linewidth=1.5)
-                _set_metres(axis, title)
+            _draw_views(column[1:], "", [(clip.poses_cam[frame] - clip.poses_cam[frame, 0], {"linewidth": 1.5})])
 
 
 def draw_prediction(clip: Clip, frames: Sequence[int], samples: Array, deterministic: Array, path: Path) -> None:
@@ -53,16 +47,15 @@ def draw_prediction(clip: Clip, frames: Sequence[int], samples: Array, determini
     Raises:
         ValueError: if matplotlib is missing.
     """
+    title = f": {len(samples)} samples\nblack: ground truth, red: deterministic"
     with _figure(path, len(frames)) as axes:
         for n, (column, frame) in enumerate(zip(axes.T, frames, strict=True)):
+            poses: list[tuple[Array, dict[str, Any]]] = [(p, {"linewidth": 0.6, "alpha": 0.12}) for p in samples[:, n]]
             truth = clip.poses_cam[frame] - clip.poses_cam[frame, 0]
+            poses += [(truth, {"colour": "black", "linewidth": 1.6})]
+            poses += [(deterministic[n], {"colour": "red", "linewidth": 1.0, "linestyle": "--"})]
             _draw_image(column[0], clip, frame)
-            for axis, (title, kept) in zip(column[1:], VIEWS, strict=True):
-                for pose in samples[:, n]:
-                    _draw_bones(axis, pose[:, kept], linewidth=0.6, alpha=0.12)
-                _draw_bones(axis, truth[:, kept], "black", linewidth=1.6)
-                _draw_bones(axis, deterministic[n][:, kept], "red", linewidth=1.0, linestyle="--")
-                _set_metres(axis, f"{title}: {len(samples)} samples\nblack: ground truth, red: deterministic")
+            _draw_views(column[1:], title, poses)
 
 
 @contextmanager
@@ -97,7 +90,10 @@ def _draw_bones(axis: Any, points: Array, colour: str | None = None, **style: An
         axis.plot(*points[[joint, parent]].T, color=colour or SIDE_COLOURS[SIDES[joint]], **style)
 
 
-def _set_metres(axis: Any, title: str) -> None:
-    """Limits of a person about the pelvis, y down."""
-    axis.set(xlim=(-1.1, 1.1), ylim=(1.1, -1.1), xticks=[], yticks=[], aspect="equal")
-    axis.set_title(title, fontsize=7)
+def _draw_views(axes: Any, title: str, poses: Sequence[tuple[Array, Mapping[str, Any]]]) -> None:
+    """Poses (17, 3) with their styles, metres, as seen by the camera and from its left, y down."""
+    for axis, (name, kept) in zip(axes, (("camera view", [0, 1]), ("side view", [2, 1])), strict=True):
+        for pose, style in poses:
+            _draw_bones(axis, pose[:, kept], **style)
+        axis.set(xlim=(-1.1, 1.1), ylim=(1.1, -1.1), xticks=[], yticks=[], aspect="equal")
+        axis.set_title(name + title, fontsize=7)

@@ -6,17 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from prpose.camera import Array
-from prpose.data.mocap.recording import Recording, euler_rotation, line_error, numbers, recording_of
+from prpose.data.mocap import Recording, euler, forward_kinematics, line_error, numbers, recording_of
 
 FPS = 120.0
-"""Of the CMU database; AMC files do not say."""
+"""Frame rate of the CMU database; AMC files do not hold it."""
+
+KEYS = ("name", "direction", "length", "position", "orientation", "axis", "dof", "order")
+"""Of a bone's or the root's description; others are ignored."""
 
 
 @dataclass
 class Bone:
-    """A bone; the root is one of no length."""
+    """A bone; the root is one of length 0."""
 
     name: str
     parent: str = ""
@@ -26,56 +30,56 @@ class Bone:
     axis_order: str = "xyz"
     dof: tuple[str, ...] = ()
     given: set[str] = field(default_factory=set)
-    """What the file says of it."""
+    """Keys of its description read so far."""
 
 
 def read_amc(path: Path, asf: Path | None = None) -> Recording:
     """Positions of the root and of the *end* of each bone, in the file's unit, 120 fps.
 
-    With C the rotation of a bone's axes and R that of its angles (x first, then y, z), a bone turns
-    by C·R·C⁻¹ against its parent; its end lies at length · direction, turned, from its parent's.
-
     Args:
         path: the motion (.amc).
-        asf: its skeleton; if not given, the only .asf in the folder, or the one whose name the
-            motion's begins with (``02.asf`` for ``02_01.amc``; of two, the longer).
+        asf: its skeleton; if not given, the only .asf in the folder, or the one whose name the motion's begins
+            with (``02.asf`` for ``02_01.amc``; of two, the longer).
 
     Raises:
-        ValueError: naming file and line, for anything that is no ASF/AMC, does not fit together or
-            is truncated.
+        ValueError: naming file and line, for anything that is not ASF/AMC, does not fit together or is truncated.
     """
     path = Path(path)
     bones = read_asf(asf or skeleton_beside(path))
-    positions = forward_kinematics(bones, _read_angles(path, bones))
-    return recording_of(path, tuple(bones), positions, FPS)
+    return recording_of(path, list(bones), _positions(bones, _read_angles(path, bones)), FPS)
 
 
-def forward_kinematics(bones: dict[str, Bone], values: dict[str, Array]) -> Array:
-    """Positions (T, P, 3) of root and bone ends from values (T, len(dof)), all frames at once."""
+def _positions(bones: dict[str, Bone], values: dict[str, Array]) -> Array:
+    """Positions (T, P, 3) of root and bone ends from values (T, len(dof)).
+
+    With C the rotation of a bone's axes and R that of its angles (x first, then y, z), a bone turns by C·R·C⁻¹
+    against its parent; its end lies at length · direction, turned, from its parent's.
+    """
     T = len(values["root"])
-    ends: dict[str, Array] = {}
-    rotations: dict[str, Array] = {}
+    turns: dict[str, Rotation] = {}
     for name, bone in bones.items():
-        own = values.get(name, np.zeros((T, 0)))
         angles = np.zeros((T, 3))
-        place = np.zeros((T, 3))
         for i, dof in enumerate(bone.dof):
-            (angles if dof[0] == "r" else place)[:, "xyz".index(dof[1])] = own[:, i]
-        # "XYZ": about x first, so that on columns the product is Rz·Ry·Rx.
-        backwards = ["xyz".index(a) for a in bone.axis_order[::-1]]
-        names = bone.axis_order[::-1]
-        local = euler_rotation(angles[:, backwards], names)
-        axes = euler_rotation(bone.axis[backwards], names)
-        if not bone.parent:
-            rotations[name], ends[name] = local, place
-            continue
-        rotations[name] = rotations[bone.parent] @ axes @ local @ axes.T
-        ends[name] = ends[bone.parent] + rotations[name] @ (bone.direction * bone.length)
-    return np.stack(list(ends.values()), axis=1)
+            if dof[0] == "r":
+                angles[:, "xyz".index(dof[1])] = values[name][:, i]
+        # "XYZ" is about x first, so that the product on columns is Rz·Ry·Rx.
+        order = bone.axis_order[::-1]
+        indices = ["xyz".index(axis) for axis in order]
+        axes = euler(order, bone.axis[indices])
+        own = euler(order, angles[:, indices])
+        turns[name] = turns[bone.parent] * axes * own * axes.inv() if bone.parent else own
+    place = np.zeros((T, 3))
+    for i, dof in enumerate(bones["root"].dof):
+        if dof[0] == "t":
+            place[:, "xyz".index(dof[1])] = values["root"][:, i]
+    names = list(bones)
+    parents = [names.index(bone.parent) if bone.parent else -1 for bone in bones.values()]
+    offsets = [bone.direction * bone.length for bone in bones.values()]
+    return forward_kinematics(parents, [Rotation.identity(), *list(turns.values())[1:]], [place, *offsets[1:]])
 
 
 def read_asf(path: Path) -> dict[str, Bone]:
-    """Bones by name, parents first; sections that say nothing of the skeleton are passed over.
+    """Bones by name, parents first; sections that do not describe the skeleton are ignored.
 
     Raises:
         ValueError: naming file and line, for missing or misshapen bones or a broken hierarchy.
@@ -85,34 +89,39 @@ def read_asf(path: Path) -> dict[str, Bone]:
     section, bone, order, degrees = "", None, ["root"], True
     for number, line in _lines(path):
         words = line.split()
+        if bone is not None and (words[0].startswith(":") or words == ["begin"]):
+            raise line_error(path, number, f"bone {bone.name or '?'} has no end")
         if words[0].startswith(":"):
-            if bone is not None:
-                raise line_error(path, number, f"bone {bone.name or '?'} has no end")
             section = words[0]
         elif section == ":units" and words[0] == "angle":
             if words[1:] not in (["deg"], ["rad"]):
                 raise line_error(path, number, f"expected angle deg or rad, got {words[1:]}")
             degrees = words[1:] == ["deg"]
         elif section == ":root":
-            _set(path, number, bones["root"], words)
-        elif section in (":bonedata", ":hierarchy") and words == ["begin"]:
-            if bone is not None:
-                raise line_error(path, number, f"bone {bone.name or '?'} has no end")
-            bone = Bone("") if section == ":bonedata" else None
+            _describe(path, number, bones["root"], words)
+        elif section == ":bonedata" and words == ["begin"]:
+            bone = Bone("")
         elif section == ":bonedata" and words == ["end"] and bone is not None:
+            lacking = sorted({"direction", "length", "axis"} - bone.given)
             if not bone.name or bone.name in bones:
                 raise line_error(path, number, f"expected a new bone name, got {bone.name!r}")
-            lacking = sorted({"direction", "length", "axis"} - bone.given)
             if lacking:
                 raise line_error(path, number, f"bone {bone.name} has no {', '.join(lacking)}")
             bones[bone.name], bone = bone, None
         elif section == ":bonedata" and bone is not None:
-            _set(path, number, bone, words)
-        elif section == ":hierarchy" and words != ["end"]:
-            order += _children(path, number, bones, order, words)
+            _describe(path, number, bone, words)
+        elif section == ":hierarchy" and words not in (["begin"], ["end"]):
+            unknown = [name for name in words if name not in bones]
+            if unknown:
+                raise line_error(path, number, f"unknown bone {unknown[0]!r}")
+            if words[0] not in order or set(words[1:]) & set(order):
+                raise line_error(path, number, f"expected new children of a known bone, got {words}")
+            for child in words[1:]:
+                bones[child].parent = words[0]
+            order += words[1:]
     if len(bones) == 1 or set(order) != set(bones):
-        lost = ", ".join(sorted(set(bones) - set(order))) or "all bones"
-        raise ValueError(f"{path}: expected a hierarchy with every bone; {lost} missing")
+        missing = ", ".join(sorted(set(bones) - set(order))) or "all bones"
+        raise ValueError(f"{path}: expected a hierarchy with every bone; {missing} missing")
     if not bones["root"].dof:
         raise ValueError(f"{path}: expected :root with an order such as TX TY TZ RX RY RZ")
     if not degrees:
@@ -121,24 +130,12 @@ def read_asf(path: Path) -> dict[str, Bone]:
     return {name: bones[name] for name in order}
 
 
-def _children(path: Path, number: int, bones: dict[str, Bone], order: list[str], words: list[str]) -> list[str]:
-    parent, children = words[0], words[1:]
-    for name in words:
-        if name not in bones:
-            raise line_error(path, number, f"unknown bone {name!r}")
-    if parent not in order or set(children) & set(order):
-        raise line_error(path, number, f"expected new children of a known bone, got {words}")
-    for child in children:
-        bones[child].parent = parent
-    return children
-
-
-def _set(path: Path, number: int, bone: Bone, words: list[str]) -> None:
+def _describe(path: Path, number: int, bone: Bone, words: list[str]) -> None:
     """One line of a bone's or the root's description."""
     key, values = words[0], words[1:]
     if key in bone.given:
         raise line_error(path, number, f"{key} twice in a bone, or in the root")
-    if key in ("name", "direction", "length", "position", "orientation", "axis", "dof", "order"):
+    if key in KEYS:
         bone.given.add(key)
     if key == "name":
         bone.name = " ".join(values)
@@ -156,7 +153,7 @@ def _set(path: Path, number: int, bone: Bone, words: list[str]) -> None:
         bone.axis_order = values[-1].lower() if values else ""
         if sorted(bone.axis_order) != ["x", "y", "z"]:
             raise line_error(path, number, f"expected an order of axes such as XYZ, got {values}")
-        if len(values) > 1 or bone.name != "root":  # the root's line says the order only
+        if len(values) > 1 or bone.name != "root":  # the root's line holds the order only
             bone.axis = np.array(numbers(path, number, values[:-1], 3))
     elif key in ("dof", "order"):
         bone.dof = tuple(value.lower() for value in values)
@@ -171,25 +168,24 @@ def _read_angles(path: Path, bones: dict[str, Bone]) -> dict[str, Array]:
     scale, frames, number, before = 1.0, 0, 0, None
     for number, line in _lines(path):
         words = line.split()
-        if words[0].startswith(":"):
-            if words[0].upper() not in (":FULLY-SPECIFIED", ":DEGREES", ":RADIANS"):
-                raise line_error(path, number, f"expected :DEGREES or :RADIANS, got {words[0]}")
+        name = words[0]
+        if name.startswith(":"):
+            if name.upper() not in (":FULLY-SPECIFIED", ":DEGREES", ":RADIANS"):
+                raise line_error(path, number, f"expected :DEGREES or :RADIANS, got {name}")
             if frames:
-                raise line_error(path, number, f"{words[0]} is expected before the first frame")
-            scale = float(np.rad2deg(1)) if words[0].upper() == ":RADIANS" else scale
-        elif len(words) == 1 and words[0].isascii() and words[0].isdigit():
+                raise line_error(path, number, f"{name} is expected before the first frame")
+            scale = float(np.rad2deg(1)) if name.upper() == ":RADIANS" else scale
+        elif len(words) == 1 and name.isascii() and name.isdigit():
             _check_frame(path, number, rows, frames)
-            if len(words[0]) > 9:
-                raise line_error(path, number, f"expected a frame number, got {words[0][:60]}")
-            if before is not None and int(words[0]) != before + 1:
-                raise line_error(path, number, f"expected frame {before + 1}, got {words[0]}")
-            frames, before = frames + 1, int(words[0])
-        elif words[0] not in rows:
-            raise line_error(path, number, f"unknown bone {words[0]!r}, or one that cannot move")
-        elif len(rows[words[0]]) != frames - 1:
-            raise line_error(path, number, f"{words[0]} twice in a frame, or outside of one")
+            if len(name) > 9 or (before is not None and int(name) != before + 1):
+                raise line_error(path, number, f"expected frame {1 if before is None else before + 1}, got {name[:60]}")
+            frames, before = frames + 1, int(name)
+        elif name not in rows:
+            raise line_error(path, number, f"unknown bone {name!r}, or one without degrees of freedom")
+        elif len(rows[name]) != frames - 1:
+            raise line_error(path, number, f"{name} twice in a frame, or outside of one")
         else:
-            rows[words[0]].append(numbers(path, number, words[1:], len(bones[words[0]].dof)))
+            rows[name].append(numbers(path, number, words[1:], len(bones[name].dof)))
     _check_frame(path, number, rows, frames)
     if not frames:
         raise ValueError(f"{path}: expected at least one frame, got none")
@@ -215,14 +211,10 @@ def skeleton_beside(path: Path) -> Path:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines without comments, empty ones left out."""
+    """Numbered lines without comments; empty ones are left out."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    try:
-        text = path.read_text(encoding="latin1")
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.split("#")[0].strip() if "#" in line else line.strip()
+    for number, line in enumerate(path.read_text(encoding="latin1").splitlines(), start=1):
+        line = line.split("#")[0].strip()
         if line:
             yield number, line

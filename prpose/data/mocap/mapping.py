@@ -1,33 +1,40 @@
-"""Which of a recording's points make which joint: a small TOML file, one per kind of mocap.
+"""What users describe of their recordings: which points make which joint (TOML), and which file is which clip (CSV).
 
-::
-
-    metres_per_unit = 0.001     # of the recording's positions
-    up = "y"                    # the axis that points up: "x", "y" or "z"
-    left_handed = false         # optional: axes of the recording
-    [joints]                    # every joint of Human3.6M-17
-    pelvis = ["LHIP", "RHIP"]   # several points: their mean
-    right_hip = { RASI = 0.7, RKNE = 0.3 }   # or with weights, which sum to 1
-    ...
-    [floor]                     # optional; the ankles, 0.08 m above the ground, if left out
-    points = ["LTOE", "RTOE"]
-    clearance_m = 0.02          # height of the lowest of them at rest
+docs/data.md describes both files.
 """
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Annotated, Literal
 
+import msgspec
 import numpy as np
 
 from prpose.atomic import read_toml
 from prpose.camera import Array
-from prpose.data.mocap.recording import Recording
+from prpose.data.mocap import Recording, read_c3d, read_npz_points
+from prpose.data.mocap.asf_amc import read_amc
+from prpose.data.mocap.bvh import read_bvh
 from prpose.skeleton import H36M_17
+from prpose.tables import look_up
 
 SHIPPED = Path(__file__).parent.parent / "mappings"
-"""Mappings that prpose brings: ``cmu_asf.toml``, ``cmu_bvh.toml``."""
+"""Folder of the bundled mappings: ``cmu_asf.toml``, ``cmu_bvh.toml``."""
+
+FORMATS: dict[str, tuple[str, Callable[[Path], Recording]]] = {
+    "bvh": (".bvh", read_bvh),
+    "asf": (".amc", read_amc),
+    "c3d": (".c3d", read_c3d),
+    "npz": (".npz", read_npz_points),
+}
+"""File ending and reader of each format; the .asf of an .amc lies beside it."""
+
+ANKLES = ("left_ankle", "right_ankle")
+
+FAR_M = 100.0
+"""Poses farther from the origin are moved to it; float32 has steps of some 0.01 mm there."""
 
 Weights = Mapping[str, float]
 
@@ -41,7 +48,7 @@ class JointMapping:
         metres_per_unit: scale of the recording.
         up: axis of the recording that points up.
         left_handed: whether the recording's axes are.
-        floor: points of the feet; the ankles, 0.08 m above the ground, if empty or never seen.
+        floor: points of the feet; the ankles, 0.08 m above the ground, if empty or always missing.
         clearance_m: height of the lowest of them above the ground, at rest.
     """
 
@@ -53,10 +60,10 @@ class JointMapping:
     clearance_m: float = 0.08
 
     def poses(self, recording: Recording) -> Array:
-        """(T, 17, 3) float64: metres, right-handed, z up, ground at 0; NaN where a point is.
+        """(T, 17, 3) float64: metres, right-handed, z up, ground at 0; NaN where a point is missing.
 
-        The ground is where the lowest point of the feet that was seen is at rest. Somebody far
-        from the origin (map coordinates, say) is moved there: float32 is coarse out there.
+        The ground is at the lowest point of the feet at rest. A person far from the origin (map coordinates, for
+        example) is moved there.
 
         Raises:
             ValueError: naming the points that the recording lacks.
@@ -65,118 +72,158 @@ class JointMapping:
         missing = sorted(wanted - set(recording.names))
         if missing:
             raise ValueError(f"no point {', '.join(missing)}; the recording has {', '.join(recording.names)}")
-        world = self._to_world(recording.positions)
+        world = np.roll(recording.positions, 2 - "xyz".index(self.up), axis=-1) * self.metres_per_unit
+        world = world * [-1, 1, 1] if self.left_handed else world
         index = {name: i for i, name in enumerate(recording.names)}
         poses = np.stack(
             [sum(w * world[:, index[name]] for name, w in each.items()) for each in self.joints],
             axis=1,
         )
-        feet = [index[name] for name in self.floor]
-        at_rest = lowest_at_rest(world[:, feet, 2]), self.clearance_m
-        if at_rest[0] is None:
-            ankles = poses[:, H36M_17.subset(ANKLES), 2]
-            at_rest = lowest_at_rest(ankles), JointMapping.clearance_m
-        lowest, clearance_m = at_rest
+        lowest, clearance_m = _lowest_at_rest(world[:, [index[name] for name in self.floor], 2]), self.clearance_m
+        if lowest is None:
+            lowest = _lowest_at_rest(poses[:, H36M_17.subset(ANKLES), 2])
+            clearance_m = JointMapping.clearance_m
         poses[..., 2] += clearance_m - (lowest or 0.0)  # without feet there is no good frame
-        seen = poses[np.isfinite(poses).all(axis=(1, 2)), 0, :2]
-        if len(seen) and np.abs(seen).max() > FAR_M:
-            poses[..., :2] -= np.median(seen, axis=0)
+        pelvis = poses[np.isfinite(poses).all(axis=(1, 2)), 0, :2]
+        if np.abs(pelvis).max(initial=0.0) > FAR_M:
+            poses[..., :2] -= np.median(pelvis, axis=0)
         return poses
 
-    def _to_world(self, positions: Array) -> Array:
-        up = "xyz".index(self.up)
-        world = np.roll(positions, 2 - up, axis=-1) * self.metres_per_unit
-        return world * [-1, 1, 1] if self.left_handed else world
 
-
-ANKLES = ("left_ankle", "right_ankle")
-
-FAR_M = 100.0
-"""From the origin; float32 has steps of some 0.01 mm there."""
-
-HIGHEST_M = 0.5
-"""That a foot's point lies above the ground at rest."""
-
-
-def lowest_at_rest(heights: Array) -> float | None:
-    """5th percentile over time of the lowest of (T, P) heights; None if no point was ever seen."""
+def _lowest_at_rest(heights: Array) -> float | None:
+    """5th percentile over time of the lowest of (T, P) heights; None if all points are always missing."""
     lowest = np.where(np.isfinite(heights), heights, np.inf).min(axis=1, initial=np.inf)
-    seen = lowest[np.isfinite(lowest)]
-    return float(np.percentile(seen, 5)) if seen.size else None
+    lowest = lowest[np.isfinite(lowest)]
+    return float(np.percentile(lowest, 5)) if lowest.size else None
+
+
+class _Floor(msgspec.Struct, forbid_unknown_fields=True):
+    points: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    clearance_m: Annotated[float, msgspec.Meta(ge=0, le=0.5)]
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """Content of a joint mapping file."""
+
+    metres_per_unit: Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+    up: Literal["x", "y", "z"]
+    joints: dict[str, list[str] | dict[str, float]]
+    left_handed: bool = False
+    floor: _Floor | None = None
 
 
 def read_mapping(path: str | Path) -> JointMapping:
     """A joint mapping file.
 
     Raises:
-        ValueError: naming the file and what it lacks.
+        ValueError: naming the file and the entry that is missing or wrong.
     """
     content = read_toml(Path(path))
     try:
-        return _mapping(content)
+        file = msgspec.convert(content, _File)
+        if set(file.joints) != set(H36M_17.names):
+            missing = ", ".join(sorted(set(H36M_17.names) - set(file.joints))) or "none"
+            unknown = ", ".join(sorted(set(file.joints) - set(H36M_17.names))) or "none"
+            raise ValueError(f"expected [joints] of Human3.6M-17; missing: {missing}, unknown: {unknown}")
+        joints = tuple(_weights(name, file.joints[name]) for name in H36M_17.names)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path}: {str(error).replace('$.', '')}") from None
+    floor = file.floor or _Floor((), JointMapping.clearance_m)
+    return JointMapping(joints, file.metres_per_unit, file.up, file.left_handed, floor.points, floor.clearance_m)
 
 
-def _mapping(content: dict[str, Any]) -> JointMapping:
-    unknown = set(content) - {"metres_per_unit", "up", "left_handed", "joints", "floor"}
-    if unknown:
-        raise ValueError(f"unknown entries {', '.join(sorted(unknown))}")
-    joints = content.get("joints")
-    if not isinstance(joints, dict) or set(joints) != set(H36M_17.names):
-        got = set(joints) if isinstance(joints, dict) else set()
-        missing = ", ".join(sorted(set(H36M_17.names) - got)) or "none"
-        surplus = ", ".join(sorted(got - set(H36M_17.names))) or "none"
-        raise ValueError(f"expected [joints] of Human3.6M-17; missing: {missing}, unknown: {surplus}")
-    scale, up = content.get("metres_per_unit"), content.get("up")
-    if not _is_number(scale) or scale <= 0:
-        raise ValueError(f"expected metres_per_unit > 0, got {scale!r}")
-    if up not in ("x", "y", "z"):
-        raise ValueError(f'expected up = "x", "y" or "z", got {up!r}')
-    left_handed = content.get("left_handed", False)
-    if not isinstance(left_handed, bool):
-        raise ValueError(f"expected left_handed = true or false, got {left_handed!r}")
-    points, clearance_m = _floor(content["floor"]) if "floor" in content else ((), None)
-    return JointMapping(
-        joints=tuple(_weights(name, joints[name]) for name in H36M_17.names),
-        metres_per_unit=float(scale),
-        up=up,
-        left_handed=left_handed,
-        floor=points,
-        clearance_m=JointMapping.clearance_m if clearance_m is None else clearance_m,
-    )
-
-
-def _floor(value: Any) -> tuple[tuple[str, ...], float]:
-    """Points of the feet, and their height."""
-    entries = set(value) if isinstance(value, dict) else set()
-    if entries != {"points", "clearance_m"} or not _are_names(value["points"], 1):
-        raise ValueError("expected [floor] with points = [names] and clearance_m = a number")
-    height = value["clearance_m"]
-    if not _is_number(height) or not 0 <= height <= HIGHEST_M:
-        raise ValueError(f"expected clearance_m from 0 to {HIGHEST_M} metres, got {height!r}")
-    return tuple(value["points"]), float(height)
-
-
-def _is_number(value: Any) -> TypeGuard[int | float]:
-    """Whether it is a finite number; true and false are none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return -LARGEST < value < LARGEST
-
-
-LARGEST = 1e9
-"""No weight, scale or height is beyond it; TOML's integers have no end."""
-
-
-def _are_names(value: Any, at_least: int) -> bool:
-    return isinstance(value, list) and len(value) >= at_least and all(isinstance(name, str) for name in value)
-
-
-def _weights(joint: str, value: Any) -> Weights:
-    if _are_names(value, 1):
-        return {name: value.count(name) / len(value) for name in value}
-    numbers = isinstance(value, dict) and all(map(_is_number, value.values()))
-    if not numbers or abs(sum(value.values()) - 1) > 1e-6:
+def _weights(joint: str, value: list[str] | dict[str, float]) -> Weights:
+    """Weights of points from their names, which weigh the same, or from weights that sum to 1."""
+    weights = value if isinstance(value, dict) else {name: value.count(name) / len(value) for name in value}
+    if not abs(sum(weights.values()) - 1) <= 1e-6:
         raise ValueError(f"expected {joint} as names, or as weights that sum to 1, got {value!r}")
-    return {name: float(weight) for name, weight in value.items()}
+    return weights
+
+
+@dataclass(frozen=True)
+class Source:
+    """A motion capture file, with the names and the split that it gets in the benchmark."""
+
+    path: Path
+    format: str
+    mapping: JointMapping
+    name: str
+    subject: str
+    action: str
+    split: str
+
+
+def from_folder(
+    folder: Path, format: str, joints: Path, val: Sequence[str] = (), test: Sequence[str] = ()
+) -> list[Source]:
+    """Recordings of a user's own folder.
+
+    A ``clips.csv`` in the folder, with the columns file, subject, action and split, describes them. Without it,
+    the subject is the name of a file's folder or, in the folder itself, the file's name up to the first ``_``;
+    the action is the rest of the name; and the split goes by subject.
+
+    Args:
+        folder: with the files, at any depth.
+        format: a key of :data:`FORMATS`.
+        joints: joint mapping.
+        val, test: subjects of these splits; if neither is given, all are ``test``.
+
+    Raises:
+        ValueError: naming what is missing.
+    """
+    ending, _ = look_up(format, FORMATS, "format")
+    mapping = read_mapping(joints)
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder")
+    if (folder / "clips.csv").is_file():
+        if val or test:
+            raise ValueError(f"{folder / 'clips.csv'} defines the splits; leave out --val and --test")
+        return _from_table(folder, format, mapping)
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ending and path.is_file())
+    if not files:
+        raise ValueError(f"{folder}: no {ending} files in it")
+    both = sorted({*val} & {*test})
+    if both:
+        raise ValueError(f"expected each subject in one split, got {', '.join(both)} in val and test")
+    sources = []
+    for path in files:
+        subject, _, action = path.stem.partition("_")
+        if path.parent != folder:
+            subject, action = path.parent.name, path.stem
+        remaining = "train" if test or val else "test"
+        split = "test" if subject in test else "val" if subject in val else remaining
+        subject = subject.strip() or path.stem
+        name = _name(path.relative_to(folder))
+        sources.append(Source(path, format, mapping, name, subject, action.strip() or subject, split))
+    known = sorted({source.subject for source in sources})
+    unknown = sorted({*val, *test} - {*known})
+    if unknown:
+        raise ValueError(f"{folder}: no subject {', '.join(unknown)}; there are {', '.join(known)}")
+    return sources
+
+
+def _name(path: Path) -> str:
+    return path.with_suffix("").as_posix().replace("/", "_")
+
+
+def _from_table(folder: Path, format: str, mapping: JointMapping) -> list[Source]:
+    path = folder / "clips.csv"
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            table = csv.DictReader(lines)
+            rows, head = list(table), table.fieldnames or ()
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: not a table ({error})") from None
+    columns = ["file", "subject", "action", "split"]
+    if not rows or any(list(head).count(column) != 1 for column in columns):
+        raise ValueError(f"{path}: expected the columns {', '.join(columns)}, once each, and at least one row")
+    sources = []
+    for number, row in enumerate(rows, start=2):
+        cells = {column: (row.get(column) or "").strip() for column in columns}
+        if None in row or not all(cells.values()):
+            raise ValueError(f"{path}, line {number}: expected a cell for each column, got {list(row.values())}")
+        file = folder / cells.pop("file")
+        if not file.is_relative_to(folder) or not file.is_file():
+            raise ValueError(f"{path}, line {number}: expected a file in the folder, got {file}")
+        sources.append(Source(file, format, mapping, _name(file.relative_to(folder)), **cells))
+    return sources

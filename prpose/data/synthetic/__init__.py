@@ -1,1 +1,179 @@
-"""Synthetic 2D from motion capture: cameras, occlusion, detector noise, procedural walkers."""
+"""Motions in front of synthetic cameras: a rig renders a motion as the clips of a data set."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from prpose.camera import Array, Camera, look_at
+from prpose.data.clip import Clip
+from prpose.data.human36m import SUBJECTS, cameras
+from prpose.data.motion import Motion
+from prpose.data.synthetic.detector_noise import Body, DetectorNoise
+from prpose.rng import generator
+
+KEYPOINTS = ("det", "gt")
+"""Kinds of 2D: of the simulated detector, and the ground truth."""
+
+NEAREST_M = 0.1
+"""Least depth of a joint in front of a camera of a clip."""
+
+STEEPEST = 0.6
+"""Slope of a ray against the axis, x/z or y/z, beyond which the lens polynomial folds back."""
+
+
+@dataclass(frozen=True)
+class FixedCameras:
+    """Human3.6M's four cameras around a clip, with the person in every frame of each.
+
+    Args:
+        subjects: intrinsics and lens distortion are those of the first one's cameras; positions are the
+            average over all of them.
+        frame: joints stay within this share of the half width and height of the image.
+        step: cameras are moved away in steps of so many times Human3.6M's distance, until they do.
+        farthest: largest multiple of Human3.6M's distance.
+        nearest_m: least depth of a joint.
+        steepest: largest slope of a joint's ray against the axis.
+    """
+
+    subjects: tuple[str, ...] = SUBJECTS
+    frame: float = 0.95
+    step: float = 0.05
+    farthest: float = 8.0
+    nearest_m: float = 0.5
+    steepest: float = STEEPEST
+
+    def around(self, poses_world: Array, yaw: float) -> tuple[Camera, ...]:
+        """Four cameras that look at the middle of the clip's space, turned around it by ``yaw``.
+
+        Args:
+            poses_world: (T, 17, 3) metres, z up.
+            yaw: radians.
+
+        Raises:
+            ValueError: if no distance is far enough.
+        """
+        low, high = poses_world.min(axis=(0, 1)), poses_world.max(axis=(0, 1))
+        middle = (low + high) / 2
+        turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
+        found = []
+        for index, intrinsic in enumerate(cameras(self.subjects[0])):
+            place = np.mean([cameras(subject)[index].position_m for subject in self.subjects], axis=0)
+            for scale in np.arange(1, self.farthest, self.step):
+                position = np.array([*(middle[:2] + turn @ place[:2] * scale), place[2]])
+                orientation = quaternion(look_at(position, middle))
+                x, y, z = position.tolist()
+                camera = replace(intrinsic, orientation=orientation, position_m=(x, y, z))
+                if self.in_frame(camera, poses_world):
+                    found.append(camera)
+                    break
+            else:
+                raise ValueError(f"no camera has all of a space from {low} to {high} metres in its image")
+        return tuple(found)
+
+    def in_frame(self, camera: Camera, poses_world: Array) -> bool:
+        """Whether all points (*, 3) lie in front of the camera and well inside its image."""
+        points = camera.world_to_camera(poses_world)
+        slope = np.abs(points[..., :2]).max(-1) / np.maximum(points[..., 2], 1e-9)
+        if points[..., 2].min() <= self.nearest_m or slope.max() > self.steepest:
+            return False
+        size = np.array([camera.width, camera.height])
+        return bool((np.abs(camera.project(points) / size * 2 - 1) <= self.frame).all())
+
+
+def quaternion(rotation: Array) -> tuple[float, float, float, float]:
+    """Unit quaternion (w, x, y, z), w >= 0, of a rotation matrix (3, 3).
+
+    SciPy's differs in the last bit, which would change prepared benchmarks.
+    """
+    # The largest of the four components is divided by, never a small one.
+    trace = np.trace(rotation)
+    i = int(np.argmax([trace, *np.diag(rotation)]))
+    q = np.empty(4)
+    if i == 0:
+        q[0] = 1 + trace
+        q[1:] = [rotation[c, b] - rotation[b, c] for b, c in ((1, 2), (2, 0), (0, 1))]
+    else:
+        a, b, c = i - 1, i % 3, (i + 1) % 3
+        q[0] = rotation[c, b] - rotation[b, c]
+        q[1 + a] = 1 + rotation[a, a] - rotation[b, b] - rotation[c, c]
+        q[1 + b] = rotation[a, b] + rotation[b, a]
+        q[1 + c] = rotation[a, c] + rotation[c, a]
+    q /= np.linalg.norm(q)
+    w, x, y, z = (q if q[0] >= 0 else -q).tolist()
+    return w, x, y, z
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering:
+    """A motion in front of C cameras, with the keypoints that a detector finds.
+
+    Args:
+        motion: what was rendered.
+        cameras: C of them.
+        detected_px: (C, T, 17, 2) float32 pixels.
+        confidence: (C, T, 17) float32 in (0, 1).
+        hidden: (C, T, 17) bool, joints that the person's own body occludes.
+    """
+
+    motion: Motion
+    cameras: tuple[Camera, ...]
+    detected_px: Array
+    confidence: Array
+    hidden: Array
+
+    def clips(self, keypoints: str, frames: slice) -> list[Clip]:
+        """One clip per camera, with the detector's 2D (``det``) or the ground truth (``gt``).
+
+        Raises:
+            ValueError: if a joint is behind a camera, or far out of its image.
+        """
+        return [self._clip(index, keypoints == "det", frames) for index in range(len(self.cameras))]
+
+    def _clip(self, index: int, detected: bool, frames: slice) -> Clip:
+        camera, motion = self.cameras[index], self.motion
+        poses = camera.world_to_camera(motion.poses_world.astype(np.float64))
+        nearest = poses[..., 2].min()
+        if nearest < NEAREST_M:
+            raise ValueError(
+                f"clip {motion.name}: expected all joints {NEAREST_M} m in front of camera {index}, "
+                f"got one at {nearest:g} m"
+            )
+        keypoints_px = self.detected_px[index] if detected else camera.project(poses)
+        return Clip(
+            keypoints_px[frames].astype(np.float32),
+            poses[frames].astype(np.float32),
+            camera,
+            motion.subject,
+            motion.action,
+            index,
+            motion.fps,
+            self.confidence[index, frames] if detected else None,
+            self.hidden[index, frames],
+        )
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Cameras around a motion, the body that occludes joints, and the detector."""
+
+    cameras: FixedCameras = field(default_factory=FixedCameras)
+    body: Body = field(default_factory=Body)
+    detector: DetectorNoise = field(default_factory=DetectorNoise)
+
+    def render(self, motion: Motion, seed: str) -> Rendering:
+        """The motion from four fixed cameras; the same motion and seed give the same rendering.
+
+        Raises:
+            ValueError: naming the clip, if no camera can be far enough away.
+        """
+        rng = generator(seed, motion.name)
+        poses = motion.poses_world.astype(np.float64)
+        try:
+            cameras = self.cameras.around(poses, yaw=rng.uniform(0, 2 * np.pi))
+        except ValueError as error:
+            raise ValueError(f"clip {motion.name}: {error}") from None
+        poses_cam = np.stack([camera.world_to_camera(poses) for camera in cameras])
+        true_px = np.stack([camera.project(each) for camera, each in zip(cameras, poses_cam, strict=True)])
+        hidden = self.body.hidden(poses_cam)
+        found, confidence = self.detector.detect(true_px, hidden, motion.fps, rng)
+        return Rendering(motion, cameras, found.astype(np.float32), confidence.astype(np.float32), hidden)

@@ -1,17 +1,17 @@
-"""A simulated 2D keypoint detector: where it errs, how far, and how sure it says it is.
+"""A simulated 2D keypoint detector: joints that the body occludes, errors of the keypoints, and confidence.
 
-Errors follow the taxonomy of Ronchi & Perona (Benchmarking and Error Diagnosis in Multi-Instance
-Pose Estimation, ICCV 2017): jitter around the joint, inversion (left and right exchanged), and
-misses; a hidden joint suffers more of all of them. Everything is correlated in time, as it is in a
-video, and drawn from a generator that the caller gives.
+Errors follow the taxonomy of Ronchi & Perona (Benchmarking and Error Diagnosis in Multi-Instance Pose
+Estimation, ICCV 2017): jitter around the joint, inversion (left and right exchanged), and misses; an
+occluded joint has more of all of them. Everything is correlated in time, as it is in a video.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+from scipy.special import ndtr
 
 from prpose.camera import Array
+from prpose.rng import ar1
 from prpose.skeleton import H36M_17
 
 COCO_SIGMA = {
@@ -21,7 +21,7 @@ COCO_SIGMA = {
     **dict.fromkeys(("left_hip", "right_hip"), 0.107),
     **dict.fromkeys(("left_knee", "right_knee"), 0.087),
     **dict.fromkeys(("left_ankle", "right_ankle"), 0.089),
-    "pelvis": 0.107 / 2**0.5,  # the middle of two hips, each off on its own
+    "pelvis": 0.107 / 2**0.5,  # the middle of two hips with independent errors
     "thorax": 0.079 / 2**0.5,  # the middle of two shoulders
     "spine": 0.079,  # not in COCO: as a shoulder
     "neck": 0.035,  # Human3.6M's neck/nose point: as COCO's ears
@@ -31,34 +31,100 @@ COCO_SIGMA = {
 cocodataset.org/#keypoints-eval)."""
 
 LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
-"""Exchanged as a whole when left and right are taken for each other."""
+"""Exchanged as a whole by an inversion."""
+
+Capsule = tuple[str, str, float]
+"""A segment between two joints with a radius in metres."""
+
+# Radii: mean circumferences of the ANSUR II survey (Gordon et al., 2014, men and women) divided by 2π, rounded;
+# of the trunk, which is flat, half its depth.
+TRUNK: tuple[Capsule, ...] = (
+    ("pelvis", "thorax", 0.12),
+    ("left_hip", "right_hip", 0.10),
+    ("left_shoulder", "right_shoulder", 0.09),
+)
+CAPSULES = (
+    *TRUNK,
+    ("neck", "head", 0.09),
+    *((f"{side}_hip", f"{side}_knee", 0.08) for side in ("left", "right")),
+    *((f"{side}_knee", f"{side}_ankle", 0.05) for side in ("left", "right")),
+    *((f"{side}_shoulder", f"{side}_elbow", 0.05) for side in ("left", "right")),
+    *((f"{side}_elbow", f"{side}_wrist", 0.04) for side in ("left", "right")),
+)
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body of capsules on Human3.6M-17, which occludes its own joints.
+
+    A joint is hidden if the line of sight to it passes through a capsule that does not end at it.
+
+    Args:
+        capsules: (joint, joint, radius in metres).
+        trunk: those of the capsules that make the trunk.
+        inside: joints inside the trunk, which it does not hide.
+        clearance_m: the line of sight ends so far in front of the joint, at the joint's own surface.
+    """
+
+    capsules: tuple[Capsule, ...] = CAPSULES
+    trunk: tuple[Capsule, ...] = TRUNK
+    inside: tuple[str, ...] = ("pelvis", "spine", "thorax")
+    clearance_m: float = 0.15
+
+    def hidden(self, poses_cam: Array) -> Array:
+        """Joints hidden from the camera at the origin, (*, 17, 3) metres in camera axes → (*, 17) bool."""
+        starts = np.array([H36M_17.index(a) for a, _, _ in self.capsules])
+        ends = np.array([H36M_17.index(b) for _, b, _ in self.capsules])
+        radii = np.array([radius for _, _, radius in self.capsules])
+        distance = np.linalg.norm(poses_cam, axis=-1)
+        share = np.clip(1 - self.clearance_m / np.maximum(distance, 1e-9), 0, 1)
+        sight = poses_cam * share[..., None]
+        gap = segment_distance(sight[..., :, None, :], poses_cam[..., None, starts, :], poses_cam[..., None, ends, :])
+        joints = np.arange(len(H36M_17))[:, None]
+        inside = np.isin(joints, H36M_17.subset(self.inside)) & [capsule in self.trunk for capsule in self.capsules]
+        own = (joints == starts) | (joints == ends) | inside  # (J, capsules)
+        return np.asarray(((gap < radii) & ~own).any(axis=-1))
+
+
+def segment_distance(tip: Array, start: Array, end: Array) -> Array:
+    """Distance of the segment from the origin to ``tip`` from that from ``start`` to ``end``.
+
+    All (*, 3), broadcast; after Ericson, Real-Time Collision Detection, 2005, §5.1.9.
+    """
+    along, back = end - start, -start
+    a = (tip * tip).sum(-1)
+    e = np.maximum((along * along).sum(-1), 1e-12)
+    b = (tip * along).sum(-1)
+    c = (tip * back).sum(-1)
+    f = (along * back).sum(-1)
+    spread = a * e - b * b
+    s = np.clip((b * f - c * e) / np.where(spread > 1e-12, spread, 1), 0, 1)
+    t = np.clip((b * s + f) / e, 0, 1)
+    s = np.clip((b * t - c) / np.maximum(a, 1e-12), 0, 1)
+    difference = tip * s[..., None] - (start + along * t[..., None])
+    return np.asarray(np.sqrt((difference * difference).sum(-1)))
 
 
 @dataclass(frozen=True)
 class DetectorNoise:
     """Parameters of the simulated detector.
 
-    ``jitter`` makes the mean error on cmu17 that of HRNet-W48 on Human3.6M, in units of the person
-    (MMPose's model zoo: 7.36 px, people there being some 1.2 times as large in the image as here).
-    The others are choices within what the error taxonomy above describes; docs/data.md shows the
-    distribution that comes of them.
-
-    ``overlap`` is some three times COCO's sigma of a hip; ``peak`` and ``doubt`` put the rank
-    correlation of confidence and error near −0.5.
+    ``jitter`` makes the mean error on cmu17 that of HRNet-W48 on Human3.6M, in units of the person (MMPose's
+    model zoo: 7.36 px, where people are some 1.2 times as large in the image as here). ``overlap`` is some
+    three times COCO's sigma of a hip; ``peak`` and ``confidence_noise`` give a rank correlation of confidence
+    and error near -0.5. The others are choices within the taxonomy above; docs/data.md shows the errors.
 
     Args:
         jitter: standard deviation, per axis, of a visible joint's error over COCO's sigma.
-        hidden: how many times larger the jitter of a joint is that the camera cannot see.
-        tail: standard deviation of the logarithm of the jitter's momentary scale: 0 is Gaussian.
-        inversion: chance that a limb is taken for its opposite where the two overlap in the image;
-            it falls as they part.
-        overlap: how far apart they are, in units of the person's size, where that chance has
-            fallen to 1/e.
-        grab, grab_hidden: chance that a single joint is found at its opposite, visible or hidden.
-        grab_width: how many times wider a grabbed joint's heatmap is: the confidence knows of it.
+        hidden: factor on the jitter of an occluded joint.
+        tail: standard deviation of the logarithm of the jitter's momentary scale; 0 is Gaussian.
+        inversion: probability that a limb is exchanged with its opposite where the two coincide in the image.
+        overlap: distance of the two, in units of the person's size, at which it has fallen to 1/e.
+        grab, grab_hidden: probability that a single joint is found at its opposite, visible or occluded.
+        grab_width: factor on the heatmap's width of such a joint, which lowers its confidence.
         peak: how fast the confidence falls with the width of the heatmap.
-        doubt: standard deviation of the logarithm of what the confidence knows nothing of.
-        jitter_s, event_s: time constants of the jitter and of inversions, grabs and scale.
+        confidence_noise: standard deviation of the logarithm of the confidence's own error.
+        jitter_s, event_s: time constants of the jitter, and of inversions, grabs and scale.
     """
 
     jitter: float = 0.30
@@ -70,21 +136,21 @@ class DetectorNoise:
     grab_hidden: float = 0.03
     grab_width: float = 2.0
     peak: float = 0.4
-    doubt: float = 0.4
+    confidence_noise: float = 0.4
     jitter_s: float = 0.1
     event_s: float = 0.25
 
     def detect(self, keypoints_px: Array, hidden: Array, fps: float, rng: np.random.Generator) -> tuple[Array, Array]:
-        """What the detector reports for tracks whose true keypoints are given.
+        """Keypoints that the detector finds, and their confidence.
 
         Args:
-            keypoints_px: (*, T, 17, 2) pixels.
-            hidden: (*, T, 17) bool, as of :class:`prpose.data.synthetic.occlusion.Body`.
+            keypoints_px: (*, T, 17, 2) pixels, the ground truth.
+            hidden: (*, T, 17) bool, as of :meth:`Body.hidden`.
             fps: frames per second.
             rng: source of all randomness.
 
         Returns:
-            keypoints_px (*, T, 17, 2), and their confidence (*, T, 17) in (0, 1).
+            keypoints_px (*, T, 17, 2), confidence (*, T, 17) in (0, 1).
         """
         shape = keypoints_px.shape[:-1]
         size = person_size(keypoints_px)[..., None]  # (*, T, 1)
@@ -99,48 +165,41 @@ class DetectorNoise:
         grabbed = self._grabbed(hidden, fps, rng)
         source = np.where(grabbed[..., None], source[..., H36M_17.mirror, :], source)
         found = source + spread[..., None] * noise
-        # A heatmap's peak falls with its width; it knows of a grab a little, of an inversion
-        # nothing.
-        width = factor * np.exp(self.doubt * rng.standard_normal(shape))
+        # A heatmap's peak falls with its width, which grows with jitter and grabs but not with inversions.
+        width = factor * np.exp(self.confidence_noise * rng.standard_normal(shape))
         width = width * np.where(grabbed, self.grab_width, 1)
         return found, 1 / (1 + (self.peak * width) ** 2)
 
     def _exchange(
-        self,
-        keypoints_px: Array,
-        limb: tuple[str, ...],
-        size: Array,
-        fps: float,
-        rng: np.random.Generator,
+        self, keypoints_px: Array, limb: tuple[str, ...], size: Array, fps: float, rng: np.random.Generator
     ) -> Array:
-        """Left for right, for whole limbs at a time."""
-        left, right = (H36M_17.subset([f"{side}_{j}" for j in limb]) for side in ("left", "right"))
+        """The keypoints with a left and a right limb exchanged now and then."""
+        left, right = (H36M_17.subset([f"{side}_{joint}" for joint in limb]) for side in ("left", "right"))
         apart = keypoints_px[..., left, :] - keypoints_px[..., right, :]
         apart = np.linalg.norm(apart, axis=-1).mean(-1) / size[..., 0]  # (*, T)
-        chance = self.inversion * np.exp(-((apart / self.overlap) ** 2))
-        swapped = happens(chance, correlated(rng, apart.shape, fps, self.event_s, time_axis=-1))
+        probability = self.inversion * np.exp(-((apart / self.overlap) ** 2))
+        inverted = happens(probability, correlated(rng, apart.shape, fps, self.event_s, time_axis=-1))
         exchanged = keypoints_px.copy()
         exchanged[..., [*left, *right], :] = keypoints_px[..., [*right, *left], :]
-        return np.where(swapped[..., None, None], exchanged, keypoints_px)
+        return np.where(inverted[..., None, None], exchanged, keypoints_px)
 
     def _grabbed(self, hidden: Array, fps: float, rng: np.random.Generator) -> Array:
         """Joints found at their opposite; those on the midline have none."""
         sided = np.array(H36M_17.mirror) != np.arange(len(H36M_17))
-        chance = np.where(hidden, self.grab_hidden, self.grab) * sided
-        return happens(chance, correlated(rng, hidden.shape, fps, self.event_s))
+        probability = np.where(hidden, self.grab_hidden, self.grab) * sided
+        return happens(probability, correlated(rng, hidden.shape, fps, self.event_s))
 
 
 BOX = 1.25
-"""Of a person's box over that of the keypoints: the padding of top-down detectors (Xiao et al.,
-Simple Baselines for Human Pose Estimation and Tracking, ECCV 2018)."""
+"""Person's box over that of the keypoints: the padding of top-down detectors (Xiao et al., Simple Baselines
+for Human Pose Estimation and Tracking, ECCV 2018)."""
 
 BODY_SHARE = 0.53
-"""Of a person's box that is body, as COCO-style evaluations take it where there is no mask
-(MMPose's AP on data sets without areas)."""
+"""Share of a person's box that is body, as COCO-style evaluations take it where there is no mask (MMPose's AP
+on data sets without areas)."""
 
 THINNEST = 0.25
-"""A box is at least so wide for its height, and high for its width: our choice, for people seen
-edge-on."""
+"""Least width of a box over its height, and height over its width: our choice, for side views."""
 
 
 def person_size(keypoints_px: Array) -> Array:
@@ -150,23 +209,15 @@ def person_size(keypoints_px: Array) -> Array:
     return np.asarray(np.sqrt(BODY_SHARE * (BOX * extent).prod(axis=-1)))
 
 
-def happens(chance: Array, normal: Array) -> Array:
-    """Events of the given chances, driven by standard-normal values: correlated if those are."""
-    uniform = torch.special.ndtr(torch.from_numpy(np.ascontiguousarray(normal))).numpy()
-    return np.asarray(uniform < chance)
+def happens(probability: Array, normal: Array) -> Array:
+    """Events of the given probabilities, driven by standard-normal values: correlated if those are."""
+    return np.asarray(ndtr(normal) < probability)
 
 
 def correlated(
-    rng: np.random.Generator,
-    shape: tuple[int, ...],
-    fps: float,
-    time_constant_s: float,
-    time_axis: int = -2,
+    rng: np.random.Generator, shape: tuple[int, ...], fps: float, time_constant_s: float, time_axis: int = -2
 ) -> Array:
     """Standard-normal noise with correlation exp(-Δt/τ) along the time axis: AR(1)."""
-    noise = np.moveaxis(rng.standard_normal(shape), time_axis, 0)
-    keep = np.exp(-1 / (fps * time_constant_s)) if time_constant_s > 0 else 0.0
-    fresh = np.sqrt(1 - keep**2)
-    for t in range(1, len(noise)):
-        noise[t] = keep * noise[t - 1] + fresh * noise[t]
-    return np.moveaxis(noise, 0, time_axis)
+    innovations = np.moveaxis(rng.standard_normal(shape), time_axis, 0)
+    rho = float(np.exp(-1 / (fps * time_constant_s))) if time_constant_s > 0 else 0.0
+    return np.moveaxis(np.stack(ar1(list(innovations), rho)), 0, time_axis)

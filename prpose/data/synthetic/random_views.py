@@ -1,7 +1,7 @@
-"""Training data that is never the same twice: motions filmed anew for every batch.
+"""Training data that never repeats: motions rendered anew for every batch.
 
-Each window gets a camera of its own, slightly other body proportions, and the detector's errors
-anew, all from the seed of the epoch: the same seed gives the same batches.
+Each window gets its own camera, slightly other body proportions, and new detector noise, all of them from
+the seed of the epoch: the same seed gives the same batches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,18 +11,68 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prpose.camera import Array
+from prpose.camera import Array, distort, look_at
+from prpose.data.human36m import cameras
 from prpose.data.motion import Motion
-from prpose.data.synthetic.cameras import RandomCameras
-from prpose.data.synthetic.rendering import KEYPOINTS, Rig
+from prpose.data.synthetic import KEYPOINTS, STEEPEST, Rig
 from prpose.data.windows import Batch, offsets_of, shuffled
-from prpose.skeleton import H36M_17, mirror_pose
+from prpose.skeleton import H36M_17
 from prpose.tables import look_up
 
 
 @dataclass(frozen=True)
+class RandomCameras:
+    """A camera per window, like Human3.6M's but anywhere around the person.
+
+    Args:
+        distance_m, height_m: ranges, uniform; height above the ground.
+        offset: largest distance of the pelvis from the middle of the image, in half image widths.
+        roll_deg: standard deviation.
+        zoom: standard deviation of the logarithm of the focal length's change.
+    """
+
+    distance_m: tuple[float, float] = (3.5, 9.0)
+    height_m: tuple[float, float] = (1.0, 2.2)
+    offset: float = 0.45
+    roll_deg: float = 1.0
+    zoom: float = 0.02
+
+    def render(self, poses_world: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Windows (N, F, J, 3) in the world, each in front of a new camera.
+
+        Returns:
+            poses_cam (N, F, J, 3), metres, camera axes; keypoints_px (N, F, J, 2); image sizes (N, 2), width
+            and height.
+        """
+        N, F = poses_world.shape[:2]
+        pelvis = poses_world[:, F // 2, 0]
+        angle = rng.uniform(0, 2 * np.pi, N)
+        distance = rng.uniform(*self.distance_m, size=(N, 1))
+        position = pelvis + distance * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1)
+        position[:, 2] = rng.uniform(*self.height_m, size=N)
+        chosen = [cameras("S1")[index] for index in np.asarray(rng.integers(4, size=N))]
+        focal = np.array([camera.focal_px for camera in chosen])
+        center = np.array([camera.center_px for camera in chosen])
+        radial = np.array([camera.radial for camera in chosen])
+        tangential = np.array([camera.tangential for camera in chosen])
+        size = np.array([(camera.width, camera.height) for camera in chosen])
+        focal = focal * np.exp(self.zoom * rng.standard_normal((N, 1)))
+        roll = np.deg2rad(self.roll_deg) * rng.standard_normal(N)
+        rotation = look_at(position, pelvis, roll)
+        # The pelvis leaves the optical axis by turning the camera, not by shifting the image.
+        aside = rng.uniform(-self.offset, self.offset, (N, 2)) * size / 2 / focal
+        target = pelvis + distance * np.einsum("nij,nj->ni", rotation[..., :2], aside)
+        rotation = look_at(position, target, roll)
+        poses_cam = np.einsum("nftk,nkj->nftj", poses_world - position[:, None, None], rotation)
+        xy = poses_cam[..., :2] / np.maximum(poses_cam[..., 2:], 0.1)
+        along = (slice(None), None, None)
+        distorted = distort(np.clip(xy, -STEEPEST, STEEPEST), radial[along], tangential[along])
+        return poses_cam, distorted * focal[along] + center[along], size
+
+
+@dataclass(frozen=True)
 class Proportions:
-    """Random changes of a body: of all of it, and of each pair of bones alike left and right.
+    """Random changes of the body: of its size, and of each pair of bones, left as right.
 
     Args:
         size, bone: standard deviations of the logarithm of the factors.
@@ -32,42 +82,39 @@ class Proportions:
     bone: float = 0.05
 
     def change(self, poses_world: Array, rng: np.random.Generator) -> Array:
-        """Windows (N, F, 17, 3) with a body of its own each; feet stay as high as they were."""
+        """Windows (N, F, 17, 3), each with its own body; the height of the lower foot stays."""
         N, J = len(poses_world), len(H36M_17)
+        mirror = np.array(H36M_17.mirror)
         own = rng.standard_normal((N, J))
-        own[:, list(H36M_17.mirror)] = np.where(
-            np.arange(J) < np.array(H36M_17.mirror), own, own[:, list(H36M_17.mirror)]
-        )
+        own[:, mirror] = np.where(np.arange(J) < mirror, own, own[:, mirror])
         factor = np.exp(self.size * rng.standard_normal((N, 1)) + self.bone * own)
-        changed = np.empty_like(poses_world)
+        changed = poses_world.copy()  # the root stays where it is
         for joint, parent in enumerate(H36M_17.parents):
-            if parent < 0:
-                changed[:, :, joint] = poses_world[:, :, joint]
-                continue
-            bone = poses_world[:, :, joint] - poses_world[:, :, parent]
-            changed[:, :, joint] = changed[:, :, parent] + factor[:, None, joint, None] * bone
+            if parent >= 0:
+                bone = poses_world[:, :, joint] - poses_world[:, :, parent]
+                changed[:, :, joint] = changed[:, :, parent] + factor[:, None, joint, None] * bone
         ankles = H36M_17.subset(("left_ankle", "right_ankle"))
-        lowest = [each[:, :, ankles, 2].min(axis=(1, 2)) for each in (poses_world, changed)]
-        changed[..., 2] += (lowest[0] - lowest[1])[:, None, None]
+        before, after = (each[:, :, ankles, 2].min(axis=(1, 2)) for each in (poses_world, changed))
+        changed[..., 2] += (before - after)[:, None, None]
         return changed
 
 
 @dataclass
 class RandomViews:
-    """F-frame windows of motions, each seen by a new random camera whenever it is asked for.
+    """F-frame windows of motions, each in front of a new random camera in every epoch.
 
     Used in training as :class:`prpose.data.windows.Windows` is, through :meth:`batches`.
 
     Args:
         motions: at least one.
-        F: odd window length; clips' ends are repeated.
+        F: odd window length; the ends of clips are repeated.
         every: windows belong to every so many-th frame.
         keypoints: ``"det"`` or ``"gt"``.
         causal: as of :class:`prpose.data.windows.Windows`.
-        cameras, proportions, rig: what is drawn from.
+        cameras, proportions, rig: random cameras and bodies; body and detector of the rig are used.
 
     Raises:
-        ValueError: if there is no motion, F is even, or every < 1.
+        ValueError: if there is no motion, F is even, every < 1, or the keypoints are unknown.
     """
 
     motions: Sequence[Motion]
@@ -80,11 +127,10 @@ class RandomViews:
     rig: Rig = field(default_factory=Rig)
 
     def __post_init__(self) -> None:
-        if not self.motions:
-            raise ValueError("expected at least one motion, got none")
+        if not self.motions or self.every < 1:
+            got = f"{len(self.motions)} motions and {self.every}"
+            raise ValueError(f"expected at least one motion and every >= 1, got {got}")
         self.offsets = offsets_of(self.F, self.causal)
-        if self.every < 1:
-            raise ValueError(f"expected every >= 1, got {self.every}")
         look_up(self.keypoints, dict.fromkeys(KEYPOINTS), "2D")
         lengths = np.array([len(motion) for motion in self.motions])
         self.poses = np.concatenate([motion.poses_world for motion in self.motions])
@@ -104,52 +150,38 @@ class RandomViews:
         """All items once, shuffled, as (indices, batch); half of them, at random, as mirror images.
 
         Args:
-            batch_size: items at once.
-            seed: numbers that fix order, cameras, bodies and detector errors, of each batch by
-                itself; the recipe's seed and the epoch, say.
-            start: batches to leave out.
-
-        Raises:
-            ValueError: if batch_size < 1, or there is no seed.
+            batch_size: items of a batch, at least 1.
+            seed: numbers that fix the order and, batch by batch, cameras, bodies and detector noise.
+            start: number of batches to leave out.
         """
-        if batch_size < 1 or seed is None:
-            raise ValueError(f"expected batch_size >= 1 and a seed, got {batch_size} and {seed}")
+        assert seed is not None, "random views have no order of their own"
         for number, indices in enumerate(shuffled(len(self), seed).split(batch_size)):
             if number >= start:
-                rng = np.random.default_rng((*seed, number))
-                yield indices, self.render(indices.numpy(), rng)
+                yield indices, self.render(indices.numpy(), np.random.default_rng((*seed, number)))
 
     def render(self, index: Array, rng: np.random.Generator) -> Batch:
-        """The items, each before a new camera.
-
-        Args:
-            index: (B,) items.
-            rng: source of all randomness.
-        """
+        """The items ``index``, (B,), each in front of a new camera; ``rng`` is the source of all randomness."""
         clip, frame = self.clip_of[index], self.frame_of[index]
-        row = self.starts[clip] + frame
-        window = row[:, None] + self.offsets
+        window = (self.starts[clip] + frame)[:, None] + self.offsets
         window = np.clip(window, self.starts[clip][:, None], self.ends[clip][:, None] - 1)
         mirrored = torch.from_numpy(rng.random(len(index)) < 0.5)
         poses_world = self.proportions.change(self.poses[window].astype(np.float64), rng)
-        poses_cam, found, size = self.cameras.render(poses_world, rng)
-        confidence = np.ones(found.shape[:-1])
+        poses_cam, keypoints_px, size = self.cameras.render(poses_world, rng)
+        confidence = np.ones(keypoints_px.shape[:-1])
         if self.keypoints == "det":
             hidden = self.rig.body.hidden(poses_cam)
-            found, confidence = self.rig.detector.detect(found, hidden, float(self.fps[clip[0]]), rng)
+            fps = float(self.fps[clip[0]])
+            keypoints_px, confidence = self.rig.detector.detect(keypoints_px, hidden, fps, rng)
         width, height = size[:, None, None, 0], size[:, None, None, 1]
-        keypoints = torch.from_numpy(
-            np.stack([found[..., 0] / width * 2 - 1, found[..., 1] / width * 2 - height / width], axis=-1)
-        ).float()
-        own = torch.from_numpy(poses_cam[:, int(np.flatnonzero(self.offsets == 0)[0])]).float()
-        target = (own - own[:, :1])[:, None]
-        flip = mirrored[:, None, None, None]
-        keypoints = torch.where(flip, mirror_pose(keypoints, H36M_17.mirror), keypoints)
-        target = torch.where(flip, mirror_pose(target, H36M_17.mirror), target)
-        root = own[:, 0]
-        root = torch.where(mirrored[:, None], root * root.new_tensor([-1, 1, 1]), root)
-        confidence = torch.from_numpy(confidence).float()
-        swapped = confidence[..., list(H36M_17.mirror)]
-        confidence = torch.where(mirrored[:, None, None], swapped, confidence)
-        item = torch.from_numpy(clip), torch.from_numpy(frame), mirrored
-        return Batch(keypoints, target, root, *item, confidence)
+        x, y = keypoints_px[..., 0] / width * 2 - 1, keypoints_px[..., 1] / width * 2 - height / width
+        poses = torch.from_numpy(poses_cam[:, int(np.flatnonzero(self.offsets == 0)[0])]).float()
+        batch = Batch(
+            torch.from_numpy(np.stack([x, y], axis=-1)).float(),
+            (poses - poses[:, :1])[:, None],
+            poses[:, 0],
+            torch.from_numpy(clip),
+            torch.from_numpy(frame),
+            mirrored,
+            torch.from_numpy(confidence).float(),
+        )
+        return batch.mirror(mirrored, H36M_17.mirror)

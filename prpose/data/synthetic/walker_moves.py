@@ -1,7 +1,7 @@
-"""What walkers do: joint angles over time, in degrees, with random pace and reach.
+"""Actions of walkers: joint angles over time, in degrees, with random pace and amplitude.
 
-Each move takes the frame times and a generator and gives the angles of
-:mod:`prpose.data.synthetic.walker_body`, with ``heading`` and ``lean`` of the pelvis among them.
+Each move takes the frame times and a generator and gives the angles of :mod:`prpose.data.synthetic.walkers`, with
+``heading`` and ``lean`` of the pelvis among them.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from prpose.camera import Array
 
 Move = Callable[[Array, np.random.Generator], dict[str, Array]]
 
-# Hip and knee flexion at 0, 10, ..., 90 % of the cycle from heel strike: walking after Winter,
-# Biomechanics and Motor Control of Human Gait (1991); running after Novacheck, The Biomechanics of
-# Running, Gait & Posture 7, 1998. Read off the mean curves, to some 5 degrees.
+# Hip and knee flexion at 0, 10, ..., 90 % of the cycle from heel strike: walking after Winter, Biomechanics and
+# Motor Control of Human Gait (1991); running after Novacheck, The Biomechanics of Running, Gait & Posture 7, 1998.
+# Read off the mean curves, to some 5 degrees.
 GAIT = {
     "walk": {
         "hip_flexion": (25, 22, 14, 5, -4, -10, -4, 12, 25, 28),
@@ -34,7 +34,7 @@ def gait(kind: str) -> Move:
 
     def move(t: Array, rng: np.random.Generator) -> dict[str, Array]:
         phase = rng.uniform() + t * rng.uniform(*CADENCE_HZ[kind])
-        reach = rng.uniform(0.85, 1.1)
+        amplitude = rng.uniform(0.85, 1.1)
         swing, bent = {"walk": (18.0, 20.0), "run": (32.0, 85.0)}[kind]
         swing, bent = swing * rng.uniform(0.6, 1.3), bent * rng.uniform(0.8, 1.15)
         angles = {
@@ -45,7 +45,7 @@ def gait(kind: str) -> Move:
         for side, shift in (("left", 0.0), ("right", 0.5)):
             own = phase + shift
             for joint, values in GAIT[kind].items():
-                angles[f"{side}_{joint}"] = reach * cycle(values, own)
+                angles[f"{side}_{joint}"] = amplitude * cycle(values, own)
             angles[f"{side}_hip_abduction"] = np.full(len(t), 2.0)
             angles[f"{side}_shoulder_flexion"] = -swing * np.cos(2 * np.pi * own)
             angles[f"{side}_shoulder_abduction"] = np.full(len(t), 8.0)
@@ -65,30 +65,30 @@ def turn(t: Array, rng: np.random.Generator) -> dict[str, Array]:
 
 
 def squat(t: Array, rng: np.random.Generator) -> dict[str, Array]:
-    """Squats, arms held forward."""
+    """Squats, arms stretched forward."""
     depth = between(t, rng, 0.0, 1.0, rng.uniform(0.3, 0.5))
-    return standing(t, rng) | legs(
-        t, hip=depth * rng.uniform(80, 105), knee=depth * rng.uniform(90, 125), abduction=12
-    ) | {
-        "lean": depth * rng.uniform(15, 30),
-        **both("shoulder_flexion", 10 + depth * rng.uniform(50, 85)),
-    }  # fmt: skip
+    angles = standing(t, rng)
+    angles |= legs(t, hip=depth * rng.uniform(80, 105), knee=depth * rng.uniform(90, 125), abduction=12)
+    angles["lean"] = depth * rng.uniform(15, 30)
+    return angles | both("shoulder_flexion", 10 + depth * rng.uniform(50, 85))
 
 
 def sit(t: Array, rng: np.random.Generator) -> dict[str, Array]:
-    """Sitting down on something that is not there, and getting up again."""
+    """Sitting down on an invisible chair, and getting up again."""
     down = between(t, rng, 0.0, 1.0, rng.uniform(0.15, 0.3), hold=2.5)
-    bow = 4 * down * (1 - down)  # the trunk goes forward while the weight is shifted
-    return standing(t, rng) | legs(t, hip=88 * down, knee=90 * down, abduction=8) | {
+    bow = 4 * down * (1 - down)  # the trunk leans forward while the weight is shifted
+    return {
+        **standing(t, rng),
+        **legs(t, hip=88 * down, knee=90 * down, abduction=8),
         "lean": 30 * bow,
         "spine_flexion": 15 * bow + 5 * down,
         **both("shoulder_flexion", 8 + 25 * down),
         **both("elbow_flexion", 15 + 45 * down),
-    }  # fmt: skip
+    }
 
 
 def wave(t: Array, rng: np.random.Generator) -> dict[str, Array]:
-    """One arm raised, the forearm going to and fro."""
+    """One arm raised, the forearm swinging."""
     side = rng.choice(["left", "right"])
     rate = rng.uniform(1.0, 2.0)
     return standing(t, rng) | {
@@ -99,7 +99,7 @@ def wave(t: Array, rng: np.random.Generator) -> dict[str, Array]:
 
 
 def reach(t: Array, rng: np.random.Generator) -> dict[str, Array]:
-    """Both hands going from place to place, the trunk following."""
+    """Both hands move from place to place, the trunk follows."""
     angles = standing(t, rng)
     for side in ("left", "right"):
         angles[f"{side}_shoulder_flexion"] = between(t, rng, 0, 150, rng.uniform(0.3, 0.6))
@@ -115,7 +115,7 @@ def reach(t: Array, rng: np.random.Generator) -> dict[str, Array]:
 
 
 def standing(t: Array, rng: np.random.Generator) -> dict[str, Array]:
-    """Upright, arms hanging, never quite still."""
+    """Upright with hanging arms and small movements."""
     angles = {
         "heading": rng.uniform(0, 360) + between(t, rng, -8, 8, 0.2),
         "lean": between(t, rng, -2, 3, 0.3),
@@ -142,7 +142,7 @@ MOVES: dict[str, Move] = {
     "wave": wave,
     "reach": reach,
 }
-"""What walkers do, by action name."""
+"""By action name."""
 
 
 def both(joint: str, value: Array) -> dict[str, Array]:
@@ -168,7 +168,7 @@ def cycle(values: tuple[float, ...], phase: Array, harmonics: int = 4) -> Array:
 
 
 def between(t: Array, rng: np.random.Generator, low: float, high: float, rate_hz: float, hold: float = 1.0) -> Array:
-    """Smoothly to and fro between two values, irregularly; ``hold`` > 1 stays longer at each."""
+    """Smooth, irregular movement between two values; ``hold`` > 1 stays longer at each."""
     slow = 0.6 * np.sin(2 * np.pi * (0.37 * rate_hz * t + rng.uniform()))
     swing = np.sin(2 * np.pi * (rate_hz * t + rng.uniform()) + slow)
     share = 0.5 + 0.5 * np.tanh(hold * swing) / np.tanh(hold)

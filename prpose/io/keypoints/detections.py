@@ -1,17 +1,26 @@
-"""What a file of keypoints says, before anybody is told apart, and how JSON is read into it."""
+"""Detections: one person in one frame each, and what the formats share: checked JSON and frame numbers."""
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 
 from prpose.camera import Array
-from prpose.data.arrays import FARTHEST
-from prpose.remap import is_seen
+from prpose.keypoints import LARGEST_PX
+from prpose.remap import is_present
+
+T = TypeVar("T")
+
+Value = Annotated[float, Meta(ge=-LARGEST_PX, le=LARGEST_PX)] | None
+"""A coordinate or a confidence; null and NaN are missing."""
+Whole = Annotated[float, Meta(multiple_of=1, ge=-(2**53), le=2**53)]
+"""A whole number, which some programs write as 3.0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,11 +28,10 @@ class Detection:
     """One person in one frame.
 
     Args:
-        frame: its number.
-        keypoints: (J, 2) float64, NaN where a joint is unseen; pixels, unless the reading says
-            otherwise.
-        score: (J,) the detector's, where it gives one.
-        person: an identity over time, where the file has it.
+        frame: number of the frame.
+        xy: (J, 2) float64, NaN where a keypoint is missing; pixels, unless the detections are normalised.
+        confidence: (J,) the detector's, where it gives one.
+        track_id: the person's id over time, where the file has one.
     """
 
     frame: int
@@ -34,29 +42,29 @@ class Detection:
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """All that a file says.
+    """Everything that a file or a detector gives.
 
     Args:
-        sightings: everybody in every frame.
-        layout: where the file or its format says it.
-        by_convention: whether the layout is that of the format's definition rather than the
-            file's own word, so that the user's word counts more.
-        names: the file's names of joints, for the message if they are no layout's.
-        size: width and height, pixels, where the file says it.
-        sizes: the same by person, where they differ.
-        fps: frames per second, where the file says it.
-        frame_names: of images, by frame.
-        normalised: whether x and y are shares of width and height.
-        times: seconds, by frame, where the file has a clock.
-        notes: what was wrong with the file, a line each.
+        detections: all people in all frames.
+        layout: order of the joints, where file or format define it.
+        layout_is_default: whether the layout is the format's default for that number of joints, which the user may
+            override, rather than declared by the file.
+        joint_names: the file's names of the joints, for the error if they are no layout's.
+        image_size: width and height, pixels, where the file gives them.
+        image_sizes: the same by track id, where they differ.
+        fps: frames per second, where the file gives them.
+        frame_names: file names of the images, by frame.
+        normalised: whether x and y are fractions of width and height.
+        times_s: seconds, by frame, where the file has them.
+        warnings: problems of the file, one sentence each.
     """
 
     detections: Sequence[Detection]
     layout: str | None = None
-    by_convention: bool = False
-    names: tuple[str, ...] = ()
+    layout_is_default: bool = False
+    joint_names: tuple[str, ...] = ()
     image_size: tuple[int, int] | None = None
-    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    image_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     fps: float | None = None
     frame_names: Mapping[int, str] = field(default_factory=dict)
     normalised: bool = False
@@ -65,81 +73,89 @@ class Detections:
 
 
 def load_json(path: Path) -> Any:
-    """A file's JSON.
-
-    Raises:
-        ValueError: if it is none.
-    """
+    """A file's JSON, with or without a byte order mark; NaN becomes null. ``ValueError`` if it is invalid."""
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        text = path.read_bytes().decode("utf-8-sig")
+        return json.loads(text, parse_constant=lambda name: None if name == "NaN" else float(name))
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise ValueError(f"expected JSON, got something else at {where}: {error.msg}") from None
+        raise ValueError(f"expected JSON, got invalid JSON: {error}") from None
     except UnicodeDecodeError:
-        raise ValueError("expected JSON in UTF-8, got other bytes") from None
+        raise ValueError("expected JSON in UTF-8, got another encoding") from None
     except (RecursionError, ValueError):
-        raise ValueError("expected JSON, got too deep a nesting or too long a number") from None
+        raise ValueError("expected JSON, got JSON nested too deeply or a number too long") from None
 
 
-def items(value: Any, kind: type, where: str, what: str) -> Any:
-    """The value, if it is of a kind; ``ValueError`` else."""
-    if not isinstance(value, kind):
-        raise ValueError(f"{where}: expected {what}, got {type(value).__name__}")
-    return value
-
-
-def whole(value: Any, where: str, what: str) -> int:
-    """A whole number, also one written as 3.0; ``ValueError`` else."""
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    if type(value) is not int or abs(value) > 2**53:
-        raise ValueError(f"{where}: expected {what} as a whole number, got {value!r:.40}")
-    return value
-
-
-def rate(value: Any, where: str) -> float:
-    """Frames per second, a number; ``ValueError`` else."""
-    if type(value) not in (int, float):
-        raise ValueError(f"{where}: expected fps as a number, got {value!r:.40}")
-    return float(value)
-
-
-def floats(values: Any, where: str) -> Array:
-    """A list of numbers as float64; null is NaN. ``ValueError`` for anything else."""
-    items(values, list, where, "a list of numbers")
-    for value in values:
-        if value is not None and type(value) not in (int, float):
-            raise ValueError(f"{where}: expected numbers, got {value!r:.40}")
-    try:
-        numbers = np.array(values, dtype=np.float64)
-    except OverflowError:
-        raise ValueError(f"{where}: expected numbers, got one beyond all measure") from None
-    if np.isinf(numbers).any() or (np.abs(numbers) > FARTHEST[2]).any():
-        raise ValueError(f"{where}: expected numbers within {FARTHEST[2]:g}, got larger ones")
-    return numbers
-
-
-def triplets(values: Any, where: str) -> tuple[Array, Array]:
-    """(J, 2) and (J,) of a flat list x, y, score; joints of score 0 are unseen.
+def check(content: Any, schema: type[T], place: str = "") -> T:
+    """JSON content as a schema declares it.
 
     Raises:
-        ValueError: for anything but numbers, three to a joint.
+        ValueError: naming the place: ``people[3].pose_keypoints_2d[51]: expected a number, got text``.
     """
-    numbers = floats(values, where)
-    if not len(numbers) or len(numbers) % 3:
-        raise ValueError(f"{where}: expected x, y, score of each joint, got {len(numbers)} numbers")
-    table = numbers.reshape(-1, 3)
-    return hide_unseen(table[:, :2], table[:, 2])
+    try:
+        return msgspec.convert(content, schema)
+    except msgspec.ValidationError as error:
+        what, _, inner = str(error).partition(" - at `$")
+        place = (place + inner.rstrip("`")).lstrip(".") or "top level"
+        raise ValueError(f"{place}: {_in_words(what)}") from None
 
 
-def hide_unseen(keypoints: Array, score: Array) -> tuple[Array, Array]:
-    """NaN for coordinates, and 0 for the score, where either is missing or the score is not > 0."""
-    seen = is_seen(keypoints) & (score > 0)
-    return np.where(seen[..., None], keypoints, np.nan), np.where(seen, score, 0.0)
+WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": "an object", "array": "a list", "bool": "true or false"}
+"""Of msgspec's names of types."""
+
+
+def _in_words(message: str) -> str:
+    """A sentence from msgspec's message."""
+    if field_name := re.fullmatch("Object missing required field `(.*)`", message):
+        return f"expected the field {field_name[1]}, got none"
+    if message == "Number out of range":
+        return "expected a number in range, got a larger one"
+    message = message.replace("`float` that's a multiple of 1.0", "a whole number").replace(" | null`", "`")
+    words = re.sub("`([a-z |]+)`", lambda match: " or ".join(WORDS.get(t, t) for t in match[1].split(" | ")), message)
+    return words.replace("Expected", "expected")
+
+
+def triplets(values: Sequence[float | None], place: str) -> tuple[Array, Array]:
+    """(J, 2) and (J,) from a flat list x, y, confidence; keypoints of confidence 0 are missing."""
+    if not values or len(values) % 3:
+        raise ValueError(f"{place}: expected x, y, confidence of each joint, got {len(values)} numbers")
+    table = np.array(values, dtype=np.float64).reshape(-1, 3)
+    return without_missing(table[:, :2], table[:, 2])
+
+
+def without_missing(xy: Array, confidence: Array) -> tuple[Array, Array]:
+    """NaN as coordinates, and 0 as confidence, where either is missing or the confidence is not > 0."""
+    present = is_present(xy) & (confidence > 0)
+    return np.where(present[..., None], xy, np.nan), np.where(present, confidence, 0.0)
+
+
+def read_frames(
+    path: Path, content: Any, files: Sequence[Path], detect: Callable[[Any, int], list[Detection]]
+) -> tuple[list[Detection], dict[int, str]]:
+    """Detections and frame names of a folder with a JSON file per frame, or of one file, whose content is given.
+
+    Args:
+        path: of the folder or file.
+        content: of the file.
+        files: in the folder.
+        detect: the content of a file and its frame number → detections.
+
+    Raises:
+        ValueError: naming the file in the folder.
+    """
+    numbers = frame_numbers([file.name for file in files] if path.is_dir() else [path.name])
+    if not path.is_dir():
+        return detect(content, numbers[path.name]), {numbers[path.name]: path.name}
+    found: list[Detection] = []
+    for file in files:
+        try:
+            found += detect(load_json(file), numbers[file.name])
+        except ValueError as error:
+            raise ValueError(f"{file.name}: {error}") from None
+    return found, {number: name for name, number in numbers.items()}
 
 
 def frame_numbers(names: Sequence[str]) -> dict[str, int]:
-    """Numbers of frames from names of files: the last number in each, if they all differ.
+    """Frame numbers from file names: the last number in each, if they all differ.
 
     Otherwise they are counted from 0, in natural order (2 before 10).
 

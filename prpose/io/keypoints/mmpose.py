@@ -1,119 +1,114 @@
 """MMPose 1.x: ``--save-predictions`` of its demos, and its inferencer's predictions.
 
-The demos (demo/topdown_demo_with_mmdet.py) write meta_info, the names of the joints among it, and
-instance_info: of a video, {frame_id, instances} per frame, and of an image its instances. The
-inferencer (mmpose/apis/inferencers) writes the same lists without meta_info, of a folder of images
-one file each. Instances are those of mmpose/structures/utils.py.
+The demos (demo/topdown_demo_with_mmdet.py) write meta_info, with the names of the joints, and instance_info: of a
+video, {frame_id, instances} per frame, and of an image its instances. The inferencer (mmpose/apis/inferencers) writes
+the same lists without meta_info, for a folder of images one file each. Instances are those of
+mmpose/structures/utils.py.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 
 from prpose.io.keypoints.detections import (
     Detection,
     Detections,
-    floats,
-    frame_numbers,
-    hide_unseen,
-    items,
+    Value,
+    Whole,
+    check,
     load_json,
-    whole,
+    read_frames,
+    without_missing,
 )
 from prpose.layouts import LAYOUTS
 
 
-def read(path: Path, content: Any) -> Detections:
-    """Everybody in every frame.
+class Instance(msgspec.Struct):
+    """One person."""
 
-    Raises:
-        ValueError: saying which instance is wrong, and how.
-    """
-    if path.is_dir():
-        return _folder(path)
-    if isinstance(content, dict):
-        names = _joint_names(content.get("meta_info"))
-        content = content.get("instance_info")
-    else:
-        names = ()
-    found = items(content, list, "top level", "a list of frames or instances")
-    if found and all(isinstance(item, dict) and "instances" in item for item in found):
-        sightings = [sighting for i, item in enumerate(found) for sighting in _frame(item, i)]
-    else:
-        sightings = _instances(found, 0, "image")
-    return Detections(sightings, _layout(names), names=names)
+    keypoints: list[Annotated[list[Value], Meta(min_length=2, max_length=2)]]
+    keypoint_scores: list[Value]
+    track_id: Any = None
 
 
-def looks_like(content: Any) -> bool:
-    """Whether a JSON is one of MMPose's."""
+class Frame(msgspec.Struct):
+    """One frame of a video."""
+
+    frame_id: Whole
+    instances: list[Instance]
+
+
+def matches(content: Any) -> bool:
+    """Whether JSON is of this format."""
     if isinstance(content, dict):
         return "instance_info" in content
-    return (
-        isinstance(content, list)
-        and bool(content)
-        and isinstance(content[0], dict)
-        and ("instances" in content[0] or "keypoint_scores" in content[0])
-    )
+    return bool(content) and isinstance(content, list) and _has(content[0], "instances", "keypoint_scores")
 
 
-def is_of_an_image(content: Any) -> bool:
-    """Whether it is what MMPose's inferencer writes of one image of a folder."""
-    return isinstance(content, list) and looks_like(content) and "instances" not in content[0]
-
-
-def _folder(path: Path) -> Detections:
-    files = sorted(file for file in path.glob("*.json") if file.is_file())
-    numbers = frame_numbers([file.name for file in files])
-    sightings: list[Detection] = []
-    for file in files:
+def is_folder(path: Path) -> bool:
+    """Whether a folder has a file per image, by the first JSON file with a person."""
+    for file in sorted(path.glob("*.json")):
         try:
-            content = items(load_json(file), list, "top level", "a list of instances")
-            sightings += _instances(content, numbers[file.name], "image")
-        except ValueError as error:
-            raise ValueError(f"{file.name}: {error}") from None
-    return Detections(sightings, frame_names={number: name for name, number in numbers.items()})
+            content = load_json(file)
+        except (ValueError, OSError):
+            return False
+        if content != []:
+            return isinstance(content, list) and _has(content[0], "keypoint_scores")
+    return False
 
 
-def _frame(item: Mapping[str, Any], i: int) -> list[Detection]:
-    where = f"entry {i}"
-    frame = whole(item.get("frame_id"), where, "frame_id")
-    return _instances(items(item["instances"], list, where, "a list of instances"), frame, where)
+def read(path: Path, content: Any) -> Detections:
+    """All people in all frames."""
+    if path.is_dir():
+        files = sorted(file for file in path.glob("*.json") if file.is_file())
+        detections, names = read_frames(path, content, files, lambda content, frame: _people(content, frame))
+        return Detections(detections, frame_names=names)
+    joint_names: tuple[str, ...] = ()
+    place = ""
+    if isinstance(content, dict):
+        joint_names = _joint_names(content.get("meta_info"))
+        content, place = content.get("instance_info"), "instance_info"
+    if isinstance(content, list) and content and _has(content[0], "instances"):
+        frames = check(content, list[Frame], place)
+        detections = [
+            found
+            for i, frame in enumerate(frames)
+            for found in _detections(frame.instances, int(frame.frame_id), f"{place}[{i}].instances")
+        ]
+    else:
+        detections = _people(content, 0, place)
+    return Detections(detections, _layout(joint_names), joint_names=joint_names)
 
 
-def _instances(found: list[Any], frame: int, where: str) -> list[Detection]:
-    sightings = []
-    for n, instance in enumerate(found):
-        here = f"{where}, instance {n}"
-        items(instance, dict, here, "a dict with keypoints and keypoint_scores")
-        for name in ("keypoints", "keypoint_scores"):
-            if name not in instance:
-                got = ", ".join(instance) or "nothing"
-                raise ValueError(f"{here}: expected {name} in it, got {got}")
-        points = items(instance["keypoints"], list, here, "keypoints as a list of [x, y]")
-        keypoints = [floats(point, f"{here}, keypoints") for point in points]
-        score = floats(instance["keypoint_scores"], f"{here}, keypoint_scores")
-        if not points or {len(point) for point in keypoints} != {2} or len(score) != len(points):
-            raise ValueError(
-                f"{here}: expected [x, y] and a score of each joint, got {len(points)} keypoints "
-                f"and {len(score)} scores"
-            )
-        person = instance.get("track_id")
-        identity = str(person) if type(person) is int and person >= 0 else None
-        sightings.append(Detection(frame, *hide_unseen(np.stack(keypoints), score), identity))
-    return sightings
+def _has(item: Any, *fields: str) -> bool:
+    return isinstance(item, dict) and any(name in item for name in fields)
+
+
+def _people(content: Any, frame: int, place: str = "") -> list[Detection]:
+    return _detections(check(content, list[Instance], place), frame, place)
+
+
+def _detections(instances: list[Instance], frame: int, place: str) -> list[Detection]:
+    detections = []
+    for i, instance in enumerate(instances):
+        xy, confidence = (np.array(part, dtype=float) for part in (instance.keypoints, instance.keypoint_scores))
+        if not len(xy) or len(xy) != len(confidence):
+            raise ValueError(f"{place}[{i}]: expected a score of each joint, got {len(confidence)} of {len(xy)}")
+        known = type(instance.track_id) is int and instance.track_id >= 0
+        track_id = str(instance.track_id) if known else None
+        detections.append(Detection(frame, *without_missing(xy, confidence), track_id))
+    return detections
 
 
 def _joint_names(meta: Any) -> tuple[str, ...]:
     """``keypoint_id2name``, in the order of the ids."""
     table = meta.get("keypoint_id2name") if isinstance(meta, dict) else None
-    if not isinstance(table, dict) or not all(
-        key.isascii() and key.isdecimal() and len(key) < 6 and isinstance(name, str) for key, name in table.items()
-    ):
+    if not isinstance(table, dict) or not all(key.isascii() and key.isdecimal() and len(key) < 6 for key in table):
         return ()
-    ordered = sorted(table, key=int)
-    return tuple(table[key] for key in ordered) if ordered else ()
+    return tuple(str(table[key]) for key in sorted(table, key=int))
 
 
 def _layout(names: tuple[str, ...]) -> str | None:

@@ -6,41 +6,31 @@ Its doc/02_output.md defines ``pose_keypoints_2d`` as x, y, confidence of each b
 from pathlib import Path
 from typing import Any
 
-from prpose.io.keypoints.detections import (
-    Detection,
-    Detections,
-    frame_numbers,
-    items,
-    load_json,
-    triplets,
-)
+import msgspec
+
+from prpose.io.keypoints.detections import Detection, Detections, Value, check, read_frames, triplets
 
 LAYOUTS = {25: "body25", 18: "coco18"}
-"""OpenPose's models with as many body parts. Its experimental BODY_25B has 25 of another kind, and
-cannot be told from BODY_25."""
+"""OpenPose's models by number of body parts. Its experimental BODY_25B has 25 others, and cannot be told from BODY_25
+by the file."""
 
 
-def read(path: Path, content: Any) -> Detections:
-    """Everybody in every frame; a part with confidence 0 is unseen.
+class Person(msgspec.Struct):
+    """One person; ``person_id`` is [-1] unless people are tracked."""
 
-    Raises:
-        ValueError: naming the file that is wrong, and how.
-    """
-    files = frame_files(path) if path.is_dir() else [path]
-    numbers = frame_numbers([file.name for file in files])
-    sightings: list[Detection] = []
-    for file in files:
-        try:
-            frame = load_json(file) if path.is_dir() else content
-            sightings += _people(frame, numbers[file.name])
-        except ValueError as error:
-            raise ValueError(f"{file.name}: {error}" if path.is_dir() else str(error)) from None
-    parts = {len(found.keypoints) for found in sightings}
-    if len(parts) > 1 or not parts <= LAYOUTS.keys():
-        raise ValueError(f"expected 25 body parts (BODY_25) or 18 (COCO) in every frame, got {sorted(parts)}")
-    layout = LAYOUTS[parts.pop()] if parts else None
-    names = {number: name for name, number in numbers.items()}
-    return Detections(sightings, layout, frame_names=names)
+    pose_keypoints_2d: list[Value]
+    person_id: Any = None
+
+
+class Frame(msgspec.Struct):
+    """One file."""
+
+    people: list[Person]
+
+
+def matches(content: Any) -> bool:
+    """Whether JSON is of this format."""
+    return isinstance(content, dict) and "people" in content
 
 
 def frame_files(folder: Path) -> list[Path]:
@@ -48,23 +38,26 @@ def frame_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.glob("*_keypoints.json") if file.is_file())
 
 
+def read(path: Path, content: Any) -> Detections:
+    """All people in all frames."""
+    detections, names = read_frames(path, content, frame_files(path), _people)
+    counts = {len(found.xy) for found in detections}
+    if len(counts) > 1 or not counts <= LAYOUTS.keys():
+        raise ValueError(f"expected 25 body parts (BODY_25) or 18 (COCO) in every frame, got {sorted(counts)}")
+    return Detections(detections, LAYOUTS[counts.pop()] if counts else None, frame_names=names)
+
+
 def _people(content: Any, frame: int) -> list[Detection]:
-    items(content, dict, "top level", "a dict with people")
-    sightings = []
-    for i, person in enumerate(items(content.get("people"), list, "people", "a list")):
-        where = f"person {i}"
-        items(person, dict, where, "a dict with pose_keypoints_2d")
-        if "pose_keypoints_2d" not in person:
-            got = ", ".join(person) or "nothing"
-            raise ValueError(f"{where}: expected pose_keypoints_2d in it, got {got}")
-        keypoints, score = triplets(person["pose_keypoints_2d"], f"{where}, pose_keypoints_2d")
-        if score.any():
-            sightings.append(Detection(frame, keypoints, score, _identity(person.get("person_id"))))
-    return sightings
+    detections = []
+    for i, person in enumerate(check(content, Frame).people):
+        xy, confidence = triplets(person.pose_keypoints_2d, f"people[{i}].pose_keypoints_2d")
+        if confidence.any():
+            detections.append(Detection(frame, xy, confidence, _track_id(person.person_id)))
+    return detections
 
 
-def _identity(value: Any) -> str | None:
-    """``person_id`` is [-1] unless people are tracked."""
-    if isinstance(value, list) and len(value) == 1 and type(value[0]) is int and value[0] >= 0:
-        return str(value[0])
+def _track_id(person_id: Any) -> str | None:
+    match person_id:
+        case [int(number)] if number >= 0:
+            return str(number)
     return None

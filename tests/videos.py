@@ -1,14 +1,14 @@
-"""Pictures and videos for tests, and a detector that finds people in them: coloured squares."""
+"""Photos and videos for tests, and detectors that find people in them: coloured squares."""
 
-import struct
 from fractions import Fraction
 
 import av
 import numpy as np
+from PIL import Image
 
 WIDTH, HEIGHT = 320, 240
 BODY = np.array(
-    [  # COCO's 17 around the middle of the hips, somebody who faces us
+    [  # COCO's 17 joints of a person who faces the camera, relative to the middle of the hips
         *[(0, -72), (4, -76), (-4, -76), (8, -74), (-8, -74)],
         *[(18, -50), (-18, -50), (26, -25), (-26, -25), (28, -2), (-28, -2)],
         *[(10, 0), (-10, 0), (12, 40), (-12, 40), (13, 80), (-13, 80)],
@@ -19,7 +19,7 @@ COLOURS = {"white": (255, 255, 255), "red": (255, 0, 0)}
 
 
 class Finder:
-    """A person around each square of a colour, and what it was shown."""
+    """A detector with a person around each square of a colour; records its input."""
 
     layout = "coco17"
 
@@ -33,19 +33,18 @@ class Finder:
         assert image.flags.c_contiguous
         people = []
         for colour in COLOURS.values():
-            there = np.abs(image.astype(int) - colour).max(axis=-1) < 60
-            if there.sum() > 20:
-                rows, columns = np.nonzero(there)
-                middle = columns.mean(), rows.mean()
-                people.append((BODY + middle, np.full(17, 0.9)))
+            inside = np.abs(image.astype(int) - colour).max(axis=-1) < 60
+            if inside.sum() > 20:
+                rows, columns = np.nonzero(inside)
+                people.append((BODY + (columns.mean(), rows.mean()), np.full(17, 0.9)))
         return people
 
     def close(self):
         self.closed = True
 
 
-class Always:
-    """The same person in every picture."""
+class Constant:
+    """A detector with the same person in every image."""
 
     layout = "coco17"
     calls = 0
@@ -55,8 +54,8 @@ class Always:
         return [(BODY + np.array([160, 120]), np.full(17, 0.9))]
 
 
-class Impatient(Always):
-    """Ctrl-C at the sixth picture."""
+class Interrupted(Constant):
+    """Ctrl-C at the sixth image."""
 
     def __call__(self, image, time_s):
         if self.calls == 5:
@@ -64,31 +63,15 @@ class Impatient(Always):
         return super().__call__(image, time_s)
 
 
-class Undecided:
-    """No detector: it has no layout."""
-
+class WithoutLayout:
     def __call__(self, image, time_s):
         return []
 
 
-class Careless(Finder):
-    """Gives scores beyond 1."""
-
-    def __call__(self, image, time_s):
-        return [(points, score * 2) for points, score in super().__call__(image, time_s)]
-
-
-class Broken(Finder):
-    """Fails."""
-
-    def __call__(self, image, time_s):
-        return [][1]
-
-
 def picture(x=160, y=120, colour="white", width=WIDTH, height=HEIGHT):
-    """Grey, with a square of 16 pixels whose middle is at x, y."""
+    """Grey, with a square of 16 pixels centred at x, y; without colour, grey alone."""
     image = np.full((height, width, 3), 80, np.uint8)
-    return with_square(image, x, y, colour)
+    return image if colour is None else with_square(image, x, y, colour)
 
 
 def with_square(image, x, y, colour):
@@ -99,8 +82,8 @@ def with_square(image, x, y, colour):
 def write_video(path, images, times=None, fps=10, rotation=0, aspect=None):
     """Frames at ``times`` seconds, or at an even rate."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps)
-        stream.pix_fmt, stream.options = "yuv420p", {"preset": "ultrafast"}
+        stream = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast"})
+        stream.pix_fmt = "yuv420p"
         if aspect is not None:
             stream.codec_context.sample_aspect_ratio = aspect
         if rotation:
@@ -119,30 +102,19 @@ def write_video(path, images, times=None, fps=10, rotation=0, aspect=None):
 
 
 def write_png(path, image):
-    with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
-        stream = container.add_stream("png", rate=1)
-        stream.height, stream.width, stream.pix_fmt = *image.shape[:2], "rgb24"
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
+    Image.fromarray(image).save(path)
     return path
 
 
-def write_jpeg(path, image, orientation=1, order="<"):
-    """With Exif that says the orientation."""
-    codec = av.CodecContext.create("mjpeg", "w")
-    codec.height, codec.width = image.shape[:2]
-    codec.pix_fmt, codec.time_base = "yuvj444p", Fraction(1, 25)
-    frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuvj444p")
-    data = b"".join(bytes(packet) for packet in codec.encode(frame))
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 1)
-    entry = struct.pack(f"{order}HHIHHI", 0x112, 3, 1, orientation, 0, 0)
-    exif = b"Exif\0\0" + head + entry
-    path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
+def write_jpeg(path, image, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(image).save(path, quality=95, exif=exif)
     return path
 
 
 def write_sound(path):
-    """A second of silence, no pictures."""
+    """A second of silence, no frames."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16000)
         stream.layout = "mono"

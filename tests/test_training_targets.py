@@ -1,23 +1,27 @@
+"""What a training learns from: data, targets of the variance net, validation scores."""
+
 import pytest
 import torch
 
 from prpose import build_lifter, build_variance_net, metrics
-from prpose.data import load_clips
+from prpose.data import inputs_sha256, load_clips
+from prpose.data.synthetic.random_views import RandomViews
 from prpose.data.windows import Windows
-from prpose.training import Recipe, State
-from prpose.training.run import train
-from prpose.training.scores import lifter_scores, variance_scores
+from prpose.training import State, TrainConfig
+from prpose.training.run import train, training_data
 from prpose.training.weak_supervision import (
-    WIDTH,
+    RESPONSE_SIGMA,
     Typical,
-    made_on_the_way,
+    batch_targets,
+    lifter_scores,
+    noise_scores,
     published_target,
     response,
     response_target,
     targets_of,
     typical_of,
 )
-from tests.golden_numbers import network, sampler
+from tests.golden_numbers import GOLDEN, network, sampler
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +29,7 @@ def windows():
     return Windows(load_clips("walkers", ".", "val"), every=40)
 
 
-def test_lifter_scores_are_those_of_the_single_hypothesis(windows):
+def test_lifter_scores_are_those_of_the_deterministic_pose(windows):
     net = network("mgcn_lw", fitted=True)
     scores = lifter_scores(net, windows, torch.device("cpu"), batch_size=50)
     batch = windows[torch.arange(len(windows))]
@@ -35,7 +39,7 @@ def test_lifter_scores_are_those_of_the_single_hypothesis(windows):
     assert scores["val_P2"] == pytest.approx(float(metrics.p_mpjpe(poses, batch.target).mean()) * 1000, rel=1e-4)
 
 
-def test_a_net_that_knows_the_error_scores_best(windows):
+def test_noise_scores_of_an_oracle_are_best(windows):
     lifter = network("mgcn_lw", fitted=True)
     typical = typical_of(lifter, windows, seed=0)
     cpu = torch.device("cpu")
@@ -46,7 +50,7 @@ def test_a_net_that_knows_the_error_scores_best(windows):
         def forward(self, keypoints):
             return truth.pop(0)
 
-    scores = variance_scores(Oracle(), wanted, windows, cpu, batch_size=100)
+    scores = noise_scores(Oracle(), wanted, windows, cpu, batch_size=100)
     assert scores["val_mse"] == pytest.approx(0, abs=1e-9)
     assert scores["val_negative_rank"] == pytest.approx(-1, abs=1e-3)
 
@@ -54,20 +58,20 @@ def test_a_net_that_knows_the_error_scores_best(windows):
         def forward(self, keypoints):
             return torch.rand(*keypoints.shape[:-1], 1, generator=torch.Generator().manual_seed(len(keypoints)))
 
-    blind = variance_scores(Blind(), wanted, windows, cpu)
+    blind = noise_scores(Blind(), wanted, windows, cpu)
     assert blind["val_mse"] > 0.1
     assert abs(blind["val_negative_rank"]) < 0.15
 
 
-def test_a_net_that_has_diverged_is_not_the_best(windows, tmp_path):
-    state = State(build_variance_net("mgcn_lw"), Recipe(1, 64))
-    loss = made_on_the_way(lambda batch: torch.ones(len(batch.clip), 1, 17, 1))
+def test_a_diverged_net_raises(windows, tmp_path):
+    state = State(build_variance_net("mgcn_lw"), TrainConfig(epochs=1, batch_size=64))
+    loss = batch_targets(lambda batch: torch.ones(len(batch.clip), 1, 17, 1))
     with pytest.raises(ValueError, match=r"the validation scores of epoch 1 are .*nan"):
         train(tmp_path, state, windows, loss, lambda net: {"val_mse": float("nan")})
     assert not (tmp_path / "best.safetensors").exists()
 
 
-def test_targets_made_on_the_way_are_the_lifters_relative_errors(windows):
+def test_targets_batch_targets_are_the_lifters_relative_errors(windows):
     lifter = build_lifter("mgcn_lw").eval()
     batch = windows[torch.arange(8)]
 
@@ -76,13 +80,13 @@ def test_targets_made_on_the_way_are_the_lifters_relative_errors(windows):
             return torch.zeros(*keypoints.shape[:-1], 1)
 
     target = published_target(lifter, Typical(torch.full((17,), 0.5), 1.0))
-    loss = made_on_the_way(target)(Zero(), torch.arange(8), batch)
+    loss = batch_targets(target)(Zero(), torch.arange(8), batch)
     with torch.no_grad():
         error = metrics.joint_errors(lifter(batch.keypoints), batch.target)
     assert float(loss) == pytest.approx(float((error / 0.5).square().mean()), rel=1e-5)
 
 
-def test_what_is_typical_is_the_mean_over_all_windows(windows):
+def test_typical_errors_are_means_over_all_windows(windows):
     lifter = network("mgcn_lw", fitted=True)
     typical = typical_of(lifter, windows, seed=0, batch_size=100)
     batch = windows[torch.arange(len(windows))]
@@ -95,7 +99,7 @@ def test_what_is_typical_is_the_mean_over_all_windows(windows):
 
 
 class Linear(torch.nn.Module):
-    """Twice as far in the left half of the image; its errors are its depths."""
+    """Scale 2 in the left half of the image, 1 in the right half."""
 
     def forward(self, keypoints):
         scale = torch.where(keypoints[..., :1, :1] < 0, 2.0, 1.0)
@@ -109,13 +113,12 @@ def test_the_response_of_a_linear_lifter_is_its_slope():
     keypoints[32:] += 0.5
     moved = response(Linear(), keypoints, torch.Generator().manual_seed(0), draws=500)
     assert moved.shape == (64, 1)
-    expected = WIDTH * 2**0.5  # two coordinates move, and are equally noisy
+    expected = RESPONSE_SIGMA * 2**0.5  # two coordinates move, and are equally noisy
     assert moved[:32].numpy() == pytest.approx(2 * expected, rel=0.05)
     assert moved[32:].numpy() == pytest.approx(expected, rel=0.05)
 
 
-def test_the_response_target_is_the_error_that_equal_noise_lacks(windows):
-    """Errors in proportion to joint and response are 1 everywhere."""
+def test_response_targets_are_relative_to_joint_and_response(windows):
     batch = windows[torch.arange(40)]
     generator = torch.Generator().manual_seed(0)
     lifter = network("mgcn_lw", fitted=True)
@@ -130,3 +133,43 @@ def test_the_response_target_is_the_error_that_equal_noise_lacks(windows):
     assert torch.allclose(found[..., 0], expected, rtol=1e-4)
     twice = response_target(lifter, Typical(2 * typical.error_m, 3 * typical.response_m))(batch)
     assert float(twice.median() / found.median()) == pytest.approx(1.5, rel=0.1)
+
+
+H36M = ("h36m", GOLDEN / "data", "cpn_ft_h36m_dbb", torch.nn.Identity())
+
+
+def subjects(windows):
+    return {clip.subject for clip in windows.clips}
+
+
+def test_motion_capture_is_rendered_anew_and_has_a_validation_split(tmp_path):
+    views, val = training_data("walkers", tmp_path, "det", torch.nn.Identity(), every=10, val_every=6)
+    assert isinstance(views, RandomViews)
+    assert subjects(val) == {"W13", "W14"}
+    with pytest.raises(ValueError, match="expected no held_out subjects, got W13: walkers has a validation split"):
+        training_data("walkers", tmp_path, "det", torch.nn.Identity(), held_out=["W13"])
+
+
+def test_training_subjects_are_held_out_of_recorded_data():
+    train, val = training_data(*H36M, every=2, val_every=3)
+    assert isinstance(train, Windows)
+    assert (subjects(train), subjects(val)) == ({"S1", "S5", "S6", "S7"}, {"S8"})
+    assert train.is_mirrored.double().mean() == 0.5
+    assert not val.is_mirrored.any()
+    assert len(val) == 4 * sum(-(-frames // 3) for frames in (20, 26, 30))
+    train, val = training_data(*H36M, held_out=["S1", "S6"])
+    assert (subjects(train), subjects(val)) == ({"S5", "S7", "S8"}, {"S1", "S6"})
+
+
+@pytest.mark.parametrize("held_out", [["S9"], ["S1", "S5", "S6", "S7", "S8"]])
+def test_test_subjects_and_all_subjects_cannot_be_held_out(held_out):
+    with pytest.raises(ValueError, match="expected some but not all of S1, S5, S6, S7, S8 in held_out"):
+        training_data(*H36M, held_out=held_out)
+
+
+def test_the_hash_of_recorded_data_is_of_both_files(tmp_path):
+    for name in ("data_3d_h36m.npz", "data_2d_h36m_cpn_ft_h36m_dbb.npz"):
+        (tmp_path / name).write_bytes(b"one")
+    first = inputs_sha256("h36m", tmp_path, "cpn_ft_h36m_dbb")
+    (tmp_path / "data_3d_h36m.npz").write_bytes(b"two")
+    assert inputs_sha256("h36m", tmp_path, "cpn_ft_h36m_dbb") != first

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from prpose.cli import guarded, run
-from prpose.cli.lifters import VARIANTS, operations
+from prpose.cli.models import VARIANTS, flops
 from prpose.lifter import LIFTERS, build_lifter
 from tests.golden_numbers import GOLDEN
 
@@ -19,15 +19,15 @@ from tests.golden_numbers import GOLDEN
         ("temporal_27", "temporal", {}),
     ],
 )
-def test_operations_are_those_counted_on_the_published_networks(golden, name, kw):
-    """But for what is a diagonal product there and an elementwise one here, 7 % at most."""
+def test_flops_match_those_of_the_published_networks(golden, name, kw):
+    """Up to diagonal products there that are elementwise here, 7 % at most."""
     cost = json.loads((GOLDEN / f"lifters/{golden}.json").read_text())["cost"]
     expected = cost.get("flops_per_pose", cost.get("flops_per_pose_strided_model_one_window"))
-    assert 0.93 * expected < operations(build_lifter(name, **kw).eval()) <= expected
+    assert 0.93 * expected < flops(build_lifter(name, **kw).eval()) <= expected
 
 
-def test_the_table_names_all_of_them(capsys):
-    assert guarded(lambda: run(["lifters"])) == 0
+def test_the_table_lists_every_architecture(capsys):
+    assert guarded(lambda: run(["models", "--architectures"])) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in LIFTERS)
     assert set(VARIANTS) < set(LIFTERS)

@@ -1,0 +1,99 @@
+"""Tables: npy arrays, and CSV with a row per frame and person and a column per number."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prpose.camera import Array
+from prpose.io.keypoints.detections import Detection, Detections, without_missing
+from prpose.keypoints import LARGEST_PX
+from prpose.layouts import LAYOUTS
+from prpose.remap import is_present
+
+
+def read_npy(path: Path, content: Any) -> Detections:
+    """One person: (T, J, 2) pixels, or (T, J, 3) with the confidence."""
+    array = load_npy(path)
+    if array.ndim != 3 or array.shape[2] not in (2, 3):
+        raise ValueError(f"expected an array (T, J, 2), or (T, J, 3) with the confidence, got {array.shape}")
+    xy, confidence = array[..., :2], None
+    if array.shape[2] == 3:
+        xy, confidence = without_missing(xy, array[..., 2])
+    frames = np.flatnonzero(is_present(xy).any(axis=1))
+    return Detections([Detection(int(t), xy[t], None if confidence is None else confidence[t]) for t in frames])
+
+
+def load_npy(path: Path) -> Array:
+    """The numbers of an npy as float64; ``ValueError`` for anything else, pickles included, which are not run."""
+    try:
+        with path.open("rb") as file:  # np.load would open a zip, too, and leave it open
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except Exception as error:  # a damaged file can fail in many ways
+        reason = "objects" if "pickle" in str(error).lower() else type(error).__name__
+        raise ValueError(f"expected an npy file of plain numbers, got {reason}") from None
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"expected an array of numbers, got {array.dtype}")
+    with np.errstate(all="ignore"):  # numbers beyond float64 are an error below
+        return within_range(array.astype(np.float64))
+
+
+def within_range(numbers: Array) -> Array:
+    """The numbers; ``ValueError`` if any is infinite or too large for pixels. NaN is missing."""
+    if (np.abs(numbers) > LARGEST_PX).any():
+        raise ValueError(f"expected numbers within {LARGEST_PX:g}, got larger or infinite ones")
+    return numbers
+
+
+def read_csv(path: Path, content: Any) -> Detections:
+    """Columns frame, person, NAME_x, NAME_y and NAME_score of each joint of one layout.
+
+    ``frame``, ``person`` and the scores are optional; an empty cell is a missing keypoint.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error):
+        raise ValueError("expected CSV in UTF-8, got another encoding") from None
+    header = [name.strip() for name in rows[0]] if rows else []
+    if len(set(header)) != len(header):
+        raise ValueError("expected columns of different names, got one twice")
+    layout = _layout(header)
+    names = LAYOUTS[layout].names
+    scored = any(name.endswith("_score") for name in header)
+    wanted = [f"{name}_{part}" for name in names for part in ("x", "y", "score")[: 2 + scored]]
+    if missing := [name for name in wanted if name not in header]:
+        raise ValueError(f"expected columns of every joint of {layout}, got none for {missing[0]}")
+    columns = [header.index(name) for name in wanted]
+    detections = []
+    for i, row in enumerate(rows[1:]):
+        place = f"line {i + 2}"
+        if len(row) != len(header):
+            raise ValueError(f"{place}: expected {len(header)} cells, got {len(row)}")
+        table = within_range(np.array([_number(row[c], f"{place}, {header[c]}") for c in columns]))
+        table = table.reshape(len(names), -1)
+        xy, confidence = without_missing(table[:, :2], table[:, 2] if scored else np.ones(len(names)))
+        frame = _number(row[header.index("frame")], f"{place}, frame") if "frame" in header else i
+        if not float(frame).is_integer():
+            raise ValueError(f"{place}, frame: expected a whole number, got {frame:g}")
+        person = row[header.index("person")].strip() if "person" in header else None
+        detections.append(Detection(int(frame), xy, confidence if scored else None, person))
+    return Detections(detections, layout, joint_names=names)
+
+
+def _layout(header: list[str]) -> str:
+    """The layout whose joints the columns name."""
+    joints = {name.removesuffix("_x") for name in header if name.endswith("_x")}
+    found = [key for key, layout in LAYOUTS.items() if set(layout.names) == joints]
+    if not found:
+        known, some = ", ".join(LAYOUTS), ", ".join(header[:4]) or "nothing"
+        raise ValueError(f"expected columns NAME_x and NAME_y of every joint of one layout ({known}), got {some:.80}")
+    return found[0]
+
+
+def _number(text: str, place: str) -> float:
+    try:
+        return float(text) if text.strip() else float("nan")
+    except ValueError:
+        raise ValueError(f"{place}: expected a number, got {text!r:.40}") from None

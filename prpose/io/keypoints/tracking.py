@@ -1,0 +1,98 @@
+"""Tracking: the person of each detection over time, by the file's ids or by position."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+
+from prpose.camera import Array
+from prpose.io.keypoints.detections import Detection
+from prpose.layouts import COCO_SIGMA, person_size
+from prpose.remap import is_present
+from prpose.skeleton import Skeleton
+
+MIN_OKS = 0.1
+"""Lowest similarity of one person in neighbouring frames. COCO's thresholds for a correct detection are 0.5 to 0.95; a
+walker at 10 frames a second still has some 0.3."""
+
+MAX_ABSENCE = 15
+"""A person absent for more frames gets a new id on return."""
+
+LIMBS = tuple(name for name in COCO_SIGMA if name.startswith(("left_", "right_")))
+"""Joints that all layouts have, by the same names."""
+
+
+def group_by_person(detections: Sequence[Detection], layout: Skeleton) -> dict[str, list[Detection]]:
+    """Detections by person, each in order of frames.
+
+    The file's track ids count if every detection has one. Without them, a file with one person in each frame is of one
+    person; several are matched from frame to frame (:func:`track`).
+
+    Raises:
+        ValueError: if one id occurs twice in a frame.
+    """
+    detections = sorted(detections, key=lambda found: found.frame)
+    if any(found.track_id is None for found in detections):
+        single = len({found.frame for found in detections}) == len(detections)
+        ids = ["0"] * len(detections) if single else track(detections, layout)
+        detections = [replace(found, track_id=name) for found, name in zip(detections, ids, strict=True)]
+    people: dict[str, list[Detection]] = {}
+    for found in detections:
+        person = people.setdefault(str(found.track_id), [])
+        if person and person[-1].frame == found.frame:
+            raise ValueError(
+                f"expected each track id once in a frame, got {found.track_id!r:.40} twice in frame {found.frame}"
+            )
+        person.append(found)
+    return people
+
+
+def track(detections: Sequence[Detection], layout: Skeleton) -> list[str]:
+    """Ids "0", "1" ... in order of appearance, of detections in order of frames.
+
+    In each frame, people are assigned to the last detections of the known ones so that the sum of their similarities
+    (:func:`oks`) is largest (Kuhn-Munkres; Kuhn, Naval Research Logistics Quarterly 2, 1955). Pairs below
+    :data:`MIN_OKS` are different people, and so is a person after :data:`MAX_ABSENCE` frames.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    joints = [layout.index(name) for name in LIMBS]
+    sigma = np.array([COCO_SIGMA[name] for name in LIMBS])
+    last: dict[int, tuple[int, Array]] = {}  # by id: the count of frames, and the limbs
+    ids: list[str] = []
+    for now, (_, people) in enumerate(groupby(detections, key=lambda found: found.frame)):
+        known = [person for person, (frame, _) in last.items() if now - frame <= MAX_ABSENCE]
+        limbs = [person.xy[joints] for person in people]
+        similarity = np.array([[oks(last[person][1], limb, sigma) for person in known] for limb in limbs])
+        assigned = {
+            row: known[column]
+            for row, column in (zip(*linear_sum_assignment(similarity, maximize=True), strict=True) if known else ())
+            if similarity[row, column] >= MIN_OKS
+        }
+        for i, limb in enumerate(limbs):
+            person = assigned.get(i, len(last))
+            last[person] = (now, limb)
+            ids.append(str(person))
+    return ids
+
+
+def oks(one: Array, other: Array, sigma: Array) -> float:
+    """COCO's object keypoint similarity of two poses (J, 2), over the joints present in both.
+
+    The mean of exp(-d²/(2 s² k²)), k = 2 sigma, s the square root of the person's area
+    (cocodataset.org/#keypoints-eval), which is that of the larger pose; 0 if no joint is shared.
+
+    Example:
+        >>> import numpy as np
+        >>> pose = np.array([[0.0, 0.0], [10.0, 50.0]])
+        >>> oks(pose, pose, np.array([0.1, 0.1]))
+        1.0
+    """
+    both = is_present(one) & is_present(other)
+    if not both.any():
+        return 0.0
+    size = max(float(person_size(pose[is_present(pose)])) for pose in (one, other))
+    squared = ((one[both] - other[both]) ** 2).sum(axis=-1)
+    scale = 2 * (max(size, 1e-6) * 2 * sigma[both]) ** 2
+    return float(np.exp(-squared / scale).mean())

@@ -1,0 +1,173 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from prpose.keypoints import Keypoints
+from prpose.layouts import LAYOUTS
+from prpose.preprocess import fill_gaps, preprocess, ranges
+from prpose.skeleton import H36M_17
+from tests.make_formats import image_size, walker
+
+
+def walking(layout="coco17", **change):
+    xy, confidence = walker(layout)
+    return replace(Keypoints(xy.astype(np.float32), image_size(), layout, confidence), **change)
+
+
+def without(layout, joint, frames):
+    xy = walker(layout)[0].astype(np.float32)
+    xy[list(frames), LAYOUTS[layout].index(joint)] = np.nan
+    return walking(layout, xy=xy)
+
+
+def test_complete_keypoints_are_unchanged_to_the_bit():
+    keypoints = walking("h36m17")
+    ready = preprocess(keypoints)
+    assert np.array_equal(ready.xy, keypoints.xy)
+    assert np.array_equal(ready.confidence, keypoints.confidence)
+    assert ready.detected.all()
+    assert not ready.interpolated.any()
+    assert not ready.derived.any()
+    assert ready.frame_numbers.tolist() == list(range(8))
+    assert ready.warnings == ()
+
+
+def test_short_gaps_are_interpolated_linearly_and_marked():
+    before = walker("coco17")[0][:, LAYOUTS["coco17"].index("left_hip")]
+    ready = preprocess(without("coco17", "left_hip", (3, 4)), max_gap=2)
+    hip, pelvis = H36M_17.index("left_hip"), H36M_17.index("pelvis")
+    line = before[2] + np.array([[1], [2]]) / 3 * (before[5] - before[2])
+    assert np.allclose(ready.xy[3:5, hip], line, atol=1e-3)
+    expected = np.zeros((8, 17), dtype=bool)
+    expected[3:5, [hip, pelvis, H36M_17.index("spine")]] = True
+    assert np.array_equal(ready.interpolated, expected)
+    assert np.array_equal(ready.detected, ~expected)
+    assert (ready.confidence[3:5, [hip, pelvis]] == 0).all()
+    assert (ready.confidence[:3, hip] > 0).all()
+    assert ready.warnings == ("interpolated: left_hip in 2 frames",)
+
+
+@pytest.mark.parametrize("frames", [(3, 4, 5), (0, 1), (7,)])
+def test_long_gaps_and_ends_are_errors_that_name_the_joint(frames):
+    incomplete = without("coco17", "left_ankle", frames)
+    where = (
+        f"left_ankle in frames {ranges(frames)}; --config.max-gap interpolates longer gaps, --config.drop-incomplete"
+    )
+    with pytest.raises(ValueError, match=where):
+        preprocess(incomplete, max_gap=2)
+    ready = preprocess(incomplete, max_gap=2, drop_incomplete=True)
+    assert ready.frame_numbers.tolist() == [t for t in range(8) if t not in frames]
+    assert ready.warnings[0].startswith(f"{len(frames)} frames were dropped for missing joints: left_ankle")
+    assert np.isfinite(ready.xy).all()
+
+
+def test_dropping_every_frame_is_an_error():
+    with pytest.raises(ValueError, match="expected at least one frame with every joint, got missing joints: r"):
+        preprocess(without("coco17", "right_wrist", range(8)), drop_incomplete=True)
+
+
+def test_a_missing_face_is_derived_from_an_ear():
+    xy = walker("coco17")[0].astype(np.float32)
+    xy[:, [0, 1, 3]] = np.nan  # nose, an eye and an ear, as from behind
+    ready, complete = preprocess(walking(xy=xy)), preprocess(walking())
+    away = np.linalg.norm(ready.xy - complete.xy, axis=-1).max(axis=0)
+    assert {H36M_17.names[j] for j in np.flatnonzero(away > 1e-3)} == {"neck", "head"}
+    assert away.max() < 0.12 * np.ptp(xy[0, 5:, 1])
+    assert ready.derived[:, H36M_17.index("neck")].all()
+
+
+def test_missing_frames_are_interpolated_up_to_the_gap():
+    numbers = [0, 1, 4, 5, 6, 7]
+    xy, confidence = walker("h36m17")
+    names = tuple(f"{t}.jpg" for t in numbers)
+    part = Keypoints(xy[numbers], image_size(), "h36m17", confidence[numbers], None, numbers, frame_names=names)
+    filled, marks = fill_gaps(part, 2)
+    assert filled.frame_numbers.tolist() == list(range(8))
+    assert marks.all(axis=1).tolist() == [False, False, True, True, False, False, False, False]
+    assert filled.frame_names == ("0.jpg", "1.jpg", "", "", "4.jpg", "5.jpg", "6.jpg", "7.jpg")
+    assert np.allclose(filled.xy[2], xy[1] + (xy[4] - xy[1]) / 3, atol=1e-3)
+    ready = preprocess(part, max_gap=1)
+    assert ready.frame_numbers.tolist() == numbers
+    assert "1 gaps are too long to interpolate, the first between frames 1 and 4" in ready.warnings[-1]
+
+
+def test_interpolation_follows_the_times():
+    xy = walker("h36m17")[0][[0, 2]]
+    late = Keypoints(xy, image_size(), "h36m17", frame_numbers=[0, 2], times_s=[0.0, 3.0])
+    late = replace(late, xy=xy[[0, 0, 1]], frame_numbers=[0, 1, 3], times_s=[0.0, 0.5, 2.5])
+    filled, _ = fill_gaps(late, 1)
+    assert filled.times_s.tolist() == [0, 0.5, 1.5, 2.5]
+    assert np.allclose(filled.xy[2], (xy[0] + xy[1]) / 2, atol=1e-3)
+
+
+def test_every_fifth_frame_has_no_gaps():
+    ready = preprocess(walking("h36m17", frame_numbers=np.arange(0, 40, 5)))
+    assert ready.frame_numbers.tolist() == list(range(0, 40, 5))
+    assert ready.warnings == ()
+
+
+def test_keypoints_at_zero_are_missing():
+    xy = walker("h36m17")[0].astype(np.float32)
+    xy[4, 16] = 0
+    ready = preprocess(walking("h36m17", xy=xy, confidence=None))
+    assert ready.warnings[0] == "1 keypoints in 1 frames are at exactly (0, 0) and count as missing"
+    assert np.linalg.norm(ready.xy[4, 16] - walker("h36m17")[0][4, 16]) < 10
+    assert ready.confidence is None
+    with pytest.raises(ValueError, match=r"expected keypoints, got \(0, 0\) everywhere"):
+        preprocess(walking("h36m17", xy=xy * 0))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda xy: xy / 1000,
+            r"expected pixels of the image of 1000 x 1002 pixels, got normalised ones, from 0\.\d\d",
+        ),
+        (lambda xy: xy / 500 - 1, "got normalised ones"),
+        (lambda xy: xy * 0 + 7, "all joints in one point"),
+    ],
+)
+def test_coordinates_that_are_no_pixels_are_errors(change, message):
+    with pytest.raises(ValueError, match=message):
+        preprocess(walking("h36m17", xy=change(walker("h36m17")[0])), allow_implausible=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "layout", "message"),
+    [
+        (lambda xy: xy * [1, -1] + [0, 1002], "h36m17", "the head is below the hips.* does y point up"),
+        (lambda xy: xy[..., ::-1], "h36m17", "trunk and legs are horizontal; are x and y exchanged"),
+        (lambda xy: xy, "coco17", "do not look like a body in the layout coco17: .* the layout h36m17 would fit"),
+        (lambda xy: xy + 1500, "h36m17", "outside"),
+    ],
+)
+def test_implausible_keypoints_are_errors_unless_allowed(change, layout, message):
+    keypoints = Keypoints(change(walker("h36m17")[0]), image_size(), layout)
+    with pytest.raises(ValueError, match=f"{message}.* allow_implausible .--config.allow-implausible. predicts"):
+        preprocess(keypoints)
+    ready = preprocess(keypoints, allow_implausible=True)
+    assert any(message.split(".*")[0] in warning for warning in ready.warnings)
+    if layout == "h36m17":
+        assert np.array_equal(ready.xy, keypoints.xy)
+
+
+def test_a_single_frame_in_the_wrong_layout_is_an_error():
+    xy = walker("h36m17")[0][:1]
+    with pytest.raises(ValueError, match="h36m17 would fit"):
+        preprocess(Keypoints(xy, image_size(), "coco17"))
+
+
+def test_exchanged_axes_of_a_wide_image_are_named():
+    exchanged = (walker("h36m17")[0] * [1.9, 1.0])[..., ::-1] + np.array([0, 500])
+    with pytest.raises(ValueError, match=r"outside, x from .* are x and y exchanged\?"):
+        preprocess(walking("h36m17", xy=exchanged, image_size=(1900, 700)))
+
+
+def test_a_few_joints_outside_the_image_are_a_warning():
+    xy = walker("h36m17")[0]
+    xy[:4, 16] = (-150, 400)
+    assert preprocess(walking("h36m17", xy=xy)).warnings[0] == (
+        "3% of the joints lie outside the image of 1000 x 1002 pixels"
+    )

@@ -1,0 +1,102 @@
+"""The studies of studies/ run on walkers; the tables of docs/ are made by them on the benchmarks."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from prpose import build_lifter, build_variance_net, load, metrics
+from prpose.data import load_clips
+from prpose.postprocess import medoid
+from prpose.skeleton import H36M_17
+from studies import motion, noise, point_estimates, speed
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return load_clips("walkers", ".", "val", actions=("wave",), stride=2)[0]
+
+
+@pytest.mark.parametrize("model", ["mgcn-cmu17", "temporal-cmu17"])
+def test_shared_noise_has_the_least_jitter(model, capsys):
+    columns = motion.main("walkers", model, num_samples=3, stride=60, split="val")
+    errors = {kind: column["acceleration error of a sample"] for kind, column in columns.items()}
+    assert errors["shared"] < errors["ar1"] < errors["iid"]
+    assert len({column["P1, deterministic"] for column in columns.values()}) == 1
+    for column in columns.values():
+        assert column["P1 of the best sample of a clip"] <= column["P1 of a sample"]
+        assert column["energy score"] > 0
+    printed = capsys.readouterr().out
+    for kind, column in columns.items():
+        assert kind in printed
+        assert f"{column['energy score']:.1f}" in printed
+
+
+def test_smoothing_reduces_the_jitter_of_every_point_estimate(capsys):
+    rows = point_estimates.main("walkers", num_samples=5, stride=30, split="val")
+    jitter = {name: row["acceleration error"] for name, row in rows.items()}
+    assert len(rows) == 10
+    assert jitter["mean"] < jitter["a sample"]
+    for name in ("deterministic", "mean"):
+        assert jitter[f"{name}, Gaussian 50 ms"] < 0.5 * jitter[name]
+        assert jitter[f"{name}, One-Euro"] < 0.8 * jitter[name]
+    assert rows["mean"]["P1"] < rows["a sample"]["P1"]
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in rows)
+
+
+def test_point_estimates_are_scored_by_the_metrics(clip):
+    poses = point_estimates.point_estimates(load("mgcn-cmu17"), clip, 3, seed=7)
+    found = load("mgcn-cmu17")(
+        clip.keypoints_px, 3, 7, layout="h36m17", image_size=(clip.camera.width, clip.camera.height), fps=clip.fps
+    )
+    assert np.array_equal(poses["deterministic"].numpy(), found.deterministic)
+    pose = medoid(torch.from_numpy(found.samples))
+    values, truth = point_estimates.values(pose, clip), torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])
+    assert torch.equal(values["P1"], metrics.mpjpe(pose, truth))
+    expected = metrics.bone_asymmetry(poses["medoid"], H36M_17.parents, H36M_17.mirror)
+    assert torch.allclose(values["left/right difference"], expected, atol=1e-6)
+
+
+def test_the_noise_study_prints_both_tables(tmp_path, capsys):
+    torch.manual_seed(0)
+    files = {}
+    for name, net in {
+        "lifter_weights": build_lifter("mgcn_lw"),
+        "published": build_variance_net("mgcn_lw"),
+        "response": build_variance_net("htnet", hidden=256),
+    }.items():
+        files[name] = tmp_path / f"{name}.safetensors"
+        save_file(net.state_dict(), files[name])
+    noise.main(**files, data="walkers", num_samples=3, stride=20)
+    out = capsys.readouterr().out
+    assert "error / spread" in out
+    for kind in ("constant", "published net", "response net", "true error / joint / response"):
+        assert kind in out
+    assert "nan" not in out
+
+
+def test_the_speed_study_prints_medians_and_writes_every_turn(tmp_path, capsys):
+    path = tmp_path / "speed.json"
+    found = speed.main(num_samples=2, frames=4, repeats=3, stream_samples=(2,), stream_frames=2, json=path)
+    printed, report = capsys.readouterr().out, json.loads(path.read_text())
+    for word in ("temporal-cmu17", "lifter, %", "stream, S = 2: 99 % of frames within, ms", "÷ mgcn-cmu17"):
+        assert word in printed
+    for name in speed.MODELS:
+        turns = report["turns"][name]
+        assert found[name]["seconds"] == sorted(turn["seconds"] for turn in turns)[1]
+        assert all(turn["frames per second"] == pytest.approx(4 / turn["seconds"]) for turn in turns)
+        assert 0 < found[name]["lifter, %"] + found[name]["variance net, %"] < 100
+    with pytest.raises(ValueError, match="exists already"):
+        speed.main(json=path)
+
+
+def test_timing_adds_the_module_s_time_and_leaves_no_hooks():
+    module, ticks, spent = torch.nn.Identity(), iter((1.0, 4.0, 5.0, 7.0)), {"lifter": 0.0}
+    with speed.timed(module, "lifter", spent, lambda: next(ticks)):
+        module(torch.zeros(1))
+        module(torch.zeros(1))
+    module(torch.zeros(1))
+    assert spent == {"lifter": 5.0}
