@@ -14,8 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from prpose.camera import Array
 from prpose.io import import_extra
+from prpose.io.keypoints import ENDINGS
 from prpose.io.keypoints.detections import frame_numbers
-from prpose.io.keypoints.folders import ENDINGS
 
 Kind = Literal["photo", "video", "folder", "camera"]
 
