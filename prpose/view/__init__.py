@@ -90,8 +90,8 @@ def _draw_bones(axis: Any, points: Array, colour: str | None = None, **style: An
 
 def _draw_views(axes: Any, title: str, poses: Sequence[tuple[Array, Mapping[str, Any]]]) -> None:
     """Poses (17, 3) with their styles, metres, as seen by the camera and from its left, y down."""
-    for axis, (name, kept) in zip(axes, (("camera view", [0, 1]), ("side view", [2, 1])), strict=True):
+    for axis, (name, across_down) in zip(axes, (("camera view", [0, 1]), ("side view", [2, 1])), strict=True):
         for pose, style in poses:
-            _draw_bones(axis, pose[:, kept], **style)
+            _draw_bones(axis, pose[:, across_down], **style)
         axis.set(xlim=(-1.1, 1.1), ylim=(1.1, -1.1), xticks=[], yticks=[], aspect="equal")
         axis.set_title(name + title, fontsize=7)
