@@ -170,8 +170,8 @@ class Prediction:
         Example:
             >>> import prpose
             >>> columns = prpose.read_prediction("tests/data/poses_v1.npz").to_columns()
-            >>> len(columns["joint"]), columns["joint"][16].item(), columns["flag"][16].item()
-            (34, 'right_wrist', 'low_confidence')
+            >>> len(columns["joint"]), columns["joint"][16].item(), columns["y_down_m"][16].round(2).item()
+            (34, 'right_wrist', 0.09)
         """
         seconds = np.full(len(self), np.nan) if self.seconds is None else self.seconds
         columns: dict[str, Array] = {

@@ -10,6 +10,8 @@ from prpose.prediction import ARRAYS, FLAGS, Prediction
 from prpose.regions import LEVEL, is_calibrated, region_quantiles
 from prpose.skeleton import H36M_17
 
+FORMAT: Literal["prpose-prediction"] = "prpose-prediction"
+FORMAT_1 = "prpose-poses"
 AXES = "camera: x right, y down, z forward; right-handed"
 ORIGIN = "poses: the pelvis, joint 0, at 0; root: the camera's centre"
 UNITS = {
@@ -90,21 +92,19 @@ class Document(Header, kw_only=True, forbid_unknown_fields=True):
     samples: Annotated[list[Clip] | None, Meta(description="(K, T, 17, 3) m, the first K samples")] = None
 
 
-FORMATS_READ = ("prpose-poses", "prpose-prediction")
-"""Names of the format in version 1 and 2."""
-VERSION_1 = {
-    "made_by": "created_by",
-    "notes": "warnings",
-    "S": "num_samples",
-    "hypotheses_kept": "saved_samples",
-    "aggregated_by": "point_estimate",
-    "aggregate": "pose",
-    "single": "deterministic",
-    "root_cam": "root",
-    "hypotheses": "samples",
-    "limits": "quantiles",
+OLD = {
+    "created_by": "made_by",
+    "warnings": "notes",
+    "num_samples": "S",
+    "saved_samples": "hypotheses_kept",
+    "point_estimate": "aggregated_by",
+    "pose": "aggregate",
+    "deterministic": "single",
+    "root": "root_cam",
+    "samples": "hypotheses",
+    "quantiles": "limits",
 }
-"""Names of version 1 that changed."""
+"""Names that version 1 had, by those of version 2."""
 
 
 def header(prediction: Prediction) -> Header:
@@ -114,7 +114,7 @@ def header(prediction: Prediction) -> Header:
     if p.num_samples < FEW:
         note += f" With {p.num_samples} samples the covariance itself is inaccurate."
     return Header(
-        format="prpose-prediction",
+        format=FORMAT,
         version=2,
         created_by=p.created_by,
         command=p.command,
@@ -147,14 +147,14 @@ def arrays(prediction: Prediction) -> dict[str, Array]:
     return {name: value for name, value in (found | {"samples": samples}).items() if value is not None}
 
 
-def upgraded(content: dict[str, Any]) -> dict[str, Any]:
-    """Header and, for JSON, arrays of version 1 under their names of version 2."""
-    content = {VERSION_1.get(name, name): value for name, value in content.items()}
-    if isinstance(content.get("region"), dict):
-        content["region"] = {VERSION_1.get(name, name): value for name, value in content["region"].items()}
-    if isinstance(content.get("point_estimate"), str):
-        content["point_estimate"] = content["point_estimate"].replace("single", "deterministic")
-    return content | {"format": "prpose-prediction", "version": 2}
+def upgraded(old: Any) -> Any:
+    """Header and, for JSON, arrays of version 1 as those of version 2."""
+    if not isinstance(old, dict):
+        return old
+    names = {name: new for new, name in OLD.items()}
+    content = {names.get(name, name): value for name, value in old.items()} | {"format": FORMAT, "version": 2}
+    content["region"] = {names.get(name, name): value for name, value in dict(content.get("region", {})).items()}
+    return content | {"point_estimate": str(content.get("point_estimate")).replace("single", "deterministic")}
 
 
 def to_prediction(head: Header, found: dict[str, Array | None]) -> Prediction:
