@@ -10,7 +10,7 @@ written and used. The command line does the same for each engine:
     prpose predict FOLDER --out OUT --jobs 2 --ray    # two workers of a Ray cluster: RAY_ADDRESS, or a local one
 
 Ray (extra ``ray``) also spreads the files over several machines that share a file system and have prpose installed.
-If a worker dies, its file is predicted again by another one. Every engine writes the same bytes.
+If a worker dies, its file is predicted again by another one. The poses do not depend on the engine.
 """
 
 import argparse
@@ -18,7 +18,9 @@ import os
 import time
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch starts: each worker has one thread, and so has one process
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before PyTorch starts: each worker has one thread, and so has one process
 
 import numpy as np
 

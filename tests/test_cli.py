@@ -89,7 +89,7 @@ def test_existing_file_is_not_overwritten_unless_asked(release, capsys):
         (["h36m", *MGCN, "--alpha", "-1"], "expected alpha"),
         (["h36m", *MGCN, "--alpha", "nan"], "expected alpha"),
         (["h36m", *MGCN, "--alpha", "1e38"], "expected finite poses"),
-        (["h36m", *MGCN, "--seed", "-1"], "expected seed >= 0"),
+        (["h36m", *MGCN, "--seed", "-1"], "seed >= 0"),
         (["h36m", *MGCN, "--stride", "0"], "expected --stride >= 1"),
         (["h36m", *MGCN, "--root", "no"], "data_3d_h36m.npz: no such file"),
         (["h36m", *MGCN, "--root", ""], "expected a value for --root, got an empty one"),

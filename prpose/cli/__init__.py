@@ -2,12 +2,12 @@
 
 import functools
 import inspect
-import itertools
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -86,9 +86,12 @@ def run(args: Sequence[str]) -> None:
         tree, rest = tree[rest[0]], rest[1:]
     commands = {name: _group(name) if isinstance(node, dict) else node for name, node in tree.items()}
     if rest and rest[0] in commands:
-        commands[rest[0]] = _configured(commands[rest[0]], rest[1:])
+        commands[rest[0]], rest[1:] = _configured(commands[rest[0]], rest[1:])
     with recorded(args):
-        tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=rest)
+        try:
+            tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=rest)
+        except _InvalidConfig as error:
+            raise ValueError(str(error)) from None
 
 
 def _group(name: str) -> Callable[[], None]:
@@ -101,19 +104,45 @@ def _group(name: str) -> Callable[[], None]:
     return group
 
 
-def _configured(command: Callable[..., None], args: Sequence[str]) -> Callable[..., None]:
-    """The command, its ``config`` argument's defaults from the TOML file of ``--config``, if there is one."""
-    files = [word.partition("=")[2] for word in args if word.startswith("--config=")]
-    files += [file for word, file in itertools.pairwise(args) if word == "--config"]
-    if not files or "config" not in inspect.signature(command).parameters:
-        return command
-    path = Path(files[-1])
-    content = read_toml(path)
-    try:
-        config = get_type_hints(command)["config"].from_mapping(content)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return functools.partial(command, config=config)
+def _configured(command: Callable[..., None], args: list[str]) -> tuple[Callable[..., None], list[str]]:
+    """The command with the defaults of its ``config`` from the TOML file of ``--config``, and the other arguments."""
+    kind = get_type_hints(command).get("config")
+    if kind is None:
+        return command, args
+    config, others = inspect.signature(command).parameters["config"].default, list[str]()
+    words = iter(args)
+    for word in words:
+        option, equals, file = word.partition("=")
+        if option != "--config":
+            others.append(word)
+            continue
+        path = Path(file if equals else next(words, ""))
+        content = read_toml(path)
+        try:
+            config = kind.from_mapping(content)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    return functools.partial(command, config=_reporting(kind)(**vars(config))), others
+
+
+class _InvalidConfig(Exception):
+    """A ``ValueError`` of a config."""
+
+
+def _reporting(kind: type[Any]) -> type[Any]:
+    """A config's class, but tyro does not catch its ``ValueError`` to print it as a box of several lines."""
+
+    def check(self: Any) -> None:
+        try:
+            kind.__post_init__(self)
+        except ValueError as error:
+            raise _InvalidConfig(str(error)) from None
+
+    def reduce(self: Any) -> tuple[Any, ...]:
+        return kind, tuple(vars(self).values())
+
+    methods = {"__post_init__": check, "__reduce__": reduce, "__doc__": kind.__doc__}
+    return dataclass(frozen=True)(type(kind.__name__, (kind,), methods))
 
 
 def guarded(command: Callable[[], None]) -> int:
