@@ -18,6 +18,7 @@ from prpose.io.export.schema import (
     to_prediction,
     upgraded,
 )
+from prpose.io.keypoints.detections import check
 from prpose.prediction import ARRAYS, Prediction
 from prpose.unpickle import entry_names, read_npz
 
@@ -48,7 +49,8 @@ def write_json(prediction: Prediction, stream: BinaryIO, name: str) -> None:
     for array_name, values in arrays(prediction).items():
         stream.write(f',\n "{array_name}": [\n'.encode())
         for i, row in enumerate(values):
-            stream.write((b"," if i else b"") + msgspec.json.encode(shortest(row).tolist()) + b"\n")
+            row = shortest(row) if row.dtype == np.float32 else row
+            stream.write((b"," if i else b"") + msgspec.json.encode(row.tolist()) + b"\n")
         stream.write(b" ]")
     stream.write(b"\n}\n")
 
@@ -79,14 +81,17 @@ def _decode(text: bytes, kind: type[H]) -> tuple[H, int]:
         ValueError: for damaged JSON, another format, a later version, or a wrong type, with its place.
     """
     try:
-        version = msgspec.json.decode(text, type=_Version)
-        if version.format not in (FORMAT, FORMAT_1):
-            raise ValueError(f"expected a file of format {FORMAT}, got {version.format!r:.40}")
-        if version.version != (1 if version.format == FORMAT_1 else 2):
-            raise ValueError(f"expected version 1 or 2, got {version.version}")
-        if version.version == 1:
-            return msgspec.convert(upgraded(msgspec.json.decode(text)), kind), 1
-        return msgspec.json.decode(text, type=kind), 2
+        found = msgspec.json.decode(text, type=_Version)
+        if found.format not in (FORMAT, FORMAT_1):
+            raise ValueError(f"expected a file of format {FORMAT}, got {found.format!r:.40}")
+        if found.version != (1 if found.format == FORMAT_1 else 2):
+            raise ValueError(f"expected version 1 or 2, got {found.version}")
+        if found.version == 1:
+            return check(upgraded(msgspec.json.decode(text)), kind), 1
+        try:
+            return msgspec.json.decode(text, type=kind), 2
+        except msgspec.ValidationError:  # once more, for a message with the place
+            return check(msgspec.json.decode(text), kind), 2
     except msgspec.ValidationError as error:
         raise ValueError(f"expected a file of format {FORMAT}: {error}") from None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -98,10 +103,17 @@ def _text(head: Header) -> bytes:
 
 
 def shortest(values: Array) -> Array:
-    """Float32 as the float64 with the fewest digits that is the same float32: 0.1, not 0.10000000149011612.
+    """Float32 as the float64 with the fewest digits, 7 to 9, that is the same float32: 0.1, not 0.10000000149011612.
 
     Example:
         >>> shortest(np.array([0.1, -2.5e-5, 1 / 3], dtype=np.float32)).tolist()
         [0.1, -2.5e-05, 0.33333334]
     """
-    return values.astype(str).astype(np.float64) if values.dtype == np.float32 else values
+    wide = values.astype(np.float64)
+    size = np.abs(wide)
+    exponent = np.floor(np.log10(size, where=size > 0, out=np.zeros_like(size)))
+    for digits in (9, 8, 7):
+        scale = 10.0 ** (digits - 1 - exponent)
+        rounded = np.round(values * scale) / scale
+        wide = np.where(rounded.astype(np.float32) == values, rounded, wide)
+    return wide
