@@ -168,6 +168,8 @@ class Model:
 
     @torch.no_grad()
     def _predict(self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig) -> Prediction:
+        if config.smooth != "none" and keypoints.fps is None:
+            raise ValueError(f"expected fps, the frame rate, to smooth by {config.smooth}, got none")
         ready = preprocess(keypoints, config.max_gap, config.drop_incomplete, config.allow_implausible)
         for message in ready.warnings:
             warnings.warn(message, stacklevel=4)  # of the caller of the model
