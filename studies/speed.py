@@ -31,7 +31,6 @@ from prpose.cli import guarded
 from prpose.cli.console import named_device, plain_console, progress
 from prpose.data import load_clips
 from prpose.keypoints import save_keypoints
-from prpose.placement import plane_of
 from prpose.postprocess import summarise
 
 MODELS = ("mgcn-cmu17", "temporal-cmu17")
@@ -121,7 +120,7 @@ def time_clip(model: prpose.Model, path: Path, S: int) -> dict[str, float]:
     before = now()
     samples, pose = torch.from_numpy(prediction.samples), torch.from_numpy(prediction.deterministic)
     for t in torch.arange(len(prediction)).split(256):
-        summarise(samples[:, t], pose[t], plane_of(prediction.keypoints_px[t.numpy()], prediction.camera), CONFIG)
+        summarise(samples[:, t], pose[t], prediction.keypoints_px[t.numpy()], prediction.camera, CONFIG)
     spent["placement and covariances"] = now() - before
     spent |= {"reading and writing": read - start + seconds - (predicted - start)}
     spent["rest"] = seconds - sum(spent.values())
