@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from prpose.data import inputs_sha256, load_clips, load_motions
+from prpose.data.synthetic import Rig
 from prpose.data.synthetic.benchmark_file import (
     ARRAYS,
     path_of,
@@ -9,7 +10,6 @@ from prpose.data.synthetic.benchmark_file import (
     read_renderings,
     write_benchmark,
 )
-from prpose.data.synthetic import Rig
 from prpose.data.synthetic.walkers import walker
 
 

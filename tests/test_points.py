@@ -85,5 +85,3 @@ def test_broken_c3d_files_are_named(content, tmp_path):
         read_c3d(tmp_path / "a.c3d")
     with pytest.raises(ValueError, match=r"none\.c3d: .*No such file"):
         read_c3d(tmp_path / "none.c3d")
-
-

@@ -13,7 +13,7 @@ from prpose.io.keypoints import read_keypoints
 from prpose.keypoints import Keypoints, save_keypoints
 from prpose.preprocess import preprocess
 from prpose.skeleton import H36M_17
-from tests.make_formats import HERE, found
+from tests.make_formats import HERE, walker
 
 MODEL = "mgcn-cmu17"
 ARRAYS = ("samples", "deterministic", "pose", "covariance", "root", "root_covariance")
@@ -159,7 +159,7 @@ def test_preprocessing_of_a_detectors_file_is_reported(tmp_path, capsys):
 
 
 def test_incomplete_frames_can_be_dropped(tmp_path, capsys):
-    keypoints, _ = found("coco17")
+    keypoints, _ = walker("coco17")
     keypoints[5:, 16] = np.nan
     np.save(tmp_path / "walk.npy", keypoints)
     argv = ["predict", tmp_path / "walk.npy", "--out", tmp_path / "poses.npz", "-n", "2",

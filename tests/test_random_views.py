@@ -3,8 +3,7 @@ import pytest
 import torch
 
 from prpose.data import load_motions
-from prpose.data.synthetic.random_views import RandomCameras
-from prpose.data.synthetic.random_views import Proportions, RandomViews
+from prpose.data.synthetic.random_views import Proportions, RandomCameras, RandomViews
 from prpose.data.synthetic.walkers import walker
 from prpose.skeleton import H36M_17
 
