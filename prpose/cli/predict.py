@@ -63,6 +63,8 @@ def predict(
         overwrite: Replace existing output files.
     """
     check_draws(num_samples, seed)
+    if not path.exists() and input_kind(path) != "camera":
+        raise ValueError(f"{path}: no such file or folder")
     request = Request(model, num_samples, seed, device, layout, image_size, fps, person, config, overwrite)
     if person == ALL or (path.is_dir() and (config.per_file or not _is_clip(path))):
         if overlay is not None:
