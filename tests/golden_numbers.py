@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prpose import AdaptiveNoise, Sampler, load_published
 from prpose.lifter import Remapped
-from prpose.nets.refinement import back_project
+from prpose.nets.mlp import back_project
 
 GOLDEN = Path(__file__).parent / "golden"
 SEED = 1

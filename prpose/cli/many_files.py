@@ -27,8 +27,7 @@ from prpose.cli.console import named_device
 from prpose.config import InferenceConfig
 from prpose.io.detector import create_detector, run_detector
 from prpose.io.export import save_prediction
-from prpose.io.keypoints import people_from, read_people, select_person
-from prpose.io.keypoints.openpose import frame_files
+from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
 from prpose.io.video import Video, input_kind, open_video
 from prpose.keypoints import Keypoints
 from prpose.prediction import Prediction
@@ -162,7 +161,7 @@ def check_apart(path: Path, *outputs: Path | None) -> None:
 
     Nothing may be written into folders of photos or of MMPose's files, because all their files are input.
     """
-    inside = frame_files(path) if path.is_dir() else []
+    inside = FORMATS["openpose"].files_in(path) if path.is_dir() else []
     taken = {os.path.realpath(file) for file in (path, *inside)}
     for out in outputs:
         if out is None:

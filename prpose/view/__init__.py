@@ -35,11 +35,10 @@ def draw_samples(clips: Sequence[Clip], path: Path, samples: int = 6) -> None:
 
 
 def draw_prediction(clip: Clip, frames: Sequence[int], samples: Array, deterministic: Array, path: Path) -> None:
-    """A PNG of a prediction, one column per frame: the 2D input above; below the samples and the ground truth.
+    """A PNG of a prediction: the 2D input of a clip's frames; below, the samples and the ground truth.
 
     Args:
-        clip: with the 2D input and the ground truth.
-        frames: of the clip.
+        clip, frames: one column per frame.
         samples: (S, len(frames), 17, 3) metres, camera axes, relative to the pelvis.
         deterministic: (len(frames), 17, 3), the poses without noise.
         path: of the PNG.
