@@ -14,8 +14,8 @@ import prpose
 from prpose.cli import guarded, run
 from prpose.cli.predict import alone_command
 from prpose.keypoints import load_keypoints, save_keypoints
-from tests.videos import Finder, picture, with_square, write_png, write_video
 from tests.make_formats import HERE
+from tests.videos import Finder, picture, with_square, write_png, write_video
 
 SIZE = ["--image-size", "1000", "1002", "--fps", "10", "-n", "3"]
 X = {"a_once": 260, "c_always": 60}
