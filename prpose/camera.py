@@ -1,8 +1,7 @@
 """Cameras: pixels ⇄ normalised, world ⇄ camera, camera → pixels. NumPy in, NumPy out.
 
-Axes: camera x right, y down, z forward, metres. Pixels: origin at the top left corner.
-Normalised keypoints divide by half the image *width* in both directions, so that
-x lies in [-1, 1] and y keeps the aspect ratio (method of VideoPose3D, arXiv 1811.11742).
+Axes: camera x right, y down, z forward, metres. Pixels: origin at the top left corner. Normalised keypoints are in
+half image *widths* in both directions: x lies in [-1, 1], y in [-h/w, h/w] (as in VideoPose3D, arXiv 1811.11742).
 """
 
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ Tangential = Literal["opencv", "videopose3d"]
 
 @dataclass(frozen=True)
 class Camera:
-    """Image size and, where known, calibration of one camera.
+    """Image size and, if known, calibration of a camera.
 
     Args:
         width, height: image size in pixels.
@@ -25,7 +24,7 @@ class Camera:
         center_px: principal point (cx, cy) in pixels.
         radial: radial distortion (k1, k2, k3), of r², r⁴, r⁶.
         tangential: tangential distortion (p1, p2).
-        orientation: unit quaternion (w, x, y, z) that turns camera axes into world axes.
+        orientation: unit quaternion (w, x, y, z) that rotates camera axes to world axes.
         position_m: camera centre in the world, metres.
     """
 
@@ -54,22 +53,17 @@ class Camera:
         """Camera-space points (*, 3), metres → pixels (*, 2), lens distortion included.
 
         Args:
-            tangential: ``opencv`` is the Brown-Conrady model. ``videopose3d`` is what made the
-                field's ``data_2d_h36m_gt.npz``: it pairs the two coefficients with the wrong
-                axes and drops a factor of two (up to 0.7 px on Human3.6M), and is kept to
-                reproduce that file.
+            tangential: ``opencv`` is the Brown-Conrady model. ``videopose3d`` reproduces the field's
+                ``data_2d_h36m_gt.npz``: it exchanges the coefficients' axes and lacks a factor of two (up to 0.7 px on
+                Human3.6M).
 
         Raises:
-            ValueError: if the camera has no focal length or centre.
+            ValueError: if the camera is not calibrated.
         """
         if self.focal_px is None or self.center_px is None:
             raise ValueError("expected a calibrated camera, got one without focal length or centre")
-        xy = distort(
-            points_cam[..., :2] / points_cam[..., 2:],
-            np.asarray(self.radial),
-            np.asarray(self.tangential),
-            tangential,
-        )
+        xy = points_cam[..., :2] / points_cam[..., 2:]
+        xy = distort(xy, np.asarray(self.radial), np.asarray(self.tangential), tangential)
         return np.asarray(xy * self.focal_px + self.center_px)
 
     def world_to_camera(self, points_world: Array) -> Array:
@@ -92,7 +86,7 @@ def distort(xy: Array, radial: Array, coefficients: Array, tangential: Tangentia
     """Lens distortion of points on the image plane at depth 1, (*, 2) → (*, 2).
 
     Args:
-        xy: x/z and y/z.
+        xy: (*, 2), x/z and y/z.
         radial: (*, 3), of r², r⁴, r⁶; broadcasts against the points.
         coefficients: (*, 2) tangential ones, p1 and p2.
         tangential: as in :meth:`Camera.project`.
@@ -111,11 +105,12 @@ def distort(xy: Array, radial: Array, coefficients: Array, tangential: Tangentia
 
 
 def look_at(position: Array, target: Array, roll: Array | float = 0.0) -> Array:
-    """Rotation whose columns are a camera's axes in a z-up world, (*, 3) and (*, 3) → (*, 3, 3).
+    """Rotation matrix whose columns are a camera's axes in a z-up world, (*, 3) and (*, 3) → (*, 3, 3).
 
     Args:
-        position, target: of the camera, and a point on its optical axis, not straight above it.
-        roll: radians, about the optical axis.
+        position: of the camera.
+        target: a point on its optical axis, not vertically above or below it.
+        roll: about the optical axis, radians.
     """
     forward = target - position
     forward = forward / np.linalg.norm(forward, axis=-1, keepdims=True)

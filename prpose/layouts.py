@@ -1,8 +1,8 @@
 """Layouts: the orders in which detectors and data sets list the joints of a body.
 
-Each is a :class:`prpose.skeleton.Skeleton`; its names are those of whoever defined it, so that one
-word may stand for different points: ``neck`` is the base of the neck in OpenPose and Halpe, and the
-neck/nose point in Human3.6M. :mod:`prpose.remap` knows what they mean.
+Each is a :class:`prpose.skeleton.Skeleton` with the names of its definition, so that one name can mean different
+points: ``neck`` is the base of the neck in OpenPose and Halpe, and the neck/nose point in Human3.6M.
+:mod:`prpose.remap` converts between them.
 """
 
 import difflib
@@ -130,8 +130,7 @@ WHOLEBODY_133 = _tree(
     },
 )
 """COCO-WholeBody's 133 (its data_format.md): COCO's 17, 6 of the feet, 68 of the face, 21 of each
-hand. Face and hands are numbered, their points not told apart; a left point of the face has the
-number of its right one."""
+hand. Points of face and hands are numbered; a left point of the face has the number of its right one."""
 
 BLAZEPOSE_33 = _tree(
     (

@@ -1,4 +1,4 @@
-"""How large the noise on each keypoint is: the variance net and a global scale (PRPose's AVG)."""
+"""Noise on keypoints: how large it is (PRPose's AVG) and how it correlates over time."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from prpose.nets.graph import body_adjacency
+from prpose.nets.mlp import ResidualMLP
 from prpose.nets.modulated_gcn import ModulatedGCN
-from prpose.nets.residual_mlp import ResidualMLP
 from prpose.rng import ar1
 from prpose.skeleton import H36M_17
-from prpose.tables import look_up
+from prpose.tables import construct, look_up
 
 
 def _modulated_gcn(**kw: Any) -> ModulatedGCN:
@@ -27,67 +27,63 @@ VARIANCE_NETS: dict[str, Callable[..., nn.Module]] = {
     "graphmlp": _modulated_gcn,
     "temporal": _modulated_gcn,
 }
-"""The variance net of each lifter, by the lifter's name. Those of the first two are published; the
-other lifters have HTNet's, which sees one frame at a time whatever the lifter sees."""
-
-
-OTHERS = "htnet"
-"""Whose variance net a lifter without one of its own gets."""
+"""The variance net of each lifter, by the lifter's name. Those of the first two are published; the other lifters use
+HTNet's, of single frames."""
 
 
 def variance_net_of(lifter: str) -> str:
-    """The name of a lifter's variance net, a key of :data:`VARIANCE_NETS`.
+    """The name of a lifter's variance net, a key of :data:`VARIANCE_NETS`; ``htnet`` for other lifters.
 
     Example:
         >>> variance_net_of("mgcn_lw"), variance_net_of("my_package.module:MyLifter")
         ('mgcn_lw', 'htnet')
     """
-    return lifter if lifter in VARIANCE_NETS else OTHERS
+    return lifter if lifter in VARIANCE_NETS else "htnet"
 
 
 def build_variance_net(name: str, **kw: Any) -> nn.Module:
     """A variance net with random weights; the defaults are the published network.
 
-    It maps normalised keypoints (*, 17, 2) to (*, 17, 1): how large the lifter's error on each
-    joint tends to be, relative to its average error.
+    It maps normalised keypoints (*, 17, 2) to (*, 17, 1): the expected error of the lifter at each joint, relative to
+    its mean error.
 
     Args:
         name: the lifter's name, a key of :data:`VARIANCE_NETS`.
         kw: constructor arguments that differ from the published ones.
 
     Raises:
-        ValueError: for an unknown name; the message names the nearest known one. Or for
-            arguments that the network does not take.
+        ValueError: for an unknown name, listing the nearest known one, or arguments that the network does not accept.
     """
-    build = look_up(name, VARIANCE_NETS, "variance net")
-    try:
-        return build(**kw)
-    except (TypeError, RuntimeError, ArithmeticError, AttributeError) as error:
-        raise ValueError(f"{name} cannot be built with {kw}: {error}") from None
+    return construct(name, look_up(name, VARIANCE_NETS, "variance net"), kw)
+
+
+def check_scale(name: str, value: float) -> None:
+    """Raises ``ValueError`` unless the number is finite in float32 and not negative."""
+    if not 0 <= value <= torch.finfo(torch.float32).max:
+        raise ValueError(f"expected {name} to be a finite number >= 0, got {value!r:.80}")
 
 
 class AdaptiveNoise(nn.Module):
-    r"""A normal distribution around the keypoints, as wide as the lifter is likely to be wrong.
+    r"""A normal distribution around the keypoints, wider where the lifter tends to be wrong.
 
     .. math:: σ_j = α \max(g(x)_j, 1), \quad x̃ \sim N(x, σ²)
 
-    the same σ for both coordinates of a joint (arXiv 2405.02114, §3.2).
+    with the same σ for both coordinates of a joint (arXiv 2405.02114, §3.2).
 
     Args:
         variance_net: g, (*, J, 2) → (*, J, 1).
-        alpha: global scale, in normalised units: half image widths. Published: 0.005 for
-            Human3.6M, 0.01 for MPI-INF-3DHP.
-        floor: lower bound of g; the published 1 never lets a joint move less than average.
+        alpha: global scale α in normalised units (half image widths). Published: 0.005 for Human3.6M, 0.01 for
+            MPI-INF-3DHP.
+        floor: lower bound of g, published as 1.
 
     Raises:
-        ValueError: if alpha or floor is negative or not a finite number.
+        ValueError: if alpha or floor is negative or not finite.
     """
 
     def __init__(self, variance_net: nn.Module, alpha: float = 0.005, floor: float = 1.0) -> None:
         super().__init__()
-        for name, value in (("alpha", alpha), ("floor", floor)):
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"expected {name} to be a finite number >= 0, got {value}")
+        check_scale("alpha", alpha)
+        check_scale("floor", floor)
         self.variance_net = variance_net
         self.alpha = alpha
         self.floor = floor
@@ -106,19 +102,18 @@ class AdaptiveNoise(nn.Module):
 
 
 class ConstantNoise(nn.Module):
-    """The same width everywhere: what adaptive noise has to beat.
+    """The same noise for all joints and poses, the baseline of adaptive noise.
 
     Args:
         sigma: standard deviation of every coordinate, in normalised units.
 
     Raises:
-        ValueError: if sigma is negative or not a finite number.
+        ValueError: if sigma is negative or not finite.
     """
 
     def __init__(self, sigma: float) -> None:
         super().__init__()
-        if not 0 <= sigma < float("inf"):
-            raise ValueError(f"expected sigma to be a finite number >= 0, got {sigma}")
+        check_scale("sigma", sigma)
         self.sigma = sigma
 
     def forward(self, keypoints: Tensor) -> Normal:
@@ -127,28 +122,27 @@ class ConstantNoise(nn.Module):
 
 
 LEAST_CONFIDENCE = 0.02
-"""A keypoint of less is one of that much: its noise is as wide as noise can be of use."""
+"""Lower confidences count as this one, so that their noise stays finite."""
 
 
 def confidence_sigma(keypoints: Tensor, confidence: Tensor, scale: float) -> Tensor:
-    r"""How far a detector may be off, by its own word, (*, J, 2) and (*, J) → (*, J).
+    r"""Standard deviation of a detector's error from its confidence, (*, J, 2) and (*, J) → (*, J), normalised.
 
-    .. math:: d_j = k s \sqrt{1 / c_j - 1}
+    .. math:: σ_j = k s \sqrt{1 / c_j - 1}
 
-    with s the person's size, the root of the area of the box around the keypoints. A heatmap whose
-    peak is c = 1 / (1 + w²) has the width w: the simulated detector's confidences are made so
-    (:mod:`prpose.data.synthetic.detector_noise`). Ours; measured in docs/results.md.
+    with s the person's size: the root of the area of the keypoints' bounding box. A heatmap whose peak is
+    c = 1 / (1 + w²) has the width w; the synthetic detector's confidences follow it
+    (:mod:`prpose.data.synthetic.detector_noise`). Not of the paper; measured in docs/results.md.
 
     Args:
         keypoints: normalised.
         confidence: in [0, 1].
-        scale: k; 0 for a detector that is not asked.
+        scale: k.
 
     Raises:
-        ValueError: for confidences beyond [0, 1], or a scale that is negative or not finite.
+        ValueError: for confidences outside [0, 1], or a scale that is negative or not finite.
     """
-    if not 0 <= scale < float("inf"):
-        raise ValueError(f"expected a scale >= 0 for confidences, got {scale}")
+    check_scale("the confidence noise", scale)
     if not ((confidence >= 0) & (confidence <= 1)).all():
         raise ValueError("expected confidences from 0 to 1, got others, or NaN")
     extent = keypoints.amax(-2) - keypoints.amin(-2)
@@ -159,8 +153,7 @@ def confidence_sigma(keypoints: Tensor, confidence: Tensor, scale: float) -> Ten
 def draw_eps(S: int, shape: torch.Size | tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Standard-normal noise, (S, *shape), float32, on the generator's device.
 
-    All S are held in memory; ask for a few at a time to bound it. Hypotheses are drawn one after
-    the other, so that the first of a larger S are those of a smaller one.
+    Samples are drawn one after the other, so that the first of a larger S are those of a smaller one.
     """
     return torch.stack([torch.randn(shape, generator=generator, device=generator.device) for _ in range(S)])
 
@@ -168,20 +161,20 @@ def draw_eps(S: int, shape: torch.Size | tuple[int, ...], generator: torch.Gener
 NoiseCorrelation = Literal["iid", "shared", "ar1"]
 
 NOISE_CORRELATIONS = {
-    "iid": "drawn anew for every frame",
+    "iid": "independent draws for every frame",
     "shared": "one draw for all frames of a clip (common random numbers)",
-    "ar1": "forgotten over a time constant: AR(1)",
+    "ar1": "first-order autoregressive, with a time constant",
 }
-"""By name; each has the same distribution in any one frame."""
+"""Correlations of the noise over time; the distribution within a frame is the same."""
 
 
 def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float = 0.25) -> float:
-    """How much of a frame's noise the next one keeps: its correlation, from 0 to 1.
+    """Correlation of the noise of neighbouring frames, from 0 to 1.
 
     Args:
         kind: a key of :data:`NOISE_CORRELATIONS`.
-        fps: frames per second, of ``ar1``.
-        time_constant_s: of ``ar1``: seconds after which a correlation of 1/e is left.
+        fps: frames per second (``ar1`` only).
+        time_constant_s: seconds after which the correlation has fallen to 1/e (``ar1`` only).
 
     Raises:
         ValueError: for an unknown kind, or if ``fps`` or ``time_constant_s`` is not > 0.
@@ -194,17 +187,16 @@ def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float 
     for name, value in (("fps", fps), ("time_constant_s", time_constant_s)):
         if not 0 < value < math.inf:
             raise ValueError(f"expected {name} > 0, got {value}")
-    ends = {"iid": 0.0, "shared": 1.0}
-    return ends.get(kind, math.exp(-1 / (fps * time_constant_s)))
+    return {"iid": 0.0, "shared": 1.0}.get(kind, math.exp(-1 / (fps * time_constant_s)))
 
 
 class NoiseProcess:
-    """Correlated standard-normal noise, as many frames at a time as are wanted; any pieces make one whole.
+    """AR(1) noise of a stream of frames; the result does not depend on how many frames are drawn at a time.
 
     Args:
         shape: of one frame's noise, (*, J, 2).
-        rho: as of :func:`noise_rho`; or one for each step from a frame to the next, after which the last goes on.
-        generator: source of the noise, on its device.
+        rho: as :func:`noise_rho` returns it; or one for each step between frames, of which the last repeats.
+        generator: source of the noise; its device draws it.
     """
 
     def __init__(self, shape: tuple[int, ...], rho: float | Sequence[float], generator: torch.Generator) -> None:
@@ -228,7 +220,7 @@ def correlated(eps: Tensor, rho: float) -> Tensor:
 
     Args:
         eps: standard normal.
-        rho: as of :func:`noise_rho`; 0 leaves the noise as it is, 1 gives all frames the first's.
+        rho: as :func:`noise_rho` returns it; 0 leaves the noise unchanged, 1 gives all frames the first one's.
 
     Raises:
         ValueError: if rho is not in [0, 1].

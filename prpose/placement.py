@@ -1,6 +1,6 @@
-"""Where in front of the camera somebody is: root-relative poses to camera space, by reprojection.
+"""Placement: the pelvis's position in camera space, by reprojection of root-relative poses.
 
-Points on the image plane at depth 1 are meant throughout: (pixels - centre) / focal length.
+The image plane is that at depth 1: (pixels - centre) / focal length.
 """
 
 import numpy as np
@@ -13,44 +13,47 @@ NEAREST_M = 0.3
 """Least depth of a joint."""
 
 FARTHEST_M = 1e4
-"""Nobody who is seen is farther away; a pose that is a point could be anywhere."""
+"""Largest distance of the pelvis; that of a pose whose keypoints coincide is undetermined."""
 
 ENOUGH_M = 1e-9
-"""Gauss-Newton stops at steps of less; float32 knows no such difference at any distance."""
+"""Gauss-Newton stops at smaller steps, which are below float32's resolution."""
 
 
 def plane_of(keypoints_px: Array, camera: Camera) -> Tensor:
-    """Pixels (*, 2) → the image plane at depth 1, (*, 2) float64; the lens is taken as perfect."""
+    """Pixels (*, 2) → the image plane, (*, 2) float64; lens distortion is ignored."""
     focal, center = np.array(camera.focal_px), np.array(camera.center_px)
     return torch.from_numpy((keypoints_px - center) / focal)
 
 
 def place(poses: Tensor, plane: Tensor, weights: Tensor | None = None, iterations: int = 8) -> Tensor:
-    r"""The pelvis's position from which the poses look most like the keypoints.
+    r"""The pelvis's position with the smallest reprojection error.
 
     .. math:: t = \arg\min_t \sum_j w_j ‖π(X_j + t) - x_j‖²
 
-    From the linear solution (both sides times the depth), by Gauss-Newton.
+    Gauss-Newton, from the linear solution (both sides multiplied by the depth).
 
     Args:
         poses: (*, J, 3) metres, camera axes, relative to the pelvis.
-        plane: (*, J, 2) the keypoints, on the image plane at depth 1; broadcasts against the poses.
-        weights: (*, J) of the joints, >= 0; equal ones if not given.
+        plane: (*, J, 2) the keypoints, on the image plane; broadcasts against the poses.
+        weights: (*, J) of the joints, >= 0. Default: equal ones.
         iterations: of Gauss-Newton, at most.
 
     Returns:
-        (*, 3) metres, camera axes, every joint at least :data:`NEAREST_M` away. In float64, as it
-        is computed.
+        (*, 3) metres, camera axes, float64, with every joint at least :data:`NEAREST_M` away.
     """
     shape = torch.broadcast_shapes(poses.shape[:-1], plane.shape[:-1])
-    x, y, z = _planes(poses)
-    u, v = (part.expand(shape) for part in _planes(plane))
-    w = None if weights is None else weights.double().expand(shape)
+    x, y, z = _coordinates(poses)
+    u, v = (part.expand(shape) for part in _coordinates(plane))
+    w = torch.ones_like(x) if weights is None else weights.double().expand(shape)
     nearest = NEAREST_M - z.min(-1).values
-    root = _forward(_linear(x, y, z, u, v, w), nearest)
+    root = _bounded(_solved(w, u, v, w, u * z - x, v * z - y), nearest)
     for _ in range(iterations):
-        step = _step(x, y, z, u, v, w, root)
-        root = _forward(root - step, nearest)
+        x0, y0, z0 = root[..., None, :].unbind(-1)
+        near = 1 / (z + z0)
+        seen_x, seen_y = (x + x0) * near, (y + y0) * near
+        once = w * near
+        step = _solved(once * near, seen_x, seen_y, once, seen_x - u, seen_y - v)
+        root = _bounded(root - step, nearest)
         if step.abs().max() < ENOUGH_M:
             break
     return root
@@ -58,64 +61,49 @@ def place(poses: Tensor, plane: Tensor, weights: Tensor | None = None, iteration
 
 def reprojection_errors(poses: Tensor, plane: Tensor, root: Tensor) -> Tensor:
     """Distance of each joint from its keypoint on the image plane, (*, J)."""
-    residual, _ = _residual(poses.double(), plane.double(), root.double())
-    return residual.norm(dim=-1)
+    points = poses.double() + root.double()[..., None, :]
+    return (points[..., :2] / points[..., 2:] - plane.double()).norm(dim=-1)
 
 
 def placement_covariance(poses: Tensor, root: Tensor, sigma: Tensor | float, weights: Tensor | None = None) -> Tensor:
-    """How sure :func:`place` is of the root, given how sure the keypoints are, (*, 3, 3) m².
+    """Covariance of the root from that of the keypoints, (*, 3, 3) m².
 
-    First order: (JᵀWJ)⁻¹ JᵀWΣWJ (JᵀWJ)⁻¹. It knows nothing of a wrong pose, a wrong size of the
-    person or wrong intrinsics; the spread of the hypotheses' own roots adds the first of these.
+    First order: (JᵀWJ)⁻¹ JᵀWΣWJ (JᵀWJ)⁻¹. Errors of the pose, of the person's size and of the intrinsics are not
+    included; the spread of the samples' own roots adds the first of these.
 
     Args:
         poses, root, weights: as of :func:`place`.
-        sigma: standard deviation of the keypoints on the image plane at depth 1, per axis, a number
-            or (*, J).
+        sigma: standard deviation of the keypoints per axis of the image plane, a number or (*, J).
 
     Returns:
-        Scaled down to :data:`FARTHEST_M` where it is larger.
+        The covariance, scaled down to :data:`FARTHEST_M` where it is larger.
     """
     poses = poses.double()
-    w = torch.ones_like(poses[..., 0]) if weights is None else weights.double()
-    _, jacobian = _residual(poses, poses.new_zeros(*poses.shape[:-1], 2), root.double())
+    w = torch.ones_like(poses[..., 0]) if weights is None else weights.double().expand(poses.shape[:-1])
+    jacobian = _jacobian(poses + root.double()[..., None, :])
     variance = torch.as_tensor(sigma, dtype=torch.float64).expand(poses.shape[:-1]) ** 2
-    w = w.expand(poses.shape[:-1])
     bread = torch.einsum("...jai,...j,...jak->...ik", jacobian, w, jacobian)
     meat = torch.einsum("...jai,...j,...jak->...ik", jacobian, w * w * variance, jacobian)
-    inverse = torch.linalg.inv(_regular(bread))
+    # A larger trace keeps the matrix regular where keypoints coincide, so that the depth is undetermined.
+    trace = bread.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None].clamp_min(1e-12)
+    inverse = torch.linalg.inv(bread + 1e-9 * trace * torch.eye(3).to(bread))
     covariance = inverse @ meat @ inverse
     size = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
     return covariance * (FARTHEST_M**2 / size.clamp_min(FARTHEST_M**2))
 
 
-def _planes(points: Tensor) -> tuple[Tensor, ...]:
-    """(*, C) → C times (*), float64, each in one piece of memory."""
+def _coordinates(points: Tensor) -> tuple[Tensor, ...]:
+    """(*, C) → C contiguous (*), float64."""
     return tuple(points.movedim(-1, 0).to(torch.float64).contiguous().unbind(0))
 
 
-def _linear(x: Tensor, y: Tensor, z: Tensor, u: Tensor, v: Tensor, w: Tensor | None) -> Tensor:
-    """Least squares of (X + t)_xy = x · (Z + t_z), linear in t."""
-    one = torch.ones_like(x) if w is None else w
-    return _solved(one, u, v, one, u * z - x, v * z - y)
-
-
-def _step(x: Tensor, y: Tensor, z: Tensor, u: Tensor, v: Tensor, w: Tensor | None, root: Tensor) -> Tensor:
-    """Gauss-Newton's, (*, 3): to be taken off the root."""
-    x0, y0, z0 = root[..., None, :].unbind(-1)
-    near = 1 / (z + z0)
-    seen_x, seen_y = (x + x0) * near, (y + y0) * near
-    once = near if w is None else w * near
-    return _solved(once * near, seen_x, seen_y, once, seen_x - u, seen_y - v)
-
-
 def _solved(a: Tensor, p: Tensor, q: Tensor, b: Tensor, right_x: Tensor, right_y: Tensor) -> Tensor:
-    r"""Solves a least squares problem whose rows are (1, 0, -p) and (0, 1, -q).
+    r"""Solves a least squares problem whose rows are (1, 0, -p) and (0, 1, -q), (*, J) → (*, 3).
 
     .. math:: \sum a \begin{pmatrix} 1 & 0 & -p \\ 0 & 1 & -q \\ -p & -q & p² + q²
         \end{pmatrix} t = \sum b \begin{pmatrix} r_x \\ r_y \\ -p r_x - q r_y \end{pmatrix}
 
-    The matrix is made a trace larger: a person who is a point has no depth, but no crash either.
+    A small multiple of the trace is added to the matrix, which keypoints that coincide make singular.
     """
     ap, aq, bx, by = a * p, a * q, b * right_x, b * right_y
     near, far = a.sum(-1), (ap * p + aq * q).sum(-1)
@@ -127,29 +115,15 @@ def _solved(a: Tensor, p: Tensor, q: Tensor, b: Tensor, right_x: Tensor, right_y
     return torch.stack([to_x / (near + more) + across * t_z, to_y / (near + more) + down * t_z, t_z], dim=-1)
 
 
-def _residual(poses: Tensor, plane: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
-    """What is off on the image plane, (*, J, 2), and its derivative by the root, (*, J, 2, 3)."""
-    points = poses + root[..., None, :]
-    seen = points[..., :2] / points[..., 2:]
-    near = 1 / points[..., 2]
+def _jacobian(points: Tensor) -> Tensor:
+    """Derivative of the points' projections by the root, (*, J, 3) → (*, J, 2, 3)."""
+    near = 1 / points[..., 2:]
+    x, y = (-(points[..., :2] / points[..., 2:]) * near).unsqueeze(-1).unbind(-2)
     zero = torch.zeros_like(near)
-    jacobian = torch.stack(
-        [
-            torch.stack([near, zero, -seen[..., 0] * near], dim=-1),
-            torch.stack([zero, near, -seen[..., 1] * near], dim=-1),
-        ],
-        dim=-2,
-    )
-    return seen - plane, jacobian
+    return torch.stack([torch.cat([near, zero, x], dim=-1), torch.cat([zero, near, y], dim=-1)], dim=-2)
 
 
-def _forward(root: Tensor, nearest: Tensor) -> Tensor:
-    """The root, not so near that a joint would be behind the camera, and not out of this world."""
+def _bounded(root: Tensor, nearest: Tensor) -> Tensor:
+    """The root within :data:`FARTHEST_M`, with all joints in front of the camera."""
     root = root.nan_to_num().clamp(-FARTHEST_M, FARTHEST_M)
     return torch.cat([root[..., :2], root[..., 2:].maximum(nearest[..., None])], dim=-1)
-
-
-def _regular(normal: Tensor) -> Tensor:
-    """The matrix, a trace larger: a person who is a point has no depth, but no crash either."""
-    trace = normal.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None].clamp_min(1e-12)
-    return normal + 1e-9 * trace * torch.eye(3, dtype=normal.dtype, device=normal.device)

@@ -1,36 +1,38 @@
-"""Skeletons: joint names, the tree that links them, and which joint is whose mirror image."""
+"""Skeletons: joint names, the tree that links them, and the left/right symmetry."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
+
+Side = Literal["left", "right", "middle"]
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A named, rooted joint tree with a left/right symmetry.
+    """A named joint tree with a left/right symmetry.
 
     Args:
         names: one name per joint; left and right joints start with ``left_`` and ``right_``.
-        parents: index of each joint's parent, -1 for the root.
+        parents: index of each joint's parent, -1 for a root.
 
     Raises:
-        ValueError: if the lengths differ, a parent does not exist, or a side has no partner.
+        ValueError: if a joint of one side has no partner.
 
     Example:
-        >>> H36M_17.index("right_knee"), H36M_17.names[H36M_17.mirror[2]]
-        (2, 'left_knee')
+        >>> H36M_17.index("right_knee"), H36M_17.names[H36M_17.mirror[2]], H36M_17.sides[2]
+        (2, 'left_knee', 'right')
+        >>> H36M_17.bones[:3]
+        ((1, 0), (2, 1), (3, 2))
     """
 
     names: tuple[str, ...]
     parents: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if len(self.names) != len(self.parents):
-            raise ValueError(f"expected as many parents as names, got {len(self.parents)}")
-        if any(not -1 <= parent < len(self.names) for parent in self.parents):
-            raise ValueError(f"expected parents in [-1, {len(self.names)}), got {self.parents}")
-        _ = self.mirror  # a side without its partner is found here, not at first use
+        assert len(self.names) == len(self.parents), "one parent per joint"
+        _ = self.mirror  # raises for a joint without partner
 
     def __len__(self) -> int:
         return len(self.names)
@@ -46,25 +48,32 @@ class Skeleton:
         return tuple(self.index(name) for name in names)
 
     def without(self, name: str) -> "Skeleton":
-        """The skeleton that lacks one joint, whose children hang on its parent instead.
-
-        Raises:
-            ValueError: if there is no such joint, or it is the root or one of two sides.
-        """
-        gone = self.index(name)
-        if self.parents[gone] < 0:
-            raise ValueError(f"expected a joint with a parent, got {name}")
-        kept = [joint for joint in range(len(self)) if joint != gone]
-        parents = [self.parents[gone] if self.parents[j] == gone else self.parents[j] for j in kept]
+        """The skeleton without one joint of the middle; its children become its parent's."""
+        removed = self.index(name)
+        joints = [joint for joint in range(len(self)) if joint != removed]
+        parents = [self.parents[removed] if self.parents[j] == removed else self.parents[j] for j in joints]
         return Skeleton(
-            names=tuple(self.names[joint] for joint in kept),
-            parents=tuple(parent - (parent > gone) for parent in parents),
+            names=tuple(self.names[joint] for joint in joints),
+            parents=tuple(parent - (parent > removed) for parent in parents),
         )
 
     @property
     def mirror(self) -> tuple[int, ...]:
         """Exchanges left and right: ``swapped[..., j, :] = x[..., mirror[j], :]``."""
         return tuple(self.index(_other_side(name)) for name in self.names)
+
+    @property
+    def bones(self) -> tuple[tuple[int, int], ...]:
+        """(joint, parent) pairs of indices, for every joint but the roots."""
+        return tuple((joint, parent) for joint, parent in enumerate(self.parents) if parent >= 0)
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """The side of each joint."""
+        return tuple(
+            "left" if name.startswith("left_") else "right" if name.startswith("right_") else "middle"
+            for name in self.names
+        )
 
 
 def _other_side(name: str) -> str:
@@ -100,7 +109,7 @@ H36M_17 = Skeleton(
 """The 17 joints of Human3.6M that the field evaluates on; ``neck`` is its neck/nose point."""
 
 H36M_16 = H36M_17.without("neck")
-"""The joints of networks that leave out the neck/nose point; the head hangs on the thorax."""
+"""The joints of networks without the neck/nose point; the head's parent is the thorax."""
 
 PCK_14 = H36M_17.subset(
     (
@@ -111,8 +120,8 @@ PCK_14 = H36M_17.subset(
         *("left_hip", "left_knee", "left_ankle"),
     )
 )
-"""The 14 joints of MPI-INF-3DHP's official PCK. Its head top is our ``head`` and its neck, at the
-base of the neck, our ``thorax``; pelvis, spine and the face point (our ``neck``) are left out."""
+"""The 14 joints of MPI-INF-3DHP's official PCK. Its head top is our ``head``, its neck, at the base of the neck, our
+``thorax``; pelvis, spine and the face point (our ``neck``) do not count."""
 
 PCK_17 = tuple(range(len(H36M_17)))
-"""All 17 joints, the always-correct pelvis included, as PRPose's release counts PCK."""
+"""All 17 joints, with the always-correct pelvis, as in the PCK of PRPose's release."""

@@ -1,21 +1,25 @@
-"""Tables of named things, and what to say when a name is not in one."""
+"""Things by name: entries of a table, or objects by import path; networks from arguments."""
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+import math
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 def look_up(name: str, table: Mapping[str, T], kind: str) -> T:
-    """``table[name]``, or a ``ValueError`` that lists the known names and the nearest."""
+    """``table[name]``, or a ``ValueError`` that lists the known names and the nearest one."""
     if name not in table:
         raise ValueError(unknown(name, table, kind))
     return table[name]
 
 
 def unknown(name: str, known: Iterable[str], kind: str) -> str:
-    """Message for a name that is not among the known ones.
+    """Message for an unknown name.
 
     Example:
         >>> unknown("htent", ["htnet", "mgcn_lw"], "lifter")
@@ -24,4 +28,43 @@ def unknown(name: str, known: Iterable[str], kind: str) -> str:
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return f"unknown {kind} {name!r}{hint} (known: {', '.join(known)})"
+    return f"unknown {kind} {name!r:.80}{hint} (known: {', '.join(known)})"
+
+
+def is_import_path(name: str) -> bool:
+    """Whether a name is an import path, ``package.module:Class``, rather than an entry of a table."""
+    return ":" in name
+
+
+def import_object(path: str) -> Any:
+    """The object at ``package.module:name``, from installed packages or the working directory.
+
+    Importing runs code: the path must come from the user, never from a file of another origin.
+
+    Raises:
+        ValueError: if the path is malformed, the module cannot be imported, or it lacks the name.
+    """
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        return pkgutil.resolve_name(path)
+    except Exception as error:  # the module is the user's and can raise anything
+        raise ValueError(f"expected package.module:Class, cannot import {path!r:.80}: {error}") from None
+    finally:
+        sys.path.remove(here)
+
+
+def construct(name: str, constructor: Callable[..., T], kw: Mapping[str, Any]) -> T:
+    """A network built with keyword arguments; ``ValueError`` for arguments that it does not accept, NaN or infinity."""
+    if not all(map(_is_finite, kw.values())):
+        raise ValueError(f"{name} cannot be built with {kw}: expected finite numbers")
+    try:
+        return constructor(**kw)
+    except (TypeError, RuntimeError, ArithmeticError, AttributeError) as error:
+        raise ValueError(f"{name} cannot be built with {kw}: {error}") from None
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)

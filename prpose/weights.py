@@ -1,4 +1,4 @@
-"""Weights in and out: published .pth state dicts and safetensors, read without running code."""
+"""Weights from published .pth state dicts and safetensors files, read without running code."""
 
 import pickle
 import warnings
@@ -10,8 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from prpose.imports import is_path
-from prpose.lifter import LIFTERS, REFINEMENTS, Remapped, build_lifter, build_refinement
+from prpose.lifter import LIFTERS, REFINEMENTS, Remapped, build_lifter, build_refinement, is_lifter
 from prpose.nets import graphmlp, htnet, modulated_gcn
 from prpose.noise import VARIANCE_NETS, build_variance_net
 from prpose.tables import unknown
@@ -26,59 +25,65 @@ DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8),
 )
-"""Of weights; quantised, complex and Boolean ones are none of ours."""
+"""Types of weights that are accepted: no quantised, complex or Boolean ones."""
 
 RENAMINGS: dict[str, Callable[[str], str]] = {
     "htnet": htnet.rename_published,
     "graphmlp": graphmlp.rename_published,
     "modulated_gcn": modulated_gcn.rename_published,
 }
-"""Networks whose parameters are not called as in their published checkpoints."""
+"""Networks whose parameter names differ from the published ones."""
 
 
 def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: Any) -> nn.Module:
     """A network with weights of a published checkpoint, in eval mode, on the CPU.
 
     Args:
-        name: a lifter's name for the lifter (``"htnet"``, or ``"package.module:Class"``), with
-            ``avg_`` before it for its variance net (``"avg_htnet"``), with ``refine_`` for its
-            refinement (``"refine_graphmlp"``).
-        source: the release's ``.pth``, a ``.safetensors`` file, or a state dict. Parameters may
-            have the published names or prpose's own. A fixed graph may be among the published
-            ones, if it is the network's.
+        name: of a lifter (:func:`prpose.lifter.build_lifter`); with ``avg_`` before it, of its variance net; with
+            ``refine_``, of its refinement.
+        source: the release's ``.pth``, a ``.safetensors`` file, or a state dict, with the published parameter names
+            or prpose's. A published checkpoint may include the network's fixed graph.
         kw: constructor arguments that differ from the published ones.
 
     Raises:
-        ValueError: for an unknown name, a file that is missing, truncated or holds anything but
-            tensors (nothing of it is run), and for keys, shapes or types of another network,
-            another graph, or weights that are not finite.
+        ValueError: for an unknown name; for a file that is missing, truncated or contains anything but tensors
+            (nothing of it is run); for keys, shapes or types of another network, another graph, or weights that are
+            not finite.
     """
     if not isinstance(name, str):
         raise ValueError(f"expected the name of a network, got {type(name).__name__}")
-    if name in LIFTERS or is_path(name):
-        net = build_lifter(name, **kw)
-    elif name.removeprefix(VARIANCE_PREFIX) in VARIANCE_NETS:
-        net = build_variance_net(name.removeprefix(VARIANCE_PREFIX), **kw)
-    elif name.removeprefix(REFINEMENT_PREFIX) in REFINEMENTS:
-        net = build_refinement(name.removeprefix(REFINEMENT_PREFIX), **kw)
-    else:
-        known = [*LIFTERS, *(VARIANCE_PREFIX + variance for variance in VARIANCE_NETS)]
-        known += [REFINEMENT_PREFIX + refinement for refinement in REFINEMENTS]
-        raise ValueError(unknown(name, known, "network"))
     if not isinstance(source, Mapping | str | Path):
         raise ValueError(f"expected a path or a state dict, got {type(source).__name__}")
+    net = _built(name, kw)
     where = "the state dict" if isinstance(source, Mapping) else str(source)
     state = dict(source) if isinstance(source, Mapping) else read_state_dict(source)
     problem = _not_tensors(state)
     inner, prefix = (net.net, "net.") if isinstance(net, Remapped) else (net, "")
-    rename = RENAMINGS.get(name, str)  # keys that stay are strings already
-    if not problem:  # of a lifter in a wrapper, the checkpoint is the lifter's, or ours of both
+    rename = RENAMINGS.get(name, str)
+    if not problem:  # a wrapped lifter's checkpoint is the lifter's own, or ours with the prefix
         state, problem = _renamed(inner, state, lambda key: rename(key.removeprefix(prefix)))
     problem = problem or mismatch(inner, state)
     if problem:
         raise ValueError(f"{where} is not a checkpoint of {name}: {problem}")
     inner.load_state_dict(state, strict=True)
     return net.eval()
+
+
+def _built(name: str, kw: Mapping[str, Any]) -> nn.Module:
+    if is_lifter(name):
+        return build_lifter(name, **kw)
+    for prefix, table, build in (
+        (VARIANCE_PREFIX, VARIANCE_NETS, build_variance_net),
+        (REFINEMENT_PREFIX, REFINEMENTS, build_refinement),
+    ):
+        if name.startswith(prefix) and name.removeprefix(prefix) in table:
+            return build(name.removeprefix(prefix), **kw)
+    known = (
+        *LIFTERS,
+        *(VARIANCE_PREFIX + net for net in VARIANCE_NETS),
+        *(REFINEMENT_PREFIX + net for net in REFINEMENTS),
+    )
+    raise ValueError(unknown(name, known, "network"))
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -111,7 +116,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 
 def _not_tensors(state: Any) -> str:
-    """What keeps ``state`` from being a state dict of plain tensors; empty if nothing does."""
+    """The reason why ``state`` is not a state dict of plain tensors, or an empty string."""
     if not isinstance(state, Mapping):
         return f"expected a state dict of tensors, got {type(state).__name__}"
     for key, value in state.items():
@@ -127,10 +132,9 @@ def _not_tensors(state: Any) -> str:
 def _renamed(
     net: nn.Module, state: Mapping[str, Tensor], rename: Callable[[str], str]
 ) -> tuple[dict[str, Tensor], str]:
-    """The state dict with our names and shapes, and what is wrong with it.
+    """The state dict with our names and shapes, and the reason why it cannot be loaded, or an empty string.
 
-    Wrong are two parameters with one name. What we keep as a fixed buffer, so that our state dict
-    lacks it, is left out if it has the buffer's value, and wrong if not.
+    Two parameters of one name cannot. A fixed buffer, which our state dict lacks, must have the network's own value.
     """
     renamed: dict[str, Tensor] = {}
     own = net.state_dict()
@@ -159,7 +163,7 @@ def _same(value: Tensor, fixed: Tensor) -> bool:
 
 
 def mismatch(net: nn.Module, state: Mapping[str, Tensor]) -> str:
-    """What keeps ``state`` from being this network's state dict; empty if nothing does."""
+    """The reason why ``state`` is not this network's state dict, or an empty string."""
     own = net.state_dict()
     problems = []
     for kind, keys in (

@@ -93,12 +93,12 @@ def test_a_dropped_path_leaves_the_sample_as_it_was():
 @pytest.mark.parametrize(
     ("kw", "message"),
     [
-        ({"frames": 0}, "frames to be an odd whole number >= 1, got 0"),
-        ({"frames": 4}, "frames to be an odd whole number >= 1, got 4"),
-        ({"frames": "27"}, "frames to be an odd whole number >= 1, got '27'"),
-        ({"frames": 1.0}, "frames to be an odd whole number >= 1, got 1.0"),
-        ({"frames": True}, "frames to be an odd whole number >= 1, got True"),
-        ({"frames": [27]}, r"frames to be an odd whole number >= 1, got \[27\]"),
+        ({"frames": 0}, "frames to be an odd integer >= 1, got 0"),
+        ({"frames": 4}, "frames to be an odd integer >= 1, got 4"),
+        ({"frames": "27"}, "frames to be an odd integer >= 1, got '27'"),
+        ({"frames": 1.0}, "frames to be an odd integer >= 1, got 1.0"),
+        ({"frames": True}, "frames to be an odd integer >= 1, got True"),
+        ({"frames": [27]}, r"frames to be an odd integer >= 1, got \[27\]"),
         ({"blocks": 2}, "expected 2 drop_path rates, got 3"),
         ({"channels": -8}, "graphmlp cannot be built with .*negative dimension"),
         ({"channel": 8}, "graphmlp cannot be built with .*unexpected keyword argument 'channel'"),

@@ -40,7 +40,7 @@ def test_bundled_models_are_complete_and_small():
 @torch.no_grad()
 def test_bundled_models_lift_people_they_were_not_trained_on(name):
     net = find_model_folder(name).sampler()
-    assert not net.lifter.training and not net.noise.variance_net.training
+    assert not any(part.training for part in (net.lifter, net.noise.variance_net))
     windows = Windows(load_clips("walkers", ".", "val"), receptive_field(net.lifter), every=30)
     batch = windows[torch.arange(0, len(windows), 32)]
     deterministic = metrics.mpjpe(net.deterministic(batch.keypoints), batch.target)
@@ -82,9 +82,13 @@ def test_weights_of_another_checksum_are_refused(tmp_path):
         lambda card: "[]",
         lambda card: json.dumps(card | {"alpha": -1.0}),
         lambda card: json.dumps(card | {"alpha": "wide"}),
+        lambda card: json.dumps(card | {"alpha": 10**400}),
+        lambda card: json.dumps(card | {"floor": 1e308}),
+        lambda card: json.dumps(card | {"fps": 10**400}),
         lambda card: json.dumps(card | {"beta": 1}),
         lambda card: json.dumps(card | {"lifter": {}}),
         lambda card: json.dumps(card | {"limits_95": {"spine": 1.0}}),
+        lambda card: json.dumps(card | {"limits_95": dict.fromkeys(card["limits_95"], 10**400)}),
         lambda card: json.dumps({k: v for k, v in card.items() if k != "noise"}),
     ],
 )
@@ -140,6 +144,18 @@ def test_a_card_of_the_hub_does_not_choose_what_is_imported(tmp_path, monkeypatc
     assert find_model_folder(folder).card.lifter.network.startswith("examples")
 
 
+@pytest.mark.parametrize("below", [0, 1, 2])
+def test_a_card_does_not_run_code_of_its_own_folder(below, tmp_path, monkeypatch):
+    """Not even where the folder, or one above it, is the working directory."""
+    working = [tmp_path / "a" / "model", tmp_path / "a", tmp_path][below]
+    folder = copied(tmp_path / "a", lifter={"network": ".".join(["a", "model", "evil"][2 - below :]) + ":Net"})
+    (folder / "evil.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(working)
+    with pytest.raises(ValueError, match="got code in the model's own folder"):
+        find_model_folder(folder).networks()
+    assert not list(tmp_path.rglob("ran"))
+
+
 @pytest.mark.parametrize(
     ("role", "change", "message"),
     [
@@ -150,6 +166,7 @@ def test_a_card_of_the_hub_does_not_choose_what_is_imported(tmp_path, monkeypatc
         ("lifter", {"arguments": None}, "expected constructor arguments of mgcn_lw, got None"),
         ("lifter", {"arguments": {"source": "x"}}, "expected constructor arguments"),
         ("lifter", {"arguments": {"hidden": 0}}, "mgcn_lw cannot be built with"),
+        ("lifter", {"arguments": {"dropout": float("nan")}}, "mgcn_lw cannot be built with .* finite numbers"),
         ("noise", {"arguments": {"hidden": "a"}}, "htnet cannot be built with"),
     ],
 )
@@ -161,6 +178,6 @@ def test_cards_of_networks_that_cannot_be_built_are_refused(role, change, messag
 def test_a_folder_with_the_name_of_a_bundled_model_is_ambiguous(tmp_path, monkeypatch):
     shutil.copytree(SHIPPED / "mgcn-cmu17", tmp_path / "mgcn-cmu17")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"a model of prpose's, and a folder here: \./mgcn-cmu17"):
+    with pytest.raises(ValueError, match=r"a bundled model, and a folder here: .* \./mgcn-cmu17"):
         find_model_folder("mgcn-cmu17")
     assert find_model_folder("./mgcn-cmu17").folder.resolve() == tmp_path / "mgcn-cmu17"

@@ -1,3 +1,5 @@
+import importlib.metadata
+
 import pytest
 import torch
 
@@ -60,15 +62,15 @@ def test_remapping_keeps_joints_by_name_and_is_mirror_equivariant():
     assert torch.equal(mirrored, mirror_pose(y, H36M_17.mirror))
 
 
-@pytest.mark.parametrize(
-    ("made", "message"),
-    [
-        ({}, "expected weights for neck, which the network lacks"),
-        ({"neck": {"thorax": 0.5, "head": 0.4}}, "expected weights that sum to 1"),
-        ({"neck": {"left_shoulder": 1}}, "expected the same weights left and right"),
-        ({"neck": {"nose": 1}}, "no joint 'nose'"),
-    ],
-)
-def test_remappings_that_cannot_be_are_refused(made, message):
-    with pytest.raises(ValueError, match=message):
-        Remapped(Still(), H36M_16, H36M_17, made)
+def test_installed_packages_add_lifters_by_entry_point(monkeypatch):
+    point = importlib.metadata.EntryPoint("residual", "examples.own_lifter:ResidualLifter", "prpose.lifters")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point] if group == point.group else [])
+    assert type(build_lifter("residual", width=8)).__name__ == "ResidualLifter"
+    with pytest.raises(ValueError, match=r"unknown lifter 'residul'; did you mean residual\?"):
+        build_lifter("residul")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 10**400])
+def test_arguments_must_be_finite(bad):
+    with pytest.raises(ValueError, match=r"mgcn_lw cannot be built with|dropout probability"):
+        build_lifter("mgcn_lw", dropout=bad)

@@ -4,7 +4,7 @@ import torch
 from prpose import build_lifter
 from prpose.lifter import PAIRS_16
 from prpose.nets.graph import ModulatedGraphConv, body_adjacency
-from prpose.nets.non_local import NonLocalBlock, PairNonLocalBlock
+from prpose.nets.layers import NonLocalBlock, PairNonLocalBlock
 from prpose.skeleton import H36M_16, H36M_17
 from tests.golden_numbers import arrays, golden_lifter
 

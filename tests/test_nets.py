@@ -8,7 +8,7 @@ from prpose.lifter import average_flipped, receptive_field
 from prpose.nets.graph import body_adjacency
 from prpose.nets.htnet import HTNet
 from prpose.nets.layers import ChannelNorm, DropPath
-from prpose.nets.residual_mlp import ResidualMLP
+from prpose.nets.mlp import ResidualMLP
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.weights import RENAMINGS
 from tests.golden_numbers import (

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from prpose.lifter import build_refinement
-from prpose.nets.refinement import back_project
+from prpose.nets.mlp import back_project
 
 
 def scene():

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from prpose.camera import Array
-from prpose.imports import is_path, named_attribute
 from prpose.io import import_extra
 from prpose.io.keypoints.detections import Detection, Detections
 from prpose.io.video import Video
 from prpose.layouts import find_layout
+from prpose.tables import import_object, is_import_path
 
 MODEL_URL = (
     "https://storage.googleapis.com/mediapipe-models/pose_landmarker/pose_landmarker_full/"
@@ -64,9 +64,9 @@ def create_detector(name: str, model: Path | None = None, max_people: int = 1) -
         ValueError: for an unknown name, a class that cannot be created or is no detector, and as
             :class:`MediaPipePose` and :func:`find_model`.
     """
-    if not is_path(name) and name != "mediapipe":
+    if not is_import_path(name) and name != "mediapipe":
         raise ValueError(f"expected a detector, mediapipe or package.module:Class, got {name!r}")
-    detector = _custom(name, model) if is_path(name) else MediaPipePose(find_model(model), max_people)
+    detector = _custom(name, model) if is_import_path(name) else MediaPipePose(find_model(model), max_people)
     try:
         yield detector
     finally:
@@ -74,7 +74,7 @@ def create_detector(name: str, model: Path | None = None, max_people: int = 1) -
 
 
 def _custom(name: str, model: Path | None) -> Detector:
-    create = named_attribute(name)
+    create = import_object(name)
     try:
         detector = create() if model is None else create(model)
     except Exception as error:  # user code
@@ -228,7 +228,7 @@ def find_model(path: Path | None = None, url: str = MODEL_URL) -> Path:
     """MediaPipe's model file: the given one, or that in ``$XDG_CACHE_HOME/prpose``, downloaded on first use.
 
     Raises:
-        ValueError: naming the file, if it is missing or no pose landmarker; naming the URL, if it cannot be downloaded.
+        ValueError: naming the file, if it is no such model; naming the URL, if it cannot be downloaded.
     """
     if path is not None:
         return check_model(path)
@@ -240,19 +240,16 @@ def find_model(path: Path | None = None, url: str = MODEL_URL) -> Path:
         try:
             pooch.retrieve(url, None, path.name, folder, downloader=_download)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
+            reason = str(error).rpartition("): ")[2].removesuffix('"))')  # without urllib3's names of objects
             raise ValueError(
-                f"MediaPipe's model cannot be downloaded ({error}): download {url} on a machine with a connection, "
+                f"MediaPipe's model cannot be downloaded ({reason}): download {url} on a machine with a connection, "
                 "and give the file as detector_model"
             ) from None
     return check_model(path)
 
 
 def check_model(path: Path) -> Path:
-    """The path, if it is a model of MediaPipe's pose landmarker.
-
-    Raises:
-        ValueError: naming the file, if it is missing, something else, or damaged.
-    """
+    """The path, if it is a model of MediaPipe's pose landmarker; ``ValueError`` if missing, damaged or another file."""
     expected = f"{path}: expected a model of MediaPipe's pose landmarker (.task)"
     try:
         with zipfile.ZipFile(path) as bundle:

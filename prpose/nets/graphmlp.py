@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from prpose.nets.frames import check_clip, odd
 from prpose.nets.graph import PartitionedGraphConv
-from prpose.nets.layers import MLP, DropPath
+from prpose.nets.layers import MLP, DropPath, check_clip, odd
 
 
 class GraphMLP(nn.Module):

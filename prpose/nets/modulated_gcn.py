@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from prpose.nets.graph import ModulatedGraphConv
-from prpose.nets.layers import ChannelNorm
-from prpose.nets.non_local import NonLocalBlock, PairNonLocalBlock
+from prpose.nets.layers import ChannelNorm, NonLocalBlock, PairNonLocalBlock
 
 
 class ModulatedGCN(nn.Module):

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prpose.nets.frames import check_clip, odd
-from prpose.nets.layers import ChannelNorm
+from prpose.nets.layers import ChannelNorm, check_clip, odd
 
 
 class TemporalModel(nn.Module):
