@@ -60,12 +60,9 @@ class Implausibility:
 
 
 def implausibilities(xy: Array, layout: str, confidence: Array | None = None) -> list[Implausibility]:
-    """What looks wrong about keypoints in a layout; mostly nothing, if it is the right one.
+    """What looks wrong about keypoints (T, J, 2), pixels, NaN where missing, in a layout of J joints.
 
-    Args:
-        xy: (T, J, 2) pixels, NaN where a keypoint is missing.
-        layout: a key of :data:`prpose.layouts.LAYOUTS`, with J joints.
-        confidence: (T, J); tells whether a face is visible.
+    Confidences (T, J) tell whether a face is visible.
     """
     body = _Body(xy, layout)
     found = [*_misplaced(body), *_misshapen(body)]
@@ -93,11 +90,9 @@ class _Body:
         self.size = np.maximum(np.linalg.norm(extent, axis=-1), 1e-6)
 
     def joint(self, name: str) -> Array:
-        """(T, 2) of Human3.6M-17."""
         return self.h36m[:, H36M_17.index(name)]
 
     def middle(self, name: str) -> Array:
-        """(T, 2) between left and right."""
         return (self.joint(f"left_{name}") + self.joint(f"right_{name}")) / 2
 
     def named(self, names: Sequence[str]) -> Array:

@@ -100,7 +100,7 @@ def preprocess(
 
 
 def _without_zeros(keypoints: Keypoints) -> tuple[Keypoints, list[str]]:
-    """Keypoints at exactly (0, 0) are missing, as in many files; with a warning."""
+    """Keypoints at exactly (0, 0) are missing, as in many files."""
     zero = (keypoints.xy == 0).all(axis=-1)
     if not zero.any():
         return keypoints, []
@@ -137,13 +137,9 @@ def _outside(points: Array, size: Array) -> Array:
 
 
 def fill_gaps(keypoints: Keypoints, max_gap: int) -> tuple[Keypoints, Array]:
-    """Gaps of up to ``max_gap`` frames interpolated linearly, joint by joint.
+    """Gaps of up to ``max_gap`` frames interpolated, linearly in time, or in frame numbers; and (T', J) bool of where.
 
-    Frames are counted by the usual step, the median of the differences of the frame numbers, so that a file of every
-    fifth frame has no gaps. Interpolation is linear in the times of the frames, where known, else in their numbers.
-
-    Returns:
-        The keypoints, with the missing frames, and (T', J) bool of what was interpolated, whose confidence is 0.
+    Frames are counted by the usual step, the median difference of frame numbers: every fifth frame has no gaps.
     """
     assert keypoints.frame_numbers is not None, "filled in by Keypoints"
     numbers = keypoints.frame_numbers

@@ -1,19 +1,8 @@
 """Any layout → Human3.6M-17, as named weighted sums; the only place that derives a joint from others.
 
-Limbs are copied. Of the joints that a detector lacks,
-
-* ``pelvis`` is the middle of the hips, or the layout's own;
-* ``thorax`` is the middle of the shoulders, or the layout's base of the neck. Human3.6M's lies some centimetres above
-  the line of the shoulders;
-* ``spine`` is half way between the two: a straight back;
-* ``neck``, Human3.6M's neck/nose point, is the nose, as is usual in the field (seen from the side, the nose is further
-  forward); where the nose is missing, :data:`NECK_OVER_EARS` of the way from thorax to ears;
-* ``head``, the top of the head, is the layout's own, or lies beyond the ears, seen from the thorax:
-  :data:`TOP_OVER_EARS`, whatever the head's pitch. With one ear present it is computed from that; with none, from the
-  nose.
-
-The first weighted sum whose sources are all present is taken, frame by frame. The weights add up to 1, so that the
-result moves and scales with the image, and the sums of the left side mirror those of the right.
+Limbs are copied; docs/formats.md describes the other joints. The first weighted sum whose sources are all present is
+taken, frame by frame. The weights add up to 1, so that the result moves and scales with the image, and the sums of the
+left side mirror those of the right.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,10 +20,9 @@ WeightedSum = Mapping[str, float]
 TOP_OVER_EARS = 1.72
 TOP_OVER_NOSE = 1.9
 NECK_OVER_EARS = 0.86
-"""Heights over the line of the shoulders, as multiples of the ears' or the nose's. A man of 1.756 m
-has his shoulders (acromion) at 1.44 m and his ears (tragion) 0.13 m below the top of the head
-(medians of ANSUR II, rounded), so (1.756 - 1.44) / (1.756 - 0.13 - 1.44) = 1.7; the nose is some
-2 cm lower; the neck/nose point is taken half way between thorax and top."""
+"""Heights over the line of the shoulders, as multiples of the ears' or the nose's. A man of 1.756 m has his shoulders
+(acromion) at 1.44 m and his ears (tragion) 0.13 m below the top of the head (medians of ANSUR II, rounded), so
+(1.756 - 1.44) / (1.756 - 0.13 - 1.44) = 1.7; the nose is some 2 cm lower; the neck is half way from thorax to top."""
 
 EARS: tuple[WeightedSum, ...] = (
     {"left_ear": 0.5, "right_ear": 0.5},
@@ -47,12 +35,7 @@ LIMBS = tuple(name for name in H36M_17.names if name.startswith(("left_", "right
 
 
 def combined(*parts: tuple[float, WeightedSum]) -> WeightedSum:
-    """A weighted sum of weighted sums.
-
-    Example:
-        >>> combined((0.5, {"left_hip": 1.0}), (0.5, {"left_hip": 0.5, "right_hip": 0.5}))
-        {'left_hip': 0.75, 'right_hip': 0.25}
-    """
+    """A weighted sum of weighted sums."""
     total: dict[str, float] = {}
     for weight, part in parts:
         for name, share in part.items():
@@ -122,14 +105,7 @@ class Remapped:
 
 
 def to_h36m17(xy: Array, layout: str, confidence: Array | None = None, interpolated: Array | None = None) -> Remapped:
-    """Human3.6M-17 from any layout.
-
-    Args:
-        xy: (T, J, 2) pixels, NaN where a keypoint is missing.
-        layout: a key of :data:`prpose.layouts.LAYOUTS`, with J joints.
-        confidence: (T, J).
-        interpolated: (T, J) bool.
-    """
+    """Human3.6M-17 from (T, J, 2) pixels, NaN where missing, their confidence (T, J) and interpolated (T, J) bool."""
     shape = (len(xy), len(H36M_17))
     present = is_present(xy)
     found = np.full((*shape, 2), np.nan, dtype=np.float32)

@@ -159,16 +159,10 @@ def track(detections: Sequence[Detection], layout: Skeleton) -> list[str]:
 
 
 def oks(one: Array, other: Array, sigma: Array) -> float:
-    """COCO's object keypoint similarity of two poses (J, 2), over the joints present in both.
+    """COCO's object keypoint similarity of two poses (J, 2), over the joints present in both; 0 if there is none.
 
-    The mean of exp(-d²/(2 s² k²)), k = 2 sigma, s the square root of the person's area
-    (cocodataset.org/#keypoints-eval), which is that of the larger pose; 0 if no joint is shared.
-
-    Example:
-        >>> import numpy as np
-        >>> pose = np.array([[0.0, 0.0], [10.0, 50.0]])
-        >>> oks(pose, pose, np.array([0.1, 0.1]))
-        1.0
+    The mean of exp(-d²/(2 s² k²)), k = 2 sigma, s the square root of the larger person's area
+    (cocodataset.org/#keypoints-eval).
     """
     both = is_present(one) & is_present(other)
     if not both.any():
