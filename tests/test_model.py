@@ -133,10 +133,6 @@ def test_root_is_the_true_position_with_true_intrinsics_and_poses(clip):
     true = torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])[:40]
 
     class Oracle(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.unused = torch.nn.Parameter(torch.zeros(1))
-
         def forward(self, keypoints):
             half = keypoints.shape[0] // 2
             poses = true.expand(half, *true.shape).clone()
