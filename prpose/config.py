@@ -116,7 +116,7 @@ class InferenceConfig:
             low, high = confidence.min(), confidence.max()
             found.append(f"confidences range from {low:.2f} to {high:.2f}, not from 0 to 1: not used for the noise")
         if self.fov_deg is None and self.intrinsics is None:
-            found.append("no intrinsics: the focal length is assumed to be the image diagonal, which scales root")
+            found.append("no intrinsics: assuming a focal length of the image diagonal; distances scale with it")
         return found
 
     def rho(self, fps: float | None) -> float:

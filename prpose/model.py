@@ -160,7 +160,7 @@ class Model:
     @property
     def device(self) -> torch.device:
         """The device of the networks."""
-        return next(self.sampler.parameters()).device
+        return next(self.sampler.parameters(), torch.empty(0)).device
 
     @property
     def _card(self) -> dict[str, Any]:

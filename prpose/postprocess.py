@@ -23,9 +23,7 @@ FRAMES_AT_ONCE = 64
 def mean(poses: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean over the samples, (S, *, J, 3) → (*, J, 3); its bones are slightly too short.
 
-    Args:
-        poses: the samples.
-        weights: (S, *) of the samples, >= 0; equal where not given or all zero.
+    Weights (S, *) are >= 0, and equal where not given or all zero.
     """
     if weights is None:
         return poses.mean(0)
@@ -50,12 +48,7 @@ def medoid(poses: Tensor) -> Tensor:
 def geometric_median(poses: Tensor, iterations: int = 32, eps_m: float = 1e-4) -> Tensor:
     """The point nearest to all samples, joint by joint, (S, *, J, 3) → (*, J, 3); outliers move it less than the mean.
 
-    Weiszfeld's iteration (Tôhoku Math. J. 1937), smoothed near the samples themselves.
-
-    Args:
-        poses: the samples.
-        iterations: number of iterations.
-        eps_m: lower bound of distances, metres.
+    Weiszfeld's iteration (Tôhoku Math. J. 1937), with distances of at least ``eps_m`` metres.
     """
     median = poses.mean(0)
     for _ in range(iterations):
@@ -68,9 +61,7 @@ def reprojection_weights(errors: Tensor) -> Tensor:
     """Weights of samples by their reprojection error, (S, *) → (S, *).
 
     A Gaussian whose width is the median error over S: a sample of median error weighs 0.6, one of twice that 0.14.
-
-    Args:
-        errors: root mean square distance of each placed sample from the keypoints, any unit.
+    Errors are root mean square distances of the placed samples from the keypoints, in any unit.
     """
     width = errors.median(0).values.clamp_min(1e-12)
     return torch.exp(-((errors / width) ** 2) / 2)
@@ -95,10 +86,7 @@ def point_estimate(poses: Tensor, kind: str = "mean") -> Tensor:
 def gaussian(poses: Tensor, fps: float, sigma_s: float = 0.05) -> Tensor:
     """Gaussian filter over time, (T, J, 3) → (T, J, 3), ends repeated; not causal.
 
-    Args:
-        poses: at an even rate.
-        fps: frames per second.
-        sigma_s: standard deviation of the filter, seconds; cut off at three of them.
+    Its standard deviation is ``sigma_s`` seconds; it is cut off at three of them.
     """
     radius = max(1, math.ceil(3 * sigma_s * fps - 1e-6))
     return torch.from_numpy(gaussian_filter1d(poses.numpy(), sigma_s * fps, axis=0, mode="nearest", radius=radius))
@@ -108,13 +96,8 @@ def one_euro(poses: Tensor, fps: float, min_cutoff_hz: float = 1.5, beta: float 
     """The One-Euro filter, coordinate by coordinate, (T, J, 3) → (T, J, 3); causal, with a lag.
 
     A low-pass filter whose cutoff rises with speed: little jitter at rest, little lag in motion (Casiez et al., 1€
-    Filter, CHI 2012; the derivative's cutoff is 1 Hz, as there).
-
-    Args:
-        poses: at an even rate.
-        fps: frames per second.
-        min_cutoff_hz: cutoff at rest.
-        beta: increase of the cutoff with speed, Hz per m/s.
+    Filter, CHI 2012; the derivative's cutoff is 1 Hz, as there). ``min_cutoff_hz`` is the cutoff at rest, ``beta`` its
+    increase with speed, Hz per m/s.
     """
     out, speed = [poses[0]], torch.zeros_like(poses[0])
     for t in range(1, len(poses)):

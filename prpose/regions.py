@@ -78,11 +78,9 @@ def region_quantiles(card: Mapping[str, Any], level: float = LEVEL) -> NDArray[n
     stored, gaussian, names = card.get("limits_95") or {}, chi2_quantile(level), H36M_17.names[1:]
     if not stored:
         return np.full(len(H36M_17), gaussian)
-    if not isinstance(stored, Mapping) or set(stored) != set(names) or not all(map(_is_positive, stored.values())):
+    values: list[Any] = list(stored.values()) if isinstance(stored, Mapping) else [None]
+    valid = [type(value) in (int, float) and 0 < value < np.inf for value in values]
+    if not all(valid) or set(stored) != set(names):
         raise ValueError(f"expected limits_95 > 0 of {', '.join(names)}, got {stored!r:.80}")
     scale = gaussian / chi2_quantile(LEVEL)
     return np.array([gaussian, *(scale * stored[name] for name in names)])
-
-
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < np.inf

@@ -78,7 +78,7 @@ class Stream:
         scores = None if confidence is None else np.asarray(confidence)[None]
         frame = Keypoints(np.asarray(xy)[None], self.image_size, self.layout, scores, self.fps)
         ready = preprocess(frame, 0, allow_implausible=self.config.allow_implausible)
-        device = next(self.sampler.parameters()).device
+        device = next(self.sampler.parameters(), torch.empty(0)).device
         x = torch.from_numpy(normalise(ready.xy, *self.image_size)).float()[None].to(device)
         eps = self._noise.next(1).to(device)
         noisy, noisy_mirrored = self.sampler.noisy(x, eps[:, 0], eps[:, 1], self._extra_sigma(x, ready.confidence))

@@ -1,9 +1,7 @@
 """The facade: what users call, what it accepts, and the errors it raises."""
 
-import subprocess
-import sys
 import warnings
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -35,11 +33,8 @@ def model_of(name="mgcn_lw", **kw):
     return Model(Sampler(prpose.build_lifter(name, **kw).eval(), noise.eval()).eval())
 
 
-def test_public_names_exist_and_data_and_training_are_not_imported():
+def test_public_names_exist():
     assert all(hasattr(prpose, name) for name in prpose.__all__)
-    code = "import sys, prpose; print([m for m in sys.modules if m.startswith(('prpose.data', 'prpose.training'))])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", ["mgcn-cmu17", "temporal-cmu17", "graphmlp-cmu17"])
@@ -138,10 +133,6 @@ def test_root_is_the_true_position_with_true_intrinsics_and_poses(clip):
     true = torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])[:40]
 
     class Oracle(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.unused = torch.nn.Parameter(torch.zeros(1))
-
         def forward(self, keypoints):
             half = keypoints.shape[0] // 2
             poses = true.expand(half, *true.shape).clone()
@@ -280,4 +271,3 @@ def test_settings_of_a_file_are_converted():
     assert config.intrinsics == (900.0, 900.0, 500.0, 500.0)
     assert config.detector_model.name == "pose.task"
     assert replace(config, max_gap=5, intrinsics=None, detector_model=None, smooth="none") == InferenceConfig()
-    assert {field.name for field in fields(config)} >= set(values)

@@ -22,10 +22,12 @@ FORMATS: dict[str, Callable[[Prediction, BinaryIO, str], None]] = {
 
 
 def export_format(path: str | Path, name: str | None = None) -> str:
-    """The format's name, checked; by default that of the path's ending.
+    """The format's name, by default the path's ending; ``ValueError`` if it is none of :data:`FORMATS`.
 
-    Raises:
-        ValueError: for an unknown format, or a path without an ending.
+    Example:
+        >>> export_format("walk.xyz")
+        Traceback (most recent call last):
+        ValueError: unknown export format 'xyz' (known: bvh, csv, json, npz, trc)
     """
     if name is None:
         name = Path(path).suffix.lower().removeprefix(".")
@@ -48,11 +50,6 @@ def save_prediction(
 
     Raises:
         ValueError: for an unknown format, an existing file, TRC and BVH without a frame rate, or BVH with uneven times.
-
-    Example:
-        >>> export_format("walk.xyz")
-        Traceback (most recent call last):
-        ValueError: unknown export format 'xyz' (known: bvh, csv, json, npz, trc)
     """
     write = FORMATS[export_format(path, format)]
     check_output(path, overwrite)
