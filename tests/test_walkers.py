@@ -4,7 +4,7 @@ import pytest
 from prpose.data import load_clips, load_motions
 from prpose.data.motion import Cleaning, check_sides
 from prpose.data.synthetic.walker_moves import GAIT, MOVES, cycle
-from prpose.data.synthetic.walkers import LIMITS, SPLITS, WalkerBody, limited, walker
+from prpose.data.synthetic.walkers import LIMITS, SEGMENTS, SPLITS, limited, pose, walker
 from prpose.skeleton import H36M_17
 
 EVERYONE = [(subject, action) for subject in ("W01", "W07", "W13", "W16") for action in MOVES]
@@ -59,17 +59,17 @@ def test_joint_limits_are_kept():
 
 
 def test_angles_of_the_body_are_those_asked_for():
-    body = WalkerBody(1.7, dict.fromkeys(WalkerBody.random(np.random.default_rng(0)).scale, 1.0))
+    body = {name: 1.7 * share for name, share in SEGMENTS.items()} | {"pelvis": 0.0}
     zero = np.zeros(1)
-    pose = body.pose({"left_knee_flexion": zero + 60, "right_elbow_flexion": zero + 90}, zero, zero)
-    joint = {name: pose[0, j] for j, name in enumerate(H36M_17.names)}
+    bent = pose(body, {"left_knee_flexion": zero + 60, "right_elbow_flexion": zero + 90}, zero, zero)[0]
+    joint = dict(zip(H36M_17.names, bent, strict=True))
     assert joint["left_hip"][1] > 0  # left is +y, and the figure faces +x
     thigh, shin = joint["left_knee"] - joint["left_hip"], joint["left_ankle"] - joint["left_knee"]
     cosine = thigh @ shin / np.linalg.norm(thigh) / np.linalg.norm(shin)
     assert np.degrees(np.arccos(cosine)) == pytest.approx(60)
     assert shin[0] < 0  # a knee bends backward ...
     assert (joint["right_wrist"] - joint["right_elbow"])[0] > 0.1  # ... and an elbow forward
-    raised = body.pose({"left_shoulder_abduction": zero + 90}, zero, zero)[0]
+    raised = pose(body, {"left_shoulder_abduction": zero + 90}, zero, zero)[0]
     arm = raised[H36M_17.index("left_elbow")] - raised[H36M_17.index("left_shoulder")]
     assert arm[1] == pytest.approx(np.linalg.norm(arm))
 
