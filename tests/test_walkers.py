@@ -11,7 +11,7 @@ EVERYONE = [(subject, action) for subject in ("W01", "W07", "W13", "W16") for ac
 
 
 @pytest.mark.parametrize(("subject", "action"), EVERYONE)
-def test_bodies_are_rigid_stand_on_the_ground_and_move_smoothly(subject, action):
+def test_bodies_are_rigid_on_the_ground_and_smooth(subject, action):
     motion = walker(subject, action)
     poses = motion.poses_world.astype(float)
     assert poses.shape == (240, 17, 3)
@@ -44,7 +44,7 @@ def test_feet_that_bear_the_weight_do_not_slide(subject):
     assert (poses[-1, 0, :2] - poses[0, 0, :2]) @ heading > 0  # forward
 
 
-def test_joint_limits_are_kept():
+def test_joints_stay_within_their_limits():
     times = np.arange(300) / 60
     for action, move in MOVES.items():
         for seed in range(4):
@@ -58,7 +58,7 @@ def test_joint_limits_are_kept():
             assert beyond < 25, action
 
 
-def test_angles_of_the_body_are_those_asked_for():
+def test_pose_has_the_given_angles():
     body = {name: 1.7 * share for name, share in SEGMENTS.items()} | {"pelvis": 0.0}
     zero = np.zeros(1)
     bent = pose(body, {"left_knee_flexion": zero + 60, "right_elbow_flexion": zero + 90}, zero, zero)[0]
@@ -82,7 +82,7 @@ def test_gait_curves_pass_near_their_table():
             assert np.allclose(cycle(values, np.array([0.3])), cycle(values, np.array([7.3])))
 
 
-def test_splits_share_nobody_and_repeat():
+def test_splits_are_disjoint_and_deterministic():
     assert len({name for names in SPLITS.values() for name in names}) == sum(map(len, SPLITS.values()))
     a, b = walker("W01", "walk"), walker("W02", "walk")
     assert not np.allclose(a.poses_world, b.poses_world)
@@ -92,7 +92,7 @@ def test_splits_share_nobody_and_repeat():
     assert [motion.name for motion in motions[:2]] == ["W15_walk", "W15_run"]
 
 
-def test_walkers_come_as_clips_like_any_other():
+def test_walkers_load_as_clips():
     clips = load_clips("walkers", "nowhere", "val", actions=("sit", "run"), stride=4)
     assert len(clips) == 2 * 2 * 4
     assert {clip.action for clip in clips} == {"sit", "run"}

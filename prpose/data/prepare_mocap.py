@@ -196,16 +196,9 @@ def _inputs(name: str, sources: Sequence[Source], rig: Rig, cleaning: Cleaning, 
         clips[source.name] = names | {"mapping": mapping, "sha256": hashes}
     constants: dict[str, Any] = {"coco_sigma": COCO_SIGMA, "limbs": LIMBS, "person_size": (BOX, BODY_SHARE, THINNEST)}
     constants |= {"amc_fps": AMC_FPS, "ankle_height_m": JointMapping.clearance_m}
-    inputs: dict[str, Any] = {
-        "format": FORMAT,
-        "version": 1,
-        "name": name,
-        "note": note,
-        "constants": constants,
-        "fps": FPS,
-    }
-    inputs |= {"studio": parameters, "cleaning": asdict(cleaning), "clips": clips}
-    return inputs | {"cameras_sha256": _sha256(human36m.CALIBRATION.read_bytes())}
+    file = {"format": FORMAT, "version": 1, "name": name, "note": note, "fps": FPS}
+    inputs = {"constants": constants, "studio": parameters, "cleaning": asdict(cleaning), "clips": clips}
+    return file | inputs | {"cameras_sha256": _sha256(human36m.CALIBRATION.read_bytes())}
 
 
 def _files(source: Source) -> list[Path]:
