@@ -56,7 +56,7 @@ def bvh_text(frames=3, orders=ORDERS, seed=0):
 
 ASF = """# made up
 :version 1.10
-:name nobody
+:name someone
 :units
   mass 1.0
   length 0.45
@@ -104,7 +104,7 @@ ASF = """# made up
     thigh shin
   end
 :future-section
-   something nobody knows
+   unknown
 """
 
 AMC_HEAD = "#!OML:ASF made up\n:FULLY-SPECIFIED\n:DEGREES\n"

@@ -38,7 +38,7 @@ def test_against_a_scalar_walk(end, tmp_path):
     assert np.abs(recording.positions - np.array(expected)).max() < 1e-9
 
 
-def test_radians_are_degrees_in_other_words(tmp_path):
+def test_radians_give_the_same_positions_as_degrees(tmp_path):
     recording = read_amc(write_amc(tmp_path))
     asf = ASF.replace("angle deg", "angle rad")
     for axis in ("10 -40 20", "30 15 20"):
@@ -47,15 +47,15 @@ def test_radians_are_degrees_in_other_words(tmp_path):
     amc = AMC_HEAD.replace("DEGREES", "RADIANS")
     for line in amc_text().splitlines()[3:]:
         name, *values = line.split()
-        kept = 3 if name == "root" else 0
-        turned = [f"{np.deg2rad(float(v)):.9f}" for v in values[kept:]]
-        amc += " ".join([name, *values[:kept], *turned]) + "\n"
+        first = 3 if name == "root" else 0
+        turned = [f"{np.deg2rad(float(v)):.9f}" for v in values[first:]]
+        amc += " ".join([name, *values[:first], *turned]) + "\n"
     again = read_amc(write_amc(tmp_path, asf, amc))
     assert np.abs(recording.positions - again.positions).max() < 1e-5
 
 
 @needs_cmu
-def test_the_clip_that_is_there_twice():
+def test_same_clip_as_bvh_and_amc_has_the_same_positions():
     ours = read_amc(CMU / "asfamc/02/02_01.amc")
     other = read_bvh(CMU / "bvh/walking_1.bvh")
     for bone, joint in [
@@ -70,7 +70,7 @@ def test_the_clip_that_is_there_twice():
 
 @needs_cmu
 @pytest.mark.parametrize("path", sorted(CMU.glob("asfamc/*/*_0[1-4].amc")), ids=lambda p: p.stem)
-def test_bones_of_real_clips_keep_their_length(path):
+def test_bone_lengths_of_real_clips_are_constant(path):
     recording = read_amc(path)
     for a, b in [("lfemur", "ltibia"), ("rhumerus", "rradius"), ("root", "lhipjoint")]:
         i, j = recording.names.index(a), recording.names.index(b)
@@ -110,7 +110,7 @@ def test_bones_of_real_clips_keep_their_length(path):
         (change("   order TX TY TZ RX RY RZ\n", ""), "expected :root with an order"),
     ],
 )
-def test_broken_skeletons_are_named_with_their_line(damage, message, tmp_path):
+def test_broken_skeletons_raise_with_the_line(damage, message, tmp_path):
     path = write_amc(tmp_path, asf=damage(ASF))
     with pytest.raises(ValueError, match=rf"07\.asf.*{message.removeprefix('07.asf')}"):
         read_amc(path)
@@ -137,13 +137,13 @@ def test_broken_skeletons_are_named_with_their_line(damage, message, tmp_path):
         (lambda t: t.replace("shin ", "shin x", 1), "line 7: expected numbers"),
     ],
 )
-def test_broken_motions_are_named_with_their_line(damage, message, tmp_path):
+def test_broken_motions_raise_with_the_line(damage, message, tmp_path):
     path = write_amc(tmp_path, amc=damage(amc_text()))
     with pytest.raises(ValueError, match=rf"07_01\.amc.*{message}"):
         read_amc(path)
 
 
-def test_the_skeleton_is_found_or_asked_for(tmp_path):
+def test_skeleton_is_found_beside_the_motion(tmp_path):
     path = write_amc(tmp_path)
     (tmp_path / "08.asf").write_text(ASF.replace("length 7.5", "length 9"))
     assert read_amc(path).positions.shape == (3, 4, 3)

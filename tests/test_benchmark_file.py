@@ -14,27 +14,27 @@ from prpose.data.synthetic.walkers import walker
 
 
 @pytest.fixture(scope="module")
-def footage():
-    film = Rig().render
+def renderings():
+    render = Rig().render
     return {
-        "train": [film(walker("W01", "wave"), "x"), film(walker("W02", "run"), "x")],
-        "test": [film(walker("W03", "sit"), "x")],
+        "train": [render(walker("W01", "wave"), "x"), render(walker("W02", "run"), "x")],
+        "test": [render(walker("W03", "sit"), "x")],
     }
 
 
 @pytest.fixture
-def root(tmp_path, footage):
-    write_benchmark(path_of(tmp_path, "mine"), footage, {"note": "made up", "list": [1, 2]})
+def root(tmp_path, renderings):
+    write_benchmark(path_of(tmp_path, "mine"), renderings, {"note": "made up", "list": [1, 2]})
     return tmp_path
 
 
-def test_what_is_written_is_read(root, footage):
+def test_round_trip(root, renderings):
     path = path_of(root, "mine")
     assert read_card(path) == {"note": "made up", "list": [1, 2]}
     for split in ("train", "val", "test"):
         read = read_renderings(path, split)
-        assert len(read) == len(footage.get(split, []))
-        for ours, original in zip(read, footage.get(split, []), strict=True):
+        assert len(read) == len(renderings.get(split, []))
+        for ours, original in zip(read, renderings.get(split, []), strict=True):
             for name in ("name", "subject", "action", "fps"):
                 assert getattr(ours.motion, name) == getattr(original.motion, name)
             assert np.array_equal(ours.motion.poses_world, original.motion.poses_world)
@@ -43,19 +43,19 @@ def test_what_is_written_is_read(root, footage):
                 assert np.array_equal(getattr(ours, name), getattr(original, name))
 
 
-def test_the_same_content_gives_the_same_bytes(root, footage):
-    write_benchmark(path_of(root, "again"), footage, {"list": [1, 2], "note": "made up"})
+def test_the_same_content_gives_the_same_bytes(root, renderings):
+    write_benchmark(path_of(root, "again"), renderings, {"list": [1, 2], "note": "made up"})
     assert path_of(root, "again").read_bytes() == path_of(root, "mine").read_bytes()
 
 
-def test_no_pickle_is_in_it(root):
+def test_file_has_no_pickle(root):
     with np.load(path_of(root, "mine"), allow_pickle=False) as file:
         assert {"format", "card", *ARRAYS} == set(file.files)
         for key in file.files:
             assert not file[key].dtype.hasobject
 
 
-def test_it_loads_by_its_name(root):
+def test_benchmark_loads_by_its_name(root):
     clips = load_clips("mine", root, "train", actions=("run",), stride=3)
     assert [(clip.subject, clip.camera_index, len(clip)) for clip in clips] == [("W02", i, 80) for i in range(4)]
     assert [motion.name for motion in load_motions("mine", root, "test")] == ["W03_sit"]
@@ -112,7 +112,7 @@ def test_it_loads_by_its_name(root):
         ("clip_subject", lambda x: x[[0, 1, 0]], "expected each subject in one split"),
     ],
 )
-def test_damaged_files_are_named(key, change, message, root):
+def test_damaged_files_raise(key, change, message, root):
     path = path_of(root, "mine")
     with np.load(path) as file:
         content = dict(file)
@@ -127,7 +127,7 @@ def test_damaged_files_are_named(key, change, message, root):
     [("[1, 2]", "a JSON object, got list"), ("{", "expected JSON"), ("[" * 5000, "expected JSON"),
      ("{}", "expected inputs_sha256 in it, got None")],
 )  # fmt: skip
-def test_damaged_cards_are_named(card, message, root):
+def test_damaged_cards_raise(card, message, root):
     path = path_of(root, "mine")
     with np.load(path) as file:
         content = dict(file)
@@ -137,7 +137,7 @@ def test_damaged_cards_are_named(card, message, root):
     assert inputs_sha256("walkers", root, "det") == ""
 
 
-def test_a_failed_write_leaves_nothing(tmp_path, footage):
+def test_failed_write_leaves_nothing(tmp_path, renderings):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_benchmark(path_of(tmp_path, "mine"), footage, {"value": float("nan")})
+        write_benchmark(path_of(tmp_path, "mine"), renderings, {"value": float("nan")})
     assert list(tmp_path.iterdir()) == []

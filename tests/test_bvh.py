@@ -1,4 +1,4 @@
-"""BVH against a scalar recursive walk and against bvhio; and what is said of broken files."""
+"""BVH against a scalar recursive walk and against bvhio; errors of broken files."""
 
 import numpy as np
 import pytest
@@ -108,14 +108,14 @@ def test_real_files_against_bvhio(name, bvhio):
         (change("Frames: 3", "Frames: 2.5"), "line 31: expected at least one frame, got 2.5"),
     ],
 )  # fmt: skip
-def test_broken_files_are_named_with_their_line(damage, message, tmp_path):
+def test_broken_files_raise_with_the_line(damage, message, tmp_path):
     path = tmp_path / "broken.bvh"
     path.write_text(damage(bvh_text()))
     with pytest.raises(ValueError, match=rf"broken\.bvh.*{message}"):
         read_bvh(path)
 
 
-def test_position_channels_take_the_place_of_the_offset(tmp_path):
+def test_position_channels_replace_the_offset(tmp_path):
     """All zero but for positions: the joint is where they say, whatever its offset."""
     text = bvh_text().replace("CHANNELS 3 XZY", "")
     text = text.replace("CHANNELS 3 Xrotation Zrotation Yrotation",
@@ -127,7 +127,7 @@ def test_position_channels_take_the_place_of_the_offset(tmp_path):
     assert recording.positions[0, recording.names.index("Leg")].tolist() == [7, 8, 9]
 
 
-def test_binary_and_missing_files_are_named(tmp_path):
+def test_binary_and_missing_files_raise(tmp_path):
     (tmp_path / "a.bvh").write_bytes(b"\xff\xfe\x00\x01" * 50)
     with pytest.raises(ValueError, match=r"a\.bvh: expected a text file"):
         read_bvh(tmp_path / "a.bvh")

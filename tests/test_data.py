@@ -64,7 +64,7 @@ def test_subset_starts_where_the_release_starts():
         assert int(_fraction(str(length)) * (most + 1)) == value
 
 
-def test_longer_windows_repeat_the_ends():
+def test_windows_repeat_the_ends_of_clips():
     clips = load_clips("h36m", GOLDEN / "data", "test", keypoints="gt", actions=("Walking",))
     one, five = Windows(clips), Windows(clips, F=5)
     T = len(clips[0])
@@ -116,8 +116,8 @@ def no_camera(p3, p2):
 
 def wrong_joints_2d(p3, p2):
     subject = "S9" if "S9" in p2 else "TS3"
-    tracks = next(iter(p2[subject].values()))
-    tracks[0] = tracks[0][:, :16]
+    xy = next(iter(p2[subject].values()))
+    xy[0] = xy[0][:, :16]
 
 
 def wrong_joints_3d(p3, p2):
@@ -136,8 +136,8 @@ def nan_3d(p3, p2):
 
 
 def short_track(p3, p2):
-    tracks = next(iter(p2["S9" if "S9" in p2 else "TS3"].values()))
-    tracks[0] = tracks[0][:20]
+    xy = next(iter(p2["S9" if "S9" in p2 else "TS3"].values()))
+    xy[0] = xy[0][:20]
 
 
 def setter(which, place, value):
@@ -247,7 +247,7 @@ def test_bad_requests_raise():
     ("joints", "message"),
     [(16, "num_joints = 17 in its metadata, got 16"), (np.arange(3), "got array")],
 )
-def test_declared_joints_are_checked(joints, message, tmp_path):
+def test_wrong_number_of_joints_in_metadata_raises(joints, message, tmp_path):
     content = plain("data_2d_h36m_gt")
     content["metadata"]["num_joints"] = joints
     np.savez(tmp_path / "data_2d_h36m_gt.npz", **content)

@@ -1,4 +1,4 @@
-"""The simulated detector does what its parameters say, and nothing when they are zero."""
+"""The simulated detector follows its parameters, and adds nothing when they are zero."""
 
 from dataclasses import replace
 
@@ -37,12 +37,12 @@ def none_hidden(points):
 
 def test_a_perfect_detector_finds_the_truth():
     points = person(50)
-    found, score = PERFECT.detect(points, none_hidden(points), 60, np.random.default_rng(0))
+    found, confidence = PERFECT.detect(points, none_hidden(points), 60, np.random.default_rng(0))
     assert np.array_equal(found, points)
-    assert ((score > 0) & (score < 1)).all()
+    assert ((confidence > 0) & (confidence < 1)).all()
 
 
-def test_jitter_is_what_it_says_by_joint_and_size():
+def test_jitter_scales_with_joint_and_size():
     points = person(60_000)
     model = replace(PERFECT, jitter=0.3, jitter_s=0.0)
     found, _ = model.detect(points, none_hidden(points), 60, np.random.default_rng(0))
@@ -77,8 +77,8 @@ def test_inversions_exchange_whole_limbs_where_they_overlap():
         for limb in LIMBS:
             left, right = (H36M_17.subset([f"{s}_{j}" for j in limb]) for s in ("left", "right"))
             swapped = (found[:, left] == points[:, right]).all(axis=(1, 2))
-            kept = (found[:, left] == points[:, left]).all(axis=(1, 2))
-            assert (swapped | kept).all()
+            unchanged = (found[:, left] == points[:, left]).all(axis=(1, 2))
+            assert (swapped | unchanged).all()
             assert swapped.mean() == pytest.approx(expected, abs=0.02)
     others = H36M_17.subset(("pelvis", "spine", "thorax", "neck", "head"))
     assert np.array_equal(found[:, others], points[:, others])
@@ -89,28 +89,28 @@ def test_grabs_take_single_joints_to_their_opposite():
     hidden = none_hidden(points)
     hidden[:, 3] = True
     model = replace(PERFECT, grab=0.05, grab_hidden=0.3, event_s=0.0)
-    found, score = model.detect(points, hidden, 60, np.random.default_rng(0))
+    found, confidence = model.detect(points, hidden, 60, np.random.default_rng(0))
     moved = (found != points).any(axis=-1)
     assert moved[:, 3].mean() == pytest.approx(0.3, abs=0.02)
     assert moved[:, 13].mean() == pytest.approx(0.05, abs=0.01)
     assert not moved[:, [0, 7, 8, 9, 10]].any()
     mirror = points[:, H36M_17.mirror]
     assert np.array_equal(found[moved], mirror[moved])
-    assert score[moved].mean() < score[~moved].mean()
+    assert confidence[moved].mean() < confidence[~moved].mean()
 
 
 def test_confidence_falls_with_the_error():
     points = person(3000, spread=3)
     rng = np.random.default_rng(0)
     hidden = rng.random((3000, 17)) < 0.15
-    found, score = DetectorNoise().detect(points, hidden, 60, rng)
+    found, confidence = DetectorNoise().detect(points, hidden, 60, rng)
     error = np.linalg.norm(found - points, axis=-1) / (SIGMA * person_size(points)[:, None])
-    rank, _ = spearmanr(error.ravel(), score.ravel())
+    rank, _ = spearmanr(error.ravel(), confidence.ravel())
     assert -0.7 < rank < -0.35
-    assert score[hidden].mean() < score[~hidden].mean() - 0.1
+    assert confidence[hidden].mean() < confidence[~hidden].mean() - 0.1
 
 
-def test_errors_stay_for_a_while():
+def test_errors_are_correlated_in_time():
     noise = correlated(np.random.default_rng(0), (400, 500, 1), 60, 0.1)[..., 0]
     assert noise.std() == pytest.approx(1, abs=0.01)
     for lag in (1, 6, 12):
@@ -127,9 +127,9 @@ def test_shapes_and_seeds(shape):
     points = np.broadcast_to(person()[0], (*shape, 17, 2))
     hidden = none_hidden(points)
     runs = [DetectorNoise().detect(points, hidden, 60, np.random.default_rng(s)) for s in (1, 1, 2)]
-    for found, score in runs:
+    for found, confidence in runs:
         assert found.shape == points.shape
-        assert score.shape == points.shape[:-1]
+        assert confidence.shape == points.shape[:-1]
         assert np.isfinite(found).all()
     assert np.array_equal(runs[0][0], runs[1][0])
     assert not np.array_equal(runs[0][0], runs[2][0])

@@ -45,6 +45,6 @@ def test_errors_of_the_detector(clips):
     assert confidence_rank_correlation(truth) is None
 
 
-def test_nothing_is_said_where_nothing_is_known():
+def test_no_errors_without_cameras_or_occlusion():
     assert detector_errors(load_clips("3dhp", GOLDEN / "data", "test")) == []
     assert detector_errors([]) == []

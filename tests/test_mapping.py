@@ -36,7 +36,7 @@ def test_axes_units_and_ground(up, order, tmp_path):
     assert np.linalg.det(np.eye(3)[list(order)]) == pytest.approx(1)  # no mirror
 
 
-def test_somebody_far_away_is_moved_to_the_origin(tmp_path):
+def test_distant_person_is_moved_to_the_origin(tmp_path):
     """Map coordinates: in float32 the bones would change their lengths by centimetres."""
     near = mapping(tmp_path).poses(recording())
     far = mapping(tmp_path).poses(recording(recording().positions + np.array([5e8, 0, -4e8])))
@@ -47,7 +47,7 @@ def test_somebody_far_away_is_moved_to_the_origin(tmp_path):
     assert np.array_equal(mapping(tmp_path).poses(recording(recording().positions * 1.0)), near)
 
 
-def test_left_handed_files_are_mirrored_back(tmp_path):
+def test_left_handed_files_are_mirrored(tmp_path):
     source = recording()
     right = mapping(tmp_path).poses(source)
     left = mapping(tmp_path, HEAD + "left_handed = true\n[joints]\n" + ONE_TO_ONE).poses(source)
@@ -70,7 +70,7 @@ def test_means_weights_and_floor(tmp_path):
     assert np.percentile(poses[:, 5, 2], 5) == pytest.approx(0.4)
 
 
-def test_unseen_markers_touch_only_their_joints(tmp_path):
+def test_missing_marker_affects_only_its_joint(tmp_path):
     positions = recording().positions.copy()
     positions[3, 16] = np.nan
     poses = mapping(tmp_path).poses(recording(positions))
@@ -122,7 +122,7 @@ def test_broken_mappings_raise_with_file_and_entry(change, message, tmp_path):
         mapping(tmp_path, change(HEAD + "[joints]\n" + ONE_TO_ONE))
 
 
-def test_points_that_are_not_there_are_named(tmp_path):
+def test_missing_points_and_files_raise(tmp_path):
     source = Recording(("a", "b"), np.zeros((2, 2, 3)), 30.0)
     with pytest.raises(ValueError, match=r"no point head, left_ankle.* the recording has a, b"):
         mapping(tmp_path).poses(source)
@@ -130,7 +130,7 @@ def test_points_that_are_not_there_are_named(tmp_path):
         read_mapping(tmp_path / "none.toml")
 
 
-def test_feet_that_are_not_seen(tmp_path):
+def test_ground_with_missing_feet(tmp_path):
     text = HEAD + "[joints]\n" + ONE_TO_ONE
     text += '\n[floor]\npoints = ["left_ankle", "right_ankle"]\nclearance_m = 0.02\n'
     positions = recording().positions.copy()

@@ -15,12 +15,12 @@ def walking(T=480):
     return np.sin(2 * t + phases)
 
 
-def kept(poses, fps=120.0, **kw):
+def pieces(poses, fps=120.0, **kw):
     return [(s.start, s.stop) for s in Cleaning(**kw).pieces(poses, fps)]
 
 
-def test_good_frames_are_all_kept():
-    assert kept(walking()) == [(0, 480)]
+def test_good_recording_is_one_piece():
+    assert pieces(walking()) == [(0, 480)]
     for subject in ("W01", "W05"):
         for action in MOVES:
             motion = walker(subject, action)
@@ -30,49 +30,49 @@ def test_good_frames_are_all_kept():
 def test_frozen_frames_are_dropped():
     poses = walking()
     poses[200:230] = poses[200]
-    assert kept(poses) == [(0, 200), (236, 480)]  # where it goes on, it jumps
+    assert pieces(poses) == [(0, 200), (236, 480)]  # where it goes on, it jumps
     poses[300:302] = poses[300]  # a single repeat is no freeze
-    assert kept(poses) == [(0, 200), (236, 480)]
+    assert pieces(poses) == [(0, 200), (236, 480)]
 
 
 @pytest.mark.parametrize("fps", [119.99, 120.0, 1 / 0.0083333])
-def test_rates_that_are_nearly_the_same_are_cleaned_alike(fps):
+def test_rounded_frame_rates_are_cleaned_alike(fps):
     poses = walking()
     poses[200:204] = poses[200]  # 3 steps of 1/120 s are 0.025 s
     poses[300:, 5, 0] += 0.3
-    assert kept(poses, fps) == [(0, 200), (204, 294), (306, 480)]
-    assert kept(poses[:60], fps) == [(0, 60)]
+    assert pieces(poses, fps) == [(0, 200), (204, 294), (306, 480)]
+    assert pieces(poses[:60], fps) == [(0, 60)]
 
 
 @pytest.mark.parametrize("fps", [5.0, 10.0, 30.0])
-def test_slow_recordings_are_cleaned_too(fps):
+def test_low_frame_rates_are_cleaned(fps):
     poses = walking(60)
     poses[20] = poses[19]
-    assert kept(poses, fps) == [(0, 60)]  # a single repeat is no freeze
+    assert pieces(poses, fps) == [(0, 60)]  # a single repeat is no freeze
     poses[21] = poses[19]
-    assert kept(poses, fps) == [(0, 19), (22, 60)]
+    assert pieces(poses, fps) == [(0, 19), (22, 60)]
     jumping = walking(60)
     jumping[30:, 5, 0] += 30.0
     margin = {5.0: 1, 10.0: 1, 30.0: 2}[fps]
-    assert kept(jumping, fps) == [(0, 30 - margin), (30 + margin, 60)]
+    assert pieces(jumping, fps) == [(0, 30 - margin), (30 + margin, 60)]
 
 
 def test_jumps_are_dropped_with_a_margin():
     poses = walking()
     poses[240:, 5, 0] += 0.21  # 25 m/s
-    assert kept(poses) == [(0, 234), (246, 480)]
+    assert pieces(poses) == [(0, 234), (246, 480)]
     poses[240:, 5, 0] -= 0.05
-    assert kept(poses) == [(0, 480)]
-    assert kept(poses, jump_m_s=10.0) == [(0, 234), (246, 480)]
+    assert pieces(poses) == [(0, 480)]
+    assert pieces(poses, jump_m_s=10.0) == [(0, 234), (246, 480)]
 
 
-def test_unseen_joints_and_short_pieces_are_dropped():
+def test_missing_joints_and_short_pieces_are_dropped():
     poses = walking()
     poses[100:110, 3] = np.nan
     poses[150, 7, 1] = np.inf
-    assert kept(poses) == [(0, 100), (151, 480)]  # 110 to 150 is less than half a second
-    assert kept(poses, shortest_s=0.3) == [(0, 100), (110, 150), (151, 480)]
-    assert kept(np.full((50, 17, 3), np.nan)) == []
+    assert pieces(poses) == [(0, 100), (151, 480)]  # 110 to 150 is less than half a second
+    assert pieces(poses, shortest_s=0.3) == [(0, 100), (110, 150), (151, 480)]
+    assert pieces(np.full((50, 17, 3), np.nan)) == []
 
 
 @pytest.mark.parametrize(("fps", "to_fps"), [(120, 60), (60, 60), (240, 60), (119.99, 60)])
@@ -97,15 +97,15 @@ def test_pieces_become_motions_with_names():
     source = walker("W03", "walk")
     poses = source.poses_world.astype(float).copy()
     poses[100:103, 2] = np.nan
-    pieces = Cleaning().pieces(poses, 60.0)
-    motions = cut("w", "W03", "walk", poses, 60.0, 60.0, pieces)
+    found = Cleaning().pieces(poses, 60.0)
+    motions = cut("w", "W03", "walk", poses, 60.0, 60.0, found)
     assert [(motion.name, len(motion)) for motion in motions] == [("w", 100), ("w#2", 137)]
     assert motions[1].poses_world.dtype == np.float32
     assert np.allclose(motions[1].poses_world, source.poses_world[103:])
 
 
 @pytest.mark.parametrize("action", ["walk", "run", "squat", "sit", "turn"])
-def test_mirrored_and_upside_down_people_are_found_out(action):
+def test_mirrored_and_upside_down_people_raise(action):
     motion = walker("W04", action)
     assert check_sides([motion]) == []
     mirrored = replace(motion, poses_world=motion.poses_world * np.float32([-1, 1, 1]))
@@ -119,7 +119,7 @@ def test_mirrored_and_upside_down_people_are_found_out(action):
         check_sides([upside_down])
 
 
-def test_one_handstand_among_others_is_only_mentioned():
+def test_handstand_among_others_is_only_reported():
     motions = [walker("W04", action) for action in ("walk", "run", "squat")]
     handstand = replace(
         walker("W04", "wave"),
@@ -135,12 +135,12 @@ def test_one_handstand_among_others_is_only_mentioned():
 
 
 @pytest.mark.parametrize("fps", [60.0, 1000.0, 20_000.0])
-def test_slow_movement_is_no_freeze_at_any_rate(fps):
+def test_slow_movement_is_not_frozen_at_any_rate(fps):
     poses = np.zeros((400, 17, 3)) + np.arange(400)[:, None, None] * 0.01 / fps  # 1 cm/s
-    assert kept(poses, fps, shortest_s=0.0) == [(0, 400)]
+    assert pieces(poses, fps, shortest_s=0.0) == [(0, 400)]
 
 
-def test_a_motion_checks_itself():
+def test_motion_rejects_invalid_poses_and_rates():
     good = walking().astype(np.float32)
     for poses, fps, message in [
         (good[:, :16], 60, r"clip m: expected 3D of shape \(T, 17, 3\)"),

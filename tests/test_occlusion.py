@@ -17,15 +17,6 @@ def test_segment_distance_against_a_general_minimiser(seed):
     assert float(segment_distance(tip, start, end)) == pytest.approx(np.sqrt(found), abs=1e-4)
 
 
-def test_segment_distance_of_points_and_parallels():
-    tip = np.array([0, 0, 2.0])
-    for start, end, expected in [
-        ([1, 0, 1], [1, 0, 1], 1), ([1, 0, 0], [1, 0, 2], 1), ([0, 3, 3], [0, 5, 4], np.sqrt(10)),
-    ]:  # fmt: skip
-        distance = segment_distance(tip, np.array(start, float), np.array(end, float))
-        assert float(distance) == pytest.approx(expected)
-
-
 def standing(depth=5.0):
     """Upright in front of the camera and facing it, arms hanging; camera axes, metres."""
     pose = np.zeros((17, 3))
@@ -52,7 +43,7 @@ def hidden_names(pose):
     return {H36M_17.names[j] for j in np.flatnonzero(Body().hidden(pose))}
 
 
-def test_what_a_front_view_hides():
+def test_front_view():
     assert hidden_names(standing()) == set()
     behind = put(standing(), "left_wrist", (0, -0.25, 5.3))
     assert hidden_names(behind) == {"left_wrist"}
@@ -60,7 +51,7 @@ def test_what_a_front_view_hides():
     assert "left_wrist" not in hidden_names(before)
 
 
-def test_what_a_side_view_hides():
+def test_side_view():
     turned = standing()
     turned[:, 2], turned[:, 0] = 5 + turned[:, 0], 0.0  # the left side away from the camera
     hidden = hidden_names(turned)

@@ -32,18 +32,18 @@ def test_c3d(tmp_path):
     assert np.isfinite(np.delete(read.positions, 2, axis=0)).all()
 
 
-def test_a_truncated_c3d_is_found_out(tmp_path):
-    """ezc3d corrects the number of frames to what it finds, and says nothing."""
+def test_truncated_c3d_raises(tmp_path):
+    """ezc3d silently corrects the number of frames to what it finds."""
     write_c3d(tmp_path / "a.c3d", positions(T=400))
     data = (tmp_path / "a.c3d").read_bytes()
     assert len(read_c3d(tmp_path / "a.c3d").positions) == 400
-    for kept in (len(data) // 2, len(data) - 600):
-        (tmp_path / "b.c3d").write_bytes(data[:kept])
+    for length in (len(data) // 2, len(data) - 600):
+        (tmp_path / "b.c3d").write_bytes(data[:length])
         with pytest.raises(ValueError, match=r"b\.c3d: expected 400 frames, got .*truncated"):
             read_c3d(tmp_path / "b.c3d")
 
 
-def test_more_markers_than_fit_into_a_parameter(tmp_path):
+def test_c3d_with_more_than_255_markers(tmp_path):
     names = [f"m{n}" for n in range(300)]
     write_c3d(tmp_path / "a.c3d", positions(P=300), names)
     assert read_c3d(tmp_path / "a.c3d").names == tuple(names)
@@ -71,7 +71,7 @@ def test_npz(tmp_path):
         ({"fps": np.array([30, 60])}, r"and one fps, got .* \(2,\)"),
     ],
 )
-def test_broken_npz_files_are_named(change, message, tmp_path):
+def test_broken_npz_files_raise(change, message, tmp_path):
     content = {"positions": positions(), "names": np.array(["a", "b", "c"]), "fps": np.array(30.0)}
     np.savez(tmp_path / "a.npz", **{k: v for k, v in (content | change).items() if v is not None})
     with pytest.raises(ValueError, match=rf"a\.npz: .*{message}"):
@@ -79,7 +79,7 @@ def test_broken_npz_files_are_named(change, message, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a c3d file" * 99])
-def test_broken_c3d_files_are_named(content, tmp_path):
+def test_broken_c3d_files_raise(content, tmp_path):
     (tmp_path / "a.c3d").write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.c3d: damaged or not a C3D file"):
         read_c3d(tmp_path / "a.c3d")

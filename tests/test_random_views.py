@@ -17,7 +17,7 @@ def batches(views, seed, size=100):
     return list(views.batches(size, (seed, 0)))
 
 
-def test_a_seed_fixes_everything_and_no_epoch_is_like_another(motions):
+def test_seed_fixes_the_batches_and_epochs_differ(motions):
     views = RandomViews(motions, every=10)
     first, again, other = batches(views, 0), batches(views, 0), batches(views, 1)
     for (i, a), (j, b) in zip(first, again, strict=True):
@@ -105,7 +105,7 @@ def test_detected_keypoints_err_as_the_detector_does(motions):
     assert error.quantile(0.99) > 3 * error.median()
 
 
-def test_impossible_settings_are_refused(motions):
+def test_invalid_settings_raise(motions):
     for kw, message in [
         ({"motions": []}, "at least one motion"),
         ({"F": 2}, "odd window length, got 2"),

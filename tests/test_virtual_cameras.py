@@ -13,7 +13,7 @@ from prpose.data.synthetic.walkers import walker
 
 @pytest.mark.parametrize("action", ["run", "turn", "sit"])
 @pytest.mark.parametrize("yaw", [0.0, 2.5])
-def test_fixed_cameras_see_all_of_a_clip(action, yaw):
+def test_fixed_cameras_have_all_of_a_clip_in_frame(action, yaw):
     poses = walker("W01", action).poses_world.astype(float)
     found = FixedCameras().around(poses, yaw)
     assert len(found) == 4
@@ -29,14 +29,14 @@ def test_fixed_cameras_see_all_of_a_clip(action, yaw):
     assert len({round(float(a), 1) for a in azimuths}) == 4
 
 
-def test_too_large_a_space_is_refused():
+def test_too_large_a_space_raises():
     poses = walker("W01", "walk").poses_world.astype(float).copy()
     poses[:, :, 0] += np.linspace(0, 200, len(poses))[:, None]
     with pytest.raises(ValueError, match="no camera has all of a space"):
         FixedCameras().around(poses, 0.0)
 
 
-def test_in_frame_minds_the_edges_and_what_is_behind():
+def test_points_outside_the_image_or_behind_are_not_in_frame():
     camera = cameras("S1")[1]
     ahead = camera.camera_to_world(np.array([[0.0, 0, 5]]))
     assert FixedCameras().in_frame(camera, ahead)
@@ -44,7 +44,7 @@ def test_in_frame_minds_the_edges_and_what_is_behind():
         assert not FixedCameras().in_frame(camera, camera.camera_to_world(np.array([point], float)))
 
 
-def test_in_frame_minds_where_the_lens_folds_back():
+def test_rays_where_the_lens_folds_back_are_not_in_frame():
     """Distortion can bring a ray far off the axis back into the image."""
     camera = replace(cameras("S1")[1], radial=(-0.5, 0.0, 0.0))
     point = np.array([[0.0, 3.9, 3.0]])  # far below, and in the image by the polynomial
@@ -62,7 +62,7 @@ def test_quaternion_round_trip(seed):
         assert np.abs(Rotation.from_quat([x, y, z, w]).as_matrix() - rotation @ flip).max() < 1e-12
 
 
-def test_look_at_points_the_axis_and_keeps_the_horizon():
+def test_look_at_points_the_axis_with_a_level_horizon():
     position, target = np.array([3.0, -2, 1.5]), np.array([0.5, 1, 0.9])
     right, down, forward = look_at(position, target).T
     assert np.allclose(forward, (target - position) / np.linalg.norm(target - position))
@@ -77,9 +77,9 @@ def test_look_at_points_the_axis_and_keeps_the_horizon():
 
 def test_random_cameras_are_cameras_around_the_person():
     poses = walker("W02", "reach").poses_world[:200].astype(float)[:, None]
-    film = RandomCameras(zoom=0.0)
-    seen, pixels, size = film.render(poses, np.random.default_rng(0))
-    # The same pose, moved: distances between joints are kept, and so is handedness.
+    cameras_ = RandomCameras(zoom=0.0)
+    seen, pixels, size = cameras_.render(poses, np.random.default_rng(0))
+    # The same pose, moved: distances between joints and handedness stay.
     gaps = np.linalg.norm(seen[:, 0, 1:] - seen[:, 0, :1], axis=-1)
     assert np.allclose(gaps, np.linalg.norm(poses[:, 0, 1:] - poses[:, 0, :1], axis=-1))
     a, b = (x[:, 0, [11, 14, 3]] - x[:, 0, :1] for x in (seen, poses))
@@ -95,7 +95,7 @@ def test_random_cameras_are_cameras_around_the_person():
     x = pixels[:, 0, 0, 0] / 500 - 1
     assert 0.15 < x.std() < 0.35
     assert np.abs(x).max() < 0.6
-    again, _, _ = film.render(poses, np.random.default_rng(0))
+    again, _, _ = cameras_.render(poses, np.random.default_rng(0))
     assert np.array_equal(seen, again)
-    other, _, _ = film.render(poses, np.random.default_rng(1))
+    other, _, _ = cameras_.render(poses, np.random.default_rng(1))
     assert not np.allclose(seen, other)

@@ -4,14 +4,14 @@ import pytest
 from prpose.data import load_clips, load_motions
 from prpose.data.motion import Cleaning, check_sides
 from prpose.data.synthetic.walker_moves import GAIT, MOVES, cycle
-from prpose.data.synthetic.walkers import LIMITS, SPLITS, WalkerBody, limited, walker
+from prpose.data.synthetic.walkers import LIMITS, SEGMENTS, SPLITS, limited, pose, walker
 from prpose.skeleton import H36M_17
 
 EVERYONE = [(subject, action) for subject in ("W01", "W07", "W13", "W16") for action in MOVES]
 
 
 @pytest.mark.parametrize(("subject", "action"), EVERYONE)
-def test_bodies_are_rigid_stand_on_the_ground_and_move_smoothly(subject, action):
+def test_bodies_are_rigid_on_the_ground_and_smooth(subject, action):
     motion = walker(subject, action)
     poses = motion.poses_world.astype(float)
     assert poses.shape == (240, 17, 3)
@@ -44,7 +44,7 @@ def test_feet_that_bear_the_weight_do_not_slide(subject):
     assert (poses[-1, 0, :2] - poses[0, 0, :2]) @ heading > 0  # forward
 
 
-def test_joint_limits_are_kept():
+def test_joints_stay_within_their_limits():
     times = np.arange(300) / 60
     for action, move in MOVES.items():
         for seed in range(4):
@@ -58,18 +58,18 @@ def test_joint_limits_are_kept():
             assert beyond < 25, action
 
 
-def test_angles_of_the_body_are_those_asked_for():
-    body = WalkerBody(1.7, dict.fromkeys(WalkerBody.random(np.random.default_rng(0)).scale, 1.0))
+def test_pose_has_the_given_angles():
+    body = {name: 1.7 * share for name, share in SEGMENTS.items()} | {"pelvis": 0.0}
     zero = np.zeros(1)
-    pose = body.pose({"left_knee_flexion": zero + 60, "right_elbow_flexion": zero + 90}, zero, zero)
-    joint = {name: pose[0, j] for j, name in enumerate(H36M_17.names)}
+    bent = pose(body, {"left_knee_flexion": zero + 60, "right_elbow_flexion": zero + 90}, zero, zero)[0]
+    joint = dict(zip(H36M_17.names, bent, strict=True))
     assert joint["left_hip"][1] > 0  # left is +y, and the figure faces +x
     thigh, shin = joint["left_knee"] - joint["left_hip"], joint["left_ankle"] - joint["left_knee"]
     cosine = thigh @ shin / np.linalg.norm(thigh) / np.linalg.norm(shin)
     assert np.degrees(np.arccos(cosine)) == pytest.approx(60)
     assert shin[0] < 0  # a knee bends backward ...
     assert (joint["right_wrist"] - joint["right_elbow"])[0] > 0.1  # ... and an elbow forward
-    raised = body.pose({"left_shoulder_abduction": zero + 90}, zero, zero)[0]
+    raised = pose(body, {"left_shoulder_abduction": zero + 90}, zero, zero)[0]
     arm = raised[H36M_17.index("left_elbow")] - raised[H36M_17.index("left_shoulder")]
     assert arm[1] == pytest.approx(np.linalg.norm(arm))
 
@@ -82,7 +82,7 @@ def test_gait_curves_pass_near_their_table():
             assert np.allclose(cycle(values, np.array([0.3])), cycle(values, np.array([7.3])))
 
 
-def test_splits_share_nobody_and_repeat():
+def test_splits_are_disjoint_and_deterministic():
     assert len({name for names in SPLITS.values() for name in names}) == sum(map(len, SPLITS.values()))
     a, b = walker("W01", "walk"), walker("W02", "walk")
     assert not np.allclose(a.poses_world, b.poses_world)
@@ -92,7 +92,7 @@ def test_splits_share_nobody_and_repeat():
     assert [motion.name for motion in motions[:2]] == ["W15_walk", "W15_run"]
 
 
-def test_walkers_come_as_clips_like_any_other():
+def test_walkers_load_as_clips():
     clips = load_clips("walkers", "nowhere", "val", actions=("sit", "run"), stride=4)
     assert len(clips) == 2 * 2 * 4
     assert {clip.action for clip in clips} == {"sit", "run"}

@@ -73,15 +73,12 @@ def from_cmu(
         if path is None:
             missing.append(row["clip"])
         else:
-            sources.append(
-                Source(path, *mappings[path.suffix.lower()], row["clip"], row["subject"], row["action"], row["split"])
-            )
+            names = (row[column] for column in ("clip", "subject", "action", "split"))
+            sources.append(Source(path, *mappings[path.suffix.lower()], *names))
     lacking = sorted(set(SPLITS) - {source.split for source in sources})
     if lacking:
-        raise ValueError(
-            f"{folder}: no clip of {' or '.join(lacking)} found; expected files such as 02/02_01.amc with "
-            "02/02.asf, or walking_3.bvh"
-        )
+        expected = "expected files such as 02/02_01.amc with 02/02.asf, or walking_3.bvh"
+        raise ValueError(f"{folder}: no clip of {' or '.join(lacking)} found; {expected}")
     return build("cmu17", sources, root, overwrite, ACKNOWLEDGEMENT, missing, on_clip)
 
 
@@ -145,14 +142,8 @@ def build(
         raise ValueError("expected at least half a second of good frames, got none")
     inputs = _inputs(name, sources, rig, cleaning, note)
     report.inputs_sha256 = _sha256(repr(_sorted(inputs)).encode())
-    card = {
-        "inputs": inputs,
-        "inputs_sha256": report.inputs_sha256,
-        "dropped_frames": report.dropped,
-        "missing_clips": report.missing,
-        "note": note,
-    }
-    write_benchmark(path, renderings, card)
+    card = {"inputs": inputs, "inputs_sha256": report.inputs_sha256, "note": note}
+    write_benchmark(path, renderings, card | {"dropped_frames": report.dropped, "missing_clips": report.missing})
     return report
 
 
@@ -195,37 +186,19 @@ def _motions(source: Source, cleaning: Cleaning) -> tuple[list[Motion], int]:
 
 def _inputs(name: str, sources: Sequence[Source], rig: Rig, cleaning: Cleaning, note: str) -> dict[str, Any]:
     """Everything that the file depends on, under the names of the file's version 1: their hash identifies it."""
-    parameters = asdict(rig)
+    parameters, clips = asdict(rig), {}
     parameters["detector"]["doubt"] = parameters["detector"].pop("confidence_noise")
-    return {
-        "format": FORMAT,
-        "version": 1,
-        "name": name,
-        "note": note,
-        "constants": {
-            "coco_sigma": COCO_SIGMA,
-            "limbs": LIMBS,
-            "person_size": (BOX, BODY_SHARE, THINNEST),
-            "amc_fps": AMC_FPS,
-            "ankle_height_m": JointMapping.clearance_m,
-        },
-        "cameras_sha256": _sha256(human36m.CALIBRATION.read_bytes()),
-        "fps": FPS,
-        "studio": parameters,
-        "cleaning": asdict(cleaning),
-        "clips": {
-            source.name: {
-                "subject": source.subject,
-                "action": source.action,
-                "split": source.split,
-                # As lists: weights are summed in their order.
-                "mapping": asdict(source.mapping)
-                | {"joints": [list(weights.items()) for weights in source.mapping.joints]},
-                "sha256": {each.name: _sha256(each.read_bytes()) for each in _files(source)},
-            }
-            for source in sources
-        },
-    }
+    for source in sources:
+        # Weights as lists: they are summed in their order.
+        mapping = asdict(source.mapping) | {"joints": [list(weights.items()) for weights in source.mapping.joints]}
+        hashes = {each.name: _sha256(each.read_bytes()) for each in _files(source)}
+        names = {"subject": source.subject, "action": source.action, "split": source.split}
+        clips[source.name] = names | {"mapping": mapping, "sha256": hashes}
+    constants: dict[str, Any] = {"coco_sigma": COCO_SIGMA, "limbs": LIMBS, "person_size": (BOX, BODY_SHARE, THINNEST)}
+    constants |= {"amc_fps": AMC_FPS, "ankle_height_m": JointMapping.clearance_m}
+    file = {"format": FORMAT, "version": 1, "name": name, "note": note, "fps": FPS}
+    inputs = {"constants": constants, "studio": parameters, "cleaning": asdict(cleaning), "clips": clips}
+    return file | inputs | {"cameras_sha256": _sha256(human36m.CALIBRATION.read_bytes())}
 
 
 def _files(source: Source) -> list[Path]:

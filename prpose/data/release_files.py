@@ -193,15 +193,12 @@ def write_pair(
     positions_3d: Mapping[str, Mapping[str, Any]],
     positions_2d: Mapping[str, Mapping[str, Sequence[Array]]],
 ) -> dict[str, int]:
-    """Writes both files, or neither.
+    """Writes the 3D and the 2D file, or neither; counts of subjects, recordings, clips (one per camera) and frames.
 
     Args:
         paths: of the 3D and the 2D file.
         positions_3d: {subject: {action: float32 metres}}, as the data set's ``load`` expects.
         positions_2d: {subject: {action: [(T, 17, 2) float32 pixels, one per camera]}}.
-
-    Returns:
-        Counts: subjects, recordings, clips (one per camera), frames of clips.
     """
     sides = [[j for j, name in enumerate(H36M_17.names) if name.startswith(side)] for side in ("left_", "right_")]
     metadata = {"layout_name": "h36m", "num_joints": len(H36M_17), "keypoints_symmetry": sides}

@@ -126,16 +126,12 @@ class DetectorNoise:
     event_s: float = 0.25
 
     def detect(self, keypoints_px: Array, hidden: Array, fps: float, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Keypoints that the detector finds, and their confidence.
+        """Keypoints that the detector finds, (*, T, 17, 2) pixels, and their confidence, (*, T, 17) in (0, 1).
 
         Args:
-            keypoints_px: (*, T, 17, 2) pixels, the ground truth.
-            hidden: (*, T, 17) bool, as of :meth:`Body.hidden`.
+            keypoints_px, hidden: ground truth, (*, T, 17, 2) pixels, and (*, T, 17) as of :meth:`Body.hidden`.
             fps: frames per second.
             rng: source of all randomness.
-
-        Returns:
-            keypoints_px (*, T, 17, 2), confidence (*, T, 17) in (0, 1).
         """
         shape = keypoints_px.shape[:-1]
         size = person_size(keypoints_px)[..., None]  # (*, T, 1)

@@ -6,7 +6,6 @@ the midline.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -65,9 +64,6 @@ LIMITS = {
 }
 """Ranges of joint motion, degrees, after the American Academy of Orthopaedic Surgeons (1965), rounded inwards."""
 
-Angles = Mapping[str, Array]
-"""Joint angles over time, (T,) degrees: ``spine_*``, ``neck_flexion``, and the others after ``left_`` or ``right_``."""
-
 
 def load(root: Path, split: str, selection: Selection, keypoints: str = "det") -> list[Clip]:
     """Clips of the walkers of a split, from four cameras each; ``root`` is not used.
@@ -97,22 +93,18 @@ def _rendering(motion: Motion) -> Rendering:
 
 @cache
 def walker(subject: str, action: str) -> Motion:
-    """One walker's motion, four seconds long, on level ground.
-
-    Args:
-        subject: any name; it fixes the body.
-        action: a key of :data:`prpose.data.synthetic.walker_moves.MOVES`.
+    """One walker's motion, four seconds long, on level ground; any ``subject`` names a body.
 
     Raises:
-        ValueError: for an unknown action.
+        ValueError: for an action that is not in :data:`prpose.data.synthetic.walker_moves.MOVES`.
     """
     move = look_up(action, MOVES, "action of walkers")
-    body = WalkerBody.random(generator("walker", subject))
+    body = random_body(generator("walker", subject))
     times = np.arange(round(FPS * SECONDS)) / FPS
     angles = move(times, generator("walker", subject, action))
     heading, lean = angles.pop("heading"), angles.pop("lean")
-    joints = body.pose(limited(angles), heading, lean)
-    poses = joints + root_path(joints, body.ankle_height_m)[:, None]
+    joints = pose(body, limited(angles), heading, lean)
+    poses = joints + root_path(joints, body["ankle_height"])[:, None]
     return Motion(f"{subject}_{action}", subject, action, poses.astype(np.float32), FPS)
 
 
@@ -130,75 +122,60 @@ def root_path(joints: Array, ankle_height_m: float) -> Array:
     return path
 
 
-@dataclass(frozen=True)
-class WalkerBody:
-    """Segment lengths of one person.
+def random_body(rng: np.random.Generator) -> dict[str, float]:
+    """Lengths of :data:`SEGMENTS` and height of a standing foot's ankle, metres.
+
+    Stature is 1.70 ± 0.10 m (men and women, ANSUR II, rounded), segments are ± 4 %.
+    """
+    stature = float(np.clip(1.70 + 0.10 * rng.standard_normal(), 1.45, 2.0))
+    body = {name: share * stature * float(np.exp(0.04 * rng.standard_normal())) for name, share in SEGMENTS.items()}
+    return body | {"pelvis": 0.0, "ankle_height": ANKLE_HEIGHT * stature}
+
+
+def pose(body: Mapping[str, float], angles: Mapping[str, Array], heading: Array, lean: Array) -> Array:
+    """Joints relative to the pelvis, (T, 17, 3) metres, z up.
 
     Args:
-        stature_m: height.
-        scale: factor on each of :data:`SEGMENTS`.
+        body: as of :func:`random_body`.
+        angles: joint angles, (T,) degrees: ``spine_*``, ``neck_flexion``, and the others after ``left_`` or
+            ``right_``; those that are missing are 0.
+        heading, lean: direction that the pelvis faces, from x towards y, and its forward tilt, (T,) degrees.
     """
 
-    stature_m: float
-    scale: Mapping[str, float]
+    def turn(axes: str, *degrees: Array) -> Rotation:
+        return euler(axes, np.stack(degrees, axis=-1))
 
-    @staticmethod
-    def random(rng: np.random.Generator) -> "WalkerBody":
-        """Stature 1.70 ± 0.10 m (men and women, ANSUR II, rounded), segments ± 4 %."""
-        stature = float(np.clip(1.70 + 0.10 * rng.standard_normal(), 1.45, 2.0))
-        return WalkerBody(stature, {name: float(np.exp(0.04 * rng.standard_normal())) for name in SEGMENTS})
+    def angle(name: str) -> Array:
+        return np.asarray(angles.get(name, np.zeros(len(heading))))
 
-    @property
-    def ankle_height_m(self) -> float:
-        """Height of the ankle of a foot that stands on the ground."""
-        return ANKLE_HEIGHT * self.stature_m
-
-    def pose(self, angles: Angles, heading: Array, lean: Array) -> Array:
-        """Joints relative to the pelvis, (T, 17, 3) metres, z up.
-
-        Args:
-            angles: over time; those that are missing are 0.
-            heading: direction that the pelvis faces, (T,) degrees from x towards y.
-            lean: forward tilt of the pelvis, (T,) degrees.
-        """
-
-        def turn(axes: str, *degrees: Array) -> Rotation:
-            return euler(axes, np.stack(degrees, axis=-1))
-
-        def angle(name: str) -> Array:
-            return np.asarray(angles.get(name, np.zeros(len(heading))))
-
-        pelvis = turn("zy", heading, lean)
-        trunk = pelvis * turn("zxy", angle("spine_twist"), angle("spine_bend"), angle("spine_flexion"))
-        neck = trunk * turn("y", angle("neck_flexion"))
-        up, down = np.array([0, 0, 1.0]), np.array([0, 0, -1.0])
-        bones = {"pelvis": (pelvis, 0 * up), "spine": (pelvis, up), "thorax": (trunk, up), "neck": (neck, up)}
-        bones["head"] = (neck, up)
-        for side, left in (("left", 1.0), ("right", -1.0)):
-            thigh = pelvis * turn("yx", -angle(f"{side}_hip_flexion"), left * angle(f"{side}_hip_abduction"))
-            arm = trunk * turn("yx", -angle(f"{side}_shoulder_flexion"), left * angle(f"{side}_shoulder_abduction"))
-            out = np.array([0, left, 0])
-            bones |= {
-                f"{side}_hip": (pelvis, out),
-                f"{side}_knee": (thigh, down),
-                f"{side}_ankle": (thigh * turn("y", angle(f"{side}_knee_flexion")), down),
-                f"{side}_shoulder": (trunk, out),
-                f"{side}_elbow": (arm, down),
-                f"{side}_wrist": (arm * turn("y", -angle(f"{side}_elbow_flexion")), down),
-            }
-        turns = [bones[name][0] for name in H36M_17.names]
-        return forward_kinematics(H36M_17.parents, turns, [bones[n][1] * self._length(n) for n in H36M_17.names])
-
-    def _length(self, joint: str) -> float:
-        """Metres from a joint's parent to the joint."""
-        segment = _unsided(joint)
-        return SEGMENTS[segment] * self.stature_m * self.scale[segment] if segment != "pelvis" else 0.0
+    pelvis = turn("zy", heading, lean)
+    trunk = pelvis * turn("zxy", angle("spine_twist"), angle("spine_bend"), angle("spine_flexion"))
+    neck = trunk * turn("y", angle("neck_flexion"))
+    up, down = np.array([0, 0, 1.0]), np.array([0, 0, -1.0])
+    bones = {"pelvis": (pelvis, 0 * up), "spine": (pelvis, up), "thorax": (trunk, up), "neck": (neck, up)}
+    bones["head"] = (neck, up)
+    for side, left in (("left", 1.0), ("right", -1.0)):
+        thigh = pelvis * turn("yx", -angle(f"{side}_hip_flexion"), left * angle(f"{side}_hip_abduction"))
+        arm = trunk * turn("yx", -angle(f"{side}_shoulder_flexion"), left * angle(f"{side}_shoulder_abduction"))
+        out = np.array([0, left, 0])
+        bones |= {
+            f"{side}_hip": (pelvis, out),
+            f"{side}_knee": (thigh, down),
+            f"{side}_ankle": (thigh * turn("y", angle(f"{side}_knee_flexion")), down),
+            f"{side}_shoulder": (trunk, out),
+            f"{side}_elbow": (arm, down),
+            f"{side}_wrist": (arm * turn("y", -angle(f"{side}_elbow_flexion")), down),
+        }
+    turns, directions = zip(*(bones[name] for name in H36M_17.names), strict=True)
+    lengths = (body[_unsided(name)] for name in H36M_17.names)
+    offsets = [direction * length for direction, length in zip(directions, lengths, strict=True)]
+    return forward_kinematics(H36M_17.parents, turns, offsets)
 
 
 def _unsided(name: str) -> str:
     return name.removeprefix("left_").removeprefix("right_")
 
 
-def limited(angles: Angles) -> dict[str, Array]:
+def limited(angles: Mapping[str, Array]) -> dict[str, Array]:
     """The angles within :data:`LIMITS`."""
     return {name: np.clip(value, *LIMITS[_unsided(name)]) for name, value in angles.items()}
