@@ -98,8 +98,8 @@ def test_errors_are_one_line_and_write_nothing(runs, tmp_path, capsys):
     capsys.readouterr()
     for argv, message in [
         ([tmp_path / "bad.json" / "x"], "expected a file name"),
-        ([tmp_path / "x", "--alpha", "-1"], "expected alpha to be a finite number >= 0"),
-        ([tmp_path / "x", "--fps", "0"], "expected fps to be a finite number > 0, got 0.0"),
+        ([tmp_path / "x", "--alpha", "-1"], "expected alpha"),
+        ([tmp_path / "x", "--fps", "0"], "expected fps > 0"),
         ([tmp_path / "x", "--reports", tmp_path / "bad.json"], "a report of prpose evaluate"),
         ([tmp_path / "x", "--reports", tmp_path / "worse.json"], "not a JSON file"),
         ([tmp_path / "x", *swapped], "expected the training of a lifter, got noise"),

@@ -192,7 +192,7 @@ def test_the_published_schedule_trains_on_recorded_data(release, capsys):
         (["--data", "cmu17", "--root", "no"], "data_cmu17.npz: no such file"),
         (["--lifter-args", "[1]"], 'expected a JSON object such as {"dropout": 0}, got'),
         (["--lifter-args", '{"wide": 1}'], "mgcn_lw cannot be built with {'wide': 1}"),
-        (["--lifter-args", '{"out_channels": 2}'], "to make poses of shape (2, 2, 17, 3)"),
+        (["--lifter-args", '{"out_channels": 2}'], "to return poses of shape (2, 2, 17, 3)"),
         (["--resume"], "nothing to resume; expected config.json in it"),
         (["--device", "abacus"], "expected an available device"),
     ],

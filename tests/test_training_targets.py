@@ -15,9 +15,8 @@ from prpose.training.weak_supervision import (
     batch_targets,
     lifter_scores,
     noise_scores,
-    published_target,
     response,
-    response_target,
+    target_of,
     targets_of,
     typical_of,
 )
@@ -43,7 +42,7 @@ def test_noise_scores_of_an_oracle_are_best(windows):
     lifter = network("mgcn_lw", fitted=True)
     typical = typical_of(lifter, windows, seed=0)
     cpu = torch.device("cpu")
-    wanted = targets_of(published_target(lifter, typical), windows, cpu)
+    wanted = targets_of(target_of("published", lifter, typical), windows, cpu)
     truth = list(wanted.split(100))
 
     class Oracle(torch.nn.Module):
@@ -79,7 +78,7 @@ def test_targets_batch_targets_are_the_lifters_relative_errors(windows):
         def forward(self, keypoints):
             return torch.zeros(*keypoints.shape[:-1], 1)
 
-    target = published_target(lifter, Typical(torch.full((17,), 0.5), 1.0))
+    target = target_of("published", lifter, Typical(torch.full((17,), 0.5), 1.0))
     loss = batch_targets(target)(Zero(), torch.arange(8), batch)
     with torch.no_grad():
         error = metrics.joint_errors(lifter(batch.keypoints), batch.target)
@@ -123,7 +122,7 @@ def test_response_targets_are_relative_to_joint_and_response(windows):
     generator = torch.Generator().manual_seed(0)
     lifter = network("mgcn_lw", fitted=True)
     typical = typical_of(lifter, windows, seed=0)
-    found = response_target(lifter, typical, generator)(batch)
+    found = target_of("response", lifter, typical, generator)(batch)
     assert found.shape == (40, 1, 17, 1)
     assert float(found.mean()) == pytest.approx(1.0, abs=0.35)
     with torch.no_grad():
@@ -131,7 +130,7 @@ def test_response_targets_are_relative_to_joint_and_response(windows):
     moved = response(lifter, batch.keypoints, torch.Generator().manual_seed(0))
     expected = error / typical.error_m.float() / (moved / typical.response_m)[..., None]
     assert torch.allclose(found[..., 0], expected, rtol=1e-4)
-    twice = response_target(lifter, Typical(2 * typical.error_m, 3 * typical.response_m))(batch)
+    twice = target_of("response", lifter, Typical(2 * typical.error_m, 3 * typical.response_m))(batch)
     assert float(twice.median() / found.median()) == pytest.approx(1.5, rel=0.1)
 
 

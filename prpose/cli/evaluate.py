@@ -109,10 +109,10 @@ def evaluate(
     evaluation = _Evaluation(networks, protocol, named_device(device), num_samples, stride, seed, config)
     clips = load_clips(dataset, root, split, keypoints, tuple(actions.split(",")))
     val = load_clips(dataset, root, "val", keypoints) if baselines else None
-    found = evaluation.run(clips, val)
+    report = evaluation.run(clips, val)
     if json is not None:
-        source = {"dataset": dataset, "split": split, "keypoints": keypoints, "actions": actions}
-        write_json(json, {"settings": source | evaluation.settings} | found)
+        report["settings"] |= {"dataset": dataset, "split": split, "keypoints": keypoints, "actions": actions}
+        write_json(json, report)
         print(f"Wrote {json}")
 
 
@@ -168,15 +168,16 @@ class _Evaluation:
 
     def run(self, clips: Sequence[Clip], val: Sequence[Clip] | None) -> dict[str, Any]:
         """Prints the tables, and returns every number and what is needed to repeat it."""
-        windows, kinds = self._windows(clips), dict[str, Sampler | IsotropicCloud](model=self.sampler)
-        curve: list[int] = []
+        windows, curve = self._windows(clips), list[int]()
+        kinds: dict[str, Sampler | IsotropicCloud] = {"model": self.sampler}
         if val is not None:
             if self.num_samples < 2:
                 raise ValueError(f"expected --num-samples >= 2 with --baselines, got {self.num_samples}")
             kinds = baseline_samplers(self.sampler, self._windows(val), self.device)
             curve = sorted({S for S in CURVE if self.num_samples >= S} | {self.num_samples})
         draw = seeded_draw(self.seed, self.num_samples, self.config.rho(clips[0].fps or DEFAULT_FPS))
-        extra = self._confidence_noise(windows)
+        confidence = windows.confidence.numpy()  # all 1 where no clip has confidences
+        extra = self.config.confidence_scale(confidence) if (confidence < 1).any() else 0.0
         cloud = self.protocol.cloud or val is not None
         with progress("evaluate", len(kinds) * len(windows)) as advance:
             scores = [
@@ -190,23 +191,9 @@ class _Evaluation:
             averages = {kind: tabulate(by, windows, self.protocol)[1] for kind, by in zip(kinds, scores, strict=True)}
             correlation = sigma_rank_correlation(self.sampler, windows, self.device)
             show_baselines(averages, curve, correlation, self.protocol)
-            report |= {"baselines": {kind: asdict(row) for kind, row in averages.items()}}
-            report |= {"rank_correlation": correlation}
+            averages_json = {kind: asdict(row) for kind, row in averages.items()}
+            report |= {"baselines": averages_json, "rank_correlation": correlation}
         return report
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The options that the numbers depend on."""
-        noise = self.sampler.noise
-        assert isinstance(noise, AdaptiveNoise), "of a card or a variance net"
-        names = ("noise_correlation", "noise_time_constant_s", "confidence_noise")
-        return {
-            **{name: getattr(self, name) for name in ("num_samples", "stride", "seed")},
-            "alpha": noise.alpha,
-            "floor": noise.floor,
-            "device": str(self.device),
-            "config": {name: getattr(self.config, name) for name in names},
-        }
 
     def _windows(self, clips: Sequence[Clip]) -> Windows:
         lifter = self.sampler.lifter
@@ -214,13 +201,14 @@ class _Evaluation:
             clips, receptive_field(lifter), every=self.stride * self.protocol.every, causal=is_causal(lifter)
         )
 
-    def _confidence_noise(self, windows: Windows) -> float:
-        """The config's scale; none where no clip has confidences, which are then 1."""
-        confidence = windows.confidence.numpy()
-        return self.config.confidence_scale(confidence) if (confidence < 1).any() else 0.0
-
     def _report(self, rows: list[Row], average: Row, scores: Scores) -> dict[str, Any]:
-        report = {
+        noise, names = self.sampler.noise, ("noise_correlation", "noise_time_constant_s", "confidence_noise")
+        assert isinstance(noise, AdaptiveNoise), "of a card or a variance net"
+        settings = {name: getattr(self, name) for name in ("num_samples", "stride", "seed")}
+        settings |= {"alpha": noise.alpha, "floor": noise.floor, "device": str(self.device)}
+        distances = scores.get("cloud", {}).get("mahalanobis")
+        return {
+            "settings": settings | {"config": {name: getattr(self.config, name) for name in names}},
             "command": current_command(),
             "versions": versions(),
             "sha256": self.networks.sha256,
@@ -229,9 +217,7 @@ class _Evaluation:
             "calibrated": is_calibrated(self.networks.card),
             "rows": [asdict(row) for row in rows],
             "average": asdict(average),
-        }
-        distances = scores.get("cloud", {}).get("mahalanobis")
-        return report | ({} if distances is None else {"limits_95": conformal_quantiles(distances)})
+        } | ({} if distances is None else {"limits_95": conformal_quantiles(distances)})
 
 
 def show(rows: list[Row], average: Row, protocol: Protocol, S: int) -> None:
@@ -309,9 +295,5 @@ def sha256_of(path: Path) -> str:
 
 def versions() -> dict[str, str]:
     """Versions that the numbers depend on."""
-    return {
-        "prpose": prpose.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
+    found = {"prpose": prpose.__version__, "python": platform.python_version()}
+    return found | {"torch": torch.__version__, "numpy": np.__version__}

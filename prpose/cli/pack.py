@@ -65,7 +65,8 @@ def pack(
     found = [_report(path, card) for path in reports]
     calibration = (card.data, VALIDATION, str(settings["keypoints"]))
     limits = [report["limits_95"] for report in found if "limits_95" in report and _frames(report) == calibration]
-    card = replace(card, scores=dict(map(_scores, found)), limits_95=_rounded(limits[-1], 4) if limits else {})
+    rounded = {joint: float(f"{value:.4g}") for joint, value in (limits[-1] if limits else {}).items()}
+    card = replace(card, scores=dict(map(_scores, found)), limits_95=rounded)
     model = write_model_folder(out, card, weights, half, overwrite, [report["sha256"] for report in found])
     print(f"Wrote {model.folder}, {model.size / 1e6:.1f} MB")
 
@@ -126,7 +127,3 @@ def _scores(report: dict[str, Any]) -> tuple[str, dict[str, float]]:
 def _frames(report: dict[str, Any]) -> tuple[str, ...]:
     """Data set, split and 2D keypoints of a report."""
     return tuple(report["settings"][key] for key in ("dataset", "split", "keypoints"))
-
-
-def _rounded(values: dict[str, float], digits: int) -> dict[str, float]:
-    return {name: float(f"{value:.{digits}g}") for name, value in values.items()}

@@ -19,10 +19,10 @@ from prpose.noise import build_variance_net, variance_net_of
 from prpose.training import Loss, Source, State, TrainConfig, processes
 from prpose.training.run import prepare_folder, train, training_data
 from prpose.training.weak_supervision import (
-    TARGETS,
     batch_targets,
     lifter_scores,
     noise_scores,
+    target_of,
     targets_of,
     typical_of,
 )
@@ -108,15 +108,15 @@ def train_noise(
     torch.manual_seed(config.seed)
     net, frame = build_variance_net(str(config.network)), own_frame(frozen)
     frozen = frozen.to(task.on).requires_grad_(False)
-    typical, target = typical_of(frozen, views, config.seed), TARGETS[config.target]
+    typical = typical_of(frozen, views, config.seed)
     measured = {"mean_error_m": typical.mean_error_m, "response_m": typical.response_m}
     task.prepare("noise", {"lifter_sha256": sha256_of(lifter_weights)}, measured)
-    validation = target(frozen, typical, torch.Generator().manual_seed(config.seed))
+    validation = target_of(config.target, frozen, typical, torch.Generator().manual_seed(config.seed))
     wanted = targets_of(validation, windows, task.on)
     task.fit(
         net.to(task.on),
         views,
-        batch_targets(target(frozen, typical), frame),
+        batch_targets(target_of(config.target, frozen, typical), frame),
         lambda n: noise_scores(n, wanted, windows, task.on, frame=frame),
     )
 
@@ -151,7 +151,12 @@ class _Task:
         settings = asdict(self.config)
         for name in ("save_every", *(() if kind == "noise" else ("target", "network"))):
             del settings[name]
-        training = {"kind": kind, "lifter": self.lifter, "lifter_args": self.arguments, "data": self.data}
+        training: dict[str, Any] = {
+            "kind": kind,
+            "lifter": self.lifter,
+            "lifter_args": self.arguments,
+            "data": self.data,
+        }
         training |= {"keypoints": self.keypoints, **settings, **more}
         training["data_sha256"] = inputs_sha256(self.data, self.root, str(self.keypoints))
         origin = {"measured": measured or {}, "versions": versions(), "command": current_command()}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from prpose import metrics
-from prpose.data.windows import Batch, Windows
+from prpose.data.windows import Windows
 from prpose.evaluation.baselines import IsotropicCloud
 from prpose.evaluation.protocols import (
     CHOICES,
@@ -101,7 +101,7 @@ def score(
         net: on ``device``, in eval mode.
         windows: of the test clips, without mirror images.
         names: keys of :data:`METRICS`.
-        draw: the noise of each batch; without it only the deterministic pose is scored.
+        draw: noise of each batch; without it only the deterministic pose is scored.
         batch_size: frames at once.
         cloud: whether to score the samples as a distribution, too, if there are two or more.
         curve: numbers of samples whose best is scored as the choice ``best_of_{S}``.
@@ -120,38 +120,20 @@ def score(
     parts = []
     for indices, batch in windows.batches(batch_size):
         items = range(int(indices[0]), int(indices[-1]) + 1)
-        parts.append(_score_batch(net, batch, items, names, draw, device, cloud, curve, confidence_noise))
+        keypoints, target = batch.keypoints.to(device), batch.target.to(device)
+        deterministic = net.deterministic(keypoints)
+        part = {"deterministic": _values(deterministic[None], target, names, items)}
+        if draw is not None:
+            confidence = batch.confidence.to(device)
+            extra = confidence_sigma(keypoints, confidence, confidence_noise) if confidence_noise else None
+            samples = (net(keypoints, *(e.to(keypoints) for e in eps), extra) for eps in draw(items, keypoints.shape))
+            part |= _score_samples(samples, target, names, items, deterministic if cloud else None, curve)
+        parts.append(part)
         on_batch(len(indices))
     return {
-        choice: {name: torch.cat([part[choice][name] for part in parts]) for name in by}
+        choice: {name: torch.cat([part[choice][name][0].cpu() for part in parts]) for name in by}
         for choice, by in parts[0].items()
     }
-
-
-def _score_batch(
-    net: Sampler | IsotropicCloud,
-    batch: Batch,
-    items: range,
-    names: Sequence[str],
-    draw: Draw | None,
-    device: torch.device | str,
-    cloud: bool,
-    curve: Sequence[int],
-    confidence_noise: float,
-) -> Scores:
-    keypoints, target = batch.keypoints.to(device), batch.target.to(device)
-    deterministic = net.deterministic(keypoints)
-    scores = {"deterministic": _values(deterministic[None], target, names, items)}
-    if draw is not None:
-        extra_sigma = None
-        if confidence_noise:
-            extra_sigma = confidence_sigma(keypoints, batch.confidence.to(device), confidence_noise)
-        samples = (
-            net(keypoints, eps.to(keypoints), mirrored.to(keypoints), extra_sigma)
-            for eps, mirrored in draw(items, keypoints.shape)
-        )
-        scores |= _score_samples(samples, target, names, items, deterministic if cloud else None, curve)
-    return {choice: {name: value[0].cpu() for name, value in by.items()} for choice, by in scores.items()}
 
 
 def _score_samples(

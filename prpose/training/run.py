@@ -142,7 +142,7 @@ def train(
     lines = _load(path, state) if path.is_file() else []
     on_items(state.epoch * len(data) + state.batch * config.batch_size)
     first = processes.rank() == 0
-    writer = _tensorboard(folder) if first else None
+    curve = _tensorboard(folder) if first else lambda name, value, epoch: None
 
     def after_step(items: int, loss: float) -> None:
         nonlocal saved_at
@@ -157,14 +157,15 @@ def train(
         lines.append({"epoch": state.epoch, "loss": mean} | scores)
         if first:
             _save_epoch(folder, state, lines)
-            for name, value in lines[-1].items() if writer else ():
-                writer.add_scalar(name, value, state.epoch)
+            for name, value in lines[-1].items():
+                curve(name, value, state.epoch)
         on_epoch(lines[-1])
         return is_over()
 
     def is_over() -> bool:
-        out_of_patience = config.patience is not None and bool(lines)
-        return out_of_patience and int(lines[-1]["epoch"]) - int(_best(lines)["epoch"]) >= (config.patience or 0)
+        if config.patience is None or not lines:
+            return False
+        return int(lines[-1]["epoch"]) - int(_best(lines)["epoch"]) >= config.patience
 
     if not is_over():
         fit(state, data, loss, after_step, after_epoch)
@@ -212,10 +213,10 @@ def _load(path: Path, state: State) -> list[dict[str, float]]:
         raise ValueError(f"{path}: not a checkpoint of this training ({reason})") from None
 
 
-def _tensorboard(folder: Path) -> Any:
-    """A writer, if the extra ``train`` is installed."""
+def _tensorboard(folder: Path) -> Callable[[str, float, int], None]:
+    """Adds a value to a curve, if the extra ``train`` is installed."""
     try:
-        module = importlib.import_module("torch.utils.tensorboard")
+        writer = importlib.import_module("torch.utils.tensorboard").SummaryWriter(folder / "tensorboard")
     except ImportError:
-        return None
-    return module.SummaryWriter(folder / "tensorboard")
+        return lambda name, value, epoch: None
+    return lambda name, value, epoch: writer.add_scalar(name, value, epoch)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from prpose.lifter import average_flipped
 from prpose.metrics import joint_errors, mpjpe, p_mpjpe, rank_correlation
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.training import Loss, Source
+
+TargetKind = Literal["published", "response"]
 
 Target = Callable[[Batch], Tensor]
 """What the variance net should predict for a batch on the lifter's device, (B, 1, J, 1)."""
@@ -95,47 +98,33 @@ class Typical:
         return float(self.error_m.double().mean())
 
 
-def published_target(lifter: nn.Module, typical: Typical, generator: torch.Generator | None = None) -> Target:
-    """Error of each joint over the mean error (arXiv 2405.02114, §3.2).
+def target_of(
+    kind: TargetKind, lifter: nn.Module, typical: Typical, generator: torch.Generator | None = None
+) -> Target:
+    """The variance net's target.
+
+    ``published``: the error of each joint over the mean error (arXiv 2405.02114, §3.2). ``response``: the error of each
+    joint over that joint's mean error, over the pose's relative response to noise. Equal noise already moves the wrists
+    of a lifted pose further than its hips, much as the lifter's errors are larger there, and some poses further than
+    others; a target of errors counts that twice, this one is what equal noise lacks (docs/results.md). 1 is average.
 
     Args:
+        kind: of the target.
         lifter: frozen, in eval mode, on the batches' device.
         typical: of the lifter.
-        generator: unused; nothing is drawn.
+        generator: of the response's noise, on the CPU. Default: torch's own.
     """
 
     @torch.no_grad()
     def target(batch: Batch) -> Tensor:
-        return joint_errors(lifter(batch.keypoints), batch.target)[..., None] / typical.mean_error_m
-
-    return target
-
-
-def response_target(lifter: nn.Module, typical: Typical, generator: torch.Generator | None = None) -> Target:
-    """Error of each joint over that joint's mean error, over the pose's relative response to noise.
-
-    Equal noise on all joints already moves the wrists of a lifted pose further than its hips, much as the lifter's
-    errors are larger there, and some poses further than others. A target of errors alone counts that twice; this one is
-    what equal noise lacks (docs/results.md). 1 is the average.
-
-    Args:
-        lifter: frozen, in eval mode, on the batches' device.
-        typical: of the lifter.
-        generator: of the noise, on the CPU. Default: torch's own.
-    """
-
-    @torch.no_grad()
-    def target(batch: Batch) -> Tensor:
-        distance = joint_errors(lifter(batch.keypoints), batch.target)
-        error = distance / typical.error_m.to(distance)
+        error = joint_errors(lifter(batch.keypoints), batch.target)
+        if kind == "published":
+            return error[..., None] / typical.mean_error_m
         moved = response(lifter, batch.keypoints, generator) / typical.response_m
-        return (error / moved[..., None])[..., None]
+        return (error / typical.error_m.to(error) / moved[..., None])[..., None]
 
     return target
 
-
-TARGETS = {"published": published_target, "response": response_target}
-"""By name."""
 
 FLOORS = {"published": 1.0, "response": 0.0}
 """Lower bound of the predicted relative sigma that goes with a target (:class:`prpose.noise.AdaptiveNoise`)."""
