@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from prpose import AdaptiveNoise, Sampler, load_published
+from prpose.data.windows import Windows
 from prpose.lifter import Remapped
 from prpose.nets.mlp import back_project
 
@@ -119,3 +120,10 @@ def golden_draw(S: int, seed: int = SEED):
         return [(both[:, :, 0], both[:, :, 1])]
 
     return draw
+
+
+class InOrder(Windows):
+    """Windows in their order in every epoch, as in golden/train."""
+
+    def batches(self, batch_size: int, seed: tuple[int, ...] | None = None, start: int = 0) -> Iterator[Any]:
+        return super().batches(batch_size, None, start)

@@ -98,9 +98,9 @@ def test_detections_that_cannot_be_used_are_errors(case, tmp_path):
     ("name", "model", "message"),
     [
         ("tests.videos:Finder", "model.task", "Finder cannot be created: TypeError"),
-        ("tests.videos:Missing", None, "Missing cannot be created: TypeError"),
+        ("tests.videos:Missing", None, "cannot import 'tests.videos:Missing'"),
         ("tests.videos:WithoutLayout", None, "to be a detector, with a layout and a call"),
-        ("nowhere:Class", None, "nowhere cannot be imported: No module named 'nowhere'"),
+        ("nowhere:Class", None, "cannot import 'nowhere:Class': No module named 'nowhere'"),
         ("yolo", None, "expected a detector, mediapipe or package.module:Class, got 'yolo'"),
     ],
 )

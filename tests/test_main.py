@@ -13,7 +13,7 @@ import torch
 import main
 from prpose import load_published
 from prpose.cli import guarded
-from tests.golden_numbers import VARIANCE_OF, golden_draw, table
+from tests.golden_numbers import VARIANCE_OF, InOrder, golden_draw, network, table
 
 ROOT = Path(__file__).parent.parent
 RUNS = table("runs/runs.json")["runs"]
@@ -58,7 +58,7 @@ def test_printed_digits(run, release, capsys):
     ],
 )
 def test_the_commands_run_as_written_from_a_clone(command, form, release):
-    """In a shell, from a folder with main.py in it; fewer hypotheses than published, for time."""
+    """In a shell, from a folder with main.py in it; with fewer samples than published, for time."""
     run = subprocess.run(
         f"{sys.executable} {ROOT / 'main.py'} {command} --downsample 4",
         shell=True,
@@ -105,8 +105,6 @@ def test_training_writes_the_published_file(release, capsys):
 @pytest.mark.parametrize("lifter", VARIANCE_OF)
 def test_training_logs_the_released_loss(lifter, release, monkeypatch, capsys):
     """Golden weights, no dropout, no shuffling: the reference's log lines, digit for digit."""
-    from tests.golden_numbers import network
-
     def start(name):
         net = network(VARIANCE_OF[name])
         for module in net.modules():
@@ -115,7 +113,7 @@ def test_training_logs_the_released_loss(lifter, release, monkeypatch, capsys):
         return net
 
     monkeypatch.setattr(main, "build_variance_net", start)
-    monkeypatch.setattr(Windows, "batches", in_order(Windows.batches))
+    monkeypatch.setattr(main, "Windows", InOrder)
     main.main(["--shhpe_model", lifter, "--train", "--nepoch", "3", "--batch_size", "64"])
     lines = [line for line in capsys.readouterr().out.split("\n") if line.startswith("e: ")]
     golden = table("train/train.json")["models"][lifter]["two_epoch_published_log"]

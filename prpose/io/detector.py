@@ -240,8 +240,9 @@ def find_model(path: Path | None = None, url: str = MODEL_URL) -> Path:
         try:
             pooch.retrieve(url, None, path.name, folder, downloader=_download)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
+            reason = str(error).rpartition("): ")[2].removesuffix('"))')  # without urllib3's names of objects
             raise ValueError(
-                f"MediaPipe's model cannot be downloaded ({error}): download {url} on a machine with a connection, "
+                f"MediaPipe's model cannot be downloaded ({reason}): download {url} on a machine with a connection, "
                 "and give the file as detector_model"
             ) from None
     return check_model(path)

@@ -17,9 +17,7 @@ from prpose.skeleton import H36M_17
 
 SIDE_COLOURS = {"left": "#1f77b4", "right": "#ff7f0e", "middle": "#6e6e6e"}
 """Of overlays and figures."""
-SIDES = tuple(side if (side := name.partition("_")[0]) in SIDE_COLOURS else "middle" for name in H36M_17.names)
-BONES = tuple((joint, parent) for joint, parent in enumerate(H36M_17.parents) if parent >= 0)
-
+BONES, JOINT_COLOURS = H36M_17.bones, tuple(SIDE_COLOURS[side] for side in H36M_17.sides)
 TimedImage = tuple[Image.Image, float | None]
 TIME_BASE = Fraction(1, 90_000)
 DEFAULT_FPS = 10
@@ -152,8 +150,8 @@ class Scene:
         xy, width = prediction.keypoints_px[t] * self.scale, max(2.0, self.height / 200)
         canvas.bones(xy, width + 2, 0.6, WHITE)
         canvas.bones(xy, width)
-        for point, side, flag in zip(xy, SIDES, np.asarray(prediction.flags)[t], strict=True):
-            canvas.joint(point, width, SIDE_COLOURS[side], bool(flag))
+        for point, colour, flag in zip(xy, JOINT_COLOURS, np.asarray(prediction.flags)[t], strict=True):
+            canvas.joint(point, width, colour, bool(flag))
         return canvas.image.reduce(FINE)
 
     def _view(self, t: int | None, axes: tuple[int, int], title: str) -> Image.Image:
@@ -181,7 +179,7 @@ class Scene:
         for joint in REGION_JOINTS:  # a region's shadow is the ellipse of the covariance along the two axes
             values, vectors = np.linalg.eigh(prediction.covariance[t, joint][np.ix_(axes, axes)].astype(np.float64))
             radii = np.sqrt(np.maximum(values, 0) * self.quantiles[joint]) * self.per_metre
-            canvas.region(shown(prediction.pose[t, joint]) + ((vectors * radii) @ CIRCLE).T, SIDE_COLOURS[SIDES[joint]])
+            canvas.region(shown(prediction.pose[t, joint]) + ((vectors * radii) @ CIRCLE).T, JOINT_COLOURS[joint])
         return canvas.image.reduce(FINE)
 
 
@@ -197,7 +195,7 @@ class Canvas:
         points, near = (xy * FINE).tolist(), np.all(np.abs(xy) < FARTHEST_PX, axis=-1)  # false where NaN
         for joint, parent in BONES:
             if near[joint] and near[parent]:
-                fill = f"{colour or SIDE_COLOURS[SIDES[joint]]}{round(255 * opacity):02x}"
+                fill = f"{colour or JOINT_COLOURS[joint]}{round(255 * opacity):02x}"
                 self.pen.line((*points[joint], *points[parent]), fill, round(width * FINE))
 
     def joint(self, xy: Array, width: float, colour: str, is_flagged: bool) -> None:

@@ -85,11 +85,7 @@ def load_json(path: Path) -> Any:
 
 
 def check(content: Any, schema: type[T], place: str = "") -> T:
-    """JSON content as a schema declares it.
-
-    Raises:
-        ValueError: naming the place: ``people[3].pose_keypoints_2d[51]: expected a number, got text``.
-    """
+    """JSON content in a schema; ``ValueError`` as ``people[3].pose_keypoints_2d[51]: expected a number, got text``."""
     try:
         return msgspec.convert(content, schema)
     except msgspec.ValidationError as error:
@@ -105,15 +101,12 @@ def has(content: Any, *fields: str) -> bool:
 
 
 WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": "an object", "array": "a list"}
-"""Of msgspec's names of types."""
 
 
 def _in_words(message: str) -> str:
-    """A sentence from msgspec's message."""
-    if field_name := re.fullmatch("Object missing required field `(.*)`", message):
-        return f"expected the field {field_name[1]}, got none"
-    if message == "Number out of range":
-        return "expected a number in range, got a larger one"
+    """msgspec's message without its names of types."""
+    message = re.sub("^Object missing required field `(.*)`$", r"expected the field \1, got none", message)
+    message = message.replace("Number out of range", "expected a number in range, got a larger one")
     message = message.replace("`float` that's a multiple of 1.0", "a whole number").replace(" | null`", "`")
     words = re.sub("`([a-z |]+)`", lambda match: " or ".join(WORDS.get(t, t) for t in match[1].split(" | ")), message)
     return words.replace("Expected", "expected")
@@ -134,9 +127,7 @@ def without_missing(xy: Array, confidence: Array) -> tuple[Array, Array]:
 
 
 def frame_numbers(names: Sequence[str]) -> dict[str, int]:
-    """Frame numbers from file names: the last number in each, if they all differ.
-
-    Otherwise they are counted from 0, in natural order (2 before 10).
+    """Frame numbers from file names: the last number in each, if they all differ, else counted in natural order.
 
     Example:
         >>> frame_numbers(["a_012_keypoints.json", "a_007_keypoints.json"])

@@ -37,10 +37,10 @@ def people_from(
     if not found.detections:
         raise ValueError("expected at least one person, got none in any frame")
     name = _layout(found, layout)
-    rate = fps if found.fps is None else agree("frame rate", found.fps, fps, "--fps")
+    rate = fps if found.fps is None else agree("fps", found.fps, fps)
     people = []
     for person, detections in group_by_person(found.detections, LAYOUTS[name]).items():
-        size = agree("image size", found.image_sizes.get(person, found.image_size), image_size, "--image-size")
+        size = agree("image size", found.image_sizes.get(person, found.image_size), image_size)
         xy = np.stack([detection.xy for detection in detections])
         if found.normalised:
             xy = xy * size
@@ -75,7 +75,7 @@ def _layout(found: Detections, given: str | None) -> str:
         fitting = ", ".join(key for key, layout in LAYOUTS.items() if len(layout) == J) or "none"
         joints = f" with the joints {', '.join(found.joint_names[:4])} ..." if found.joint_names else ""
         raise ValueError(f"the file{joints} does not give its layout: expected --layout (of {J} joints: {fitting})")
-    name = agree("layout", found.layout, given, "--layout")
+    name = agree("layout", found.layout, given)
     if len(LAYOUTS[name]) != J:
         raise ValueError(f"expected the {len(LAYOUTS[name])} joints of {name}, got {J}")
     return name

@@ -94,7 +94,6 @@ def _size(metadata: Mapping[Any, Any], place: str) -> tuple[int, int]:
 
 
 def _check_symmetry(symmetry: Any, layout: str) -> None:
-    """``ValueError`` if the metadata's left and right joints are not the layout's."""
     mirror = LAYOUTS[layout].mirror
     try:
         left, right = ([int(joint) for joint in side] for side in symmetry)
