@@ -32,8 +32,7 @@ from prpose.io.video import Video, input_kind, open_video
 from prpose.keypoints import Keypoints
 from prpose.prediction import Prediction
 
-ALL = "all"
-"""As ``--person``: every person in a file, each with an output of their own."""
+ALL = "all"  # as --person: every person in a file, each with an output of their own
 
 
 @dataclass(frozen=True)
@@ -144,10 +143,7 @@ class Worker:
 
 
 def check_apart(path: Path, *outputs: Path) -> None:
-    """``ValueError`` if an output would replace an input or another output.
-
-    Nothing may be written into folders of photos or of MMPose's files, because all their files are input.
-    """
+    """``ValueError`` if an output would replace an input or another output, or be in a folder of which all is input."""
     inside = FORMATS["openpose"].files_in(path) if path.is_dir() else []
     taken = {os.path.realpath(file) for file in (path, *inside)}
     for out in outputs:
