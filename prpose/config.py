@@ -46,7 +46,7 @@ class InferenceConfig:
         max_seconds: Stop reading video or a camera after this many seconds.
         per_file: Treat each file of a folder as its own clip.
         output_format: File format of the predictions for a folder: npz, json, csv, trc or bvh.
-        jobs: Number of parallel processes for a folder.
+        jobs: Number of parallel processes for a folder. Default: one, or with ray all CPUs of the cluster.
         ray: Distribute a folder over a Ray cluster (RAY_ADDRESS, or a local one).
 
     Raises:
@@ -72,7 +72,7 @@ class InferenceConfig:
     max_seconds: float | None = None
     per_file: FlagCreatePairsOff[bool] = False
     output_format: str | None = None
-    jobs: Annotated[int, arg(aliases=["--jobs"])] = 1
+    jobs: Annotated[int | None, arg(aliases=["--jobs"])] = None
     ray: Annotated[FlagCreatePairsOff[bool], arg(aliases=["--ray"])] = False
 
     def __post_init__(self) -> None:

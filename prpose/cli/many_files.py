@@ -32,8 +32,7 @@ from prpose.io.video import Video, input_kind, open_video
 from prpose.keypoints import Keypoints
 from prpose.prediction import Prediction
 
-ALL = "all"
-"""As ``--person``: every person in a file, each with an output of their own."""
+ALL = "all"  # as --person: every person in a file, each with an output of their own
 
 
 @dataclass(frozen=True)
@@ -144,10 +143,7 @@ class Worker:
 
 
 def check_apart(path: Path, *outputs: Path) -> None:
-    """``ValueError`` if an output would replace an input or another output.
-
-    Nothing may be written into folders of photos or of MMPose's files, because all their files are input.
-    """
+    """``ValueError`` if an output would replace an input or another output, or be in a folder of which all is input."""
     inside = FORMATS["openpose"].files_in(path) if path.is_dir() else []
     taken = {os.path.realpath(file) for file in (path, *inside)}
     for out in outputs:
@@ -171,15 +167,14 @@ def run_jobs(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
     Raises:
         ValueError: for an unknown model or device, or if Ray is missing.
     """
-    workers = min(request.config.jobs, len(jobs))
-    if request.config.ray or workers > 1:
-        prpose.load(request.model)  # an error here is one error, not one per file
+    workers = min(request.config.jobs or 1, len(jobs))
+    if not request.config.ray and workers == 1:
+        return map(Worker(request), jobs)
+    prpose.load(request.model)  # an error here is one error, not one per file
     if request.config.ray:
-        return _on_ray(jobs, request, workers)
-    if workers > 1:
-        named_device(request.device)
-        return _in_pool(jobs, request, workers)
-    return map(Worker(request), jobs)
+        return _on_ray(jobs, request)
+    named_device(request.device)
+    return _in_pool(jobs, request, workers)
 
 
 _worker: Worker | None = None
@@ -254,19 +249,18 @@ def _work(job: Job) -> Outcome:
 
 
 class _RayWorker:
-    """A worker as an actor of Ray Data: a row with a job's number → a row with its outcome."""
+    """A worker as an actor of Ray Data: a row with a job → a row with its outcome."""
 
-    def __init__(self, request: Request, jobs: Sequence[Job], folder: str) -> None:
+    def __init__(self, request: Request, folder: str) -> None:
         os.chdir(folder)  # paths are relative to it
         torch.set_num_threads(1)
-        self.jobs, self.worker = jobs, Worker(request)
+        self.worker = Worker(request)
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        number = int(row["item"])
-        return {"item": number, "outcome": pickle.dumps(self.worker(self.jobs[number]))}
+    def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
+        return {"outcome": pickle.dumps(self.worker(pickle.loads(row["job"])))}
 
 
-def _on_ray(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Outcome]:
+def _on_ray(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
     """Ray restarts a worker that died, and gives its file to a worker again, up to two times."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -275,19 +269,20 @@ def _on_ray(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Out
         raise ValueError('expected Ray for --ray, which is not installed: pip install "prpose[ray]"') from None
     own = not ray.is_initialized()
     if own:
-        local = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False, "num_cpus": workers}
+        local = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False, "num_cpus": request.config.jobs}
         ray.init(logging_level=logging.ERROR, log_to_driver=False, **local)
     try:
         context = data.DataContext.get_current()
         context.enable_progress_bars, context.max_errored_blocks = False, -1
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        workers = min(request.config.jobs or int(ray.cluster_resources()["CPU"]), len(jobs))
         gpu = request.device != "cpu" and bool(ray.cluster_resources().get("GPU"))
-        lost = dict(enumerate(jobs))
+        lost = {job.path for job in jobs}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # max_task_retries is deprecated, without a successor up to Ray 2.60
-            rows = data.from_items(list(lost), override_num_blocks=len(jobs)).map(
+            rows = data.from_items([{"job": pickle.dumps(job)} for job in jobs], override_num_blocks=len(jobs)).map(
                 _RayWorker,
-                fn_constructor_args=(request, jobs, os.getcwd()),
+                fn_constructor_args=(request, os.getcwd()),
                 # one file at a time: files that wait in the queue of a worker that dies count as tried, too
                 compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
                 num_cpus=1,
@@ -295,10 +290,10 @@ def _on_ray(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Out
                 max_task_retries=2,
             )
         for row in rows.iter_rows():
-            del lost[row["item"]]
-            yield pickle.loads(row["outcome"])
-        for job in lost.values():
-            yield Outcome(job.path, errors=[f"{job.path}: its worker process died three times"])
+            outcome = pickle.loads(row["outcome"])
+            lost.remove(outcome.path)
+            yield outcome
+        yield from (Outcome(path, errors=[f"{path}: its worker process died three times"]) for path in lost)
     finally:
         if own:
             ray.shutdown()
