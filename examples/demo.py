@@ -16,12 +16,12 @@ from prpose.keypoints import save_keypoints
 from prpose.view import draw_prediction
 
 MODEL = "mgcn-cmu17"
-FRAMES = [20, 80, 140, 200]
+FRAMES = [5, 20, 35, 50]
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    clip = load_clips("walkers", ".", "test", actions=("wave",))[0]
+    clip = load_clips("walkers", ".", "test", actions=("wave",), stride=4)[0]
     size = (clip.camera.width, clip.camera.height)
     keypoints = prpose.Keypoints(clip.keypoints_px, size, layout="h36m17", fps=clip.fps)
     save_keypoints(folder / "wave_2d.npz", keypoints)

@@ -10,7 +10,7 @@ written and used. The command line does the same for each engine:
     prpose predict FOLDER --out OUT --jobs 2 --ray    # two workers of a Ray cluster: RAY_ADDRESS, or a local one
 
 Ray (extra ``ray``) also spreads the files over several machines that share a file system and have prpose installed.
-If a worker dies, its file is predicted again by another one. Every engine writes the same bytes.
+If a worker dies, its file is predicted again by another one. The poses do not depend on the engine.
 """
 
 import argparse

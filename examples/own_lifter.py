@@ -1,13 +1,13 @@
-"""A lifter of one's own: Martinez' residual MLP, trained, given noise, scored and packed by name.
+"""A lifter of one's own: Martinez' residual MLP, trained, given noise, evaluated and packed by its import path.
 
-    prpose train lifter   --lifter examples.own_lifter:ResidualLifter --out runs/mlp
-    prpose train variance --lifter examples.own_lifter:ResidualLifter --out runs/mlp_noise \\
+    prpose train lifter --lifter examples.own_lifter:ResidualLifter --out runs/mlp
+    prpose train noise  --lifter examples.own_lifter:ResidualLifter --out runs/mlp_noise \\
         --lifter-weights runs/mlp/best.safetensors
     prpose pack mlp --lifter-run runs/mlp --noise-run runs/mlp_noise --alpha 0.01
     prpose evaluate cmu17 --model mlp -n 50
 
-All that prpose asks of it is the shape: (B, T, 17, 2) normalised keypoints in, (B, T, 17, 3) metres
-relative to the pelvis out. One that makes a pose of several frames has their number as ``self.F``.
+A lifter maps normalised keypoints (B, T, 17, 2) to poses (B, T, 17, 3), metres relative to the pelvis. One with a
+receptive field of several frames names their number as ``self.F``.
 """
 
 from torch import Tensor, nn

@@ -25,25 +25,7 @@ from prpose.weights import load_published
 __version__ = "0.1.0"
 
 __all__ = [
-    "H36M_17",
-    "LAYOUTS",
-    "LIFTERS",
-    "VARIANCE_NETS",
-    "AdaptiveNoise",
-    "Camera",
-    "InferenceConfig",
-    "Keypoints",
-    "Model",
-    "Prediction",
-    "Sampler",
-    "Skeleton",
-    "Stream",
-    "build_lifter",
-    "build_variance_net",
-    "load",
-    "load_published",
-    "metrics",
-    "read_keypoints",
-    "read_people",
-    "read_prediction",
-]
+    "H36M_17", "LAYOUTS", "LIFTERS", "VARIANCE_NETS", "AdaptiveNoise", "Camera", "InferenceConfig", "Keypoints",
+    "Model", "Prediction", "Sampler", "Skeleton", "Stream", "build_lifter", "build_variance_net", "load",
+    "load_published", "metrics", "read_keypoints", "read_people", "read_prediction",
+]  # fmt: skip

@@ -79,11 +79,8 @@ class InferenceConfig:
         look_up(self.point_estimate, dict.fromkeys(get_args(PointEstimate)), "point estimate")
         look_up(self.smooth, dict.fromkeys(get_args(Smoothing)), "smoothing")
         noise_rho(self.noise_correlation, time_constant_s=self.noise_time_constant_s)
-        for name, lowest in (
-            *(("confidence_noise", 0), ("min_confidence", 0), ("save_samples", 0), ("max_gap", 0)),
-            *(("max_people", 1), ("jobs", 1)),
-        ):
-            value = getattr(self, name)
+        for name in ("confidence_noise", "min_confidence", "save_samples", "max_gap", "max_people", "jobs"):
+            value, lowest = getattr(self, name), int(name in ("max_people", "jobs"))
             if value is not None and not lowest <= value < 2**31:
                 raise ValueError(f"expected {name} >= {lowest}, got {value}")
         if self.max_seconds is not None and not 0 < self.max_seconds < float("inf"):
@@ -112,21 +109,15 @@ class InferenceConfig:
             return self.confidence_noise
         return CONFIDENCE_NOISE if confidence.min() >= 0 and confidence.max() <= 1 else 0.0
 
-    def confidence_warnings(self, confidence: Array | None) -> list[str]:
-        """A sentence, if confidences (T, J) outside [0, 1] have no effect on the noise by default."""
-        if confidence is None or self.confidence_noise is not None or self.confidence_scale(confidence):
-            return []
-        low, high = confidence.min(), confidence.max()
-        return [f"confidences range from {low:.2f} to {high:.2f}, not from 0 to 1: they do not widen the noise"]
-
-    def camera_warnings(self) -> list[str]:
-        """A sentence, if the focal length is assumed."""
-        if self.fov_deg is not None or self.intrinsics is not None:
-            return []
-        return [
-            "no intrinsics: the focal length is assumed to be the image diagonal, and distances from the camera depend "
-            "on it; give fov or intrinsics"
-        ]
+    def assumptions(self, confidence: Array | None) -> list[str]:
+        """Assumptions about confidences (T, J) and camera that the user could replace, one sentence each."""
+        found = []
+        if confidence is not None and self.confidence_noise is None and not self.confidence_scale(confidence):
+            low, high = confidence.min(), confidence.max()
+            found.append(f"confidences range from {low:.2f} to {high:.2f}, not from 0 to 1: not used for the noise")
+        if self.fov_deg is None and self.intrinsics is None:
+            found.append("no intrinsics: the focal length is assumed to be the image diagonal, which scales root")
+        return found
 
     def rho(self, fps: float | None) -> float:
         """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""

@@ -56,36 +56,24 @@ class Keypoints:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        J = len(find_layout(self.layout))
-        object.__setattr__(self, "xy", _coordinates(self.xy, J))
-        T = len(self.xy)
+        xy = _coordinates(self.xy, len(find_layout(self.layout)))
+        T, J = xy.shape[:2]
         if len(self.image_size) != 2 or not all(1 <= size < 2**31 and size == int(size) for size in self.image_size):
             raise ValueError(f"expected image_size as width and height >= 1, got {self.image_size}")
-        object.__setattr__(self, "image_size", (int(self.image_size[0]), int(self.image_size[1])))
         if self.fps is not None and not 0 < self.fps < float("inf"):
             raise ValueError(f"expected fps > 0, got {self.fps}")
-        if self.confidence is not None:
-            confidence = np.asarray(self.confidence)
-            if confidence.shape != (T, J) or confidence.dtype.kind not in "fiub":
-                raise ValueError(f"expected confidence of shape {(T, J)}, got {confidence.dtype} {confidence.shape}")
-            if not np.isfinite(confidence).all():
-                raise ValueError("expected finite confidence, got NaN or infinity")
-            object.__setattr__(self, "confidence", confidence.astype(np.float32))
-        numbers = np.arange(T) if self.frame_numbers is None else np.asarray(self.frame_numbers)
-        if numbers.shape != (T,) or numbers.dtype.kind not in "iu" or (numbers > 2**53).any():
-            raise ValueError(f"expected {T} frame numbers up to 2^53, got {numbers.dtype} {numbers.shape}")
-        object.__setattr__(self, "frame_numbers", numbers.astype(np.int64))
-        if self.times_s is not None:
-            times = np.asarray(self.times_s)
-            if times.shape != (T,) or times.dtype.kind not in "fiu" or not np.isfinite(times).all():
-                raise ValueError(f"expected {T} finite times, got {times.dtype} {times.shape}")
-            object.__setattr__(self, "times_s", times.astype(np.float64))
-        for name in ("frame_numbers", "times_s"):
-            values = getattr(self, name)
-            if values is not None and (np.diff(values) <= 0).any():
-                raise ValueError(f"expected {name} in increasing order")
         if self.frame_names and len(self.frame_names) != T:
             raise ValueError(f"expected {T} frame names, got {len(self.frame_names)}")
+        numbers = np.arange(T) if self.frame_numbers is None else self.frame_numbers
+        checked = {
+            "xy": xy,
+            "image_size": (int(self.image_size[0]), int(self.image_size[1])),
+            "confidence": _finite(self.confidence, (T, J), "float32", "confidence"),
+            "frame_numbers": _finite(numbers, (T,), "int64", "frame_numbers"),
+            "times_s": _finite(self.times_s, (T,), "float64", "times_s"),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -94,7 +82,7 @@ class Keypoints:
         fps = "None" if self.fps is None else f"{self.fps:g}"
         return (
             f"Keypoints(T={len(self)}, layout={self.layout!r}, image_size={self.image_size}, fps={fps}, "
-            f"person={self.person!r}, missing {1 - self.present.mean():.0%})".replace("%", " %")
+            f"person={self.person!r}, missing {100 * (1 - self.present.mean()):.0f} %)"
         )
 
     @property
@@ -122,6 +110,20 @@ def _coordinates(xy: Any, J: int) -> Array:
     return array.astype(np.float32)
 
 
+def _finite(values: Any, shape: tuple[int, ...], dtype: str, name: str) -> Array | None:
+    """An array of finite numbers of a shape; a series over time increases."""
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.shape != shape or array.dtype.kind not in ("iu" if dtype == "int64" else "fiub"):
+        raise ValueError(f"expected {name} of shape {shape}, got {array.dtype} {array.shape}")
+    if not (np.abs(array.astype(np.float64)) <= 2**53).all():
+        raise ValueError(f"expected finite {name}, got NaN, infinity or more than 2^53")
+    if len(shape) == 1 and (np.diff(array.astype(dtype)) <= 0).any():
+        raise ValueError(f"expected {name} in increasing order")
+    return array.astype(dtype)
+
+
 NAMES = {
     "confidence": ("confidence", "score"),
     "frame_numbers": ("frame_numbers", "frames"),
@@ -136,23 +138,18 @@ def load_keypoints(
     image_size: tuple[int, int] | None = None,
     fps: float | None = None,
 ) -> Keypoints:
-    """Reads the npz that :func:`save_keypoints` writes.
+    """Reads the npz that :func:`save_keypoints` writes: ``keypoints_px`` (T, J, 2) and the fields of a Keypoints.
 
-    Args:
-        path: an npz with ``keypoints_px`` (T, J, 2) and, optionally, ``layout``, ``image_size`` (width, height),
-            ``fps``, ``confidence`` (T, J), ``frame_numbers`` (T,), ``times_s`` (T,), ``person`` and ``frame_names``
-            (T,). A keypoint of confidence 0 is missing, like one that is NaN.
-        layout, image_size, fps: where the file has none.
+    A keypoint of confidence 0 is missing, like one that is NaN. The arguments fill in what the file lacks.
 
     Raises:
         ValueError: naming the file, if it cannot be read, lacks a value, or contradicts the arguments.
     """
     path = Path(path)
-    there = entry_names(path)
-    found = {name: np.asarray(read_npz(path, old)) for name, names in NAMES.items() for old in names if old in there}
+    entries = entry_names(path)
+    found = {name: np.asarray(read_npz(path, old)) for name, names in NAMES.items() for old in names if old in entries}
     xy = np.asarray(read_npz(path, "keypoints_px"))
     try:
-        size = tuple(found["image_size"].tolist()) if "image_size" in found else None
         if "fps" in found and found["fps"].shape != ():
             raise ValueError(f"expected fps as one number, got shape {found['fps'].shape}")
         rate = float(found["fps"]) if "fps" in found else None
@@ -161,10 +158,10 @@ def load_keypoints(
             xy = np.where((confidence > 0)[..., None], xy, np.nan)
         return Keypoints(
             xy,
-            agree("image size", size, image_size, "--image-size"),
-            agree("layout", str(found["layout"]) if "layout" in found else None, layout, "--layout"),
+            agree("image size", tuple(found["image_size"].tolist()) if "image_size" in found else None, image_size),
+            agree("layout", str(found["layout"]) if "layout" in found else None, layout),
             confidence,
-            rate if fps is None else agree("frame rate", rate, fps, "--fps"),
+            rate if fps is None else agree("fps", rate, fps),
             found.get("frame_numbers"),
             found.get("times_s"),
             str(found.get("person", "0")),
@@ -176,26 +173,22 @@ def load_keypoints(
 
 def save_keypoints(path: str | Path, keypoints: Keypoints) -> None:
     """Writes the npz that :func:`load_keypoints` reads, replacing an existing file."""
-    content: dict[str, Any] = {
-        "keypoints_px": keypoints.xy,
-        "layout": np.array(keypoints.layout),
-        "image_size": np.array(keypoints.image_size),
-        "person": np.array(keypoints.person),
-    }
-    for name in ("fps", "confidence", "frame_numbers", "times_s"):
-        if getattr(keypoints, name) is not None:
-            content[name] = np.array(getattr(keypoints, name))
-    if keypoints.frame_names:
-        content["frame_names"] = np.array(keypoints.frame_names)
+    content = {name: getattr(keypoints, name) for name in NAMES}
+    content = {name: np.array(value) for name, value in content.items() if value is not None and np.size(value)}
     with replacing(path) as temporary:
-        np.savez(temporary, **content)
+        np.savez(temporary, keypoints_px=keypoints.xy, **content)
 
 
-def agree(what: str, file: T | None, user: T | None, option: str) -> T:
-    """The file's or the user's value; they may not differ, and one must be given."""
-    if file is None and user is None:
-        raise ValueError(f"the file does not give its {what}: expected {option}")
+def agree(what: str, file: T | None, user: T | None) -> T:
+    """The file's or the user's value; they may not differ, and one must be given.
+
+    Args:
+        what: ``image size``, ``layout`` or ``fps``; errors name the option.
+    """
+    option = f"--{what.replace(' ', '-')}"
     if file is not None and user is not None and file != user:
         raise ValueError(f"expected {option} as in the file, {file}, got {user}")
-    value: Any = user if file is None else file
+    value = user if file is None else file
+    if value is None:
+        raise ValueError(f"the file does not give its {what}: expected {option}")
     return value

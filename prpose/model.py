@@ -23,7 +23,7 @@ from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
 from prpose.stream import Stream, check_draws
-from prpose.timing import Schedule, interpolate, schedule, seconds
+from prpose.timing import Schedule, schedule, seconds
 
 FRAMES_AT_ONCE = 256
 """Frames of a clip lifted at once; bounds the memory, except for the samples that are saved."""
@@ -56,12 +56,11 @@ class Model:
         card: the model's card, for the predictions.
 
     Example:
-        >>> from prpose.data import load_clips
-        >>> clip = load_clips("walkers", ".", "test", actions=("wave",), stride=60)[0]
-        >>> model = load("mgcn-cmu17")
-        >>> prediction = model(clip.keypoints_px, num_samples=5, layout="h36m17", image_size=(1000, 1002), fps=1)
-        >>> prediction.samples.shape, prediction.pose.shape, prediction.root.shape
-        ((5, 4, 17, 3), (4, 17, 3), (4, 3))
+        >>> import prpose
+        >>> keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002), fps=30)
+        >>> model = prpose.load("mgcn-cmu17")
+        >>> model(keypoints, num_samples=20)
+        Prediction(S=20, T=30, model='mgcn-cmu17', point_estimate='deterministic', mean spread 24 mm)
     """
 
     def __init__(self, sampler: Sampler, card: Card | None = None) -> None:
@@ -70,7 +69,9 @@ class Model:
 
     def __repr__(self) -> str:
         name, lifter = ("", "") if self.card is None else (self.card.name, self.card.lifter.network)
-        return f"Model({name!r}, lifter={lifter!r}, F={self._frames}, device={str(self.device)!r})"
+        return (
+            f"Model({name!r}, lifter={lifter!r}, F={receptive_field(self.sampler.lifter)}, device={str(self.device)!r})"
+        )
 
     def __call__(
         self,
@@ -109,11 +110,11 @@ class Model:
                 are implausible for a person (:func:`prpose.preprocess.preprocess`).
 
         Example:
-            >>> from prpose.data import load_clips
-            >>> clip = load_clips("walkers", ".", "test", actions=("wave",), stride=60)[0]
-            >>> model, described = load("mgcn-cmu17"), {"layout": "h36m17", "image_size": (1000, 1002)}
-            >>> model(clip.keypoints_px[0], num_samples=20, intrinsics=(1150, 1150, 500, 501), **described)
-            Prediction(S=20, T=1, model='mgcn-cmu17', point_estimate='deterministic', mean spread 20 mm)
+            >>> import prpose
+            >>> xy = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002)).xy[:8]
+            >>> prediction = load("mgcn-cmu17")(xy, num_samples=20, layout="body25", image_size=(1000, 1002), fps=30)
+            >>> prediction.pose.shape, prediction.samples.shape, prediction.root.shape
+            ((8, 17, 3), (20, 8, 17, 3), (8, 3))
         """
         check_draws(num_samples, seed)
         described = {"layout": layout, "image_size": image_size, "fps": fps, "confidence": confidence}
@@ -145,14 +146,15 @@ class Model:
             ValueError: for an unknown layout or numbers out of range.
 
         Example:
-            >>> from prpose.data import load_clips
-            >>> clip = load_clips("walkers", ".", "test", actions=("wave",), stride=60)[0]
-            >>> stream = load("mgcn-cmu17").stream((1000, 1002), "h36m17", num_samples=5, fps=1)
-            >>> [stream(xy).samples.shape for xy in clip.keypoints_px[:2]]
+            >>> import prpose
+            >>> keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002))
+            >>> stream = load("mgcn-cmu17").stream((1000, 1002), "body25", num_samples=5, fps=30)
+            >>> [stream(xy).samples.shape for xy in keypoints.xy[:2]]
             [(5, 1, 17, 3), (5, 1, 17, 3)]
         """
         width, height = _numbers("image_size", image_size, 2)
         find_layout(layout)
+        config = config or InferenceConfig()
         return Stream(self.sampler, (int(width), int(height)), layout, num_samples, seed, fps, config, self._card)
 
     @property
@@ -161,23 +163,20 @@ class Model:
         return next(self.sampler.parameters()).device
 
     @property
-    def _frames(self) -> int:
-        return receptive_field(self.sampler.lifter)
-
-    @property
     def _card(self) -> dict[str, Any]:
         return {} if self.card is None else asdict(self.card)
 
     @torch.no_grad()
     def _predict(self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig) -> Prediction:
+        if config.smooth != "none" and keypoints.fps is None:
+            raise ValueError(f"expected fps, the frame rate, to smooth by {config.smooth}, got none")
         ready = preprocess(keypoints, config.max_gap, config.drop_incomplete, config.allow_implausible)
-        found = [*ready.warnings, *config.confidence_warnings(ready.confidence)]
-        for message in found:
+        for message in ready.warnings:
             warnings.warn(message, stacklevel=4)  # of the caller of the model
         trained_fps = None if self.card is None else self.card.fps
-        plan = schedule(ready, keypoints.fps, config, self._frames, trained_fps)
+        plan = schedule(ready, keypoints.fps, config, receptive_field(self.sampler.lifter), trained_fps)
         x = self._input(plan, keypoints.image_size)
-        deterministic = self._deterministic(x, plan)
+        deterministic = plan.at_input(self.sampler.deterministic(x)[0].cpu())
         camera, parts = config.camera(*keypoints.image_size), list[dict[str, Tensor]]()
         for frames, samples in plan.resample(self._pieces(x, plan, S, seed, config)):
             parts.append(summarise(samples, deterministic[frames], ready.xy[frames], camera, config))
@@ -197,7 +196,7 @@ class Model:
             keypoints_px=ready.xy,
             camera=camera,
             model=self._card,
-            warnings=(*found, *config.camera_warnings()),
+            warnings=(*ready.warnings, *config.assumptions(ready.confidence)),
             seed=seed,
             **fields,
         )
@@ -207,15 +206,11 @@ class Model:
         xy = torch.from_numpy(normalise(plan.keypoints.xy, *image_size)).float()[None]
         return padded(xy.to(self.device), self.sampler.lifter)
 
-    def _deterministic(self, x: Tensor, plan: Schedule) -> Tensor:
-        poses = self.sampler.deterministic(x)[0].cpu()
-        return poses if plan.positions is None else interpolate(poses, plan.positions)
-
     def _pieces(
         self, x: Tensor, plan: Schedule, S: int, seed: int, config: InferenceConfig
     ) -> Iterator[tuple[slice, Tensor]]:
         """Lifted frames and their samples (S, t, 17, 3), piece by piece."""
-        extra_sigma, F = self._extra_sigma(x, plan, config), self._frames
+        extra_sigma, F = self._extra_sigma(x, plan, config), receptive_field(self.sampler.lifter)
         rho = plan.rho_after(own_frame(self.sampler.lifter))
         noise = NoiseProcess((S, 2, 1, *x.shape[2:]), rho, torch.Generator().manual_seed(seed))
         eps = noise.next(F - 1) if F > 1 else torch.empty(S, 2, 1, 0, *x.shape[2:])

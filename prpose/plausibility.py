@@ -107,7 +107,6 @@ class _Body:
         return np.stack([self.xy[:, known.index(n)] if n in known else absent for n in names], axis=1)
 
     def distance(self, one: Array, other: Array) -> Array:
-        """(T,) between two points."""
         return np.asarray(np.linalg.norm(one - other, axis=-1) / self.size)
 
     def order(self, left: Array, right: Array, apart: float = MIN_WIDTH) -> Array:

@@ -76,23 +76,13 @@ def reprojection_weights(errors: Tensor) -> Tensor:
     return torch.exp(-((errors / width) ** 2) / 2)
 
 
-POINT_ESTIMATES: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean": mean,
-    "medoid": medoid,
-    "geometric_median": geometric_median,
-}
+POINT_ESTIMATES: dict[str, Callable[[Tensor], Tensor]]
+POINT_ESTIMATES = {"mean": mean, "medoid": medoid, "geometric_median": geometric_median}
 """Functions of the samples alone, (S, *, J, 3) → (*, J, 3)."""
 
 
 def point_estimate(poses: Tensor, kind: str = "mean") -> Tensor:
-    """One pose from S samples, (S, *, J, 3) → (*, J, 3).
-
-    Args:
-        poses: the samples.
-        kind: a key of :data:`POINT_ESTIMATES`.
-
-    Raises:
-        ValueError: for an unknown kind.
+    """One pose from S samples, (S, *, J, 3) → (*, J, 3), by the function of that name in :data:`POINT_ESTIMATES`.
 
     Example:
         >>> poses = torch.tensor([0.0, 1.0, 5.0]).reshape(3, 1, 1).expand(3, 2, 3)
@@ -145,15 +135,10 @@ SMOOTHERS: dict[str, Callable[[Tensor, float], Tensor]] = {"gaussian": gaussian,
 
 
 def smooth(poses: Tensor, method: str, keypoints: Preprocessed, fps: float | None) -> Tensor:
-    """(T, 17, 3) smoothed over time; frames at uneven times are resampled to even ones, and back.
-
-    Raises:
-        ValueError: if the frame rate is unknown.
-    """
+    """(T, 17, 3) smoothed over time; frames at uneven times are resampled to even ones, and back."""
     if method == "none":
         return poses
-    if fps is None:
-        raise ValueError(f"expected fps, the frame rate, to smooth by {method}, got none")
+    assert fps is not None, "the model checks that smoothing has a frame rate"
     if keypoints.times_s is None or not is_uneven(keypoints, fps):
         return SMOOTHERS[method](poses, actual_rate(keypoints, fps))
     even, positions = to_even(poses, keypoints.times_s, fps)

@@ -170,8 +170,8 @@ class Prediction:
         Example:
             >>> import prpose
             >>> columns = prpose.read_prediction("tests/data/poses_v1.npz").to_columns()
-            >>> len(columns["joint"]), columns["joint"][16].item(), columns["flag"][16].item()
-            (34, 'right_wrist', 'low_confidence')
+            >>> len(columns["joint"]), columns["joint"][16].item(), columns["y_down_m"][16].round(2).item()
+            (34, 'right_wrist', -0.75)
         """
         seconds = np.full(len(self), np.nan) if self.seconds is None else self.seconds
         columns: dict[str, Array] = {
@@ -229,7 +229,7 @@ def _checked(name: str, value: Any, shape: tuple[Any, ...], dtype: type, largest
         raise ValueError(f"expected finite {name}, got NaN or infinity")
     if max(-low, high) > largest or (dtype is np.uint8 and low < 0):
         raise ValueError(f"expected {name} up to {largest:g}, got values from {low:g} to {high:g}")
-    if np.issubdtype(dtype, np.integer) and (value != np.round(value)).any():
+    if np.issubdtype(dtype, np.integer) and value.dtype.kind == "f" and (value % 1).any():
         raise ValueError(f"expected {name} as integers, got fractions")
     return value.astype(dtype, copy=False)
 

@@ -4,7 +4,7 @@ Short gaps are interpolated linearly. Keypoints that are implausible (:mod:`prpo
 cannot be completed are errors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -66,7 +66,10 @@ def preprocess(
     """
     keypoints, warnings = _without_zeros(keypoints)
     warnings = [*keypoints.warnings, *warnings, *_check_range(keypoints, allow_implausible)]
-    warnings += _check_body(keypoints, allow_implausible)
+    for finding in implausibilities(keypoints.xy, keypoints.layout, keypoints.confidence):
+        warnings.append(f"implausible keypoints: {finding.message}")
+        if finding.certain and not allow_implausible:
+            raise ValueError(f"{warnings[-1]} {ALLOW} predicts nevertheless")
     filled, marks = fill_gaps(keypoints, max_gap)
     warnings += _warnings_of_gaps(keypoints, filled, marks)
     body = to_h36m17(filled.xy, filled.layout, filled.confidence, marks)
@@ -74,7 +77,8 @@ def preprocess(
     complete = np.asarray(~missing.any(axis=1))
     assert filled.frame_numbers is not None, "filled in by Keypoints"
     if missing.any():
-        where = _listed(missing, filled.frame_numbers)
+        numbers = filled.frame_numbers
+        where = _most_frequent(missing, lambda j: f"{H36M_17.names[j]} in frames {ranges(numbers[missing[:, j]])}")
         if not drop_incomplete:
             raise ValueError(
                 f"expected every joint in every frame, got missing joints: {where}; --config.max-gap interpolates "
@@ -129,17 +133,7 @@ def _check_range(keypoints: Keypoints, allow_implausible: bool) -> list[str]:
 
 
 def _outside(points: Array, size: Array) -> Array:
-    beyond = (points < -MARGIN * size) | (points > (1 + MARGIN) * size)
-    return np.asarray(beyond.any(axis=-1))
-
-
-def _check_body(keypoints: Keypoints, allow_implausible: bool) -> list[str]:
-    """Does the layout fit, and is the person upright?"""
-    found = implausibilities(keypoints.xy, keypoints.layout, keypoints.confidence)
-    for finding in found:
-        if finding.certain and not allow_implausible:
-            raise ValueError(f"implausible keypoints: {finding.message} {ALLOW} predicts nevertheless")
-    return [f"implausible keypoints: {finding.message}" for finding in found]
+    return np.asarray(((points < -MARGIN * size) | (points > (1 + MARGIN) * size)).any(axis=-1))
 
 
 def fill_gaps(keypoints: Keypoints, max_gap: int) -> tuple[Keypoints, Array]:
@@ -201,9 +195,7 @@ def _warnings_of_gaps(keypoints: Keypoints, filled: Keypoints, marks: Array) -> 
     assert filled.frame_numbers is not None, "filled in by Keypoints"
     warnings = []
     if marks.any():
-        counts = marks.sum(axis=0)
-        names = LAYOUTS[keypoints.layout].names
-        joints = _most([f"{names[j]} in {counts[j]} frames" for j in _descending(counts)], 6)
+        joints = _most_frequent(marks, lambda j: f"{LAYOUTS[keypoints.layout].names[j]} in {marks[:, j].sum()} frames")
         warnings.append(f"interpolated: {joints}")
     if len(filled) > len(keypoints):
         warnings.append(f"{len(filled) - len(keypoints)} missing frames were interpolated")
@@ -218,21 +210,11 @@ def _warnings_of_gaps(keypoints: Keypoints, filled: Keypoints, marks: Array) -> 
     return warnings
 
 
-def _listed(missing: Array, frames: Array) -> str:
-    """Joints and frames, most frames first."""
-    counts = missing.sum(axis=0)
-    return _most(
-        [f"{H36M_17.names[j]} in frames {ranges(frames[missing[:, j]])}" for j in _descending(counts)], 4, " joints"
-    )
-
-
-def _descending(counts: Array) -> list[int]:
-    """Joints with a count, the largest first."""
-    return [int(j) for j in np.argsort(-counts, kind="stable") if counts[j]]
-
-
-def _most(parts: list[str], number: int, what: str = "") -> str:
-    return ", ".join(parts[:number]) + (f" and {len(parts) - number} more{what}" if len(parts) > number else "")
+def _most_frequent(marks: Array, describe: Callable[[int], str]) -> str:
+    """The four joints of (T, J) bool with the most frames."""
+    counts = marks.sum(axis=0)
+    joints = [int(j) for j in np.argsort(-counts, kind="stable") if counts[j]]
+    return ", ".join(map(describe, joints[:4])) + (f" and {len(joints) - 4} more joints" if len(joints) > 4 else "")
 
 
 def ranges(numbers: Sequence[int] | Array) -> str:

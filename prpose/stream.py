@@ -1,5 +1,6 @@
 """Stream: one frame in, one frame out."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ from prpose.sampler import Sampler
 from prpose.skeleton import mirror_pose
 
 
+@dataclass(eq=False)
 class Stream:
     """Predictions of one person, frame by frame; the noise is correlated over time as in :class:`prpose.Model`.
 
     A lifter with a receptive field of several frames gets the current frame in place of future ones, so that no frame
     waits, and the first frame in place of those before it, at whatever rate the frames come. Gaps are not interpolated,
-    and nothing is smoothed.
+    and nothing is smoothed. :meth:`prpose.Model.stream` creates one, with an example.
 
     Args:
         sampler: the lifter and its noise, in eval mode.
@@ -38,41 +40,26 @@ class Stream:
 
     Raises:
         ValueError: for fewer than two samples, or a negative seed.
-
-    Example:
-        :meth:`prpose.Model.stream` creates one.
     """
 
-    def __init__(
-        self,
-        sampler: Sampler,
-        image_size: tuple[int, int],
-        layout: str,
-        num_samples: int = 50,
-        seed: int = 0,
-        fps: float | None = None,
-        config: InferenceConfig | None = None,
-        card: dict[str, Any] | None = None,
-    ) -> None:
-        check_draws(num_samples, seed)
-        self.sampler = sampler
-        self.image_size = image_size
-        self.layout = layout
-        self.num_samples = num_samples
-        self.seed = seed
-        self.fps = fps
-        self.config = config or InferenceConfig()
-        self.card = card or {}
-        generator = torch.Generator().manual_seed(seed)
-        self._noise = NoiseProcess((num_samples, 2, 1, len(sampler.mirror), 2), self.config.rho(fps), generator)
+    sampler: Sampler = field(repr=False)
+    image_size: tuple[int, int]
+    layout: str
+    num_samples: int = 50
+    seed: int = 0
+    fps: float | None = None
+    config: InferenceConfig = field(default_factory=InferenceConfig, repr=False)
+    card: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        check_draws(self.num_samples, self.seed)
+        shape, generator = (self.num_samples, 2, 1, len(self.sampler.mirror), 2), torch.Generator()
+        self._noise = NoiseProcess(shape, self.config.rho(self.fps), generator.manual_seed(self.seed))
         self._window: list[tuple[Tensor, Tensor]] = []
         """Past frames in the receptive field: keypoints without noise first, then the S noisy ones; and the same of
         the mirror image, (S + 1, 1, 17, 2)."""
         self._other_units = False
         """Whether any confidence lay outside [0, 1]; then none widens the noise by default."""
-
-    def __repr__(self) -> str:
-        return f"Stream(S={self.num_samples}, layout={self.layout!r}, image_size={self.image_size}, fps={self.fps})"
 
     @torch.no_grad()
     def __call__(self, xy: ArrayLike, confidence: ArrayLike | None = None) -> Prediction:

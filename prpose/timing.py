@@ -22,8 +22,8 @@ SAME_RATE = 0.05
 """Frame rates that differ by a smaller share count as equal."""
 
 INTERPOLATED_CONFIDENCE = 0.3
-"""Confidence of an interpolated keypoint, for the noise: a wrist that reverses at 10 m/s² is 4 cm off a straight line of
-0.17 s; at 0 it would be as uncertain as one that was never detected."""
+"""Confidence of an interpolated keypoint, for the noise: a wrist that reverses at 10 m/s² is 4 cm off a straight line
+over 0.17 s; at 0 it would be as uncertain as one that was never detected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,10 @@ class Schedule:
     def rho_after(self, padding: int) -> float | Sequence[float]:
         """``rho``, with this many repetitions of the first frame before it."""
         return self.rho if isinstance(self.rho, float | int) else [*[self.rho[0]] * padding, *self.rho]
+
+    def at_input(self, poses: Tensor) -> Tensor:
+        """Poses (*, T', 17, 3) of the lifted frames, interpolated at the input's frames."""
+        return poses if self.positions is None else interpolate(poses, self.positions)
 
     def resample(self, pieces: Iterator[tuple[slice, Tensor]]) -> Iterator[tuple[slice, Tensor]]:
         """Poses of the input's frames, by linear interpolation of poses (*, t, 17, 3) of the lifted frames."""

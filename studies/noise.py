@@ -3,8 +3,8 @@
     python studies/noise.py --root dataset --lifter-weights runs/lifter/best.safetensors \\
         --published runs/published/best.safetensors --response runs/response/best.safetensors
 
-Makes the two tables "Equal noise on all joints" and "Noise of equal mean variance" of docs/results.md, on the
-validation split. The lifter is mgcn_lw; the variance nets are its own, trained on the published target, and htnet's,
+Makes the table "Noise of equal mean variance" of docs/results.md, and the joints' ratios of error and spread beside it,
+on the validation split. The lifter is mgcn_lw; the variance nets are its own, trained on the published target, and htnet's,
 trained on the response target (``prpose train noise --config.target response --config.network htnet``).
 """
 

@@ -28,7 +28,7 @@ from prpose.skeleton import H36M_17
 UNITS = {
     "P1": "mm",
     "P2": "mm",
-    "left/right difference": "mm",
+    "bone asymmetry": "mm",
     "bone-length deviation": "mm",
     "acceleration error": "m/s²",
 }
@@ -64,10 +64,10 @@ def main(
             parts.append({name: values(pose, clip) for name, pose in poses.items()})
             advance(1)
     rows = {name: {value: mean_of(parts, name, value) for value in UNITS} for name in parts[0]}
-    table = Table(title=f"{model}, S = {num_samples}, mean over frames", title_justify="left")
-    table.add_column("")
+    table = Table(title=f"{model}, S = {num_samples}, mean over frames", title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
     for name, unit in UNITS.items():
-        table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
+        table.add_column("\n".join([*name.split(" "), unit]), justify="right", no_wrap=True)
     for name, row in rows.items():
         table.add_row(name, *(f"{value:.1f}" for value in row.values()))
     plain_console().print(table)
@@ -89,10 +89,10 @@ def point_estimates(model: prpose.Model, clip: Clip, S: int, seed: int) -> dict[
         "mean": mean(samples),
         "medoid": medoid(samples),
         "geometric median": geometric_median(samples),
-        "reprojection-weighted mean": mean(samples, reprojection_weights(errors).to(samples)),
+        "reprojection-weighted": mean(samples, reprojection_weights(errors).to(samples)),
     }
     for name in ("deterministic", "mean"):
-        poses[f"{name}, Gaussian 50 ms"] = gaussian(poses[name], fps)
+        poses[f"{name}, Gaussian"] = gaussian(poses[name], fps)
         poses[f"{name}, One-Euro"] = one_euro(poses[name], fps)
     return poses
 

@@ -5,7 +5,7 @@
 
 Makes the tables of docs/speed.md, from keypoints of walkers. Models take turns, so that another load on the machine
 affects all of them; medians are printed. The time in networks is measured by forward hooks, the rest around public
-functions.
+functions; placement and covariances are computed once more for it.
 """
 
 import os
@@ -31,8 +31,8 @@ from prpose.cli import guarded
 from prpose.cli.console import named_device, plain_console, progress
 from prpose.data import load_clips
 from prpose.keypoints import save_keypoints
-from prpose.placement import plane_of
-from prpose.postprocess import summarise
+from prpose.metrics import covariance
+from prpose.placement import place, plane_of
 
 MODELS = ("mgcn-cmu17", "temporal-cmu17")
 """graphmlp-cmu17 takes some ten times as long."""
@@ -119,10 +119,11 @@ def time_clip(model: prpose.Model, path: Path, S: int) -> dict[str, float]:
     prediction.save(out, overwrite=True)
     seconds, cpu, peak = now() - start, time.process_time() - cpu, peak_mb(device)
     before = now()
-    samples, pose = torch.from_numpy(prediction.samples), torch.from_numpy(prediction.deterministic)
+    samples, plane = torch.from_numpy(prediction.samples), plane_of(prediction.keypoints_px, prediction.camera)
     for t in torch.arange(len(prediction)).split(256):
-        summarise(samples[:, t], pose[t], plane_of(prediction.keypoints_px[t.numpy()], prediction.camera), CONFIG)
-    spent["placement and covariances"] = now() - before
+        covariance(samples[:, t])
+        place(samples[:, t], plane[t])
+    spent["placement and covariances"] = now() - before  # once more, on the same samples
     spent |= {"reading and writing": read - start + seconds - (predicted - start)}
     spent["rest"] = seconds - sum(spent.values())
     T = len(prediction)
@@ -165,7 +166,7 @@ def time_stream(model: prpose.Model, S: int, frames: int) -> dict[str, float]:
             took.append(1000 * (now() - start))
     cpu = 1000 * (time.process_time() - cpu) / frames
     label = f"stream, S = {S}"
-    found = {f"{label}: {q} % of frames within, ms": float(np.percentile(took[WARM_UP:], q)) for q in PERCENTILES}
+    found = {f"{label}: {q} % within, ms": float(np.percentile(took[WARM_UP:], q)) for q in PERCENTILES}
     return found | {f"{label}: CPU per frame, ms": cpu}
 
 
@@ -212,9 +213,9 @@ def show(found: dict[str, dict[str, float]], title: str) -> None:
     table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for name in found:
-        table.add_column(name, justify="right")
-    for name in others:
-        table.add_column(f"{name}\n÷ {first}", justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
+    for _ in others:
+        table.add_column("÷ first", justify="right", no_wrap=True)
     for key, base in found[first].items():
         ratios = [f"{found[name][key] / base:.2f}" if base else "" for name in others]
         table.add_row(key, *(f"{one[key]:,.1f}" for one in found.values()), *ratios)

@@ -1,4 +1,4 @@
-"""How often a wrong layout is doubted, and a right one: the table of docs/formats.md.
+"""How often wrong and right layouts are found implausible: the table of docs/formats.md.
 
 python -m tests.layout_rates walkers
 python -m tests.layout_rates cmu17 --root dataset --stride 6
@@ -14,26 +14,22 @@ from tests.detections import detect
 
 
 def one_frame(clip, t):
+    frames = slice(t, t + 1)
     return replace(
-        clip, keypoints_px=clip.keypoints_px[t : t + 1], poses_cam=clip.poses_cam[t : t + 1],
-        score=None, hidden=None,
-    )  # fmt: skip
+        clip, keypoints_px=clip.keypoints_px[frames], poses_cam=clip.poses_cam[frames], confidence=None, hidden=None
+    )
 
 
-def count(clips, true, declared):
-    """How many raise a doubt."""
-    found = ((detect(clip, true), clip) for clip in clips)
-    return sum(bool(implausibilities(keypoints, declared, score)) for (keypoints, score), _ in found)
-
-
-def count_turned(clips, turn, kind, layout="coco17"):
-    """How many raise a doubt of a kind after their pixels are turned."""
-    total = 0
+def count(clips, true, declared, kinds=("layout", "lying", "upside-down"), change=lambda xy, height: xy):
+    """How many clips are rejected, and how many only warned of, for one of these kinds."""
+    rejected = warned = 0
     for clip in clips:
-        keypoints, score = detect(clip, layout)
-        found = implausibilities(turn(keypoints, clip.camera.height), layout, score)
-        total += any(doubt.kind == kind for doubt in found)
-    return total
+        xy, confidence = detect(clip, true)
+        found = implausibilities(change(xy, clip.camera.height), declared, confidence)
+        found = [finding.certain for finding in found if finding.kind in kinds]
+        rejected += any(found)
+        warned += bool(found) and not any(found)
+    return f"{rejected} rejected, {warned} warned of"
 
 
 def main():
@@ -43,22 +39,21 @@ def main():
     parser.add_argument("--stride", type=int, default=1)
     args = parser.parse_args()
     splits = DATASETS[args.data].splits
-    clips = [c for s in splits for c in load_clips(args.data, args.root, s, stride=args.stride)]
-    frames = [one_frame(c, t) for c in clips for t in range(0, len(c), max(1, len(c) // 8))]
+    clips = [clip for split in splits for clip in load_clips(args.data, args.root, split, stride=args.stride)]
+    frames = [one_frame(clip, t) for clip in clips for t in range(0, len(clip), max(1, len(clip) // 8))]
     for what, some in (("clips", clips), ("single frames", frames)):
         print(f"{len(some)} {what}")
         for one, other in (("h36m17", "coco17"), ("coco17", "h36m17")):
-            right, wrong = count(some, one, one), count(some, one, other)
-            print(f"  {one} as {one}: {right}, as {other}: {wrong}")
-    for layout in LAYOUTS:
-        print(f"  {layout} as itself: {count(clips, layout, layout)} of {len(clips)} clips")
+            print(f"  {one} as {other}: {count(some, one, other)}")
+        for layout in LAYOUTS:
+            print(f"  {layout} as itself: {count(some, layout, layout)}", flush=True)
     mirror = list(LAYOUTS["coco17"].mirror)
-    for what, turn, kind in (
-        ("y upwards", lambda k, height: k * [1, -1] + [0, height], "upside-down"),
-        ("x and y exchanged", lambda k, height: k[..., ::-1], "lying"),
-        ("left and right exchanged", lambda k, height: k[:, mirror], "sides"),
+    for what, kind, change in (
+        ("y upwards", "upside-down", lambda xy, height: xy * [1, -1] + [0, height]),
+        ("x and y exchanged", "lying", lambda xy, height: xy[..., ::-1]),
+        ("left and right exchanged", "sides", lambda xy, height: xy[:, mirror]),
     ):
-        print(f"  {what}: {count_turned(clips, turn, kind)} of {len(clips)} clips")
+        print(f"  {what}: {count(clips, 'coco17', 'coco17', (kind,), change)}")
 
 
 if __name__ == "__main__":

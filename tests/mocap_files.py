@@ -1,12 +1,15 @@
-"""Small motion capture files made up for the tests, and where the real ones are, if anywhere."""
+"""Small motion capture files of the tests, and the folder of the real ones."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from prpose.data.synthetic.walkers import walker
+from prpose.skeleton import H36M_17
+
 CMU = Path(__file__).parent.parent.parent / "shared" / "cmu"
-needs_cmu = pytest.mark.skipif(not CMU.is_dir(), reason="no CMU motion capture here: real files are not checked")
+needs_cmu = pytest.mark.skipif(not CMU.is_dir(), reason="no CMU motion capture: real files are not checked")
 
 BVH_TREE = """HIERARCHY
 ROOT Hips
@@ -131,3 +134,25 @@ def change(old, new):
         return text.replace(old, new, 1)
 
     return damage
+
+
+MAPPING = 'metres_per_unit = 0.001\nup = "y"\n[joints]\n' + "\n".join(f'{name} = ["{name}"]' for name in H36M_17.names)
+
+
+def write_recording(path, subject, action, fps=120.0, change=lambda positions: positions):
+    """A walker as npz, in millimetres, y up."""
+    poses = walker(subject, action).poses_world.astype(float)
+    slow = np.repeat(poses, 2, axis=0)
+    slow[1:-1:2] = (poses[:-1] + poses[1:]) / 2  # 120 fps
+    positions = change(slow[..., [1, 2, 0]] * 1000)
+    np.savez(path, positions=positions, names=np.array(H36M_17.names), fps=fps)
+
+
+def write_folder(path):
+    """Four recordings in ``mocap``, their mapping ``joints.toml``, and an empty ``out``."""
+    for folder in ("mocap", "out"):
+        (path / folder).mkdir()
+    for subject, action in [("W01", "walk"), ("W01", "sit"), ("W02", "run"), ("W03", "reach")]:
+        write_recording(path / "mocap" / f"{subject}_{action}.npz", subject, action)
+    (path / "joints.toml").write_text(MAPPING)
+    return path

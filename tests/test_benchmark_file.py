@@ -74,7 +74,7 @@ def test_it_loads_by_its_name(root):
 @pytest.mark.parametrize(
     ("key", "change", "message"),
     [
-        ("format", lambda x: x + 1, "expected format 1, got 2: prepare it again"),
+        ("format", lambda x: x + 1, "expected format 1, got 2; prepare it again"),
         ("clip_length", lambda x: x[:1], r"expected "),
         ("clip_length", lambda x: x + 1, r"expected poses_world .* \(723, 17, 3\)"),
         ("poses_world", lambda x: x[:, :16], r"expected poses_world of kind f"),
@@ -98,7 +98,7 @@ def test_it_loads_by_its_name(root):
         (
             "clip_cameras",
             lambda x: np.where(np.arange(18) < 15, x, [*[0.0] * 15, 0.0, 0.0, -9e5]),
-            "expected all joints 0.1 m before camera 0, got one at -",
+            "expected all joints 0.1 m in front of camera 0, got one at -",
         ),
         ("clip_cameras", lambda x: x * (np.arange(18) > 1), "expected image sizes >= 1"),
         ("clip_cameras", lambda x: x[:, :0], r"expected detected_px of kind f and shape \(0, 720"),

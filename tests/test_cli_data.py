@@ -1,11 +1,24 @@
-"""prpose data prepare, as typed."""
+"""``prpose data`` on the command line."""
 
 import numpy as np
+import pytest
 
 from prpose.cli import guarded, run
 from prpose.data import load_clips
 from tests import test_prepare_human36m as human36m
 from tests import test_prepare_mpi_inf_3dhp as mpi_inf_3dhp
+from tests.mocap_files import write_folder, write_recording
+from tests.test_cli import MGCN
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_folder(tmp_path)
+
+
+def prepare_mocap(folder, root="out"):
+    return ["data", "prepare", "mocap", folder / "mocap", "--format", "npz", "--joints", folder / "joints.toml",
+            "--name", "mine", "--root", folder / root]  # fmt: skip
 
 
 def prpose(*args):
@@ -43,7 +56,7 @@ def test_h36m_from_cdf(tmp_path, capsys):
     assert 0 < max(difference) < 5
 
 
-def test_mistakes_are_one_line(tmp_path, capsys):
+def test_errors_of_originals_are_one_line(tmp_path, capsys):
     for command in (
         ["h36m", "--from-cdf", tmp_path / "none"],
         ["3dhp", "--from-original", tmp_path / "none"],
@@ -54,3 +67,64 @@ def test_mistakes_are_one_line(tmp_path, capsys):
         assert error.startswith("error: ")
         assert "\n" not in error
     assert not list(tmp_path.iterdir())
+
+
+def test_mocap_is_prepared_inspected_and_evaluated(folder, release, capsys):
+    assert prpose(*prepare_mocap(folder, "new")) == 0  # in a folder that it makes
+    assert "test     4 clips     960 frames" in capsys.readouterr().out
+    assert prpose(*prepare_mocap(folder, "new")) == 1
+    assert "exists already" in capsys.readouterr().err
+    picture = folder / "picture.png"
+    inspect = ["data", "inspect", "mine", "--root", folder / "new"]
+    assert prpose(*inspect, "--picture", picture) == 0
+    out = capsys.readouterr().out
+    for words in ("mine train: 0 clips", "mine test: 16 clips, 3,840 frames", "reach", "error of the 2D"):
+        assert words in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert prpose(*inspect, "--keypoints", "gt") == 0
+    out = capsys.readouterr().out
+    assert "mine test: 16 clips" in out
+    assert "error of the 2D" not in out  # the ground truth has none
+    assert prpose("evaluate", "mine", "--root", folder / "new", *MGCN, "-n", "2", "--stride", "8") == 0
+    out = capsys.readouterr().out
+    for word in ("reach", "sit", "all frames", "AUC14"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--format", "bvh"], "no .bvh files in it"),
+        (["--joints", "none.toml"], "none.toml: no such file"),
+        (["--name", "cmu17"], "expected a --name of letters and digits"),
+        (["--name", "../x"], "expected a --name of letters and digits"),
+        (["--test", "nobody"], "no subject nobody; there are"),
+    ],
+)
+def test_errors_of_mocap_are_one_line(change, message, folder, capsys):
+    assert prpose(*prepare_mocap(folder), *change) == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+    assert list((folder / "out").iterdir()) == []
+    assert prpose("data", "inspect", "mine", "--root", folder / "no\nsuch") == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_implausible_clips_are_reported(folder, capsys):
+    write_recording(folder / "mocap/W03_reach.npz", "W03", "reach", change=lambda x: x * [1.0, -1.0, -1.0])
+    assert prpose(*prepare_mocap(folder)) == 0
+    assert "W03_reach: head down on the whole" in capsys.readouterr().out
+
+
+def test_names_are_printed_literally(folder, capsys):
+    rows = "W02_run.npz,[/b],[red]run,test\nW03_reach.npz,:smile:,[/],val\n"
+    (folder / "mocap" / "clips.csv").write_text("file,subject,action,split\n" + rows)
+    assert prpose(*prepare_mocap(folder)) == 0
+    capsys.readouterr()
+    assert prpose("data", "inspect", "mine", "--root", folder / "out") == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("[/b]", "[red]run", ":smile:", "[/]"))
+    argv = ["evaluate", "mine", "--root", folder / "out", "--model", "mgcn-cmu17", "-n", "2", "--stride", "20"]
+    assert prpose(*argv) == 0
+    assert "[red]run" in capsys.readouterr().out

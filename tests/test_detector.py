@@ -48,15 +48,11 @@ def test_a_video_becomes_a_prediction(walk):
     assert (prediction.flags[[3, 10]] == 2).all()
 
 
-def test_a_photo_is_one_frame_without_time(tmp_path):
-    path = write_png(tmp_path / "photo.png", picture())
+def test_a_folder_of_photos_is_one_clip_and_a_photo_one_frame(tmp_path):
+    for t in range(4):
+        path = write_png(tmp_path / f"{t + 8}.png", picture(100 + 5 * t))
     (keypoints,) = people_from(run_detector(open_video(path), Finder()))
     assert (len(keypoints), keypoints.fps, keypoints.times_s) == (1, None, None)
-
-
-def test_a_folder_of_photos_is_one_clip(tmp_path):
-    for t in range(4):
-        write_png(tmp_path / f"{t + 8}.png", picture(100 + 5 * t))
     (keypoints,) = people_from(run_detector(open_video(tmp_path, fps=5), Finder()))
     assert keypoints.frame_numbers.tolist() == [8, 9, 10, 11]
     assert keypoints.frame_names == ("8.png", "9.png", "10.png", "11.png")

@@ -14,13 +14,13 @@ import prpose
 from prpose.cli import guarded, run
 from prpose.cli.predict import alone_command
 from prpose.keypoints import load_keypoints, save_keypoints
-from tests.films import Finder, picture, with_square, write_png, write_video
 from tests.make_formats import HERE
+from tests.videos import Finder, picture, with_square, write_png, write_video
 
 SIZE = ["--image-size", "1000", "1002", "--fps", "10", "-n", "3"]
 X = {"a_once": 260, "c_always": 60}
 """Places of the squares in photos that kill."""
-DETECTOR = ["--config.detector", "tests.films:Finder", "-n", "2"]
+DETECTOR = ["--config.detector", "tests.videos:Finder", "-n", "2"]
 
 
 class Killer(Finder):
@@ -202,7 +202,7 @@ def test_per_file_splits_a_clip(tmp_path, capsys):
         (["--config.output-format", "xyz"], "'xyz'"),
         (["--model", "gpt"], "unknown model 'gpt'"),
         (["--model", "gpt", "--jobs", "2"], "unknown model 'gpt'"),
-        (["-n", "1"], "expected num_samples >= 2"),
+        (["-n", "1"], ">= 2, got 1"),
         (["--jobs", "0"], "expected jobs >= 1"),
     ],
 )

@@ -145,7 +145,7 @@ def test_a_motion_checks_itself():
     for poses, fps, message in [
         (good[:, :16], 60, r"clip m: expected 3D of shape \(T, 17, 3\)"),
         (good * np.nan, 60, "clip m: expected finite 3D"),
-        (good[:0], 60, "at least one frame"),
+        (good[:0], 60, "T > 0"),
         (good, 0, "clip m: expected a frame rate > 0, got 0"),
         (good, np.nan, "frame rate > 0"),
     ]:

@@ -36,8 +36,8 @@ def near(image, place, side):
     return (np.abs(part - ImageColor.getrgb(SIDE_COLOURS[side])).max(axis=-1) < 90).mean()
 
 
-def canvas(height=60, width=80):
-    return Canvas(Image.new("RGB", (width, height)))
+def canvas():
+    return Canvas(Image.new("RGB", (80, 60)))
 
 
 def drawn(canvas):
@@ -64,18 +64,7 @@ def test_a_bone_covers_the_pixels_near_its_segment(width, way):
     away = np.linalg.norm(points - along[..., None] * np.array(way), axis=-1)
     assert not image[away > width / 2 + 1.5].any()
     assert (image[(away < width / 2 - 1) & (along > 0.05) & (along < 0.95)] == 255).all()
-    assert image.sum() / 255 == pytest.approx(np.linalg.norm(way) * width, rel=0.35)
     assert len(np.unique(image)) > 2 or 0 in way  # smooth edges
-
-
-def test_translucent_bones_add_up():
-    once, often = canvas(), canvas()
-    line = bone((5.0, 30.5), (75.0, 30.5))
-    once.bones(line, 1.0, 0.1, "#ffffff")
-    for _ in range(50):
-        often.bones(line, 1.0, 0.1, "#ffffff")
-    assert drawn(once).max() == pytest.approx(25, abs=3)
-    assert drawn(often).max() > 230
 
 
 @pytest.mark.parametrize("far", [1e6, 1e12, np.nan, np.inf, -np.inf])

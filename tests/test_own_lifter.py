@@ -12,7 +12,7 @@ from prpose.hub import find_model_folder
 
 OWN = "examples.own_lifter:ResidualLifter"
 SMALL = ["--lifter", OWN, "--lifter-args", '{"width": 32}', "--data", "walkers", "--epochs", "1",
-         "--config.every", "40"]  # fmt: skip
+         "--config.every", "200"]  # fmt: skip
 
 
 def prpose(*args):

@@ -36,7 +36,7 @@ def test_a_truncated_c3d_is_found_out(tmp_path):
     """ezc3d corrects the number of frames to what it finds, and says nothing."""
     write_c3d(tmp_path / "a.c3d", positions(T=400))
     data = (tmp_path / "a.c3d").read_bytes()
-    assert len(read_c3d(tmp_path / "a.c3d")) == 400
+    assert len(read_c3d(tmp_path / "a.c3d").positions) == 400
     for kept in (len(data) // 2, len(data) - 600):
         (tmp_path / "b.c3d").write_bytes(data[:kept])
         with pytest.raises(ValueError, match=r"b\.c3d: expected 400 frames, got .*truncated"):
@@ -61,11 +61,11 @@ def test_npz(tmp_path):
     ("change", "message"),
     [
         ({"names": None}, "no entry 'names'"),
-        ({"names": np.array(["a", "b"])}, r"positions of shape \(T, 2, 3\), got \(7, 3, 3\)"),
+        ({"names": np.array(["a", "b"])}, r"positions of shape \(T, 2, 3\), T > 0, got \(7, 3, 3\)"),
         ({"names": np.array(["a", "b", "b"])}, "expected each name once, got b"),
         ({"names": np.arange(3)}, "expected names as text"),
         ({"positions": positions()[0]}, r"expected positions \(T, P, 3\)"),
-        ({"positions": positions()[:0]}, "expected at least one frame"),
+        ({"positions": positions()[:0]}, r"T > 0, got \(0, 3, 3\)"),
         ({"positions": positions().astype(str)}, "positions and fps as numbers"),
         ({"fps": np.zeros(())}, "expected a frame rate > 0, got 0.0"),
         ({"fps": np.array([30, 60])}, r"and one fps, got .* \(2,\)"),
@@ -81,7 +81,7 @@ def test_broken_npz_files_are_named(change, message, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not a c3d file" * 99])
 def test_broken_c3d_files_are_named(content, tmp_path):
     (tmp_path / "a.c3d").write_bytes(content)
-    with pytest.raises(ValueError, match=r"a\.c3d: not a C3D file, or a damaged one"):
+    with pytest.raises(ValueError, match=r"a\.c3d: damaged or not a C3D file"):
         read_c3d(tmp_path / "a.c3d")
-    with pytest.raises(ValueError, match=r"none\.c3d: no such file"):
+    with pytest.raises(ValueError, match=r"none\.c3d: .*No such file"):
         read_c3d(tmp_path / "none.c3d")

@@ -13,7 +13,7 @@ from prpose.io.keypoints import read_keypoints
 from prpose.keypoints import Keypoints, save_keypoints
 from prpose.preprocess import preprocess
 from prpose.skeleton import H36M_17
-from tests.make_formats import HERE, found
+from tests.make_formats import HERE, walker
 
 MODEL = "mgcn-cmu17"
 ARRAYS = ("samples", "deterministic", "pose", "covariance", "root", "root_covariance")
@@ -85,13 +85,13 @@ def test_config_file_gives_defaults_for_options(clip, tmp_path, capsys):
         (["--layout", "coco17"], "--layout"),
         (["--model", "gpt"], "unknown model 'gpt'"),
         (["--device", "abacus"], "expected an available device, got 'abacus'"),
-        (["-n", "1"], "expected num_samples >= 2"),
+        (["-n", "1"], ">= 2, got 1"),
         (["--fov", "300"], "expected fov_deg from 1 to 170 degrees, got 300.0"),
         (["--fov", "50", "--intrinsics", "1", "1", "0", "0"], "expected fov_deg or intrinsics, got both"),
         (["--intrinsics", "0", "1", "0", "0"], "expected finite intrinsics"),
         (["--config.noise-time-constant-s", "0"], "time_constant_s > 0"),
         (["--config.confidence-noise", "-1"], "expected confidence_noise >= 0"),
-        (["--seed", "-1"], "expected a seed from 0"),
+        (["--seed", "-1"], "expected seed"),
         (["--out", "poses.xyz"], "unknown"),
         (["--out", "/dev/null/poses.npz"], "expected a file name"),
         (["--out", ""], "expected a value for --out, got an empty one"),
@@ -159,7 +159,7 @@ def test_preprocessing_of_a_detectors_file_is_reported(tmp_path, capsys):
 
 
 def test_incomplete_frames_can_be_dropped(tmp_path, capsys):
-    keypoints, _ = found("coco17")
+    keypoints, _ = walker("coco17")
     keypoints[5:, 16] = np.nan
     np.save(tmp_path / "walk.npy", keypoints)
     argv = ["predict", tmp_path / "walk.npy", "--out", tmp_path / "poses.npz", "-n", "2",

@@ -42,7 +42,7 @@ def write_cdf(path, pose, name="Pose", compress=6, majority="row_major"):
 
 
 def world_mm(subject, stem, frames=T):
-    """(1, T, 96) float32: 32 joints within a metre of the middle of the studio."""
+    """(1, T, 96) float32: 32 joints within a metre of the middle of the room."""
     generator = np.random.default_rng([*map(ord, subject + stem)])
     points = generator.uniform(-1000, 1000, (1, frames, 32, 3))
     points[..., 2] += 1000
@@ -216,11 +216,11 @@ def spoiled(value):
         (truncated(0.18), "no variable Pose"),  # within the header of the variable
         (lambda path: path.write_bytes(b"not a CDF" * 99), "truncated or not a CDF"),
         (rewritten(spoiled(0), name="Angles"), "no variable Pose; the file holds Angles"),
-        (rewritten(spoiled(0)[:, :, :51]), r"shape \(1, T, 96\), got \(1, 4, 51\)"),
-        (rewritten(spoiled(0)[0]), r"shape \(1, T, 96\), got \(4, 96\)"),
+        (rewritten(spoiled(0)[:, :, :51]), r"shape \(1, T, 96\), got float32 \(1, 4, 51\)"),
+        (rewritten(spoiled(0)[0]), r"shape \(1, T, 96\), got float32 \(4, 96\)"),
         (rewritten(spoiled(np.nan)), "got NaN or infinity in frame 2"),
         (rewritten(spoiled(-np.inf)), "got NaN or infinity in frame 2"),
-        (rewritten(spoiled(3e38)), "in front of the cameras"),
+        (rewritten(spoiled(3e38)), "a joint behind camera"),
         (lambda path: shutil.copy(path, path.with_name("Photo_1.cdf")), "expected one file"),
     ],
 )
@@ -237,12 +237,9 @@ def test_damaged_files_are_named_and_leave_nothing(copy, damage, message, subjec
 def test_missing_folders_say_what_was_expected(copy, overwrite):
     source, root = copy
     shutil.rmtree(source / "S7" / FOLDER)
-    with pytest.raises(ValueError, match=r"S7/.*: no such folder; expected .*\.cdf for S1, S5, S6"):
+    with pytest.raises(ValueError, match=r"S7/.*: expected the original .*\.cdf for S1, S5, S6.* none of S7"):
         from_cdf(source, root, overwrite)
-    (source / "S7" / FOLDER).mkdir()
-    with pytest.raises(ValueError, match=r"S7/.*: expected the subject's \*\.cdf files, got none"):
-        from_cdf(source, root, overwrite)
-    with pytest.raises(ValueError, match=r"elsewhere/S1/.*: no such folder"):
+    with pytest.raises(ValueError, match=r"elsewhere/S1/.* none of S1"):
         from_cdf(source / "elsewhere", root, overwrite)
     assert not list(root.iterdir())
 

@@ -38,6 +38,7 @@ NAMES = {
     "coco_results.json": "coco",
     "coco_results_wholebody.json": "coco",
     "coco_annotations.json": "coco-annotations",
+    "mmpose_images": "mmpose-images",
     "mediapipe.npy": "npy",  # an array like any other
     "walk_coco17.csv": "csv",
     "walk_h36m17.npy": "npy",
@@ -188,7 +189,9 @@ def test_frames_are_numbered_by_file_names(names, expected):
 
 def test_arguments_override_defaults_of_formats_but_not_declarations():
     assert read("coco_results.json", layout="h36m17")[0].layout == "h36m17"
-    for name in ("openpose_coco18", "mmpose_demo.json", "videopose3d.npz", "mediapipe.json"):
+    with pytest.raises(ValueError, match="expected the 25 joints of body25, got 18"):
+        read("openpose_coco18", layout="body25")
+    for name in ("mmpose_demo.json", "videopose3d.npz", "mediapipe.json"):
         with pytest.raises(ValueError, match=rf"{name}: expected --layout as in the file"):
             read(name, layout="h36m17")
     for name in ("coco_annotations.json", "detectron2.npz", "mediapipe.json"):

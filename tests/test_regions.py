@@ -1,59 +1,43 @@
-"""95 % regions hold 95 %: of a Gaussian by chi-square, of anything by calibration."""
+"""95 % regions contain 95 %: of a Gaussian by chi-square, of other distributions by calibration."""
 
 import numpy as np
 import pytest
-import torch
+from scipy.stats import chi2
 
-from prpose.evaluation import limits_95
-from prpose.regions import CHI_SQUARE, LEVEL, confidence_regions, limits_of, regions_of
+from prpose.regions import LEVEL, chi2_quantile, ellipsoids, is_calibrated, region_quantiles
 from prpose.skeleton import H36M_17
+from tests.prediction_files import make_prediction
 
 NAMES = H36M_17.names[1:]
 
 
-def test_regions_hold_95_percent_of_a_gaussian():
-    chi2 = pytest.importorskip("scipy.stats").chi2
-    assert pytest.approx(chi2.ppf(LEVEL, 3)) == CHI_SQUARE
+def test_regions_contain_95_percent_of_a_gaussian():
+    for level in (0.1, 0.5, LEVEL, 0.999):
+        assert chi2_quantile(level) == pytest.approx(chi2.ppf(level, 3), rel=1e-12)
     rng = np.random.default_rng(0)
     mixing = rng.normal(0, 0.1, (4, 3, 3))
-    covariance = mixing @ mixing.swapaxes(1, 2)
-    semi_axes, directions = confidence_regions(covariance)
+    semi_axes, directions = ellipsoids(mixing @ mixing.swapaxes(1, 2), chi2_quantile(LEVEL))
     assert (np.diff(semi_axes) <= 0).all()
     assert np.abs(directions @ directions.swapaxes(1, 2) - np.eye(3)).max() < 1e-12
     draws = np.einsum("kij,kjn->kin", mixing, rng.normal(size=(4, 3, 100_000)))
     inside = ((directions @ draws / semi_axes[..., None]) ** 2).sum(1) < 1
     assert np.abs(inside.mean(1) - LEVEL).max() < 0.003
-    flat, _ = confidence_regions(np.zeros((17, 3, 3)))
-    assert not flat.any()
+    assert not ellipsoids(np.zeros((17, 3, 3)), 1.0)[0].any()
 
 
-def test_limits_stretch_regions_joint_by_joint():
-    covariance = np.broadcast_to(np.diag([1e-4, 9e-4, 4e-4]), (5, 17, 3, 3))
-    said = {name: CHI_SQUARE * (1 + j) for j, name in enumerate(NAMES)}
-    raw, directions = regions_of(covariance, {})
-    calibrated, same = regions_of(covariance, {"limits_95": said})
+def test_calibration_scales_regions_joint_by_joint():
+    card = {"limits_95": {name: chi2_quantile(LEVEL) * (1 + j) for j, name in enumerate(NAMES)}}
+    raw, directions = make_prediction(model={}).regions()
+    calibrated, same = make_prediction(model=card).regions()
     assert np.array_equal(directions, same)
-    stretch = np.sqrt([1, *range(1, 17)])
-    assert np.allclose(calibrated, raw * stretch[:, None])
-
-
-def test_calibrated_regions_hold_95_percent_of_whatever_it_is():
-    rng = torch.Generator().manual_seed(0)
-    seen, new = torch.rand(2, 20_000, 16, generator=rng).square().mul(50).exp()
-    limits = torch.tensor([*limits_95(seen).values()])
-    assert ((new <= limits).double().mean(0) - LEVEL).abs().max() < 0.01
-    assert [*limits_95(seen)] == [*NAMES]
-
-
-def test_the_rank_is_that_of_split_conformal_prediction():
-    """19 frames: the largest. 39: the second largest; another one is above with 1 in 20."""
-    for N, expected in ((5, 4), (19, 18), (39, 37), (99, 94)):
-        distances = torch.arange(N).double()[torch.randperm(N)][:, None].expand(N, 16)
-        assert set(limits_95(distances).values()) == {expected}
+    assert np.allclose(calibrated, raw * np.sqrt([1, *range(1, 17)])[:, None])
+    assert [is_calibrated(model) for model in ({}, {"limits_95": {}}, card)] == [False, False, True]
+    half = region_quantiles(card, 0.5) / region_quantiles(card)
+    assert np.allclose(half, chi2.ppf(0.5, 3) / chi2.ppf(LEVEL, 3))
 
 
 @pytest.mark.parametrize(
-    "said",
+    "stored",
     [
         {"head": 9.0},
         dict.fromkeys(NAMES, 0.0),
@@ -64,11 +48,12 @@ def test_the_rank_is_that_of_split_conformal_prediction():
         [9.0] * 16,
     ],
 )
-def test_limits_that_are_none_are_refused(said):
+def test_invalid_quantiles_are_rejected(stored):
     with pytest.raises(ValueError, match="expected limits_95 > 0 of right_hip"):
-        limits_of({"limits_95": said})
+        region_quantiles({"limits_95": stored})
 
 
-def test_a_model_without_limits_has_none():
-    assert limits_of({}) is None
-    assert limits_of({"limits_95": {}}) is None
+@pytest.mark.parametrize("level", [0, 1, 95, float("nan")])
+def test_invalid_levels_are_rejected(level):
+    with pytest.raises(ValueError, match="expected a level between 0 and 1, got"):
+        make_prediction().regions(level)

@@ -19,9 +19,8 @@ def clip():
     return load_clips("walkers", ".", "val", actions=("wave",), stride=2)[0]
 
 
-@pytest.mark.parametrize("model", ["mgcn-cmu17", "temporal-cmu17"])
-def test_shared_noise_has_the_least_jitter(model, capsys):
-    columns = motion.main("walkers", model, num_samples=3, stride=60, split="val")
+def test_shared_noise_has_the_least_jitter(capsys):
+    columns = motion.main("walkers", "temporal-cmu17", num_samples=3, stride=70, split="val")
     errors = {kind: column["acceleration error of a sample"] for kind, column in columns.items()}
     assert errors["shared"] < errors["ar1"] < errors["iid"]
     assert len({column["P1, deterministic"] for column in columns.values()}) == 1
@@ -35,12 +34,12 @@ def test_shared_noise_has_the_least_jitter(model, capsys):
 
 
 def test_smoothing_reduces_the_jitter_of_every_point_estimate(capsys):
-    rows = point_estimates.main("walkers", num_samples=5, stride=30, split="val")
+    rows = point_estimates.main("walkers", num_samples=5, stride=40, split="val")
     jitter = {name: row["acceleration error"] for name, row in rows.items()}
     assert len(rows) == 10
     assert jitter["mean"] < jitter["a sample"]
     for name in ("deterministic", "mean"):
-        assert jitter[f"{name}, Gaussian 50 ms"] < 0.5 * jitter[name]
+        assert jitter[f"{name}, Gaussian"] < 0.5 * jitter[name]
         assert jitter[f"{name}, One-Euro"] < 0.8 * jitter[name]
     assert rows["mean"]["P1"] < rows["a sample"]["P1"]
     printed = capsys.readouterr().out
@@ -57,7 +56,7 @@ def test_point_estimates_are_scored_by_the_metrics(clip):
     values, truth = point_estimates.values(pose, clip), torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])
     assert torch.equal(values["P1"], metrics.mpjpe(pose, truth))
     expected = metrics.bone_asymmetry(poses["medoid"], H36M_17.parents, H36M_17.mirror)
-    assert torch.allclose(values["left/right difference"], expected, atol=1e-6)
+    assert torch.allclose(values["bone asymmetry"], expected, atol=1e-6)
 
 
 def test_the_noise_study_prints_both_tables(tmp_path, capsys):
@@ -82,7 +81,7 @@ def test_the_speed_study_prints_medians_and_writes_every_turn(tmp_path, capsys):
     path = tmp_path / "speed.json"
     found = speed.main(num_samples=2, frames=4, repeats=3, stream_samples=(2,), stream_frames=2, json=path)
     printed, report = capsys.readouterr().out, json.loads(path.read_text())
-    for word in ("temporal-cmu17", "lifter, %", "stream, S = 2: 99 % of frames within, ms", "÷ mgcn-cmu17"):
+    for word in ("temporal-cmu17", "lifter, %", "stream, S = 2: 99 % within, ms", "÷ first"):
         assert word in printed
     for name in speed.MODELS:
         turns = report["turns"][name]

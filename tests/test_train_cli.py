@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,11 +21,17 @@ def prpose(*args):
     return guarded(lambda: run([str(arg) for arg in args]))
 
 
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "lifter"
+    assert prpose("train", "lifter", "--out", folder, *SMALL) == 0
+    return folder
+
+
 @pytest.fixture
-def trained(tmp_path, capsys):
-    assert prpose("train", "lifter", "--out", tmp_path / "lifter", *SMALL) == 0
-    capsys.readouterr()
-    return tmp_path / "lifter"
+def trained(run_folder, tmp_path):
+    """A copy of a run, with room for others beside it."""
+    return shutil.copytree(run_folder, tmp_path / "lifter")
 
 
 def test_a_lifter_and_its_variance_net_are_trained(trained, capsys):
@@ -52,13 +59,13 @@ def test_a_lifter_and_its_variance_net_are_trained(trained, capsys):
 
 def test_settings_are_read_from_a_file_and_overridden_by_flags(trained):
     path, out = trained.parent / "train.toml", trained.parent / "noise"
-    path.write_text('epochs = 7\nevery = 60\ntarget = "response"\nnetwork = "htnet"\n')
+    path.write_text('epochs = 7\nevery = 200\ntarget = "response"\nnetwork = "htnet"\n')
     weights = trained / "best.safetensors"
     argv = ["--config", path, "--epochs", "1", "--data", "walkers", "--lifter-weights", weights]
     assert prpose("train", "noise", "--out", out, *argv) == 0
     assert load_published("avg_htnet", out / "best.safetensors")
     config = json.loads((out / "config.json").read_text())["training"]
-    assert [config[key] for key in ("epochs", "every", "target", "network")] == [1, 60, "response", "htnet"]
+    assert [config[key] for key in ("epochs", "every", "target", "network")] == [1, 200, "response", "htnet"]
 
 
 @pytest.mark.slow
@@ -186,7 +193,6 @@ def test_the_published_schedule_trains_on_recorded_data(release, capsys):
         (["--lifter-args", "[1]"], 'expected a JSON object such as {"dropout": 0}, got'),
         (["--lifter-args", '{"wide": 1}'], "mgcn_lw cannot be built with {'wide': 1}"),
         (["--lifter-args", '{"out_channels": 2}'], "to make poses of shape (2, 2, 17, 3)"),
-        (["--lr", "nan"], "expected lr > 0"),
         (["--resume"], "nothing to resume; expected config.json in it"),
         (["--device", "abacus"], "expected an available device"),
     ],

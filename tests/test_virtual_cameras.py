@@ -32,7 +32,7 @@ def test_fixed_cameras_see_all_of_a_clip(action, yaw):
 def test_too_large_a_space_is_refused():
     poses = walker("W01", "walk").poses_world.astype(float).copy()
     poses[:, :, 0] += np.linspace(0, 200, len(poses))[:, None]
-    with pytest.raises(ValueError, match="no camera sees all of a space"):
+    with pytest.raises(ValueError, match="no camera has all of a space"):
         FixedCameras().around(poses, 0.0)
 
 

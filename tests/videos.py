@@ -36,7 +36,8 @@ class Finder:
             inside = np.abs(image.astype(int) - colour).max(axis=-1) < 60
             if inside.sum() > 20:
                 rows, columns = np.nonzero(inside)
-                people.append((BODY + (columns.mean(), rows.mean()), np.full(17, 0.9)))
+                centre = columns.mean(), rows.mean()
+                people.append((BODY + centre, np.full(17, 0.9)))
         return people
 
     def close(self):

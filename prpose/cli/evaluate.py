@@ -50,6 +50,8 @@ SHOWN = ("deterministic", "mean", "best")
 CURVE = (1, 5, 10, 20, 50, 100, 200)
 """Numbers of samples whose best is scored with the baselines."""
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+ConfigFile = Annotated[Path | None, tyro.conf.arg(name="config")]
+"""Read by :mod:`prpose.cli` before the arguments are parsed."""
 DEFAULT = InferenceConfig()
 
 
@@ -72,6 +74,7 @@ def evaluate(
     json: Path | None = None,
     overwrite: Flag = False,
     baselines: Flag = False,
+    config_file: ConfigFile = None,
     config: InferenceConfig = DEFAULT,
 ) -> None:
     """Evaluate a model on a data set: errors of one pose, and of the samples as a distribution.
@@ -95,6 +98,7 @@ def evaluate(
         json: JSON file for all numbers and settings.
         overwrite: Replace an existing JSON file.
         baselines: Also evaluate constant noise of equal variance and a 3D Gaussian, fitted on the validation split.
+        config_file: TOML file with defaults of the config options.
         config: Settings of the noise, with the defaults of "prpose predict"; other settings have no effect.
     """
     if json is not None:

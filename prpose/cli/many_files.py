@@ -27,8 +27,7 @@ from prpose.cli.console import named_device
 from prpose.config import InferenceConfig
 from prpose.io.detector import create_detector, run_detector
 from prpose.io.export import save_prediction
-from prpose.io.keypoints import people_from, read_people, select_person
-from prpose.io.keypoints.openpose import frame_files
+from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
 from prpose.io.video import Video, input_kind, open_video
 from prpose.keypoints import Keypoints
 from prpose.prediction import Prediction
@@ -52,32 +51,26 @@ class Request:
     config: InferenceConfig
     overwrite: bool
 
-    def is_video(self, path: Path) -> bool:
-        """Whether a detector is needed: for photos, video and cameras, unless a keypoint format is given."""
-        return self.config.format is None and input_kind(path) is not None
-
-    def video(self, path: Path) -> Video:
-        """A photo, video, folder of photos or camera, opened."""
+    def video(self, path: Path) -> Video | None:
+        """A photo, video, folder of photos or camera; None for keypoints."""
+        if self.config.format is not None or input_kind(path) is None:
+            return None
         return open_video(path, self.fps, self.config.max_seconds)
 
     def read(self, path: Path, on_frame: Callable[[int], None] | None = None) -> list[Keypoints]:
-        """Keypoints of the people in a file that are wanted: one person, or all.
-
-        Raises:
-            ValueError: naming the file, if it cannot be read, or holds several people and ``person`` is None.
-        """
+        """Keypoints of one person in a file, or of all; ``ValueError`` names the file."""
         config = self.config
+        described: dict[str, Any] = {"layout": self.layout, "image_size": self.image_size, "fps": self.fps}
         try:
-            if self.is_video(path):
-                video = self.video(path)
+            video = self.video(path)
+            if video is None:
+                people = read_people(path, **described, format=config.format)
+            else:
                 with create_detector(config.detector, config.detector_model, config.max_people) as detector:
                     detections = run_detector(video, detector, on_frame)
-                fps = None if video.kind == "folder" else self.fps  # a folder's frame rate is in the detections
-                people = people_from(detections, layout=self.layout, image_size=self.image_size, fps=fps)
-            else:
-                people = read_people(
-                    path, layout=self.layout, image_size=self.image_size, fps=self.fps, format=config.format
-                )
+                if video.kind == "folder":
+                    del described["fps"]  # the detections have it
+                people = people_from(detections, **described)
             return people if self.person == ALL else [select_person(people, self.person)]
         except ValueError as error:
             raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
@@ -85,7 +78,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Job:
-    """A file, the output, and the command that predicts this file alone."""
+    """A file, its output, and the command that predicts this file alone."""
 
     path: Path
     out: Path
@@ -104,12 +97,7 @@ class Outcome:
 
 
 class Worker:
-    """Loads the model once, then predicts file after file.
-
-    Args:
-        request: What to predict.
-        process: Number of this process among those of a machine, which share its GPUs.
-    """
+    """Loads the model once, then predicts file after file. ``process`` is its number among those that share GPUs."""
 
     def __init__(self, request: Request, process: int | None = None) -> None:
         self.request = request
@@ -121,18 +109,16 @@ class Worker:
         try:
             outputs = self.outputs(job)
         except Exception as error:
-            outcome.errors.append(_described(error, str(job.path)))
-            return outcome
+            return replace(outcome, errors=[_described(error, str(job.path))])
         for out, keypoints in outputs.items():
             person = f", person {keypoints.person}" if self.request.person == ALL else ""
             try:
                 prediction = self.predict(keypoints, out, job.command)
+                outcome.written.append(out)
+                outcome.frames += len(prediction)
+                outcome.warnings += [(f"{job.path.name}{person}", text) for text in prediction.warnings]
             except Exception as error:
                 outcome.errors.append(_described(error, f"{job.path}{person}"))
-                continue
-            outcome.written.append(out)
-            outcome.frames += len(prediction)
-            outcome.warnings += [(f"{job.path.name}{person}", text) for text in prediction.warnings]
         return outcome
 
     def outputs(self, job: Job) -> dict[Path, Keypoints]:
@@ -157,16 +143,14 @@ class Worker:
         return prediction
 
 
-def check_apart(path: Path, *outputs: Path | None) -> None:
+def check_apart(path: Path, *outputs: Path) -> None:
     """``ValueError`` if an output would replace an input or another output.
 
     Nothing may be written into folders of photos or of MMPose's files, because all their files are input.
     """
-    inside = frame_files(path) if path.is_dir() else []
+    inside = FORMATS["openpose"].files_in(path) if path.is_dir() else []
     taken = {os.path.realpath(file) for file in (path, *inside)}
     for out in outputs:
-        if out is None:
-            continue
         place = os.path.realpath(out)
         if place in taken:
             raise ValueError(f"{out}: expected an output of its own, got the input or another output")
@@ -177,16 +161,15 @@ def check_apart(path: Path, *outputs: Path | None) -> None:
 
 def _described(error: Exception, where: str) -> str:
     """An error with its place; an unexpected one also with its type."""
-    text = str(error).removeprefix(f"{where}: ")
-    expected = isinstance(error, ValueError | OSError | MemoryError)
-    return f"{where}: {text}" if expected else f"{where}: {type(error).__name__}: {text}"
+    kind = "" if isinstance(error, ValueError | OSError | MemoryError) else f"{type(error).__name__}: "
+    return f"{where}: {kind}{str(error).removeprefix(f'{where}: ')}"
 
 
 def run_jobs(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
     """Outcomes of all jobs, in the order in which they end; the files do not depend on the number of processes.
 
     Raises:
-        ValueError: for a model or a device that does not exist, or without Ray if it is asked for.
+        ValueError: for an unknown model or device, or if Ray is missing.
     """
     workers = min(request.config.jobs, len(jobs))
     if request.config.ray or workers > 1:
@@ -221,7 +204,7 @@ def _in_pool(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Ou
                         lost.append(job)
                     else:
                         yield future.result()
-            lost += running.values()
+        lost += running.values()  # of a pool that is broken
         if queue is crashed:
             yield from (Outcome(job.path, errors=[f"{job.path}: its worker process died twice"]) for job in lost)
         else:
@@ -234,7 +217,7 @@ def _pool(request: Request, workers: int) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(workers, context, _start, (request, context.Value("i", 0)))
     try:
         yield pool
-    except BrokenProcessPool:  # when submitting, before any of the running jobs is known to be lost
+    except BrokenProcessPool:  # of submit
         pass
     except BaseException:
         for child in multiprocessing.active_children():
@@ -251,15 +234,14 @@ def _start(request: Request, started: Any) -> None:
         process, started.value = started.value, started.value + 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()  # else a worker would outlive a killed parent
     torch.set_num_threads(1)
     _worker = Worker(request, process)
 
 
 def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "only workers call it"
-    parent.join()
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -306,7 +288,8 @@ def _on_ray(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Out
             rows = data.from_items(list(lost), override_num_blocks=len(jobs)).map(
                 _RayWorker,
                 fn_constructor_args=(request, jobs, os.getcwd()),
-                compute=data.ActorPoolStrategy(size=workers),
+                # one file at a time: files that wait in the queue of a worker that dies count as tried, too
+                compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
                 num_cpus=1,
                 num_gpus=1 if gpu else 0,
                 max_task_retries=2,

@@ -3,6 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -63,6 +64,8 @@ def predict(
         overwrite: Replace existing output files.
     """
     check_draws(num_samples, seed)
+    if not path.exists() and input_kind(path) != "camera":
+        raise ValueError(f"{path}: no such file or folder")
     request = Request(model, num_samples, seed, device, layout, image_size, fps, person, config, overwrite)
     if person == ALL or (path.is_dir() and (config.per_file or not _is_clip(path))):
         if overlay is not None:
@@ -74,15 +77,13 @@ def predict(
 
 def _predict_one(path: Path, out: Path, overlay: Path | None, request: Request) -> None:
     export_format(check_output(out, request.overwrite))
-    if overlay is not None:
-        check_overlay(input_kind(path) if request.is_video(path) else None, overlay, request.overwrite)
-    check_apart(path, out, overlay)
+    check_apart(path, out, *([] if overlay is None else [overlay]))
     worker = Worker(request)  # an unknown model is an error before a long video is read
-    if request.is_video(path):
-        with progress("frames", request.video(path).total) as advance:
-            keypoints = request.read(path, advance)[0]
-    else:
-        keypoints = request.read(path)[0]
+    video = request.video(path)
+    if overlay is not None:
+        check_overlay(None if video is None else video.kind, overlay, request.overwrite)
+    with nullcontext() if video is None else progress("frames", video.total) as advance:
+        keypoints = request.read(path, advance)[0]
     try:
         prediction = worker.predict(keypoints, out, current_command())
     except ValueError as error:
@@ -91,8 +92,7 @@ def _predict_one(path: Path, out: Path, overlay: Path | None, request: Request) 
         print_line(f"warning: {text}", error=True)
     print_line(_summary(prediction))
     print_line(f"Wrote {out}")
-    if overlay is not None:
-        video = request.video(path)
+    if overlay is not None and video is not None:
         with progress("overlay", video.total) as advance:
             write_overlay(video, prediction, overlay, request.overwrite, advance)
         print_line(f"Wrote {overlay}")

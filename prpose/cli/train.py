@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from prpose.cli.console import current_command, named_device, progress
-from prpose.cli.evaluate import Flag, constructor_arguments, sha256_of, versions
+from prpose.cli.evaluate import ConfigFile, Flag, constructor_arguments, sha256_of, versions
 from prpose.data import data_set, inputs_sha256
 from prpose.data.windows import Batch, Windows
 from prpose.evaluation import MOCAP, PROTOCOLS
@@ -41,6 +41,7 @@ def train_lifter(
     init: Path | None = None,
     device: str = "auto",
     resume: Flag = False,
+    config_file: ConfigFile = None,
     config: TrainConfig = DEFAULT,
 ) -> None:
     """Train a lifter, 2D keypoints to a 3D pose, with the mean joint error as loss.
@@ -55,6 +56,7 @@ def train_lifter(
         init: Weights to start from. Default: random ones.
         device: Device: auto, cpu, cuda, cuda:1, and so on.
         resume: Continue the training in the folder.
+        config_file: TOML file with defaults of the config options.
         config: Settings of the training.
     """
     task = _Task(out, lifter, constructor_arguments(lifter_args), data, root, keypoints, device, resume, config)
@@ -81,6 +83,7 @@ def train_noise(
     keypoints: str | None = None,
     device: str = "auto",
     resume: Flag = False,
+    config_file: ConfigFile = None,
     config: TrainConfig = DEFAULT,
 ) -> None:
     """Train the variance net of a lifter: how large its error on each joint tends to be.
@@ -95,6 +98,7 @@ def train_noise(
         keypoints: 2D keypoints: det, gt, or as in the file's name. Default: the data set's detector.
         device: Device: auto, cpu, cuda, cuda:1, and so on.
         resume: Continue the training in the folder.
+        config_file: TOML file with defaults of the config options.
         config: Settings of the training.
     """
     config = replace(config, network=config.network or variance_net_of(lifter))

@@ -1,7 +1,6 @@
 """Data sets as clips: paired 2D keypoints and 3D poses of one person seen by one camera."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,17 +26,14 @@ class DataSet(NamedTuple):
     """(root, split) → motions in the world, of data sets that are rendered from motion capture."""
 
 
-def _benchmark_clips(name: str, root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
-    return load_benchmark(path_of(root, name), split, selection, keypoints)
-
-
-def _benchmark_motions(name: str, root: Path, split: str) -> list[Motion]:
-    return [rendering.motion for rendering in read_renderings(path_of(root, name), split)]
-
-
 def _benchmark(name: str) -> DataSet:
     """A benchmark that ``prpose data prepare`` makes from motion capture."""
-    return DataSet(SPLITS, "det", partial(_benchmark_clips, name), partial(_benchmark_motions, name))
+    return DataSet(
+        SPLITS,
+        "det",
+        lambda root, *selected: load_benchmark(path_of(root, name), *selected),
+        lambda root, split: [rendering.motion for rendering in read_renderings(path_of(root, name), split)],
+    )
 
 
 DATASETS = {
@@ -71,11 +67,8 @@ def load_clips(
         name: ``"h36m"``, ``"3dhp"``, ``"cmu17"``, ``"walkers"``, or the name of a prepared benchmark.
         root: folder with the npz files; not used for walkers.
         split: ``"train"``, ``"test"``, and ``"val"`` where there is one.
-        keypoints: which 2D: as in the file's name, or ``"det"`` and ``"gt"``; the data set's usual detector if
-            not given.
-        actions: first words of action names, or ``("*",)`` for all.
-        stride: every stride-th frame.
-        subset: share of each clip, in (0, 1].
+        keypoints: which 2D: as in the file's name, or ``"det"`` and ``"gt"``. Default: the usual detector.
+        actions, stride, subset: clips and frames to take, as of :class:`prpose.data.release_files.Selection`.
 
     Raises:
         ValueError: for an unknown name or split, an empty split, and for files in which something is missing or
@@ -98,9 +91,6 @@ def load_clips(
 def load_motions(name: str, root: str | Path, split: str) -> list[Motion]:
     """Motions in the world, which random cameras render anew while training.
 
-    Args:
-        name, root, split: as of :func:`load_clips`.
-
     Raises:
         ValueError: as of :func:`load_clips`, and for a data set that is not rendered from motion capture.
     """
@@ -115,20 +105,16 @@ def load_motions(name: str, root: str | Path, split: str) -> list[Motion]:
 
 
 def inputs_sha256(name: str, root: str | Path, keypoints: str) -> str:
-    """Hash of everything that a data set was made of; empty for walkers, which are made of nothing.
+    """Hash of everything that a data set was made of: of its npz files' bytes, or as a benchmark's card holds it.
 
-    A prepared benchmark holds the hash of its inputs; for the field's npz files, 3D and 2D, it is that of their bytes.
-
-    Raises:
-        ValueError: as of :func:`data_set`, for a missing file, and for a benchmark without the hash.
+    Empty for walkers. ``ValueError`` as of :func:`data_set`, for a missing file, and for a card without the hash.
     """
     dataset = data_set(name, root)
     if name == "walkers":
         return ""
     if dataset.motions is None:
         return sha256_of(paths_of(Path(root), name, keypoints))
-    path = path_of(root, name)
-    found = read_card(path).get("inputs_sha256")
+    found = read_card(path_of(root, name)).get("inputs_sha256")
     if not isinstance(found, str):
-        raise ValueError(f"{path}: card: expected inputs_sha256 in it, got {found!r}")
+        raise ValueError(f"{path_of(root, name)}: card: expected inputs_sha256 in it, got {found!r}")
     return found

@@ -12,8 +12,7 @@ from prpose.skeleton import H36M_17
 
 UNITS = {2: "pixels", 3: "metres"}
 FARTHEST = {2: 1e7, 3: 1e5}
-"""Largest coordinate in 2D and in 3D; sums and squares stay finite in float32."""
-
+"""Largest coordinate in 2D and in 3D; sums of squares stay finite in float32."""
 PERCENTILES = (50, 90, 99)
 """Of :class:`JointErrors`."""
 
@@ -29,7 +28,7 @@ class Clip:
         subject, action: names in the data set.
         camera_index: index of the camera in the data set.
         fps: frames per second, if known.
-        confidence: (T, J) detector's score of the keypoints in [0, 1], if known.
+        confidence: (T, J) of the keypoints in [0, 1], if known.
         hidden: (T, J) bool, joints that the person's own body occludes, if known.
 
     Raises:
@@ -60,11 +59,10 @@ class Clip:
 
 
 def check_coordinates(value: Any, J: int, C: int, where: str, what: str) -> Array:
-    """Coordinates of J joints as (T, J, C) float32.
+    """Finite coordinates of J joints within :data:`FARTHEST`, T > 0 frames, as (T, J, C) float32.
 
     Raises:
-        ValueError: starting with ``where``, for anything but at least one frame of real numbers of that
-            shape, all of them finite and within :data:`FARTHEST`.
+        ValueError: for anything else, starting with ``where``.
     """
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
         got = f"{value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
@@ -90,14 +88,10 @@ def finite_float32(values: Array, where: str, what: str = "numbers") -> Array:
 
 @dataclass(frozen=True)
 class JointErrors:
-    """Errors of one joint's 2D keypoints, or of all joints'.
+    """Errors of one joint's 2D keypoints, or of all joints', in thousandths of the image width.
 
-    Args:
-        joint: name.
-        hidden_share: share of frames in which it is occluded, in [0, 1].
-        visible, hidden: :data:`PERCENTILES` of the error where it is visible and where it is occluded, in
-            thousandths of the image width (pixels at 1000 x 1000); None if there is no such frame.
-        mean: over all frames, in the same unit.
+    ``hidden_share`` is the share of frames in which the joint is occluded; ``visible`` and ``hidden`` hold the
+    :data:`PERCENTILES` where it is visible and where it is occluded, or None if there is no such frame.
     """
 
     joint: str

@@ -11,7 +11,7 @@ import numpy as np
 
 from prpose.atomic import read_json
 from prpose.camera import Array, Camera, Tangential
-from prpose.data.clip import Clip, finite_float32
+from prpose.data.clip import Clip, check_coordinates, finite_float32
 from prpose.data.release_files import Selection, check_pair, import_mocap, paths_of, read_entries, write_pair
 
 SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
@@ -22,12 +22,10 @@ ACTIONS = (
     *("Photo", "Posing", "Purchases", "Sitting", "SittingDown"),
     *("Smoking", "Waiting", "WalkDog", "Walking", "WalkTogether"),
 )
-CAMERAS = 4
 CALIBRATION = Path(__file__).with_name("human36m_cameras.json")
 RAW_JOINTS = 32
 KEPT_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 """Of the original 32 joints those of ``H36M_17``, in its order."""
-
 POSES_FOLDER = Path("MyPoseFeatures") / "D3_Positions"
 CORRUPT = (("S11", "Directions"),)
 """Left out, as everywhere: the video is corrupt, so that no detector's keypoints belong to it."""
@@ -41,10 +39,10 @@ def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[C
     """
     clips = []
     for entry in read_entries(paths_of(root, "h36m", keypoints), SPLITS[split], selection):
-        world = entry.check_poses(entry.poses, RAW_JOINTS)
-        frames = selection.frames(len(world))
-        keypoints_px = entry.check_keypoints([len(world)] * CAMERAS)
-        for index, camera in enumerate(cameras(entry.subject)):
+        world = check_coordinates(entry.poses, RAW_JOINTS, 3, entry.where_3d, "3D")
+        frames, views = selection.frames(len(world)), cameras(entry.subject)
+        keypoints_px = entry.keypoints_by_camera([len(world)] * len(views))
+        for index, camera in enumerate(views):
             poses = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))[frames].astype(np.float32)
             clips.append(Clip(keypoints_px[index][frames], poses, camera, entry.subject, entry.action, index))
     return clips
@@ -77,37 +75,33 @@ def from_cdf(
 ) -> dict[str, int]:
     """Writes ``data_3d_h36m.npz`` and ``data_2d_h36m_gt.npz`` from the original pose files (extra ``mocap``).
 
-    The 3D file holds (T, 32, 3) float32 world metres per subject and action; the 2D file their projection
-    into the four cameras, (T, 17, 2) float32 pixels each (method of VideoPose3D, arXiv 1811.11742).
+    The 3D file holds (T, 32, 3) float32 world metres per subject and action; the 2D file their projection into the
+    four cameras, (T, 17, 2) float32 pixels each (method of VideoPose3D, arXiv 1811.11742).
 
     Args:
-        source: folder with ``S1/MyPoseFeatures/D3_Positions/*.cdf``, and so on for S5, S6, S7, S8, S9 and S11;
-            (1, T, 96) world millimetres each.
+        source: folder with ``S1/MyPoseFeatures/D3_Positions/*.cdf``, and so on for all :data:`SUBJECTS`; (1, T, 96)
+            world millimetres each.
         root: folder to write to.
         overwrite: whether to replace existing files.
-        tangential: lens model, see :meth:`prpose.camera.Camera.project`; the default is that of the
-            published 2D file.
+        tangential: lens model, see :meth:`prpose.camera.Camera.project`; that of the published 2D file by default.
 
     Returns:
         Counts: subjects, recordings (complete: 209), clips (four per recording), frames of clips.
 
     Raises:
-        ValueError: naming the file or folder, for anything missing, damaged, misshapen or not finite, and
-            for outputs that exist.
+        ValueError: naming the file or folder, for anything missing, damaged, misshapen or not finite, and for
+            outputs that exist.
     """
     source, root = Path(source), Path(root)
     outputs = check_pair(root, "h36m", overwrite)
     cdflib = import_mocap("cdflib")
-    # All files are found before any is read: reading takes minutes.
-    files = {subject: _pose_files(source, subject) for subject in SUBJECTS}
+    files = {subject: _pose_files(source, subject) for subject in SUBJECTS}  # all of them before any is read
     positions_3d: dict[str, dict[str, Array]] = {}
     positions_2d: dict[str, dict[str, list[Array]]] = {}
     for subject, by_action in files.items():
-        positions_3d[subject] = {action: _read_world(cdflib, path) for action, path in by_action.items()}
-        positions_2d[subject] = {
-            action: _project(positions_3d[subject][action], subject, tangential, path)
-            for action, path in by_action.items()
-        }
+        world = {action: _read_world(cdflib, path) for action, path in by_action.items()}
+        positions_3d[subject] = world
+        positions_2d[subject] = {a: _project(world[a], subject, tangential, path) for a, path in by_action.items()}
     return write_pair(outputs, positions_3d, positions_2d)
 
 
@@ -124,11 +118,6 @@ def canonical_action(stem: str) -> str:
 def _pose_files(source: Path, subject: str) -> dict[str, Path]:
     """{action: file} of a subject, in alphabetical order of the actions."""
     folder = source / subject / POSES_FOLDER
-    if not folder.is_dir():
-        raise ValueError(
-            f"{folder}: no such folder; expected the original Human3.6M poses as "
-            f"{source / '<subject>' / POSES_FOLDER / '*.cdf'} for {', '.join(SUBJECTS)}"
-        )
     files: dict[str, Path] = {}
     for path in sorted(folder.glob("*.cdf")):
         if path.name.startswith(("_ALL", ".")):  # all actions in one file; hidden files of other systems
@@ -139,7 +128,10 @@ def _pose_files(source: Path, subject: str) -> dict[str, Path]:
         if (subject, action) not in CORRUPT:
             files[action] = path
     if not files:
-        raise ValueError(f"{folder}: expected the subject's *.cdf files, got none")
+        raise ValueError(
+            f"{folder}: expected the original Human3.6M poses as {source / '<subject>' / POSES_FOLDER / '*.cdf'} "
+            f"for {', '.join(SUBJECTS)}, got none of {subject}"
+        )
     return dict(sorted(files.items()))
 
 
@@ -166,10 +158,6 @@ def _project(world: Array, subject: str, tangential: Tangential, path: Path) -> 
     for index, camera in enumerate(cameras(subject)):
         points = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))
         if points[..., 2].min() <= 0:
-            frame = int(np.argwhere(points[..., 2] <= 0)[0][0])
-            raise ValueError(
-                f"{path}: expected world millimetres in front of the cameras, got a joint behind "
-                f"camera {index} in frame {frame}"
-            )
+            raise ValueError(f"{path}: expected world millimetres, got a joint behind camera {index}")
         keypoints_px.append(finite_float32(camera.project(points, tangential), f"{path}: pixels of camera {index}"))
     return keypoints_px

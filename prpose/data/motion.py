@@ -12,19 +12,13 @@ from prpose.skeleton import H36M_17
 
 RATES = (5.0, 5000.0)
 """Admitted frame rates of motion capture; anything else is taken for a wrong unit."""
-
 LEG_M = (0.3, 1.4)
 """Admitted lengths from hip to ankle along the bones, from toddlers to giants."""
-
 FAULTS = (
     (0.0, "head down on the whole", "is up the axis that the joint mapping names?"),
-    (
-        -0.01,  # metres; straight legs are near 0
-        "the knees bend backwards",
-        "are left and right, or the axes, exchanged in the joint mapping?",
-    ),
+    (-0.01, "the knees bend backwards", "are left and right, or the axes, exchanged in the joint mapping?"),
 )
-"""Least value of each of :func:`_stance`'s measures, and what is wrong below it."""
+"""Least value of each of :func:`_stance`'s measures, in metres, and what is wrong below it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,31 +119,14 @@ def resample(poses: Array, fps: float, to_fps: float) -> Array:
 def cut(
     name: str, subject: str, action: str, poses_world: Array, fps: float, to_fps: float, pieces: Sequence[slice]
 ) -> list[Motion]:
-    """Pieces of a recording as motions at ``to_fps``; the second is called ``name#2``.
-
-    Args:
-        name, subject, action: as of :class:`Motion`.
-        poses_world: (T, 17, 3) metres, finite within the pieces.
-        fps, to_fps: frame rates of the recording and of the motions.
-        pieces: as of :meth:`Cleaning.pieces`.
-    """
-    return [
-        Motion(
-            name if number == 1 else f"{name}#{number}",
-            subject,
-            action,
-            resample(poses_world[piece], fps, to_fps).astype(np.float32),
-            to_fps,
-        )
-        for number, piece in enumerate(pieces, start=1)
-    ]
+    """Pieces of a recording, (T, 17, 3) metres, as motions at ``to_fps``; the second is called ``name#2``."""
+    resampled = [resample(poses_world[piece], fps, to_fps).astype(np.float32) for piece in pieces]
+    names = [name if number == 1 else f"{name}#{number}" for number in range(1, len(pieces) + 1)]
+    return [Motion(own, subject, action, poses, to_fps) for own, poses in zip(names, resampled, strict=True)]
 
 
 def check_units(poses_world: Array, fps: float) -> None:
-    """``ValueError`` if (T, 17, 3) poses are not as large, or not captured as fast, as people are.
-
-    Poses with NaN do not count.
-    """
+    """``ValueError`` if (T, 17, 3) poses have no person's size, or no motion capture's rate; NaN does not count."""
     if not RATES[0] <= fps <= RATES[1]:
         raise ValueError(f"expected {RATES[0]:g} to {RATES[1]:g} frames per second, got {fps:g}")
     complete = poses_world[np.isfinite(poses_world).all(axis=(1, 2))]

@@ -11,11 +11,12 @@ from prpose.atomic import check_output
 from prpose.data import human36m
 from prpose.data.mocap.asf_amc import FPS as AMC_FPS
 from prpose.data.mocap.asf_amc import skeleton_beside
-from prpose.data.mocap.mapping import FORMATS, SHIPPED, JointMapping, Source, read_mapping
+from prpose.data.mocap.mapping import FORMATS, SHIPPED, JointMapping, Source, files_in, read_mapping
 from prpose.data.motion import Cleaning, Motion, check_sides, check_units, cut
 from prpose.data.synthetic import Rendering, Rig
 from prpose.data.synthetic.benchmark_file import FORMAT, SPLITS, path_of, write_benchmark
-from prpose.data.synthetic.detector_noise import BODY_SHARE, BOX, COCO_SIGMA, LIMBS, THINNEST
+from prpose.data.synthetic.detector_noise import LIMBS
+from prpose.layouts import BODY_SHARE, BOX, COCO_SIGMA, THINNEST
 from prpose.tables import look_up
 
 FPS = 60.0
@@ -54,15 +55,11 @@ def from_cmu(
 
     Args:
         folder: with ``NN/NN.asf`` and ``NN/NN_MM.amc`` as CMU has them, and ``ACTION_k.bvh``, at any depth.
-        root: folder.
-        overwrite: whether to replace an existing file.
-        on_clip: called with 1 after each clip.
+        root, overwrite, on_clip: as of :func:`build`.
 
     Raises:
         ValueError: if the folder lacks all clips of a split, and as of :func:`build`.
     """
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder")
     trials, bvh = _by_stem(folder, ".amc"), _by_stem(folder, ".bvh")
     mappings = {
         ".amc": ("asf", read_mapping(SHIPPED / "cmu_asf.toml")),
@@ -89,14 +86,9 @@ def from_cmu(
 
 
 def _by_stem(folder: Path, ending: str) -> dict[str, Path]:
-    """Files of that ending by name without it; of copies, one with a skeleton beside it.
-
-    Raises:
-        ValueError: naming both, if two that differ have the same name.
-    """
+    """Files by name without ending; of copies, one with a skeleton beside it; ``ValueError`` if they differ."""
     found: dict[str, Path] = {}
-    files = [path for path in folder.rglob("*") if path.suffix.lower() == ending and path.is_file()]
-    for path in sorted(files, key=lambda path: (not any(path.parent.glob("*.asf")), path)):
+    for path in sorted(files_in(folder, ending), key=lambda path: (not any(path.parent.glob("*.asf")), path)):
         first = found.setdefault(path.stem, path)
         if first.read_bytes() != path.read_bytes():
             raise ValueError(f"expected one {path.stem}{ending}, got {first} and {path}, which differ")
@@ -118,20 +110,17 @@ def build(
     missing: Sequence[str] = (),
     on_clip: Callable[[int], None] = lambda clips: None,
 ) -> Report:
-    """Makes ``data_{name}.npz`` in ``root``; the same files give the same bytes.
+    """Makes the benchmark ``data_{name}.npz`` in ``root``; the same files give the same bytes.
 
     Args:
-        name: of the benchmark.
-        sources: its recordings, at least one.
-        root: folder.
-        overwrite: whether to replace an existing file.
-        note: origin of the data, for the file's card.
-        missing: names of clips that the benchmark lacks, for the card.
+        name, sources: of the benchmark; its recordings, at least one.
+        root, overwrite: folder, and whether to replace an existing file in it.
+        note, missing: origin of the data and names of missing clips, for the file's card.
         on_clip: called with 1 after each clip.
 
     Raises:
-        ValueError: naming the recording, for anything that cannot be read; if the recordings of a mapping do not
-            show people who stand upright, on average; for a subject in two splits. Nothing is written then.
+        ValueError: naming the recording, for anything that cannot be read; if people do not stand upright on average,
+            in all recordings of a mapping; for a subject in two splits. Nothing is written then.
     """
     path = check_output(path_of(root, name), overwrite)
     _check_sources(sources)
@@ -139,19 +128,15 @@ def build(
     rig, cleaning = Rig(), Cleaning()
     report = Report(path, missing=sorted(missing))
     renderings: dict[str, list[Rendering]] = {split: [] for split in SPLITS}
-    by_mapping: list[tuple[JointMapping, list[Motion]]] = []
+    by_mapping: dict[str, list[Motion]] = {}
     for source in sources:
         motions, dropped = _motions(source, cleaning)
-        alike = [known for mapping, known in by_mapping if mapping == source.mapping]
-        if alike:
-            alike[0].extend(motions)
-        else:
-            by_mapping.append((source.mapping, list(motions)))
+        by_mapping.setdefault(repr(source.mapping), []).extend(motions)
         renderings[source.split] += [rig.render(motion, seed=name) for motion in motions]
         if dropped:
             report.dropped[source.name] = dropped
         on_clip(1)
-    for _, motions in by_mapping:
+    for motions in by_mapping.values():
         report.implausible += check_sides(motions)
     _check_names([each.motion.name for split in SPLITS for each in renderings[split]])
     report.clips = {split: len(renderings[split]) for split in SPLITS}
@@ -205,7 +190,7 @@ def _motions(source: Source, cleaning: Cleaning) -> tuple[list[Motion], int]:
         motions = cut(source.name, source.subject, source.action, poses, recording.fps, FPS, pieces)
     except ValueError as error:
         raise ValueError(f"{source.path}: {error}") from None
-    return motions, len(recording) - sum(piece.stop - piece.start for piece in pieces)
+    return motions, len(poses) - sum(piece.stop - piece.start for piece in pieces)
 
 
 def _inputs(name: str, sources: Sequence[Source], rig: Rig, cleaning: Cleaning, note: str) -> dict[str, Any]:

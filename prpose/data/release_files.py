@@ -1,8 +1,7 @@
 """The field's paired npz files (data_3d_*.npz with data_2d_*.npz), read and written.
 
-Both hold pickled dicts {subject: {action: ...}}. Keypoints may have more frames than the poses; the surplus
-is cut from the end. Everything else that does not fit raises a ``ValueError`` that names file, subject,
-action and camera.
+Both hold pickled dicts {subject: {action: ...}}. Keypoints may have more frames than the poses; the surplus is cut
+from the end. Everything else that does not fit raises a ``ValueError`` that names file, subject, action and camera.
 """
 
 import hashlib
@@ -30,8 +29,8 @@ class Selection:
     Args:
         actions: first words of action names ("Walking" takes "Walking 1"), or ``("*",)`` for all.
         stride: every stride-th frame.
-        subset: share of each clip, one run of frames at a start that depends on its length alone
-            (as in VideoPose3D, so that published low-data settings can be repeated).
+        subset: share of each clip, in (0, 1]: one run of frames at a start that depends on its length alone (as in
+            VideoPose3D, so that published low-data settings can be repeated).
 
     Raises:
         ValueError: if stride < 1 or subset lies outside (0, 1].
@@ -49,14 +48,13 @@ class Selection:
 
     def wants(self, action: str) -> bool:
         """Whether the action is selected."""
-        return any(_matches(action, word) for word in self.actions)
+        return any(word in (*ALL_ACTIONS, action.split(" ")[0]) for word in self.actions)
 
     def check(self, actions: Iterable[str], where: str) -> None:
         """``ValueError``, starting with ``where``, if a selected action is not among ``actions``."""
-        known = list(actions)
+        words = list(dict.fromkeys(action.split(" ")[0] for action in actions))
         for word in self.actions:
-            if not any(_matches(action, word) for action in known):
-                words = dict.fromkeys(action.split(" ")[0] for action in known)
+            if word not in words and not (word in ALL_ACTIONS and words):
                 raise ValueError(f"{where}: no action {word!r}; there are {_listed(words)}")
 
     def frames(self, T: int) -> slice:
@@ -73,12 +71,8 @@ class Selection:
         return slice(start, start + length, self.stride)
 
 
-def _matches(action: str, word: str) -> bool:
-    return word in (*ALL_ACTIONS, action.split(" ")[0])
-
-
 def _fraction(text: str) -> float:
-    """A number in [0, 1] that depends on the text alone, as VideoPose3D draws it."""
+    """A number in [0, 1] that depends on the text alone, as in VideoPose3D."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little") / (2**32 - 1)
 
 
@@ -101,50 +95,37 @@ def sha256_of(paths: Iterable[Path]) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """Poses and keypoints of one subject and action, as the files hold them: not checked yet."""
+    """Poses and keypoints of one subject and action as the files hold them, not checked yet; their places in these."""
 
     subject: str
     action: str
     poses: Any
     keypoints: Any
-    path_3d: Path
-    path_2d: Path
+    where_3d: str
+    where_2d: str
 
-    def poses_by_camera(self) -> list[Any]:
-        """Unchecked poses of each camera; ``ValueError`` if there is no list of them."""
-        where = self._where(self.path_3d)
-        poses = _by_camera(self.poses, where)
+    def poses_by_camera(self, J: int) -> list[Array]:
+        """Poses of each camera, (T, J, 3) float32 metres; ``ValueError`` if they are no such list."""
+        poses = _by_camera(self.poses, self.where_3d)
         if not poses or np.ndim(poses[0]) == 2:
             got = f"{len(poses)} frames" if poses else "none"
-            raise ValueError(f"{where}: expected 3D of at least one camera, got {got}")
-        return poses
+            raise ValueError(f"{self.where_3d}: expected 3D of at least one camera, got {got}")
+        return [check_coordinates(each, J, 3, f"{self.where_3d}, camera {i}", "3D") for i, each in enumerate(poses)]
 
-    def check_poses(self, poses: Any, J: int, camera: int | None = None) -> Array:
-        """Poses as (T, J, 3) float32 metres; ``ValueError`` as of :func:`check_coordinates`."""
-        return check_coordinates(poses, J, 3, self._where(self.path_3d, camera), "3D")
-
-    def check_keypoints(self, lengths: Sequence[int]) -> list[Array]:
-        """Keypoints of each camera as (T, 17, 2) float32 pixels, cut to these lengths.
-
-        Raises:
-            ValueError: as of :func:`check_coordinates`, for another number of cameras, or too few frames.
-        """
-        cameras = _by_camera(self.keypoints, self._where(self.path_2d))
+    def keypoints_by_camera(self, lengths: Sequence[int]) -> list[Array]:
+        """Keypoints of each camera, (T, 17, 2) float32 pixels, cut to these lengths; ``ValueError`` if they are not."""
+        cameras = _by_camera(self.keypoints, self.where_2d)
         if len(cameras) != len(lengths):
-            raise ValueError(f"{self._where(self.path_2d)}: expected {len(lengths)} cameras, got {len(cameras)}")
+            raise ValueError(f"{self.where_2d}: expected {len(lengths)} cameras, got {len(cameras)}")
         checked = []
         for camera, (xy, T) in enumerate(zip(cameras, lengths, strict=True)):
-            where = self._where(self.path_2d, camera)
+            where = f"{self.where_2d}, camera {camera}"
             if isinstance(xy, np.ndarray) and xy.ndim == 3:
                 xy = xy[:T, :, :2] if xy.shape[2] == 3 else xy[:T]  # the third is a confidence
             checked.append(check_coordinates(xy, len(H36M_17), 2, where, "2D"))
             if len(checked[-1]) < T:
                 raise ValueError(f"{where}: expected at least {T} frames of 2D, got {len(checked[-1])}")
         return checked
-
-    def _where(self, path: Path, camera: int | None = None) -> str:
-        place = f"{path}: subject {self.subject}, action {self.action!r}"
-        return place if camera is None else f"{place}, camera {camera}"
 
 
 def _by_camera(values: Any, where: str) -> list[Any]:
@@ -157,26 +138,25 @@ def read_entries(paths: tuple[Path, Path], subjects: Sequence[str], selection: S
     """Selected entries of a 3D and a 2D file, by subject, then by action in the order of the 2D file.
 
     Raises:
-        ValueError: naming the file and what it lacks, if a subject or action is in one file only,
-            or a selected action is in neither.
+        ValueError: naming the file and what it lacks, if a subject or action is in one file only, or a selected
+            action is in neither.
     """
-    path_3d, path_2d = paths
-    poses, keypoints = _positions(path_3d, "positions_3d"), _positions(path_2d, "positions_2d")
-    _check_joints(path_2d)
+    poses, keypoints = _positions(paths[0], "positions_3d"), _positions(paths[1], "positions_2d")
+    _check_joints(paths[1])
     for subject in subjects:
-        for path, content in ((path_3d, poses), (path_2d, keypoints)):
+        for path, content in zip(paths, (poses, keypoints), strict=True):
             if subject not in content:
                 raise ValueError(f"{path}: no subject {subject}; the file has {_listed(content)}")
-        for path, own, other in (
-            (path_3d, poses[subject], keypoints[subject]),
-            (path_2d, keypoints[subject], poses[subject]),
-        ):
-            selection.check(own, f"{path}: subject {subject}")
-            for action in other:
-                if action not in own and selection.wants(action):
-                    raise ValueError(f"{path}: subject {subject}: no action {action!r}; there are {_listed(own)}")
-        for action in filter(selection.wants, keypoints[subject]):
-            yield Entry(subject, action, poses[subject][action], keypoints[subject][action], path_3d, path_2d)
+        where_3d, where_2d = (f"{path}: subject {subject}" for path in paths)
+        own, other = poses[subject], keypoints[subject]
+        for where, present, expected in ((where_3d, own, other), (where_2d, other, own)):
+            selection.check(present, where)
+            for action in filter(selection.wants, expected):
+                if action not in present:
+                    raise ValueError(f"{where}: no action {action!r}; there are {_listed(present)}")
+        for action in filter(selection.wants, other):
+            places = (f"{where}, action {action!r}" for where in (where_3d, where_2d))
+            yield Entry(subject, action, own[action], other[action], *places)
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -195,20 +175,15 @@ def _positions(path: Path, key: str) -> dict[str, dict[str, Any]]:
 
 
 def _check_joints(path: Path) -> None:
-    """``ValueError`` if a 2D file's metadata, where there are any, declare another number of joints."""
+    """``ValueError`` if the metadata of a 2D file, where there are any, declare another number of joints."""
     metadata = read_npz(path, "metadata") if "metadata" in entry_names(path) else None
-    joints = metadata.get("num_joints") if isinstance(metadata, dict) else None
-    if joints is not None and (not isinstance(joints, int | np.integer) or joints != len(H36M_17)):
-        got = joints if isinstance(joints, int | np.integer) else type(joints).__name__
-        raise ValueError(f"{path}: expected num_joints = {len(H36M_17)} in its metadata, got {got}")
+    joints = metadata.get("num_joints", len(H36M_17)) if isinstance(metadata, dict) else len(H36M_17)
+    if not isinstance(joints, int | np.integer) or joints != len(H36M_17):
+        raise ValueError(f"{path}: expected num_joints = {len(H36M_17)} in its metadata, got {joints!r:.40}")
 
 
 def check_pair(root: Path, name: str, overwrite: bool) -> tuple[Path, Path]:
-    """Paths of a data set's 3D file and of its ground-truth 2D file, if they may be written.
-
-    Raises:
-        ValueError: if either exists and ``overwrite`` is false, or ``root`` is not a folder.
-    """
+    """Paths of a data set's 3D and ground-truth 2D files; ``ValueError`` if they may not be written."""
     path_3d, path_2d = paths_of(root, name, "gt")
     return check_output(path_3d, overwrite), check_output(path_2d, overwrite)
 
@@ -228,15 +203,13 @@ def write_pair(
     Returns:
         Counts: subjects, recordings, clips (one per camera), frames of clips.
     """
-    left, right = ([j for j, name in enumerate(H36M_17.names) if name.startswith(side)] for side in ("left_", "right_"))
-    metadata = {"layout_name": "h36m", "num_joints": len(H36M_17), "keypoints_symmetry": [left, right]}
-    boxed = {  # a dict as a 0-d object array, as in the published files
-        key: np.array(value, dtype=object)
-        for key, value in (("positions_3d", positions_3d), ("positions_2d", positions_2d), ("metadata", metadata))
-    }
+    sides = [[j for j, name in enumerate(H36M_17.names) if name.startswith(side)] for side in ("left_", "right_")]
+    metadata = {"layout_name": "h36m", "num_joints": len(H36M_17), "keypoints_symmetry": sides}
+    # Dicts are 0-d object arrays in the published files, too.
+    boxed = [np.array(content, dtype=object) for content in (positions_3d, positions_2d, metadata)]
     with replacing(paths[0]) as temporary_3d, replacing(paths[1]) as temporary_2d:
-        np.savez_compressed(temporary_3d, positions_3d=boxed["positions_3d"])
-        np.savez_compressed(temporary_2d, positions_2d=boxed["positions_2d"], metadata=boxed["metadata"])
+        np.savez_compressed(temporary_3d, positions_3d=boxed[0])
+        np.savez_compressed(temporary_2d, positions_2d=boxed[1], metadata=boxed[2])
     recordings = [cameras for actions in positions_2d.values() for cameras in actions.values()]
     return {
         "subjects": len(positions_2d),

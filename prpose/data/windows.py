@@ -34,19 +34,14 @@ class Batch(NamedTuple):
     confidence: Tensor
     """(B, F, J) of the keypoints, in [0, 1]; 1 where it is not known."""
 
-    def mirror(self, which: Tensor, mirror: Sequence[int]) -> "Batch":
-        """The batch with the items ``which``, (B,) bool, replaced by their mirror images.
-
-        Args:
-            mirror: :attr:`Skeleton.mirror` of the skeleton.
-        """
-        flip = which[:, None, None, None]
-        root = torch.where(which[:, None], self.root * self.root.new_tensor([-1, 1, 1]), self.root)
+    def mirror(self, mirror: Sequence[int]) -> "Batch":
+        """The batch with the mirror images of the items that are ``mirrored``; ``mirror`` is the skeleton's."""
+        flip = self.mirrored[:, None, None, None]
+        root = self.root * self.root.new_tensor([-1, 1, 1])
         return self._replace(
             keypoints=torch.where(flip, mirror_pose(self.keypoints, mirror), self.keypoints),
             target=torch.where(flip, mirror_pose(self.target, mirror), self.target),
-            root=root,
-            mirrored=which,
+            root=torch.where(self.mirrored[:, None], root, self.root),
             confidence=torch.where(flip[..., 0], self.confidence[..., list(mirror)], self.confidence),
         )
 
@@ -54,8 +49,8 @@ class Batch(NamedTuple):
 class Windows(Dataset[Batch]):
     """All F-frame windows of some clips, one for each frame; the ends of clips are repeated.
 
-    Items are in the order of the clips and their frames; with ``mirrored``, each clip is followed
-    by its mirror image. Indexing with a tensor gives a batch.
+    Items are in the order of the clips and their frames; with ``mirrored``, each clip is followed by its mirror
+    image. Indexing with a tensor gives a batch.
 
     Args:
         clips: at least one.
@@ -79,15 +74,14 @@ class Windows(Dataset[Batch]):
         skeleton: Skeleton = H36M_17,
     ) -> None:
         if not clips or every < 1:
-            raise ValueError(f"expected at least one clip and every >= 1, got {len(clips)} clips and {every}")
+            raise ValueError(f"expected at least one clip and every >= 1, got {len(clips)} clips and every = {every}")
         self.clips = tuple(clips)
         self.mirror = skeleton.mirror
         poses = torch.from_numpy(np.concatenate([clip.poses_cam for clip in clips]))
         self.roots = poses[:, 0]
         self.targets = poses - poses[:, :1]
-        self.keypoints = torch.from_numpy(
-            np.concatenate([normalise(c.keypoints_px, c.camera.width, c.camera.height) for c in clips])
-        ).to(self.targets)
+        keypoints = [normalise(c.keypoints_px, c.camera.width, c.camera.height) for c in clips]
+        self.keypoints = torch.from_numpy(np.concatenate(keypoints)).to(self.targets)
         known = [np.ones(c.keypoints_px.shape[:2]) if c.confidence is None else c.confidence for c in clips]
         self.confidence = torch.from_numpy(np.concatenate(known)).to(self.targets)
         lengths = torch.tensor([len(clip) for clip in clips])
@@ -113,18 +107,12 @@ class Windows(Dataset[Batch]):
         window = (row[:, None] + self.offsets).clamp(self.starts[clip][:, None], self.ends[clip][:, None] - 1)
         target, root = self.targets[row][:, None], self.roots[row]
         batch = Batch(self.keypoints[window], target, root, clip, frame, mirrored, self.confidence[window])
-        return batch.mirror(mirrored, self.mirror)
+        return batch.mirror(self.mirror)
 
     def batches(
         self, batch_size: int, seed: tuple[int, ...] | None = None, start: int = 0
     ) -> Iterator[tuple[Tensor, Batch]]:
-        """All items once, as (indices, batch), in order or shuffled.
-
-        Args:
-            batch_size: items of a batch, at least 1.
-            seed: numbers that fix the order; without them the items come in order.
-            start: number of batches to leave out.
-        """
+        """All items once as (indices, batch), shuffled by ``seed`` if there is one, without the first ``start``."""
         order = torch.arange(len(self)) if seed is None else shuffled(len(self), seed)
         for indices in order.split(batch_size)[start:]:
             yield indices, self[indices]

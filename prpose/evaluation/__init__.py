@@ -67,8 +67,10 @@ def seeded_draw(seed: int, S: int, rho: float = 0.0) -> Draw:
         S: number of samples, >= 1.
         rho: correlation of the noise of neighbouring frames of a window (:func:`prpose.noise.noise_rho`).
     """
-    if S < 1 or seed < 0:
-        raise ValueError(f"expected num_samples >= 1 and a seed >= 0, got {S} and {seed}")
+    if S < 1:
+        raise ValueError(f"expected num_samples >= 1, got {S}")
+    if seed < 0:
+        raise ValueError(f"expected seed >= 0, got {seed}")
 
     def draw(items: range, shape: torch.Size) -> Iterator[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(mixed_seed(seed, items.start))

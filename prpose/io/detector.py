@@ -228,7 +228,7 @@ def find_model(path: Path | None = None, url: str = MODEL_URL) -> Path:
     """MediaPipe's model file: the given one, or that in ``$XDG_CACHE_HOME/prpose``, downloaded on first use.
 
     Raises:
-        ValueError: naming the file, if it is missing or no pose landmarker; naming the URL, if it cannot be downloaded.
+        ValueError: naming the file, if it is no such model; naming the URL, if it cannot be downloaded.
     """
     if path is not None:
         return check_model(path)
@@ -240,19 +240,16 @@ def find_model(path: Path | None = None, url: str = MODEL_URL) -> Path:
         try:
             pooch.retrieve(url, None, path.name, folder, downloader=_download)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
+            reason = str(error).rpartition("): ")[2].removesuffix('"))')  # without urllib3's names of objects
             raise ValueError(
-                f"MediaPipe's model cannot be downloaded ({error}): download {url} on a machine with a connection, "
+                f"MediaPipe's model cannot be downloaded ({reason}): download {url} on a machine with a connection, "
                 "and give the file as detector_model"
             ) from None
     return check_model(path)
 
 
 def check_model(path: Path) -> Path:
-    """The path, if it is a model of MediaPipe's pose landmarker.
-
-    Raises:
-        ValueError: naming the file, if it is missing, something else, or damaged.
-    """
+    """The path, if it is a model of MediaPipe's pose landmarker; ``ValueError`` if missing, damaged or another file."""
     expected = f"{path}: expected a model of MediaPipe's pose landmarker (.task)"
     try:
         with zipfile.ZipFile(path) as bundle:

@@ -17,9 +17,8 @@ from prpose.skeleton import H36M_17
 
 SIDE_COLOURS = {"left": "#1f77b4", "right": "#ff7f0e", "middle": "#6e6e6e"}
 """Of overlays and figures."""
-SIDES = tuple(side if (side := name.partition("_")[0]) in SIDE_COLOURS else "middle" for name in H36M_17.names)
-BONES = tuple((joint, parent) for joint, parent in enumerate(H36M_17.parents) if parent >= 0)
-
+BONES, JOINT_COLOURS = H36M_17.bones, tuple(SIDE_COLOURS[side] for side in H36M_17.sides)
+TimedImage = tuple[Image.Image, float | None]
 TIME_BASE = Fraction(1, 90_000)
 DEFAULT_FPS = 10
 """Of a folder of photos without a frame rate."""
@@ -39,15 +38,10 @@ FONT = cache(ImageFont.load_default)
 
 
 def check_overlay(kind: Kind | None, path: Path, overwrite: bool) -> None:
-    """Checks, before the work, that an overlay can be written.
-
-    Args:
-        kind: of the input (:func:`prpose.io.video.input_kind`); None for keypoints.
-        path: of the overlay.
-        overwrite: replace an existing file.
+    """Checks, before the work, that an overlay of an input (None: keypoints) can be written.
 
     Raises:
-        ValueError: for an input without frames, a camera, a wrong ending, or an existing file.
+        ValueError: for keypoints, a camera, a wrong ending, or an existing file.
     """
     if kind is None or kind == "camera":
         got = "keypoints" if kind is None else "a camera, which cannot be read twice"
@@ -89,10 +83,7 @@ def write_overlay(
             _encode(images, temporary, Fraction(video.fps or DEFAULT_FPS).limit_denominator(1001))
 
 
-def _images(
-    video: Video, prediction: Prediction, on_frame: Callable[[int], None]
-) -> Iterator[tuple[Image.Image, float | None]]:
-    """The overlay's images with their times."""
+def _images(video: Video, prediction: Prediction, on_frame: Callable[[int], None]) -> Iterator[TimedImage]:
     scene, index = None, {int(number): t for t, number in enumerate(np.asarray(prediction.frame_numbers))}
     for frame in video.frames():
         scene = scene or Scene(prediction, *frame.image.shape[1::-1])
@@ -100,7 +91,7 @@ def _images(
         on_frame(1)
 
 
-def _encode(images: Iterator[tuple[Image.Image, float | None]], path: Path, rate: Fraction) -> None:
+def _encode(images: Iterator[TimedImage], path: Path, rate: Fraction) -> None:
     """Writes a video, H.264 where FFmpeg has an encoder for it, else MPEG-4. Images without a time come at the rate."""
     av, first_s, last = import_av(), 0.0, -1
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
@@ -119,12 +110,7 @@ def _encode(images: Iterator[tuple[Image.Image, float | None]], path: Path, rate
 
 
 class Scene:
-    """The arrangement of an overlay: a frame of ``width`` x ``height`` pixels, and right of it two square views.
-
-    Args:
-        prediction: that is drawn; the views fit its largest pose.
-        width, height: of the video.
-    """
+    """The arrangement of an overlay: a frame of a video, and right of it two square views that fit the largest pose."""
 
     def __init__(self, prediction: Prediction, width: int, height: int) -> None:
         self.prediction, self.quantiles = prediction, region_quantiles(prediction.model, LEVEL)
@@ -139,7 +125,7 @@ class Scene:
         Args:
             image: (H, W, 3) uint8, the frame.
             t: index of the frame's pose, or None where the person is absent.
-            time_s: time to write on it.
+            time_s: written on the image.
         """
         whole = Image.new("RGB", (self.width + self.panel, self.height))
         whole.paste(self._frame(Image.fromarray(image).resize((self.width, self.height)), t))
@@ -164,8 +150,8 @@ class Scene:
         xy, width = prediction.keypoints_px[t] * self.scale, max(2.0, self.height / 200)
         canvas.bones(xy, width + 2, 0.6, WHITE)
         canvas.bones(xy, width)
-        for point, side, flag in zip(xy, SIDES, np.asarray(prediction.flags)[t], strict=True):
-            canvas.joint(point, width, SIDE_COLOURS[side], bool(flag))
+        for point, colour, flag in zip(xy, JOINT_COLOURS, np.asarray(prediction.flags)[t], strict=True):
+            canvas.joint(point, width, colour, bool(flag))
         return canvas.image.reduce(FINE)
 
     def _view(self, t: int | None, axes: tuple[int, int], title: str) -> Image.Image:
@@ -193,7 +179,7 @@ class Scene:
         for joint in REGION_JOINTS:  # a region's shadow is the ellipse of the covariance along the two axes
             values, vectors = np.linalg.eigh(prediction.covariance[t, joint][np.ix_(axes, axes)].astype(np.float64))
             radii = np.sqrt(np.maximum(values, 0) * self.quantiles[joint]) * self.per_metre
-            canvas.region(shown(prediction.pose[t, joint]) + ((vectors * radii) @ CIRCLE).T, SIDE_COLOURS[SIDES[joint]])
+            canvas.region(shown(prediction.pose[t, joint]) + ((vectors * radii) @ CIRCLE).T, JOINT_COLOURS[joint])
         return canvas.image.reduce(FINE)
 
 
@@ -209,7 +195,7 @@ class Canvas:
         points, near = (xy * FINE).tolist(), np.all(np.abs(xy) < FARTHEST_PX, axis=-1)  # false where NaN
         for joint, parent in BONES:
             if near[joint] and near[parent]:
-                fill = f"{colour or SIDE_COLOURS[SIDES[joint]]}{round(255 * opacity):02x}"
+                fill = f"{colour or JOINT_COLOURS[joint]}{round(255 * opacity):02x}"
                 self.pen.line((*points[joint], *points[parent]), fill, round(width * FINE))
 
     def joint(self, xy: Array, width: float, colour: str, is_flagged: bool) -> None:

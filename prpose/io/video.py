@@ -28,18 +28,12 @@ VIDEOS = (
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One upright frame.
-
-    Args:
-        number: in the video or folder.
-        image: (H, W, 3) uint8, RGB.
-        time_s: by the video's clock or the folder's frame rate, where known.
-        name: file name of a photo.
-    """
+    """One frame: its number in the video or folder; upright image, (H, W, 3) uint8 RGB; and a photo's file name."""
 
     number: int
     image: Array
     time_s: float | None = None
+    """By the video's clock or the folder's frame rate, where known."""
     name: str = ""
 
 
@@ -66,11 +60,7 @@ class Video:
     warnings: tuple[str, ...] = ()
 
     def frames(self) -> Iterator[Frame]:
-        """The frames in order, decoded one at a time.
-
-        Raises:
-            ValueError: naming the file, if it cannot be decoded or contains no frame.
-        """
+        """The frames in order, decoded one at a time; ``ValueError`` naming a file that cannot be decoded."""
         return self._photos() if self.kind in ("photo", "folder") else self._video()
 
     def _photos(self) -> Iterator[Frame]:
@@ -118,10 +108,10 @@ def open_video(path: Path, fps: float | None = None, max_seconds: float | None =
         ValueError: naming the file, if it is none of these or cannot be opened; if PyAV is missing.
     """
     kind = input_kind(path)
-    if kind is None or (kind != "camera" and not path.exists()):
-        raise ValueError(f"{path}: expected a photo, video, folder of photos or camera, got no such file or folder")
     if kind == "camera":
         return Video(path, kind, fps, max_seconds=max_seconds)
+    if kind is None or not path.exists():
+        raise ValueError(f"{path}: expected a photo, video, folder of photos or camera, got no such file or folder")
     if kind == "photo":
         return Video(path, kind, None, 1, None, {0: path.name})
     if kind == "folder":
@@ -149,11 +139,7 @@ def input_kind(path: Path) -> Kind | None:
 
 
 def read_photo(path: Path) -> Array:
-    """(H, W, 3) uint8 RGB of a photo, turned and mirrored as its Exif orientation states.
-
-    Raises:
-        ValueError: naming the file, if it cannot be decoded.
-    """
+    """(H, W, 3) uint8 RGB of a photo, turned and mirrored as its Exif orientation states; ``ValueError`` if damaged."""
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)

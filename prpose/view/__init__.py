@@ -10,7 +10,7 @@ import numpy as np
 from prpose.camera import Array
 from prpose.data import Clip
 from prpose.io import import_extra
-from prpose.io.overlay import BONES, SIDE_COLOURS, SIDES
+from prpose.io.overlay import BONES, JOINT_COLOURS
 
 
 def draw_samples(clips: Sequence[Clip], path: Path, samples: int = 6) -> None:
@@ -35,11 +35,10 @@ def draw_samples(clips: Sequence[Clip], path: Path, samples: int = 6) -> None:
 
 
 def draw_prediction(clip: Clip, frames: Sequence[int], samples: Array, deterministic: Array, path: Path) -> None:
-    """A PNG of a prediction, one column per frame: the 2D input above; below the samples and the ground truth.
+    """A PNG of a prediction: the 2D input of a clip's frames; below, the samples and the ground truth.
 
     Args:
-        clip: with the 2D input and the ground truth.
-        frames: of the clip.
+        clip, frames: one column per frame.
         samples: (S, len(frames), 17, 3) metres, camera axes, relative to the pelvis.
         deterministic: (len(frames), 17, 3), the poses without noise.
         path: of the PNG.
@@ -73,8 +72,7 @@ def _draw_image(axis: Any, clip: Clip, frame: int) -> None:
     bones = xy if camera.focal_px is None else camera.project(clip.poses_cam[frame].astype(np.float64))
     hidden = np.zeros(len(xy), bool) if clip.hidden is None else clip.hidden[frame]
     _draw_bones(axis, bones, linewidth=1.2)
-    for point, side, is_hidden in zip(xy, SIDES, hidden, strict=True):
-        colour = SIDE_COLOURS[side]
+    for point, colour, is_hidden in zip(xy, JOINT_COLOURS, hidden, strict=True):
         axis.plot(*point, "o", color=colour, markerfacecolor="none" if is_hidden else colour, markersize=4)
     low, high = bones.min(axis=0), bones.max(axis=0)
     half, (x, y) = 0.65 * (high - low).max(), (low + high) / 2
@@ -87,13 +85,13 @@ def _draw_image(axis: Any, clip: Clip, frame: int) -> None:
 def _draw_bones(axis: Any, points: Array, colour: str | None = None, **style: Any) -> None:
     """A pose (17, 2) as lines, in the colours of its sides unless one is given."""
     for joint, parent in BONES:
-        axis.plot(*points[[joint, parent]].T, color=colour or SIDE_COLOURS[SIDES[joint]], **style)
+        axis.plot(*points[[joint, parent]].T, color=colour or JOINT_COLOURS[joint], **style)
 
 
 def _draw_views(axes: Any, title: str, poses: Sequence[tuple[Array, Mapping[str, Any]]]) -> None:
     """Poses (17, 3) with their styles, metres, as seen by the camera and from its left, y down."""
-    for axis, (name, kept) in zip(axes, (("camera view", [0, 1]), ("side view", [2, 1])), strict=True):
+    for axis, (name, across_down) in zip(axes, (("camera view", [0, 1]), ("side view", [2, 1])), strict=True):
         for pose, style in poses:
-            _draw_bones(axis, pose[:, kept], **style)
+            _draw_bones(axis, pose[:, across_down], **style)
         axis.set(xlim=(-1.1, 1.1), ylim=(1.1, -1.1), xticks=[], yticks=[], aspect="equal")
         axis.set_title(name + title, fontsize=7)

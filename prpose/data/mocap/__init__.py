@@ -28,17 +28,9 @@ class Recording:
     positions: Array
     fps: float
 
-    def __len__(self) -> int:
-        return len(self.positions)
-
 
 def recording_of(path: Path, names: Sequence[str], positions: Array, fps: float) -> Recording:
-    """The recording of a file.
-
-    Raises:
-        ValueError: naming the file, if it has no frames, another number of points than names, a name twice, or
-            no valid frame rate.
-    """
+    """The recording of a file; ``ValueError`` for no frames, unnamed points, a name twice, or a wrong frame rate."""
     if positions.shape != (len(positions), len(names), 3) or not len(positions):
         raise ValueError(f"{path}: expected positions of shape (T, {len(names)}, 3), T > 0, got {positions.shape}")
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -94,11 +86,9 @@ def read_c3d(path: Path) -> Recording:
     Raises:
         ValueError: naming the file, if ezc3d (extra ``mocap``) is missing or cannot read it.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
     ezc3d = import_mocap("ezc3d")
     try:
+        data = Path(path).read_bytes()
         content = ezc3d.c3d(str(path))
         point = content["parameters"]["POINT"]
         # A parameter takes 255 names; more are in LABELS2, LABELS3 ...
@@ -106,38 +96,23 @@ def read_c3d(path: Path) -> Recording:
         names = [name.strip() for part in parts for name in point[part]["value"]]
         fps = float(point["RATE"]["value"][0])
         positions = np.array(content["data"]["points"][:3], dtype=np.float64).transpose(2, 1, 0)
+        # ezc3d corrects the number of frames to what it finds. The header's words 4 and 5 are the first and last, in
+        # the byte order of the processor that byte 4 of the parameter section names (86 is big-endian).
+        order = ">" if data[512 * (data[0] - 1) + 3] == 86 else "<"
+        first, last = struct.unpack(f"{order}HH", data[6:10])
     except Exception as error:  # ezc3d raises many kinds of errors for damaged files
         raise ValueError(f"{path}: damaged or not a C3D file ({error})") from None
-    declared = _declared_frames(path)
-    if len(positions) < declared:
-        raise ValueError(f"{path}: expected {declared} frames, got {len(positions)}; the file may be truncated")
+    if last < 65535 and len(positions) < last - first + 1:
+        raise ValueError(f"{path}: expected {last - first + 1} frames, got {len(positions)}; the file may be truncated")
     return recording_of(path, names, positions, fps)
 
 
-def _declared_frames(path: Path) -> int:
-    """Frames by the file's header, which ezc3d corrects to what it finds; 0 if there are too many to declare.
-
-    First and last frame are its words 4 and 5, of 16 bits, in the byte order of the processor that byte 4 of the
-    parameter section names (86 is big-endian).
-    """
-    data = path.read_bytes()
-    order = ">" if data[512 * (data[0] - 1) + 3] == 86 else "<"
-    first, last = struct.unpack(f"{order}HH", data[6:10])
-    return last - first + 1 if last < 65535 else 0
-
-
 def read_npz_points(path: Path) -> Recording:
-    """An npz with ``positions`` (T, P, 3), ``names`` (P,) and ``fps``: plain arrays, no pickle.
-
-    Raises:
-        ValueError: naming the file and what it lacks.
-    """
+    """An npz with ``positions`` (T, P, 3), ``names`` (P,) and ``fps``; ``ValueError`` naming the file otherwise."""
     names, positions, fps = (np.asarray(read_npz(path, key)) for key in ("names", "positions", "fps"))
     if names.dtype.kind != "U" or positions.dtype.kind not in "fiu" or fps.dtype.kind not in "fiu":
         raise ValueError(f"{path}: expected names as text, positions and fps as numbers")
     if fps.shape not in ((), (1,)) or names.ndim != 1 or positions.ndim != 3:
-        raise ValueError(
-            f"{path}: expected positions (T, P, 3), names (P,) and one fps, "
-            f"got {positions.shape}, {names.shape} and {fps.shape}"
-        )
+        got = f"{positions.shape}, {names.shape} and {fps.shape}"
+        raise ValueError(f"{path}: expected positions (T, P, 3), names (P,) and one fps, got {got}")
     return recording_of(path, names.tolist(), positions.astype(np.float64), float(fps.item()))

@@ -13,14 +13,13 @@ from prpose.data.mocap import Recording, euler, forward_kinematics, line_error, 
 
 FPS = 120.0
 """Frame rate of the CMU database; AMC files do not hold it."""
-
 KEYS = ("name", "direction", "length", "position", "orientation", "axis", "dof", "order")
 """Of a bone's or the root's description; others are ignored."""
 
 
 @dataclass
 class Bone:
-    """A bone; the root is one of length 0."""
+    """A bone; the root is one of length 0. ``given`` are the keys of its description read so far."""
 
     name: str
     parent: str = ""
@@ -30,7 +29,6 @@ class Bone:
     axis_order: str = "xyz"
     dof: tuple[str, ...] = ()
     given: set[str] = field(default_factory=set)
-    """Keys of its description read so far."""
 
 
 def read_amc(path: Path, asf: Path | None = None) -> Recording:
@@ -38,15 +36,15 @@ def read_amc(path: Path, asf: Path | None = None) -> Recording:
 
     Args:
         path: the motion (.amc).
-        asf: its skeleton; if not given, the only .asf in the folder, or the one whose name the motion's begins
-            with (``02.asf`` for ``02_01.amc``; of two, the longer).
+        asf: its skeleton; if not given, the only .asf in the folder, or the one whose name the motion's begins with
+            (``02.asf`` for ``02_01.amc``; of two, the longer).
 
     Raises:
         ValueError: naming file and line, for anything that is not ASF/AMC, does not fit together or is truncated.
     """
     path = Path(path)
     bones = read_asf(asf or skeleton_beside(path))
-    return recording_of(path, list(bones), _positions(bones, _read_angles(path, bones)), FPS)
+    return recording_of(path, list(bones), _positions(bones, _read_values(path, bones)), FPS)
 
 
 def _positions(bones: dict[str, Bone], values: dict[str, Array]) -> Array:
@@ -55,27 +53,22 @@ def _positions(bones: dict[str, Bone], values: dict[str, Array]) -> Array:
     With C the rotation of a bone's axes and R that of its angles (x first, then y, z), a bone turns by C·R·C⁻¹
     against its parent; its end lies at length · direction, turned, from its parent's.
     """
-    T = len(values["root"])
+    T, names = len(values["root"]), list(bones)
     turns: dict[str, Rotation] = {}
-    for name, bone in bones.items():
-        angles = np.zeros((T, 3))
-        for i, dof in enumerate(bone.dof):
-            if dof[0] == "r":
-                angles[:, "xyz".index(dof[1])] = values[name][:, i]
-        # "XYZ" is about x first, so that the product on columns is Rz·Ry·Rx.
-        order = bone.axis_order[::-1]
-        indices = ["xyz".index(axis) for axis in order]
-        axes = euler(order, bone.axis[indices])
-        own = euler(order, angles[:, indices])
-        turns[name] = turns[bone.parent] * axes * own * axes.inv() if bone.parent else own
-    place = np.zeros((T, 3))
-    for i, dof in enumerate(bones["root"].dof):
-        if dof[0] == "t":
-            place[:, "xyz".index(dof[1])] = values["root"][:, i]
-    names = list(bones)
-    parents = [names.index(bone.parent) if bone.parent else -1 for bone in bones.values()]
     offsets = [bone.direction * bone.length for bone in bones.values()]
-    return forward_kinematics(parents, [Rotation.identity(), *list(turns.values())[1:]], [place, *offsets[1:]])
+    for name, bone in bones.items():
+        degrees, place = np.zeros((T, 3)), np.zeros((T, 3))
+        for i, dof in enumerate(bone.dof):
+            (degrees if dof[0] == "r" else place)[:, "xyz".index(dof[1])] = values[name][:, i]
+        order = bone.axis_order[::-1]  # "XYZ" is about x first, so that the product on columns is Rz·Ry·Rx
+        indices = ["xyz".index(axis) for axis in order]
+        axes, own = euler(order, bone.axis[indices]), euler(order, degrees[:, indices])
+        if bone.parent:
+            turns[name] = turns[bone.parent] * axes * own * axes.inv()
+        else:
+            turns[name], offsets[0] = own, place
+    parents = [names.index(bone.parent) if bone.parent else -1 for bone in bones.values()]
+    return forward_kinematics(parents, [Rotation.identity(), *list(turns.values())[1:]], offsets)
 
 
 def read_asf(path: Path) -> dict[str, Bone]:
@@ -84,7 +77,6 @@ def read_asf(path: Path) -> dict[str, Bone]:
     Raises:
         ValueError: naming file and line, for missing or misshapen bones or a broken hierarchy.
     """
-    path = Path(path)
     bones = {"root": Bone("root")}
     section, bone, order, degrees = "", None, ["root"], True
     for number, line in _lines(path):
@@ -102,26 +94,23 @@ def read_asf(path: Path) -> dict[str, Bone]:
         elif section == ":bonedata" and words == ["begin"]:
             bone = Bone("")
         elif section == ":bonedata" and words == ["end"] and bone is not None:
-            lacking = sorted({"direction", "length", "axis"} - bone.given)
-            if not bone.name or bone.name in bones:
-                raise line_error(path, number, f"expected a new bone name, got {bone.name!r}")
-            if lacking:
-                raise line_error(path, number, f"bone {bone.name} has no {', '.join(lacking)}")
+            missing = sorted({"name", "direction", "length", "axis"} - bone.given)
+            if missing or bone.name in bones:
+                fault = f"has no {', '.join(missing)}" if missing else "is there already"
+                raise line_error(path, number, f"bone {bone.name or '?'} {fault}")
             bones[bone.name], bone = bone, None
         elif section == ":bonedata" and bone is not None:
             _describe(path, number, bone, words)
         elif section == ":hierarchy" and words not in (["begin"], ["end"]):
-            unknown = [name for name in words if name not in bones]
-            if unknown:
-                raise line_error(path, number, f"unknown bone {unknown[0]!r}")
-            if words[0] not in order or set(words[1:]) & set(order):
+            children = words[1:]
+            if words[0] not in order or not set(children) <= set(bones) - set(order):
                 raise line_error(path, number, f"expected new children of a known bone, got {words}")
-            for child in words[1:]:
+            for child in children:
                 bones[child].parent = words[0]
-            order += words[1:]
-    if len(bones) == 1 or set(order) != set(bones):
-        missing = ", ".join(sorted(set(bones) - set(order))) or "all bones"
-        raise ValueError(f"{path}: expected a hierarchy with every bone; {missing} missing")
+            order += children
+    if len(bones) == 1 or len(order) != len(bones):
+        missing = sorted(set(bones) - set(order)) or ["all bones"]
+        raise ValueError(f"{path}: expected a hierarchy with every bone; {', '.join(missing)} missing")
     if not bones["root"].dof:
         raise ValueError(f"{path}: expected :root with an order such as TX TY TZ RX RY RZ")
     if not degrees:
@@ -162,37 +151,33 @@ def _describe(path: Path, number: int, bone: Bone, words: list[str]) -> None:
             raise line_error(path, number, f"expected {key} of {sorted(admitted)}, got {values}")
 
 
-def _read_angles(path: Path, bones: dict[str, Bone]) -> dict[str, Array]:
+def _read_values(path: Path, bones: dict[str, Bone]) -> dict[str, Array]:
     """Values of every bone that has degrees of freedom, (T, len(dof)), angles in degrees."""
     rows: dict[str, list[list[float]]] = {name: [] for name, bone in bones.items() if bone.dof}
-    scale, frames, number, before = 1.0, 0, 0, None
+    scale, frames, number, first = 1.0, 0, 0, 0
     for number, line in _lines(path):
-        words = line.split()
-        name = words[0]
+        name, *words = line.split()
         if name.startswith(":"):
-            if name.upper() not in (":FULLY-SPECIFIED", ":DEGREES", ":RADIANS"):
-                raise line_error(path, number, f"expected :DEGREES or :RADIANS, got {name}")
-            if frames:
-                raise line_error(path, number, f"{name} is expected before the first frame")
+            if frames or name.upper() not in (":FULLY-SPECIFIED", ":DEGREES", ":RADIANS"):
+                raise line_error(path, number, f"expected :DEGREES or :RADIANS, before the first frame, got {name}")
             scale = float(np.rad2deg(1)) if name.upper() == ":RADIANS" else scale
-        elif len(words) == 1 and name.isascii() and name.isdigit():
+        elif not words and name.isascii() and name.isdigit():
             _check_frame(path, number, rows, frames)
-            if len(name) > 9 or (before is not None and int(name) != before + 1):
-                raise line_error(path, number, f"expected frame {1 if before is None else before + 1}, got {name[:60]}")
-            frames, before = frames + 1, int(name)
+            first = first if frames else int(name[:9])
+            if len(name) > 9 or int(name) != first + frames:
+                raise line_error(path, number, f"expected frame {first + frames}, got {name[:60]}")
+            frames += 1
         elif name not in rows:
             raise line_error(path, number, f"unknown bone {name!r}, or one without degrees of freedom")
         elif len(rows[name]) != frames - 1:
             raise line_error(path, number, f"{name} twice in a frame, or outside of one")
         else:
-            rows[name].append(numbers(path, number, words[1:], len(bones[name].dof)))
+            rows[name].append(numbers(path, number, words, len(bones[name].dof)))
     _check_frame(path, number, rows, frames)
     if not frames:
         raise ValueError(f"{path}: expected at least one frame, got none")
-    values = {name: np.array(row) for name, row in rows.items()}
-    for name, each in values.items():
-        each[:, [i for i, dof in enumerate(bones[name].dof) if dof[0] == "r"]] *= scale
-    return values
+    scales = {name: [scale if dof[0] == "r" else 1.0 for dof in bones[name].dof] for name in rows}
+    return {name: np.array(row) * scales[name] for name, row in rows.items()}
 
 
 def _check_frame(path: Path, number: int, rows: dict[str, list[list[float]]], frames: int) -> None:
@@ -212,9 +197,8 @@ def skeleton_beside(path: Path) -> Path:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines without comments; empty ones are left out."""
-    if not path.is_file():
+    if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
-    for number, line in enumerate(path.read_text(encoding="latin1").splitlines(), start=1):
-        line = line.split("#")[0].strip()
-        if line:
+    for number, line in enumerate(Path(path).read_text(encoding="latin1").splitlines(), start=1):
+        if line := line.split("#")[0].strip():
             yield number, line

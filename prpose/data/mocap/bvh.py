@@ -32,11 +32,10 @@ def read_bvh(path: Path) -> Recording:
     Raises:
         ValueError: naming file and line, for anything that is not BVH or is truncated.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
     try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.split() for line in Path(path).read_text(encoding="utf-8").splitlines()]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected a text file ({error.reason})") from None
     joints, motion_at = _hierarchy(path, lines)
@@ -94,8 +93,8 @@ def _hierarchy(path: Path, lines: list[list[str]]) -> tuple[list[Joint], int]:
             case ["OFFSET", *offset] if current and current.offset is None:
                 current.offset = np.array(numbers(path, number, offset, 3))
             case ["CHANNELS", count, *channels] if current and not current.end and not current.channels:
-                known = set(channels) <= CHANNELS and len(set(channels)) == len(channels)
-                if count != str(len(channels)) or not known:
+                distinct = set(channels) <= CHANNELS and len(set(channels)) == len(channels)
+                if count != str(len(channels)) or not distinct:
                     message = f"expected {count} different channels such as Xrotation, got {channels}"
                     raise line_error(path, number, message)
                 current.channels = tuple(channels)

@@ -22,7 +22,6 @@ from prpose.tables import look_up
 
 SHIPPED = Path(__file__).parent.parent / "mappings"
 """Folder of the bundled mappings: ``cmu_asf.toml``, ``cmu_bvh.toml``."""
-
 FORMATS: dict[str, tuple[str, Callable[[Path], Recording]]] = {
     "bvh": (".bvh", read_bvh),
     "asf": (".amc", read_amc),
@@ -30,9 +29,9 @@ FORMATS: dict[str, tuple[str, Callable[[Path], Recording]]] = {
     "npz": (".npz", read_npz_points),
 }
 """File ending and reader of each format; the .asf of an .amc lies beside it."""
-
-ANKLES = ("left_ankle", "right_ankle")
-
+COLUMNS = ("file", "subject", "action", "split")
+"""Of a ``clips.csv``."""
+ANKLES = H36M_17.subset(("left_ankle", "right_ankle"))
 FAR_M = 100.0
 """Poses farther from the origin are moved to it; float32 has steps of some 0.01 mm there."""
 
@@ -68,21 +67,18 @@ class JointMapping:
         Raises:
             ValueError: naming the points that the recording lacks.
         """
+        index = {name: i for i, name in enumerate(recording.names)}
         wanted = {name for weights in self.joints for name in weights} | set(self.floor)
-        missing = sorted(wanted - set(recording.names))
+        missing = sorted(wanted - set(index))
         if missing:
-            raise ValueError(f"no point {', '.join(missing)}; the recording has {', '.join(recording.names)}")
+            raise ValueError(f"no point {', '.join(missing)}; the recording has {', '.join(index)}")
         world = np.roll(recording.positions, 2 - "xyz".index(self.up), axis=-1) * self.metres_per_unit
         world = world * [-1, 1, 1] if self.left_handed else world
-        index = {name: i for i, name in enumerate(recording.names)}
-        poses = np.stack(
-            [sum(w * world[:, index[name]] for name, w in each.items()) for each in self.joints],
-            axis=1,
-        )
+        joints = [sum(w * world[:, index[name]] for name, w in weights.items()) for weights in self.joints]
+        poses = np.stack(joints, axis=1)
         lowest, clearance_m = _lowest_at_rest(world[:, [index[name] for name in self.floor], 2]), self.clearance_m
         if lowest is None:
-            lowest = _lowest_at_rest(poses[:, H36M_17.subset(ANKLES), 2])
-            clearance_m = JointMapping.clearance_m
+            lowest, clearance_m = _lowest_at_rest(poses[:, ANKLES, 2]), JointMapping.clearance_m
         poses[..., 2] += clearance_m - (lowest or 0.0)  # without feet there is no good frame
         pelvis = poses[np.isfinite(poses).all(axis=(1, 2)), 0, :2]
         if np.abs(pelvis).max(initial=0.0) > FAR_M:
@@ -102,9 +98,7 @@ class _Floor(msgspec.Struct, forbid_unknown_fields=True):
     clearance_m: Annotated[float, msgspec.Meta(ge=0, le=0.5)]
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    """Content of a joint mapping file."""
-
+class _MappingFile(msgspec.Struct, forbid_unknown_fields=True):
     metres_per_unit: Annotated[float, msgspec.Meta(gt=0, le=1e9)]
     up: Literal["x", "y", "z"]
     joints: dict[str, list[str] | dict[str, float]]
@@ -113,14 +107,10 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_mapping(path: str | Path) -> JointMapping:
-    """A joint mapping file.
-
-    Raises:
-        ValueError: naming the file and the entry that is missing or wrong.
-    """
+    """A joint mapping file; ``ValueError`` naming the file and the entry that is missing or wrong."""
     content = read_toml(Path(path))
     try:
-        file = msgspec.convert(content, _File)
+        file = msgspec.convert(content, _MappingFile)
         if set(file.joints) != set(H36M_17.names):
             missing = ", ".join(sorted(set(H36M_17.names) - set(file.joints))) or "none"
             unknown = ", ".join(sorted(set(file.joints) - set(H36M_17.names))) or "none"
@@ -142,7 +132,7 @@ def _weights(joint: str, value: list[str] | dict[str, float]) -> Weights:
 
 @dataclass(frozen=True)
 class Source:
-    """A motion capture file, with the names and the split that it gets in the benchmark."""
+    """A motion capture file, with the names and the split that it gets in a benchmark."""
 
     path: Path
     format: str
@@ -158,9 +148,9 @@ def from_folder(
 ) -> list[Source]:
     """Recordings of a user's own folder.
 
-    A ``clips.csv`` in the folder, with the columns file, subject, action and split, describes them. Without it,
-    the subject is the name of a file's folder or, in the folder itself, the file's name up to the first ``_``;
-    the action is the rest of the name; and the split goes by subject.
+    A ``clips.csv`` in the folder describes them. Without it, the subject is the name of a file's folder or, in the
+    folder itself, the file's name up to the first ``_``; the action is the rest of the name; and the split goes by
+    subject.
 
     Args:
         folder: with the files, at any depth.
@@ -178,52 +168,59 @@ def from_folder(
     if (folder / "clips.csv").is_file():
         if val or test:
             raise ValueError(f"{folder / 'clips.csv'} defines the splits; leave out --val and --test")
-        return _from_table(folder, format, mapping)
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ending and path.is_file())
-    if not files:
-        raise ValueError(f"{folder}: no {ending} files in it")
-    both = sorted({*val} & {*test})
-    if both:
-        raise ValueError(f"expected each subject in one split, got {', '.join(both)} in val and test")
-    sources = []
-    for path in files:
-        subject, _, action = path.stem.partition("_")
-        if path.parent != folder:
-            subject, action = path.parent.name, path.stem
+        rows = _read_table(folder)
+    else:
         remaining = "train" if test or val else "test"
-        split = "test" if subject in test else "val" if subject in val else remaining
-        subject = subject.strip() or path.stem
-        name = _name(path.relative_to(folder))
-        sources.append(Source(path, format, mapping, name, subject, action.strip() or subject, split))
-    known = sorted({source.subject for source in sources})
-    unknown = sorted({*val, *test} - {*known})
-    if unknown:
-        raise ValueError(f"{folder}: no subject {', '.join(unknown)}; there are {', '.join(known)}")
+        rows = [_named(path, folder) for path in files_in(folder, ending)]
+        subjects = sorted({row["subject"] for row in rows})
+        unknown, both = sorted({*val, *test} - {*subjects}), sorted({*val} & {*test})
+        if not rows:
+            raise ValueError(f"{folder}: no {ending} files in it")
+        if unknown or both:
+            wrong = f"no subject {', '.join(unknown)}" if unknown else f"{', '.join(both)} in val and test"
+            raise ValueError(f"{folder}: expected each subject in one split, got {wrong}; there are {subjects}")
+        for row in rows:
+            row["split"] = "test" if row["subject"] in test else "val" if row["subject"] in val else remaining
+    sources = []
+    for row in rows:
+        path = folder / row.pop("file")
+        name = path.relative_to(folder).with_suffix("").as_posix().replace("/", "_")
+        sources.append(Source(path, format, mapping, name, **row))
     return sources
 
 
-def _name(path: Path) -> str:
-    return path.with_suffix("").as_posix().replace("/", "_")
+def files_in(folder: Path, ending: str) -> list[Path]:
+    """Files of that ending, in small letters or capitals, at any depth; sorted."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ending and path.is_file())
 
 
-def _from_table(folder: Path, format: str, mapping: JointMapping) -> list[Source]:
+def _named(path: Path, folder: Path) -> dict[str, str]:
+    """File, subject and action of a recording, from its name."""
+    subject, _, action = path.stem.partition("_")
+    if path.parent != folder:
+        subject, action = path.parent.name, path.stem
+    subject = subject.strip() or path.stem
+    return {"file": str(path.relative_to(folder)), "subject": subject, "action": action.strip() or subject}
+
+
+def _read_table(folder: Path) -> list[dict[str, str]]:
+    """Rows of a folder's ``clips.csv``."""
     path = folder / "clips.csv"
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             table = csv.DictReader(lines)
-            rows, head = list(table), table.fieldnames or ()
+            rows, head = list(table), list(table.fieldnames or ())
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: not a table ({error})") from None
-    columns = ["file", "subject", "action", "split"]
-    if not rows or any(list(head).count(column) != 1 for column in columns):
-        raise ValueError(f"{path}: expected the columns {', '.join(columns)}, once each, and at least one row")
-    sources = []
+    if not rows or any(head.count(column) != 1 for column in COLUMNS):
+        raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}, once each, and at least one row")
+    described = []
     for number, row in enumerate(rows, start=2):
-        cells = {column: (row.get(column) or "").strip() for column in columns}
+        cells = {column: (row.get(column) or "").strip() for column in COLUMNS}
         if None in row or not all(cells.values()):
             raise ValueError(f"{path}, line {number}: expected a cell for each column, got {list(row.values())}")
-        file = folder / cells.pop("file")
+        file = folder / cells["file"]
         if not file.is_relative_to(folder) or not file.is_file():
             raise ValueError(f"{path}, line {number}: expected a file in the folder, got {file}")
-        sources.append(Source(file, format, mapping, _name(file.relative_to(folder)), **cells))
-    return sources
+        described.append(cells)
+    return described

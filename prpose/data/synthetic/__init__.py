@@ -13,10 +13,8 @@ from prpose.rng import generator
 
 KEYPOINTS = ("det", "gt")
 """Kinds of 2D: of the simulated detector, and the ground truth."""
-
 NEAREST_M = 0.1
-"""Least depth of a joint in front of a camera of a clip."""
-
+"""Least depth of a joint of a clip."""
 STEEPEST = 0.6
 """Slope of a ray against the axis, x/z or y/z, beyond which the lens polynomial folds back."""
 
@@ -26,13 +24,10 @@ class FixedCameras:
     """Human3.6M's four cameras around a clip, with the person in every frame of each.
 
     Args:
-        subjects: intrinsics and lens distortion are those of the first one's cameras; positions are the
-            average over all of them.
+        subjects: lenses are those of the first one's cameras; positions are the average over all of them.
         frame: joints stay within this share of the half width and height of the image.
-        step: cameras are moved away in steps of so many times Human3.6M's distance, until they do.
-        farthest: largest multiple of Human3.6M's distance.
-        nearest_m: least depth of a joint.
-        steepest: largest slope of a joint's ray against the axis.
+        step, farthest: cameras are moved away until they do, in multiples of Human3.6M's distance.
+        nearest_m, steepest: least depth of a joint, and largest slope of its ray against the axis.
     """
 
     subjects: tuple[str, ...] = SUBJECTS
@@ -43,11 +38,7 @@ class FixedCameras:
     steepest: float = STEEPEST
 
     def around(self, poses_world: Array, yaw: float) -> tuple[Camera, ...]:
-        """Four cameras that look at the middle of the clip's space, turned around it by ``yaw``.
-
-        Args:
-            poses_world: (T, 17, 3) metres, z up.
-            yaw: radians.
+        """Four cameras that look at the middle of (T, 17, 3) poses, turned around it by ``yaw``, radians.
 
         Raises:
             ValueError: if no distance is far enough.
@@ -127,29 +118,20 @@ class Rendering:
         Raises:
             ValueError: if a joint is behind a camera, or far out of its image.
         """
-        return [self._clip(index, keypoints == "det", frames) for index in range(len(self.cameras))]
-
-    def _clip(self, index: int, detected: bool, frames: slice) -> Clip:
-        camera, motion = self.cameras[index], self.motion
-        poses = camera.world_to_camera(motion.poses_world.astype(np.float64))
-        nearest = poses[..., 2].min()
-        if nearest < NEAREST_M:
-            raise ValueError(
-                f"clip {motion.name}: expected all joints {NEAREST_M} m in front of camera {index}, "
-                f"got one at {nearest:g} m"
-            )
-        keypoints_px = self.detected_px[index] if detected else camera.project(poses)
-        return Clip(
-            keypoints_px[frames].astype(np.float32),
-            poses[frames].astype(np.float32),
-            camera,
-            motion.subject,
-            motion.action,
-            index,
-            motion.fps,
-            self.confidence[index, frames] if detected else None,
-            self.hidden[index, frames],
-        )
+        motion, clips = self.motion, []
+        for index, camera in enumerate(self.cameras):
+            poses = camera.world_to_camera(motion.poses_world.astype(np.float64))
+            nearest = poses[..., 2].min()
+            if nearest < NEAREST_M:
+                expected = f"expected all joints {NEAREST_M} m in front of camera {index}"
+                raise ValueError(f"clip {motion.name}: {expected}, got one at {nearest:g} m")
+            detected = keypoints == "det"
+            xy = (self.detected_px[index] if detected else camera.project(poses))[frames].astype(np.float32)
+            names = (motion.subject, motion.action, index, motion.fps)
+            confidence = self.confidence[index, frames] if detected else None
+            poses = poses[frames].astype(np.float32)
+            clips.append(Clip(xy, poses, camera, *names, confidence, self.hidden[index, frames]))
+        return clips
 
 
 @dataclass(frozen=True)

@@ -49,13 +49,7 @@ def path_of(root: str | Path, name: str) -> Path:
 
 
 def write_benchmark(path: Path, renderings: Mapping[str, Sequence[Rendering]], card: Mapping[str, Any]) -> None:
-    """Writes a benchmark, whole or not at all.
-
-    Args:
-        path: as of :func:`path_of`.
-        renderings: of each split.
-        card: what it was made of, as JSON.
-    """
+    """Writes the renderings of each split, and a card that records what they were made of, whole or not at all."""
     clips = [(split, rendering) for split in SPLITS for rendering in renderings.get(split, ())]
     motions = [rendering.motion for _, rendering in clips]
     content: dict[str, Any] = {
@@ -90,11 +84,7 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def read_renderings(path: Path, split: str) -> list[Rendering]:
-    """Renderings of a split.
-
-    Raises:
-        ValueError: naming the file, if it is missing, of another format, or damaged, and for an unknown split.
-    """
+    """Renderings of a split; ``ValueError`` naming the file, if it is missing, of another format, or damaged."""
     look_up(split, dict.fromkeys(SPLITS), f"split of {path.name}")
     version = np.asarray(read_npz(path, "format"))
     if version.shape != () or version != FORMAT:

@@ -11,24 +11,9 @@ import numpy as np
 from scipy.special import ndtr
 
 from prpose.camera import Array
+from prpose.layouts import COCO_SIGMA, person_size
 from prpose.rng import ar1
 from prpose.skeleton import H36M_17
-
-COCO_SIGMA = {
-    **dict.fromkeys(("left_shoulder", "right_shoulder"), 0.079),
-    **dict.fromkeys(("left_elbow", "right_elbow"), 0.072),
-    **dict.fromkeys(("left_wrist", "right_wrist"), 0.062),
-    **dict.fromkeys(("left_hip", "right_hip"), 0.107),
-    **dict.fromkeys(("left_knee", "right_knee"), 0.087),
-    **dict.fromkeys(("left_ankle", "right_ankle"), 0.089),
-    "pelvis": 0.107 / 2**0.5,  # the middle of two hips with independent errors
-    "thorax": 0.079 / 2**0.5,  # the middle of two shoulders
-    "spine": 0.079,  # not in COCO: as a shoulder
-    "neck": 0.035,  # Human3.6M's neck/nose point: as COCO's ears
-    "head": 0.035,
-}
-"""Spread of human annotations by joint, in units of the person's size (COCO's keypoint constants,
-cocodataset.org/#keypoints-eval)."""
 
 LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
 """Exchanged as a whole by an inversion."""
@@ -188,25 +173,6 @@ class DetectorNoise:
         sided = np.array(H36M_17.mirror) != np.arange(len(H36M_17))
         probability = np.where(hidden, self.grab_hidden, self.grab) * sided
         return happens(probability, correlated(rng, hidden.shape, fps, self.event_s))
-
-
-BOX = 1.25
-"""Person's box over that of the keypoints: the padding of top-down detectors (Xiao et al., Simple Baselines
-for Human Pose Estimation and Tracking, ECCV 2018)."""
-
-BODY_SHARE = 0.53
-"""Share of a person's box that is body, as COCO-style evaluations take it where there is no mask (MMPose's AP
-on data sets without areas)."""
-
-THINNEST = 0.25
-"""Least width of a box over its height, and height over its width: our choice, for side views."""
-
-
-def person_size(keypoints_px: Array) -> Array:
-    """COCO's scale s of a person, the root of the area, (*, J, 2) → (*) pixels."""
-    extent = keypoints_px.max(axis=-2) - keypoints_px.min(axis=-2)
-    extent = np.maximum(extent, THINNEST * extent.max(axis=-1, keepdims=True))
-    return np.asarray(np.sqrt(BODY_SHARE * (BOX * extent).prod(axis=-1)))
 
 
 def happens(probability: Array, normal: Array) -> Array:

@@ -38,12 +38,7 @@ class RandomCameras:
     zoom: float = 0.02
 
     def render(self, poses_world: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Windows (N, F, J, 3) in the world, each in front of a new camera.
-
-        Returns:
-            poses_cam (N, F, J, 3), metres, camera axes; keypoints_px (N, F, J, 2); image sizes (N, 2), width
-            and height.
-        """
+        """Windows (N, F, J, 3) in the world, each from a new camera: poses_cam, keypoints_px and image sizes (N, 2)."""
         N, F = poses_world.shape[:2]
         pelvis = poses_world[:, F // 2, 0]
         angle = rng.uniform(0, 2 * np.pi, N)
@@ -51,11 +46,8 @@ class RandomCameras:
         position = pelvis + distance * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1)
         position[:, 2] = rng.uniform(*self.height_m, size=N)
         chosen = [cameras("S1")[index] for index in np.asarray(rng.integers(4, size=N))]
-        focal = np.array([camera.focal_px for camera in chosen])
-        center = np.array([camera.center_px for camera in chosen])
-        radial = np.array([camera.radial for camera in chosen])
-        tangential = np.array([camera.tangential for camera in chosen])
-        size = np.array([(camera.width, camera.height) for camera in chosen])
+        lenses = [(c.focal_px, c.center_px, c.radial, c.tangential, (c.width, c.height)) for c in chosen]
+        focal, center, radial, tangential, size = map(np.array, zip(*lenses, strict=True))
         focal = focal * np.exp(self.zoom * rng.standard_normal((N, 1)))
         roll = np.deg2rad(self.roll_deg) * rng.standard_normal(N)
         rotation = look_at(position, pelvis, roll)
@@ -107,10 +99,8 @@ class RandomViews:
 
     Args:
         motions: at least one.
-        F: odd window length; the ends of clips are repeated.
-        every: windows belong to every so many-th frame.
+        F, every, causal: as of :class:`prpose.data.windows.Windows`.
         keypoints: ``"det"`` or ``"gt"``.
-        causal: as of :class:`prpose.data.windows.Windows`.
         cameras, proportions, rig: random cameras and bodies; body and detector of the rig are used.
 
     Raises:
@@ -128,7 +118,7 @@ class RandomViews:
 
     def __post_init__(self) -> None:
         if not self.motions or self.every < 1:
-            got = f"{len(self.motions)} motions and {self.every}"
+            got = f"{len(self.motions)} motions and every = {self.every}"
             raise ValueError(f"expected at least one motion and every >= 1, got {got}")
         self.offsets = offsets_of(self.F, self.causal)
         look_up(self.keypoints, dict.fromkeys(KEYPOINTS), "2D")
@@ -147,12 +137,9 @@ class RandomViews:
     def batches(
         self, batch_size: int, seed: tuple[int, ...] | None = None, start: int = 0
     ) -> Iterator[tuple[Tensor, Batch]]:
-        """All items once, shuffled, as (indices, batch); half of them, at random, as mirror images.
+        """All items once as (indices, batch), without the first ``start``; half of them, at random, as mirror images.
 
-        Args:
-            batch_size: items of a batch, at least 1.
-            seed: numbers that fix the order and, batch by batch, cameras, bodies and detector noise.
-            start: number of batches to leave out.
+        ``seed`` fixes the order and, batch by batch, cameras, bodies and detector noise.
         """
         assert seed is not None, "random views have no order of their own"
         for number, indices in enumerate(shuffled(len(self), seed).split(batch_size)):
@@ -184,4 +171,4 @@ class RandomViews:
             mirrored,
             torch.from_numpy(confidence).float(),
         )
-        return batch.mirror(mirrored, H36M_17.mirror)
+        return batch.mirror(H36M_17.mirror)

@@ -50,7 +50,7 @@ def save_prediction(
         ValueError: for an unknown format, an existing file, TRC and BVH without a frame rate, or BVH with uneven times.
 
     Example:
-        >>> save_prediction(read_prediction("tests/data/poses_v1.npz"), "/dev/null/walk.xyz")
+        >>> export_format("walk.xyz")
         Traceback (most recent call last):
         ValueError: unknown export format 'xyz' (known: bvh, csv, json, npz, trc)
     """

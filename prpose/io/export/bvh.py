@@ -1,8 +1,7 @@
 """BVH (Biovision hierarchy): bones of constant length that rotate, for Blender and similar programs."""
 
 import warnings
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -23,8 +22,7 @@ END_SITE = 0.25
 """Length of the bone beyond the last joint (hand, foot), which is not measured, relative to the bone before it."""
 
 
-@dataclass(frozen=True, eq=False)
-class Node:
+class Node(NamedTuple):
     """A joint of the file, which rotates the bones to ``children``.
 
     Where several bones start, pelvis and thorax, the joint rotates as a rigid body, and each bone hangs on a node of
@@ -33,7 +31,7 @@ class Node:
 
     name: str
     parent: int
-    children: tuple[int, ...]
+    children: list[int]
     offset: Array
     depth: int
 
@@ -46,11 +44,14 @@ def write_bvh(prediction: Prediction, stream: BinaryIO, name: str) -> None:
     """
     frame_time = 1 / frame_rate(prediction, "bvh", even=True)
     points = placed_y_up(prediction)
-    directions, lengths = _bones(points)
+    bones = points - points[:, [max(0, parent) for parent in H36M_17.parents]]
+    lengths = np.linalg.norm(bones, axis=-1)
+    known = lengths > 1e-6  # else the bone has no direction
+    directions = bones * (known / np.where(known, lengths, 1.0))[..., None]
     offsets = rest_directions() * lengths.mean(axis=0)[:, None]
     nodes = hierarchy(offsets)
     channels = [points[:, 0]] + [zxy_degrees(turn) for turn in local_rotations(nodes, offsets, directions)]
-    values = np.round(np.concatenate(channels, axis=1), 6) + 0.0  # no "-0.000000"
+    values = np.round(np.concatenate(channels, axis=1), 6) + 0.0  # without "-0.000000"
     head = f"HIERARCHY\n{_text(nodes)}MOTION\nFrames: {len(points)}\nFrame Time: {frame_time:.10g}\n"
     stream.write(head.encode())
     np.savetxt(stream, values, fmt="%.6f")
@@ -66,20 +67,16 @@ def rest_directions() -> Array:
 
 
 def hierarchy(offsets: Array) -> list[Node]:
-    """Nodes in the order of the file, parents first.
-
-    Args:
-        offsets: (17, 3) of the joints from their parents, at rest.
-    """
+    """Nodes in the order of the file, parents first; offsets (17, 3) are those of the joints from their parents."""
     nodes: list[Node] = []
 
     def add(joint: int, parent: int, depth: int) -> None:
-        children = tuple(j for j, above in enumerate(H36M_17.parents) if above == joint)
+        children = [j for j, above in enumerate(H36M_17.parents) if above == joint]
         name, here = H36M_17.names[joint], len(nodes)
         nodes.append(Node(name, parent, children, offsets[joint], depth))
         for child in children:
             if len(children) > 1:
-                nodes.append(Node(f"{name}_to_{H36M_17.names[child]}", here, (child,), np.zeros(3), depth + 1))
+                nodes.append(Node(f"{name}_to_{H36M_17.names[child]}", here, [child], np.zeros(3), depth + 1))
                 add(child, len(nodes) - 1, depth + 2)
             else:
                 add(child, here, depth + 1)
@@ -108,7 +105,7 @@ def local_rotations(nodes: list[Node], offsets: Array, directions: Array) -> lis
             known = np.linalg.norm(ends[0], axis=-1, keepdims=True) > 0.5
             turn = smallest_rotation(start, np.where(known, ends[0], start))
         elif ends:
-            starts = offsets[list(node.children)]
+            starts = offsets[node.children]
             turn = kabsch(starts, np.stack(ends, axis=1) * np.linalg.norm(starts, axis=-1)[:, None])
         local.append(turn)
         world.append(above * turn)
@@ -149,15 +146,6 @@ def zxy_degrees(rotations: Rotation) -> Array:
         near = triples - 360 * np.round((triples - before) / 360)
         before = angles[t] = near[np.abs(near - before).sum(-1).argmin()]
     return angles
-
-
-def _bones(points: Array) -> tuple[Array, Array]:
-    """Unit vectors (T, 17, 3) from each joint's parent, and lengths (T, 17), 0 for the root."""
-    parents = [max(0, parent) for parent in H36M_17.parents]
-    bones = points - points[:, parents]
-    lengths = np.linalg.norm(bones, axis=-1)
-    known = lengths > 1e-6
-    return bones * (known / np.where(known, lengths, 1.0))[..., None], lengths
 
 
 def _text(nodes: list[Node]) -> str:

@@ -13,10 +13,8 @@ from prpose.camera import Array
 from prpose.prediction import Prediction
 from prpose.skeleton import H36M_17
 
-TRC_KEYS = (
-    *("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units"),
-    *("OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"),
-)
+TRC_KEYS = ["DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units"]
+TRC_KEYS += ["OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"]
 
 
 def write_csv(prediction: Prediction, stream: BinaryIO, name: str) -> None:
@@ -36,21 +34,19 @@ def write_trc(prediction: Prediction, stream: BinaryIO, name: str) -> None:
     """
     rate = f"{frame_rate(prediction, 'trc', even=False):.10g}"
     times = prediction.seconds
-    assert times is not None, "a frame rate comes from times or makes them"
+    assert times is not None, "a frame rate comes from times or gives them"
     T, J = len(prediction), len(H36M_17)
-    values = (rate, rate, str(T), str(J), "m", rate, "1", str(T))
-    axes = [f"{axis}{j}" for j in range(1, J + 1) for axis in "XYZ"]
-    lines = [
-        "PathFileType\t4\t(X/Y/Z)\t" + re.sub(r"\s", "_", name),
-        "\t".join(TRC_KEYS),
-        "\t".join(values),
-        "Frame#\tTime\t" + "\t\t\t".join(H36M_17.names) + "\t\t",
-        "\t\t" + "\t".join(axes),
-        "",
+    rows = [
+        ["PathFileType", "4", "(X/Y/Z)", re.sub(r"\s", "_", name)],
+        TRC_KEYS,
+        [rate, rate, str(T), str(J), "m", rate, "1", str(T)],
+        ["Frame#", "Time", *(cell for joint in H36M_17.names for cell in (joint, "", ""))],
+        ["", "", *(f"{axis}{j}" for j in range(1, J + 1) for axis in "XYZ")],
+        [],
     ]
-    stream.write("".join(f"{line}\n" for line in lines).encode(errors="replace"))
+    stream.write("".join("\t".join(row) + "\n" for row in rows).encode(errors="replace"))
     for t, pose in enumerate(placed_y_up(prediction)):
-        cells = "\t".join(f"{value:.6f}" for value in pose.ravel() + 0.0)  # no "-0.000000"
+        cells = "\t".join(f"{value:.6f}" for value in pose.ravel() + 0.0)  # without "-0.000000"
         stream.write(f"{t + 1}\t{times[t]:.6f}\t{cells}\n".encode())
 
 
@@ -70,13 +66,8 @@ def placed_y_up(prediction: Prediction) -> Array:
 def frame_rate(prediction: Prediction, format: str, even: bool) -> float:
     """Frames per second: the nominal rate, or that of the times.
 
-    Args:
-        prediction: with ``fps`` or ``times_s``.
-        format: of the file, for the message.
-        even: whether every frame must be within half a frame of where the rate puts it.
-
     Raises:
-        ValueError: if it is not known, or the times are not even and must be.
+        ValueError: if it is not known; with ``even``, if a frame is more than half a frame off the rate.
     """
     times, rate = prediction.times_s, prediction.fps
     if rate is None and times is not None and len(times) > 1:

@@ -10,14 +10,11 @@ from prpose.prediction import ARRAYS, FLAGS, Prediction
 from prpose.regions import LEVEL, is_calibrated, region_quantiles
 from prpose.skeleton import H36M_17
 
+FORMAT: Literal["prpose-prediction"] = "prpose-prediction"
+FORMAT_1 = "prpose-poses"
 AXES = "camera: x right, y down, z forward; right-handed"
 ORIGIN = "poses: the pelvis, joint 0, at 0; root: the camera's centre"
-UNITS = {
-    "poses, roots, semi-axes": "m",
-    "covariances": "m^2",
-    "times": "s",
-    "keypoints, focal lengths, centres": "px",
-}
+UNITS = {"poses, roots, semi-axes": "m", "covariances": "m^2", "times": "s", "keypoints, focal lengths, centres": "px"}
 UNCALIBRATED = (
     "Over-confident: covariance and regions describe the spread of the samples; the true pose lies outside the regions "
     "more often than the level states."
@@ -90,50 +87,36 @@ class Document(Header, kw_only=True, forbid_unknown_fields=True):
     samples: Annotated[list[Clip] | None, Meta(description="(K, T, 17, 3) m, the first K samples")] = None
 
 
-FORMATS_READ = ("prpose-poses", "prpose-prediction")
-"""Names of the format in version 1 and 2."""
-VERSION_1 = {
-    "made_by": "created_by",
-    "notes": "warnings",
-    "S": "num_samples",
-    "hypotheses_kept": "saved_samples",
-    "aggregated_by": "point_estimate",
-    "aggregate": "pose",
-    "single": "deterministic",
-    "root_cam": "root",
-    "hypotheses": "samples",
-    "limits": "quantiles",
-}
-"""Names of version 1 that changed."""
+OLD = {
+    "created_by": "made_by", "warnings": "notes", "num_samples": "S", "saved_samples": "hypotheses_kept",
+    "point_estimate": "aggregated_by", "pose": "aggregate", "deterministic": "single", "root": "root_cam",
+    "samples": "hypotheses", "quantiles": "limits",
+}  # fmt: skip
+"""Names that version 1 had, by those of version 2."""
+COPIED = ("created_by", "command", "seed", "model", "fps", "num_samples", "point_estimate", "camera")
+"""Keys of the header that are fields of a prediction."""
 
 
 def header(prediction: Prediction) -> Header:
     """The header of a prediction's file."""
-    p, calibrated = prediction, is_calibrated(prediction.model)
+    calibrated, S = is_calibrated(prediction.model), prediction.num_samples
     note = CALIBRATED if calibrated else UNCALIBRATED
-    if p.num_samples < FEW:
-        note += f" With {p.num_samples} samples the covariance itself is inaccurate."
+    note += f" With {S} samples the covariance itself is inaccurate." if S < FEW else ""
+    copied: dict[str, Any] = {name: getattr(prediction, name) for name in COPIED}
     return Header(
-        format="prpose-prediction",
+        format=FORMAT,
         version=2,
-        created_by=p.created_by,
-        command=p.command,
-        warnings=list(p.warnings),
-        seed=p.seed,
-        model=dict(p.model),
+        warnings=list(prediction.warnings),
         axes=AXES,
         origin=ORIGIN,
         units=UNITS,
-        joints=list(p.joint_names),
+        joints=list(prediction.joint_names),
         parents=list(H36M_17.parents),
-        frames=len(p),
-        fps=p.fps,
-        num_samples=p.num_samples,
-        saved_samples=0 if p.samples is None else len(p.samples),
-        point_estimate=p.point_estimate,
+        frames=len(prediction),
+        saved_samples=0 if prediction.samples is None else len(prediction.samples),
         flag_names=list(FLAGS),
-        region=Region(LEVEL, calibrated, region_quantiles(p.model).tolist(), note),
-        camera=p.camera,
+        region=Region(LEVEL, calibrated, region_quantiles(prediction.model).tolist(), note),
+        **copied | {"model": dict(prediction.model)},
     )
 
 
@@ -147,14 +130,16 @@ def arrays(prediction: Prediction) -> dict[str, Array]:
     return {name: value for name, value in (found | {"samples": samples}).items() if value is not None}
 
 
-def upgraded(content: dict[str, Any]) -> dict[str, Any]:
-    """Header and, for JSON, arrays of version 1 under their names of version 2."""
-    content = {VERSION_1.get(name, name): value for name, value in content.items()}
-    if isinstance(content.get("region"), dict):
-        content["region"] = {VERSION_1.get(name, name): value for name, value in content["region"].items()}
-    if isinstance(content.get("point_estimate"), str):
-        content["point_estimate"] = content["point_estimate"].replace("single", "deterministic")
-    return content | {"format": "prpose-prediction", "version": 2}
+def upgraded(old: Any) -> Any:
+    """Header and, for JSON, arrays of version 1 as those of version 2."""
+    if not isinstance(old, dict):
+        return old
+    names = {name: new for new, name in OLD.items()}
+    content = {names.get(name, name): value for name, value in old.items()} | {"format": FORMAT, "version": 2}
+    content["region"] = {names.get(name, name): value for name, value in dict(content.get("region", {})).items()}
+    return content | {
+        "point_estimate": str(content.get("point_estimate")).replace("single", "deterministic").replace("-", "_")
+    }
 
 
 def to_prediction(head: Header, found: dict[str, Array | None]) -> Prediction:
@@ -170,8 +155,7 @@ def to_prediction(head: Header, found: dict[str, Array | None]) -> Prediction:
     for name in ("frame_numbers", "covariance", "deterministic", "flags", "pose"):
         if found[name] is None:
             raise ValueError(f"expected {name} in the file, got none")
-    names = ("created_by", "command", "seed", "model", "fps", "num_samples", "point_estimate", "camera")
-    known: dict[str, Any] = found | {name: getattr(head, name) for name in names}
+    known: dict[str, Any] = found | {name: getattr(head, name) for name in COPIED}
     prediction = Prediction(**known, warnings=tuple(head.warnings))
     K = 0 if prediction.samples is None else len(prediction.samples)
     if (head.frames, head.saved_samples) != (len(prediction), K):

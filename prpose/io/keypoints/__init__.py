@@ -1,19 +1,28 @@
 """Keypoints as detectors write them → :class:`prpose.Keypoints` of each person; docs/formats.md shows every format."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from prpose.io.keypoints import coco, mediapipe, mmpose, openpose, tables, videopose3d
-from prpose.io.keypoints.detections import Detection, Detections, load_json
-from prpose.io.keypoints.tracking import group_by_person
-from prpose.keypoints import Keypoints, agree, load_keypoints
-from prpose.layouts import LAYOUTS, find_layout
+from prpose.io.keypoints.detections import Detections, frame_numbers, has, load_json
+from prpose.io.keypoints.tracking import people_from, select_person
+from prpose.keypoints import Keypoints, load_keypoints
+from prpose.layouts import find_layout
 from prpose.tables import look_up
 from prpose.unpickle import entry_names
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "inputs_in",
+    "is_one_clip",
+    "people_from",
+    "read_keypoints",
+    "read_people",
+    "select_person",
+]
 
 
 @dataclass(frozen=True)
@@ -21,30 +30,48 @@ class Format:
     """A file format of keypoints.
 
     Args:
-        read: path and JSON content → detections; None for prpose's own npz.
-        matches: tells its files by their JSON content, or by the names of an npz's entries.
+        read: a file's JSON, or its path if it is no JSON → detections. None for prpose's own npz.
+        fields: alternatives; a file whose JSON, or whose first item, has all fields of one is of this format, and so is
+            an npz with these entries. Default: every file with the ending.
         ending: of its files.
-        is_folder: tells folders that hold one clip, with a file per frame.
+        frame_files: pattern of the files in a folder with one file per frame. The reader numbers all frames 0.
     """
 
-    read: Callable[[Path, Any], Detections] | None
-    matches: Callable[[Any], bool]
+    read: Callable[[Any], Detections] | None
+    fields: tuple[str, ...] = ()
     ending: str = ".json"
-    is_folder: Callable[[Path], bool] = lambda path: False
+    frame_files: str | None = None
+
+    def matches(self, content: Any) -> bool:
+        """Whether a file with this JSON, or these entries, may be of this format."""
+        return not self.fields or any(has(content, *names.split()) for names in self.fields)
+
+    def files_in(self, folder: Path) -> list[Path]:
+        """The files of a folder that is a clip with one file per frame; none of other folders."""
+        files = sorted(file for file in folder.glob(self.frame_files) if file.is_file()) if self.frame_files else []
+        for file in files:
+            try:
+                content = load_json(file)
+            except (ValueError, OSError):  # reading the clip names the file
+                continue
+            if content != []:
+                return files if self.matches(content) else []
+        return files if self.frame_files != "*.json" else []
 
 
 FORMATS: dict[str, Format] = {
-    "coco-annotations": Format(coco.read_annotations, coco.is_annotations),
-    "openpose": Format(openpose.read, openpose.matches, is_folder=lambda path: bool(openpose.frame_files(path))),
-    "mediapipe": Format(mediapipe.read, mediapipe.matches),
-    "mmpose": Format(mmpose.read, mmpose.matches, is_folder=mmpose.is_folder),
-    "alphapose": Format(coco.read_alphapose, coco.is_alphapose),
-    "coco": Format(coco.read_results, coco.is_results),
-    "videopose3d": Format(videopose3d.read_custom, videopose3d.is_custom, ".npz"),
-    "detectron2": Format(videopose3d.read_detections, videopose3d.is_detections, ".npz"),
-    "npy": Format(tables.read_npy, lambda content: True, ".npy"),
-    "csv": Format(tables.read_csv, lambda content: True, ".csv"),
-    "npz": Format(None, lambda content: True, ".npz"),
+    "coco-annotations": Format(coco.read_annotations, ("images annotations",)),
+    "openpose": Format(openpose.read, ("people",), frame_files="*_keypoints.json"),
+    "mediapipe": Format(mediapipe.read, ("frames", "pose_landmarks")),
+    "mmpose": Format(mmpose.read, ("instance_info", "instances")),
+    "mmpose-images": Format(mmpose.read, ("keypoint_scores",), frame_files="*.json"),
+    "alphapose": Format(coco.read_results, ("image_id idx",)),
+    "coco": Format(coco.read_results, ("image_id",)),
+    "videopose3d": Format(videopose3d.read_custom, ("positions_2d",), ".npz"),
+    "detectron2": Format(videopose3d.read_detections, ("boxes keypoints",), ".npz"),
+    "npz": Format(None, ending=".npz"),
+    "npy": Format(tables.read_npy, ending=".npy"),
+    "csv": Format(tables.read_csv, ending=".csv"),
 }
 """By name; the first that matches a file is its format. docs/formats.md describes each."""
 
@@ -106,23 +133,45 @@ def read_people(
         raise ValueError(f"{path}: no such file or folder")
     try:
         name, content = recognise(path) if format is None else (format, None)
-        found = FORMATS[name]
-        if path.is_dir() and not found.is_folder(path):
-            raise ValueError(f"expected a file or folder of {name}, got another folder")
-        if found.read is None:
+        if FORMATS[name].read is None:
             return [load_keypoints(path, layout, image_size, fps)]
-        if content is None and found.ending == ".json" and path.is_file() and path.suffix.lower() != ".npy":
-            content = load_json(path)
-        return people_from(found.read(path, content), layout, image_size, fps)
+        return people_from(_read(path, FORMATS[name], content), layout, image_size, fps)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+
+
+def _read(path: Path, format: Format, content: Any) -> Detections:
+    """The detections of a file, whose JSON may be given, or of a folder with one file per frame."""
+    assert format.read is not None, "read_people reads our own npz"
+    files = format.files_in(path) if path.is_dir() else [path]
+    if not files:
+        raise ValueError("expected a file or folder of the given format, got another folder")
+    if path.is_file() and (format.ending != ".json" or path.suffix.lower() == ".npy"):
+        return format.read(path)
+    found, numbers = [], frame_numbers([file.name for file in files])
+    for file in files:
+        try:
+            found.append(format.read(load_json(file) if content is None else content))
+        except ValueError as error:
+            raise ValueError(f"{file.name}: {error}" if path.is_dir() else str(error)) from None
+    if format.frame_files is None:
+        return found[0]
+    return replace(
+        found[0],
+        detections=[
+            replace(detection, frame=numbers[file.name])
+            for file, part in zip(files, found, strict=True)
+            for detection in part.detections
+        ],
+        frame_names={number: name for name, number in numbers.items()},
+    )
 
 
 def recognise(path: Path) -> tuple[str, Any]:
     """The name of the format of a file or folder, and a file's JSON; ``ValueError`` if it is unknown."""
     if path.is_dir():
         for name, format in FORMATS.items():
-            if format.is_folder(path):
+            if format.files_in(path):
                 return name, None
         raise ValueError("expected *_keypoints.json of OpenPose, JSON of MMPose or images in the folder, got none")
     ending, content = path.suffix.lower(), None
@@ -130,9 +179,9 @@ def recognise(path: Path) -> tuple[str, Any]:
         content = load_json(path)
         if content == []:
             raise ValueError("expected at least one person, got an empty list")
-    names = entry_names(path) if ending == ".npz" else content
+    fields = dict.fromkeys(entry_names(path)) if ending == ".npz" else content
     for name, format in FORMATS.items():
-        if format.ending == ending and format.matches(names):
+        if format.ending == ending and format.matches(fields):
             return name, content
     if ending == ".json":
         got = ", ".join(content) if isinstance(content, dict) else type(content).__name__
@@ -143,97 +192,9 @@ def recognise(path: Path) -> tuple[str, Any]:
     )
 
 
-def people_from(
-    found: Detections,
-    layout: str | None = None,
-    image_size: tuple[int, int] | None = None,
-    fps: float | None = None,
-) -> list[Keypoints]:
-    """Detections of all frames → the keypoints of each person, those with the most frames first.
-
-    Arguments and errors are those of :func:`read_keypoints`.
-    """
-    if not found.detections:
-        raise ValueError("expected at least one person, got none in any frame")
-    name = _layout(found, layout)
-    rate = fps if found.fps is None else agree("frame rate", found.fps, fps, "--fps")
-    people = []
-    for person, detections in group_by_person(found.detections, LAYOUTS[name]).items():
-        size = agree("image size", found.image_sizes.get(person, found.image_size), image_size, "--image-size")
-        xy = np.stack([detection.xy for detection in detections])
-        if found.normalised:
-            xy = xy * size
-        frames = [detection.frame for detection in detections]
-        names = tuple(found.frame_names.get(frame, "") for frame in frames)
-        people.append(
-            Keypoints(
-                xy.astype(np.float32),
-                size,
-                name,
-                _confidence(detections),
-                rate,
-                np.array(frames),
-                np.array([found.times_s[frame] for frame in frames]) if found.times_s else None,
-                person,
-                names if all(names) else (),
-                found.warnings,
-            )
-        )
-    return sorted(people, key=len, reverse=True)
-
-
-def _layout(found: Detections, given: str | None) -> str:
-    """The layout from file, format or user, which must have as many joints as the file."""
-    counts = {len(detection.xy) for detection in found.detections}
-    if len(counts) > 1:
-        raise ValueError(f"expected as many joints in every frame, got {sorted(counts)}")
-    J = counts.pop()
-    if found.layout is None and given is None:
-        fitting = ", ".join(key for key, layout in LAYOUTS.items() if len(layout) == J) or "none"
-        joints = f" with the joints {', '.join(found.joint_names[:4])} ..." if found.joint_names else ""
-        raise ValueError(f"the file{joints} does not give its layout: expected --layout (of {J} joints: {fitting})")
-    own = None if found.layout_is_default and given else found.layout
-    name = agree("layout", own, given, "--layout")
-    if len(LAYOUTS[name]) != J:
-        raise ValueError(f"expected the {len(LAYOUTS[name])} joints of {name}, got {J}")
-    return name
-
-
-def _confidence(detections: Sequence[Detection]) -> Any:
-    """(T, J) float32, if every detection has one."""
-    values = [found.confidence for found in detections if found.confidence is not None]
-    return np.stack(values).astype(np.float32) if len(values) == len(detections) else None
-
-
-def select_person(people: Sequence[Keypoints], person: str | None = None) -> Keypoints:
-    """One person's keypoints: the only ones, or those of an id.
-
-    Raises:
-        ValueError: listing the people, if there are several and none is given, or the id is none of theirs.
-    """
-    if person is None and len(people) == 1:
-        return people[0]
-    for keypoints in people:
-        if keypoints.person == person:
-            return keypoints
-    listed = "; ".join(_described(keypoints) for keypoints in people[:10])
-    more = f"; and {len(people) - 10} more" if len(people) > 10 else ""
-    wanted = "one person, or --person" if person is None else f"the id of a person, got {person!r}"
-    raise ValueError(f"expected {wanted}; there are {len(people)}: {listed}{more}")
-
-
-def _described(keypoints: Keypoints) -> str:
-    assert keypoints.frame_numbers is not None, "filled in by Keypoints"
-    first, last = keypoints.frame_numbers[[0, -1]]
-    text = f"{keypoints.person} ({len(keypoints)} frames, {first} to {last}"
-    if keypoints.confidence is not None:
-        text += f", mean confidence {keypoints.confidence.mean():.2f}"
-    return text + ")"
-
-
 def is_one_clip(folder: Path) -> bool:
     """Whether a folder is one clip with a keypoint file per frame: OpenPose's, or MMPose's of images."""
-    return any(format.is_folder(folder) for format in FORMATS.values())
+    return any(format.files_in(folder) for format in FORMATS.values())
 
 
 def inputs_in(folder: Path, other: Callable[[Path], bool] = lambda path: False) -> tuple[list[Path], list[Path]]:

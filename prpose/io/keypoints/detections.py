@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -46,9 +46,8 @@ class Detections:
 
     Args:
         detections: all people in all frames.
-        layout: order of the joints, where file or format define it.
-        layout_is_default: whether the layout is the format's default for that number of joints, which the user may
-            override, rather than declared by the file.
+        layout: order of the joints, where file or detector give it.
+        default_layouts: the format's layouts by number of joints, which ``--layout`` overrides.
         joint_names: the file's names of the joints, for the error if they are no layout's.
         image_size: width and height, pixels, where the file gives them.
         image_sizes: the same by track id, where they differ.
@@ -61,7 +60,7 @@ class Detections:
 
     detections: Sequence[Detection]
     layout: str | None = None
-    layout_is_default: bool = False
+    default_layouts: Mapping[int, str] = field(default_factory=dict)
     joint_names: tuple[str, ...] = ()
     image_size: tuple[int, int] | None = None
     image_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -86,11 +85,7 @@ def load_json(path: Path) -> Any:
 
 
 def check(content: Any, schema: type[T], place: str = "") -> T:
-    """JSON content as a schema declares it.
-
-    Raises:
-        ValueError: naming the place: ``people[3].pose_keypoints_2d[51]: expected a number, got text``.
-    """
+    """JSON content in a schema; ``ValueError`` as ``people[3].pose_keypoints_2d[51]: expected a number, got text``."""
     try:
         return msgspec.convert(content, schema)
     except msgspec.ValidationError as error:
@@ -99,23 +94,19 @@ def check(content: Any, schema: type[T], place: str = "") -> T:
         raise ValueError(f"{place}: {_in_words(what)}") from None
 
 
-WORDS = {
-    "float": "a number",
-    "int": "a whole number",
-    "str": "text",
-    "object": "an object",
-    "array": "a list",
-    "bool": "true or false",
-}
-"""Of msgspec's names of types."""
+def has(content: Any, *fields: str) -> bool:
+    """Whether JSON is an object, or a list that starts with one, with all these fields."""
+    first = content[0] if isinstance(content, list) and content else content
+    return isinstance(first, dict) and all(name in first for name in fields)
+
+
+WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": "an object", "array": "a list"}
 
 
 def _in_words(message: str) -> str:
-    """A sentence from msgspec's message."""
-    if field_name := re.fullmatch("Object missing required field `(.*)`", message):
-        return f"expected the field {field_name[1]}, got none"
-    if message == "Number out of range":
-        return "expected a number in range, got a larger one"
+    """msgspec's message without its names of types."""
+    message = re.sub("^Object missing required field `(.*)`$", r"expected the field \1, got none", message)
+    message = message.replace("Number out of range", "expected a number in range, got a larger one")
     message = message.replace("`float` that's a multiple of 1.0", "a whole number").replace(" | null`", "`")
     words = re.sub("`([a-z |]+)`", lambda match: " or ".join(WORDS.get(t, t) for t in match[1].split(" | ")), message)
     return words.replace("Expected", "expected")
@@ -135,36 +126,8 @@ def without_missing(xy: Array, confidence: Array) -> tuple[Array, Array]:
     return np.where(present[..., None], xy, np.nan), np.where(present, confidence, 0.0)
 
 
-def read_frames(
-    path: Path, content: Any, files: Sequence[Path], detect: Callable[[Any, int], list[Detection]]
-) -> tuple[list[Detection], dict[int, str]]:
-    """Detections and frame names of a folder with a JSON file per frame, or of one file, whose content is given.
-
-    Args:
-        path: of the folder or file.
-        content: of the file.
-        files: in the folder.
-        detect: the content of a file and its frame number → detections.
-
-    Raises:
-        ValueError: naming the file in the folder.
-    """
-    numbers = frame_numbers([file.name for file in files] if path.is_dir() else [path.name])
-    if not path.is_dir():
-        return detect(content, numbers[path.name]), {numbers[path.name]: path.name}
-    found: list[Detection] = []
-    for file in files:
-        try:
-            found += detect(load_json(file), numbers[file.name])
-        except ValueError as error:
-            raise ValueError(f"{file.name}: {error}") from None
-    return found, {number: name for name, number in numbers.items()}
-
-
 def frame_numbers(names: Sequence[str]) -> dict[str, int]:
-    """Frame numbers from file names: the last number in each, if they all differ.
-
-    Otherwise they are counted from 0, in natural order (2 before 10).
+    """Frame numbers from file names: the last number in each, if they all differ, else counted in natural order.
 
     Example:
         >>> frame_numbers(["a_012_keypoints.json", "a_007_keypoints.json"])

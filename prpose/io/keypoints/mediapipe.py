@@ -39,49 +39,36 @@ class Clip(msgspec.Struct):
     fps: float | None = None
 
 
-def matches(content: Any) -> bool:
-    """Whether JSON is of this format."""
-    frames = content.get("frames") if isinstance(content, dict) else content
-    return isinstance(frames, list) and bool(frames) and isinstance(frames[0], dict) and "pose_landmarks" in frames[0]
-
-
-def read(path: Path, content: Any) -> Detections:
+def read(source: Any) -> Detections:
     """All people in all frames, of JSON or of an npy (T, 33, 4 or 5): x, y, z, visibility (presence)."""
-    if path.suffix.lower() == ".npy":
-        return _from_array(load_npy(path))
-    clip = check({"frames": content} if isinstance(content, list) else content, Clip)
+    if isinstance(source, Path):
+        array = load_npy(source)
+        if array.ndim != 3 or array.shape[1] != 33 or array.shape[2] not in (4, 5):
+            raise ValueError(f"expected (T, 33, 4 or 5): x, y, z, visibility (presence); got {array.shape}")
+        found = [_person(t, array[t][:, [0, 1, 3]], f"frame {t}") for t in range(len(array))]
+        found = [person for person in found if person.confidence is not None and person.confidence.any()]
+        return Detections(found, "blazepose33", normalised=True)
+    clip = check({"frames": source} if isinstance(source, list) else source, Clip)
     detections = []
     for i, frame in enumerate(clip.frames):
         people = [landmarks for landmarks in frame.pose_landmarks if isinstance(landmarks, list)]
         single = [landmark for landmark in frame.pose_landmarks if isinstance(landmark, Landmark)]
-        number = i if frame.frame is None else int(frame.frame)
+        number, place = i if frame.frame is None else int(frame.frame), f"frames[{i}].pose_landmarks"
         for landmarks in [*people, single] if single else people:
-            xy, confidence = _person(landmarks, f"frames[{i}].pose_landmarks")
-            detections.append(Detection(number, xy, confidence))
+            if len(landmarks) != 33:
+                raise ValueError(f"{place}: expected 33 landmarks of a person, got {len(landmarks)}")
+            table = np.array([[mark.x, mark.y, mark.visibility] for mark in landmarks], dtype=float)
+            detections.append(_person(number, table, place))
     size = None if clip.image_size is None else (int(clip.image_size[0]), int(clip.image_size[1]))
     return Detections(detections, "blazepose33", image_size=size, fps=clip.fps, normalised=True)
 
 
-def _person(landmarks: list[Landmark], place: str) -> tuple[Array, Array | None]:
-    if len(landmarks) != 33:
-        raise ValueError(f"{place}: expected 33 landmarks of a person, got {len(landmarks)}")
-    table = np.array([[mark.x, mark.y, mark.visibility] for mark in landmarks], dtype=float)
-    if np.isnan(table[:, 2]).all():
-        return table[:, :2], None
-    return without_missing(table[:, :2], _visibility(table[:, 2], place))
-
-
-def _visibility(values: Array, place: str) -> Array:
-    """Checked: some of MediaPipe's interfaces give the visibility before the sigmoid."""
-    if (values < 0).any() or (values > 1).any():
-        found = f"{np.nanmin(values):g} to {np.nanmax(values):g}"
+def _person(frame: int, table: Array, place: str) -> Detection:
+    """From x, y, visibility (33, 3); some of MediaPipe's interfaces give the visibility before the sigmoid."""
+    visibility = table[:, 2]
+    if np.isnan(visibility).all():
+        return Detection(frame, table[:, :2])
+    if (visibility < 0).any() or (visibility > 1).any():
+        found = f"{np.nanmin(visibility):g} to {np.nanmax(visibility):g}"
         raise ValueError(f"{place}: expected visibility from 0 to 1, got {found}; apply the sigmoid to it first")
-    return values
-
-
-def _from_array(array: Array) -> Detections:
-    if array.ndim != 3 or array.shape[1] != 33 or array.shape[2] not in (4, 5):
-        raise ValueError(f"expected (T, 33, 4 or 5): x, y, z, visibility (presence); got {array.shape}")
-    xy, confidence = without_missing(array[..., :2], _visibility(array[..., 3], "array"))
-    detections = [Detection(t, xy[t], confidence[t]) for t in range(len(array)) if confidence[t].any()]
-    return Detections(detections, "blazepose33", normalised=True)
+    return Detection(frame, *without_missing(table[:, :2], visibility))

@@ -6,23 +6,13 @@ the same lists without meta_info, for a folder of images one file each. Instance
 mmpose/structures/utils.py.
 """
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 
-from prpose.io.keypoints.detections import (
-    Detection,
-    Detections,
-    Value,
-    Whole,
-    check,
-    load_json,
-    read_frames,
-    without_missing,
-)
+from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check, has, without_missing
 from prpose.layouts import LAYOUTS
 
 
@@ -41,64 +31,32 @@ class Frame(msgspec.Struct):
     instances: list[Instance]
 
 
-def matches(content: Any) -> bool:
-    """Whether JSON is of this format."""
-    if isinstance(content, dict):
-        return "instance_info" in content
-    return bool(content) and isinstance(content, list) and _has(content[0], "instances", "keypoint_scores")
-
-
-def is_folder(path: Path) -> bool:
-    """Whether a folder has a file per image, by the first JSON file with a person."""
-    for file in sorted(path.glob("*.json")):
-        try:
-            content = load_json(file)
-        except (ValueError, OSError):
-            return False
-        if content != []:
-            return isinstance(content, list) and _has(content[0], "keypoint_scores")
-    return False
-
-
-def read(path: Path, content: Any) -> Detections:
-    """All people in all frames."""
-    if path.is_dir():
-        files = sorted(file for file in path.glob("*.json") if file.is_file())
-        detections, names = read_frames(path, content, files, lambda content, frame: _people(content, frame))
-        return Detections(detections, frame_names=names)
-    joint_names: tuple[str, ...] = ()
+def read(content: Any) -> Detections:
+    """The people of all frames of a video, or of an image, which is frame 0."""
+    names: tuple[str, ...] = ()
     place = ""
     if isinstance(content, dict):
-        joint_names = _joint_names(content.get("meta_info"))
-        content, place = content.get("instance_info"), "instance_info"
-    if isinstance(content, list) and content and _has(content[0], "instances"):
-        frames = check(content, list[Frame], place)
+        names, place = _joint_names(content.get("meta_info")), "instance_info"
+        content = content.get("instance_info")
+    if has(content, "instances"):
         detections = [
             found
-            for i, frame in enumerate(frames)
-            for found in _detections(frame.instances, int(frame.frame_id), f"{place}[{i}].instances")
+            for i, frame in enumerate(check(content, list[Frame], place))
+            for found in _people(frame.instances, int(frame.frame_id), f"{place}[{i}].instances")
         ]
     else:
-        detections = _people(content, 0, place)
-    return Detections(detections, _layout(joint_names), joint_names=joint_names)
+        detections = _people(check(content, list[Instance], place), 0, place)
+    return Detections(detections, _layout(names), joint_names=names)
 
 
-def _has(item: Any, *fields: str) -> bool:
-    return isinstance(item, dict) and any(name in item for name in fields)
-
-
-def _people(content: Any, frame: int, place: str = "") -> list[Detection]:
-    return _detections(check(content, list[Instance], place), frame, place)
-
-
-def _detections(instances: list[Instance], frame: int, place: str) -> list[Detection]:
+def _people(instances: list[Instance], frame: int, place: str) -> list[Detection]:
     detections = []
     for i, instance in enumerate(instances):
         xy, confidence = (np.array(part, dtype=float) for part in (instance.keypoints, instance.keypoint_scores))
         if not len(xy) or len(xy) != len(confidence):
             raise ValueError(f"{place}[{i}]: expected a score of each joint, got {len(confidence)} of {len(xy)}")
-        known = type(instance.track_id) is int and instance.track_id >= 0
-        track_id = str(instance.track_id) if known else None
+        tracked = type(instance.track_id) is int and instance.track_id >= 0
+        track_id = str(instance.track_id) if tracked else None
         detections.append(Detection(frame, *without_missing(xy, confidence), track_id))
     return detections
 

@@ -2,7 +2,6 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from prpose.layouts import LAYOUTS
 from prpose.remap import is_present
 
 
-def read_npy(path: Path, content: Any) -> Detections:
+def read_npy(path: Path) -> Detections:
     """One person: (T, J, 2) pixels, or (T, J, 3) with the confidence."""
     array = load_npy(path)
     if array.ndim != 3 or array.shape[2] not in (2, 3):
@@ -46,7 +45,7 @@ def within_range(numbers: Array) -> Array:
     return numbers
 
 
-def read_csv(path: Path, content: Any) -> Detections:
+def read_csv(path: Path) -> Detections:
     """Columns frame, person, NAME_x, NAME_y and NAME_score of each joint of one layout.
 
     ``frame``, ``person`` and the scores are optional; an empty cell is a missing keypoint.

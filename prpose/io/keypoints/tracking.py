@@ -1,4 +1,4 @@
-"""Tracking: the person of each detection over time, by the file's ids or by position."""
+"""People: which detections are of one person over time, by the file's ids or by position."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,8 +7,9 @@ from itertools import groupby
 import numpy as np
 
 from prpose.camera import Array
-from prpose.io.keypoints.detections import Detection
-from prpose.layouts import COCO_SIGMA, person_size
+from prpose.io.keypoints.detections import Detection, Detections
+from prpose.keypoints import Keypoints, agree
+from prpose.layouts import COCO_SIGMA, LAYOUTS, person_size
 from prpose.remap import is_present
 from prpose.skeleton import Skeleton
 
@@ -21,6 +22,95 @@ MAX_ABSENCE = 15
 
 LIMBS = tuple(name for name in COCO_SIGMA if name.startswith(("left_", "right_")))
 """Joints that all layouts have, by the same names."""
+
+
+def people_from(
+    found: Detections,
+    layout: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    fps: float | None = None,
+) -> list[Keypoints]:
+    """Detections of all frames → the keypoints of each person, those with the most frames first.
+
+    Arguments and errors are those of :func:`prpose.read_keypoints`.
+    """
+    if not found.detections:
+        raise ValueError("expected at least one person, got none in any frame")
+    name = _layout(found, layout)
+    rate = fps if found.fps is None else agree("fps", found.fps, fps)
+    people = []
+    for person, detections in group_by_person(found.detections, LAYOUTS[name]).items():
+        size = agree("image size", found.image_sizes.get(person, found.image_size), image_size)
+        xy = np.stack([detection.xy for detection in detections])
+        if found.normalised:
+            xy = xy * size
+        frames = [detection.frame for detection in detections]
+        names = tuple(found.frame_names.get(frame, "") for frame in frames)
+        people.append(
+            Keypoints(
+                xy.astype(np.float32),
+                size,
+                name,
+                _confidence(detections),
+                rate,
+                np.array(frames),
+                np.array([found.times_s[frame] for frame in frames]) if found.times_s else None,
+                person,
+                names if all(names) else (),
+                found.warnings,
+            )
+        )
+    return sorted(people, key=len, reverse=True)
+
+
+def _layout(found: Detections, given: str | None) -> str:
+    """The layout from file, format or user, which must have as many joints as the file."""
+    counts = {len(detection.xy) for detection in found.detections}
+    if len(counts) > 1:
+        raise ValueError(f"expected as many joints in every frame, got {sorted(counts)}")
+    J = counts.pop()
+    if found.layout is None and given is None and J in found.default_layouts:
+        return found.default_layouts[J]
+    if found.layout is None and given is None:
+        fitting = ", ".join(key for key, layout in LAYOUTS.items() if len(layout) == J) or "none"
+        joints = f" with the joints {', '.join(found.joint_names[:4])} ..." if found.joint_names else ""
+        raise ValueError(f"the file{joints} does not give its layout: expected --layout (of {J} joints: {fitting})")
+    name = agree("layout", found.layout, given)
+    if len(LAYOUTS[name]) != J:
+        raise ValueError(f"expected the {len(LAYOUTS[name])} joints of {name}, got {J}")
+    return name
+
+
+def _confidence(detections: Sequence[Detection]) -> Array | None:
+    """(T, J) float32, if every detection has one."""
+    values = [found.confidence for found in detections if found.confidence is not None]
+    return np.stack(values).astype(np.float32) if len(values) == len(detections) else None
+
+
+def select_person(people: Sequence[Keypoints], person: str | None = None) -> Keypoints:
+    """One person's keypoints: the only ones, or those of an id.
+
+    Raises:
+        ValueError: listing the people, if there are several and none is given, or the id is none of theirs.
+    """
+    if person is None and len(people) == 1:
+        return people[0]
+    for keypoints in people:
+        if keypoints.person == person:
+            return keypoints
+    listed = "; ".join(_described(keypoints) for keypoints in people[:10])
+    more = f"; and {len(people) - 10} more" if len(people) > 10 else ""
+    wanted = "one person, or --person" if person is None else f"the id of a person, got {person!r}"
+    raise ValueError(f"expected {wanted}; there are {len(people)}: {listed}{more}")
+
+
+def _described(keypoints: Keypoints) -> str:
+    assert keypoints.frame_numbers is not None, "filled in by Keypoints"
+    first, last = keypoints.frame_numbers[[0, -1]]
+    text = f"{keypoints.person} ({len(keypoints)} frames, {first} to {last}"
+    if keypoints.confidence is not None:
+        text += f", mean confidence {keypoints.confidence.mean():.2f}"
+    return text + ")"
 
 
 def group_by_person(detections: Sequence[Detection], layout: Skeleton) -> dict[str, list[Detection]]:

@@ -30,17 +30,7 @@ class Size(msgspec.Struct):
     h: Whole
 
 
-def is_custom(names: Any) -> bool:
-    """Whether an npz with these entries is a custom data set."""
-    return "positions_2d" in names
-
-
-def is_detections(names: Any) -> bool:
-    """Whether an npz with these entries holds the detections of one video."""
-    return {"boxes", "keypoints"} <= {*names}
-
-
-def read_custom(path: Path, content: Any) -> Detections:
+def read_custom(path: Path) -> Detections:
     """Each clip is a person with the id VIDEO/ACTION/CAMERA."""
     metadata = _dict(read_npz(path, "metadata"), "metadata")
     name = metadata.get("layout_name")
@@ -61,7 +51,7 @@ def read_custom(path: Path, content: Any) -> Detections:
     return Detections(detections, layout, joint_names=names, image_sizes=sizes)
 
 
-def read_detections(path: Path, content: Any) -> Detections:
+def read_detections(path: Path) -> Detections:
     """All people in all frames of a video, by Detectron2's keypoint R-CNN: COCO-17."""
     size = _size(_dict(read_npz(path, "metadata"), "metadata"), "metadata")
     detections = []
@@ -72,7 +62,7 @@ def read_detections(path: Path, content: Any) -> Detections:
         if people.size and people.shape[1:] != (4, 17):
             raise ValueError(f"frame {t}: expected keypoints of shape (N, 4, 17), got {people.shape}")
         detections += [Detection(t, *without_missing(person[:2].T, person[3])) for person in people if people.size]
-    return Detections(detections, "coco17", True, image_size=size)
+    return Detections(detections, default_layouts={17: "coco17"}, image_size=size)
 
 
 def _dict(value: Any, place: str) -> Mapping[Any, Any]:
@@ -104,7 +94,6 @@ def _size(metadata: Mapping[Any, Any], place: str) -> tuple[int, int]:
 
 
 def _check_symmetry(symmetry: Any, layout: str) -> None:
-    """``ValueError`` if the metadata's left and right joints are not the layout's."""
     mirror = LAYOUTS[layout].mirror
     try:
         left, right = ([int(joint) for joint in side] for side in symmetry)

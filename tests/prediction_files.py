@@ -1,4 +1,4 @@
-"""Poses made up for the tests: random ones, and a person standing before the camera."""
+"""Predictions for the tests: random ones, and a person standing in front of the camera."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ STANDING = {
 
 
 def standing(T=1):
-    """(T, 17, 3) the same in all frames."""
+    """(T, 17, 3), the same in all frames."""
     rows = []
     for name in H36M_17.names:
         side, _, part = name.rpartition("_")
@@ -28,7 +28,7 @@ def standing(T=1):
 
 
 def random_walk_of_bones(T=20, seed=0):
-    """(T, 17, 3) bones of constant length that point anywhere, turning from frame to frame."""
+    """(T, 17, 3) bones of constant length and any direction, which changes from frame to frame."""
     rng = np.random.default_rng(seed)
     directions = np.cumsum(rng.normal(size=(T, 17, 3)), axis=0)
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
@@ -39,35 +39,40 @@ def random_walk_of_bones(T=20, seed=0):
     return pose.astype(np.float32)
 
 
-def fields(T=4, S=5, draw=0):
-    """Arguments of Prediction, every one of them."""
-    rng = np.random.default_rng(draw)
-    hypotheses = standing(T) + rng.normal(0, 0.03, (S, T, 17, 3)).astype(np.float32)
-    hypotheses[:, :, 0] = 0
+def fields(T=4, S=5, seed=0):
+    """Arguments of Prediction, all of them."""
+    rng = np.random.default_rng(seed)
+    samples = standing(T) + rng.normal(0, 0.03, (S, T, 17, 3)).astype(np.float32)
+    samples[:, :, 0] = 0
+    offsets = samples.astype(float) - samples.mean(0, dtype=float)
     spread = rng.normal(0, 0.2, (T, 3, 3))
     return {
-        "hypotheses": hypotheses,
-        "single": standing(T),
+        "pose": samples.mean(0),
+        "covariance": np.einsum("stji,stjk->tjik", offsets, offsets) / (S - 1),
+        "deterministic": standing(T),
+        "num_samples": S,
+        "samples": samples,
         "flags": rng.integers(0, 4, (T, 17)).astype(np.uint8),
+        "frame_numbers": np.arange(T) + 3,
         "times_s": 7.5 + np.cumsum(rng.uniform(0.03, 0.035, T)),
         "fps": 30.0,
-        "root_cam": rng.uniform([-1, -1, 3], [1, 1, 5], (T, 3)).astype(np.float32),
+        "root": rng.uniform([-1, -1, 3], [1, 1, 5], (T, 3)).astype(np.float32),
         "root_covariance": (spread @ spread.swapaxes(1, 2)).astype(np.float32),
         "keypoints_px": rng.uniform(0, 800, (T, 17, 2)).astype(np.float32),
         "camera": CAMERA,
         "model": {"name": "mgcn-cmu17", "alpha": 0.0125, "lifter": {"sha256": "24dd"}},
-        "command": "prpose predict track.npz --out 'poses.npz'",
-        "made_by": "prpose 0.1.0",
+        "warnings": ("interpolated left_wrist in 1 frame",),
+        "command": "prpose predict keypoints.npz --out 'poses.npz'",
+        "created_by": "prpose 0.1.0",
         "seed": 3,
     }
 
 
-def made(T=4, S=5, draw=0, **changes):
-    """Poses with all that there can be; a change of None leaves something out."""
-    return Prediction.of(**(fields(T, S, draw) | changes))
+def make_prediction(T=4, S=5, seed=0, **changes):
+    """A prediction with all fields; a change of None leaves one out."""
+    return Prediction(**(fields(T, S, seed) | changes))
 
 
-def of_one(aggregate, **known):
-    """Poses of which only the aggregate matters."""
-    T = len(aggregate)
-    return Prediction(aggregate, np.zeros((T, 17, 3, 3)), aggregate, 2, **known)
+def prediction_of(pose, **known):
+    """A prediction of which only the point estimate matters."""
+    return Prediction(pose, np.zeros((len(pose), 17, 3, 3)), pose, 2, **known)

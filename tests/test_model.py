@@ -1,0 +1,283 @@
+"""The facade: what users call, what it accepts, and the errors it raises."""
+
+import subprocess
+import sys
+import warnings
+from dataclasses import fields, replace
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+import prpose
+from prpose.config import InferenceConfig, PointEstimate
+from prpose.data import load_clips
+from prpose.keypoints import Keypoints
+from prpose.model import Model
+from prpose.noise import AdaptiveNoise, ConstantNoise, NoiseProcess
+from prpose.sampler import Sampler
+from prpose.skeleton import H36M_17, mirror_pose
+
+SMALL = {"channels": 8, "filter_widths": (3, 3)}
+SIZE = (1000, 1002)
+DESCRIBED = {"layout": "h36m17", "image_size": SIZE}
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return load_clips("walkers", ".", "test", actions=("wave",))[0]
+
+
+def model_of(name="mgcn_lw", **kw):
+    torch.manual_seed(0)
+    noise = AdaptiveNoise(prpose.build_variance_net("mgcn_lw"), 0.01)
+    return Model(Sampler(prpose.build_lifter(name, **kw).eval(), noise.eval()).eval())
+
+
+def test_public_names_exist_and_data_and_training_are_not_imported():
+    assert all(hasattr(prpose, name) for name in prpose.__all__)
+    code = "import sys, prpose; print([m for m in sys.modules if m.startswith(('prpose.data', 'prpose.training'))])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["mgcn-cmu17", "temporal-cmu17", "graphmlp-cmu17"])
+def test_bundled_models_predict_save_and_stream(name, clip, tmp_path):
+    model = prpose.load(name)
+    prediction = model(clip.keypoints_px[:3], num_samples=3, fps=60, **DESCRIBED)
+    prediction.save(tmp_path / "a.json")
+    found = prpose.read_prediction(tmp_path / "a.json")
+    assert np.array_equal(found.samples, prediction.samples)
+    assert name in repr(model)
+    assert name in repr(found)
+    step = model.stream(SIZE, "h36m17", num_samples=3, fps=60)(clip.keypoints_px[0])
+    assert step.samples.shape == (3, 1, 17, 3)
+
+
+def test_arrays_lists_and_keypoints_give_the_same_prediction(clip):
+    model, xy = model_of(), clip.keypoints_px[:4]
+    expected = model(Keypoints(xy, SIZE, "h36m17", fps=60), 3)
+    for given, size in ((xy, SIZE), (xy.tolist(), list(SIZE)), (xy.astype(float), np.array(SIZE))):
+        found = model(given, 3, layout="h36m17", image_size=size, fps=60)
+        assert np.allclose(found.samples, expected.samples, atol=1e-6)
+    single = model(xy[0].tolist(), 3, confidence=[1.0] * 17, fps=60, **DESCRIBED)
+    assert np.allclose(single.samples, model(xy[:1], 3, **DESCRIBED).samples, atol=1e-6)
+    wide = model(xy, 3, intrinsics=[900, 900, 500, 501], config=InferenceConfig(fov_deg=50), **DESCRIBED)
+    assert wide.camera.focal_px == (900, 900)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layout": None}, "expected layout, the order of the 17 joints: (h36m17, coco17|coco17, h36m17); got none"),
+        ({"layout": "coco"}, r"unknown layout 'coco'; did you mean coco17 or"),
+        ({"layout": "body25"}, r"expected keypoints of shape \(T, 25, 2\) with T >= 1, got \(3, 17, 2\)"),
+        ({"image_size": None}, "expected image_size, the width and height of the image in pixels, got none"),
+        ({"image_size": 1000}, "expected image_size as 2 numbers, got 1000"),
+        ({"image_size": "1000x1002"}, "expected image_size as 2 numbers, got '1000x1002'"),
+        ({"image_size": (0, 1002)}, "expected image_size"),
+        ({"num_samples": 1}, "expected num_samples as an integer >= 2, got 1"),
+        ({"num_samples": 2.5}, "expected num_samples as an integer >= 2, got 2.5"),
+        ({"num_samples": None}, "expected num_samples as an integer >= 2, got None"),
+        ({"seed": -1}, "expected seed as an integer >= 0, got -1"),
+        ({"fps": 0}, "expected fps > 0, got 0"),
+        ({"confidence": np.ones(17)}, r"expected confidence of shape \(3, 17\)"),
+        ({"intrinsics": (1, 2, 3)}, "expected intrinsics as 4 numbers, got"),
+        ({"intrinsics": (0, 1000, 500, 500)}, "fx and fy > 0"),
+        ({"keypoints": [[[1, 2], [3]]]}, "expected keypoints with rows of equal length, got different lengths"),
+        ({"keypoints": np.zeros(17)}, "expected keypoints of shape"),
+        ({"keypoints": np.full((3, 17, 2), np.nan)}, "expected at least one keypoint, got none"),
+        ({"keypoints": np.full((3, 17, 2), "a")}, "expected keypoints as an array of numbers"),
+        ({"keypoints": np.full((3, 17, 2), np.inf)}, "expected coordinates"),
+    ],
+)
+def test_invalid_arguments_are_named(changes, message, clip):
+    arguments = {"keypoints": clip.keypoints_px[:3], "num_samples": 2} | DESCRIBED | changes
+    with pytest.raises(ValueError, match=message) as caught:
+        model_of()(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_keypoints_have_their_own_description(clip):
+    with pytest.raises(ValueError, match="expected layout, fps with an array only; Keypoints have their own"):
+        model_of()(Keypoints(clip.keypoints_px[:2], SIZE, "h36m17"), 2, layout="h36m17", fps=3)
+
+
+def test_keypoints_in_another_layout_raise_unless_allowed(clip):
+    """Bones come out implausible: the file's layout is not the given one."""
+    model, xy = model_of(), clip.keypoints_px[:5]
+    with pytest.raises(ValueError, match=r"coco17|layout|upside"):
+        model(xy, 2, layout="coco17", image_size=SIZE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = model(xy, 2, layout="coco17", image_size=SIZE, config=InferenceConfig(allow_implausible=True))
+    assert found.warnings
+
+
+@pytest.mark.parametrize(("name", "kw"), [("mgcn_lw", {}), ("temporal", SMALL), ("temporal", SMALL | {"causal": True})])
+def test_prediction_does_not_depend_on_the_size_of_pieces(name, kw, clip, monkeypatch):
+    model, xy = model_of(name, **kw), clip.keypoints_px[:70]
+    a = model(xy, 4, 1, fps=60, **DESCRIBED)
+    monkeypatch.setattr("prpose.model.FRAMES_AT_ONCE", 7)
+    b = model(xy, 4, 1, fps=60, **DESCRIBED)
+    for field in ("samples", "pose", "deterministic", "covariance", "root"):
+        assert np.allclose(getattr(a, field), getattr(b, field), atol=1e-4), field
+    assert a.samples.shape == (4, 70, 17, 3)
+
+
+def test_noise_process_does_not_depend_on_the_size_of_pieces():
+    def process():
+        return NoiseProcess((3, 2, 1, 5, 2), 0.8, torch.Generator().manual_seed(0))
+
+    one, many = process().next(9), process()
+    assert torch.equal(torch.cat([many.next(n) for n in (2, 4, 3)], dim=-3), one)
+
+
+def test_root_is_the_true_position_with_true_intrinsics_and_poses(clip):
+    true = torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])[:40]
+
+    class Oracle(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, keypoints):
+            half = keypoints.shape[0] // 2
+            poses = true.expand(half, *true.shape).clone()
+            return torch.cat([poses, mirror_pose(poses, H36M_17.mirror)])
+
+    model = Model(Sampler(Oracle(), ConstantNoise(0.0)))
+    intrinsics = (*clip.camera.focal_px, *clip.camera.center_px)
+    prediction = model(clip.keypoints_px[:40], 2, fps=60, intrinsics=intrinsics, **DESCRIBED)
+    offset = np.linalg.norm(prediction.root - clip.poses_cam[:40, 0], axis=-1)
+    assert offset.max() < 0.05 * clip.poses_cam[:40, 0, 2].mean()
+    deviation = np.sqrt(prediction.root_covariance[:, 2, 2])
+    assert (offset < 5 * deviation + 0.05).all()
+
+
+def test_point_estimates_and_smoothing(clip):
+    model, xy, found = model_of(), clip.keypoints_px[:20], {}
+    for method in get_args(PointEstimate):
+        prediction = model(xy, 6, fps=60, config=InferenceConfig(point_estimate=method), **DESCRIBED)
+        assert prediction.point_estimate == method
+        found[method] = prediction.pose
+    assert np.allclose(found["mean"], prediction.samples.mean(0), atol=1e-5)
+    assert np.array_equal(found["deterministic"], prediction.deterministic)
+    assert not np.allclose(found["medoid"], found["mean"])
+    config = InferenceConfig(smooth="gaussian")
+    smooth = model(xy, 6, fps=60, config=config, **DESCRIBED)
+    assert smooth.point_estimate == "deterministic, gaussian"
+    jitter = [np.abs(np.diff(pose, 2, axis=0)).mean() for pose in (smooth.pose, found["deterministic"])]
+    assert jitter[0] < 0.5 * jitter[1]
+    with pytest.raises(ValueError, match="expected fps, the frame rate, to smooth by gaussian, got none"):
+        model(xy, 6, config=config, **DESCRIBED)
+
+
+def test_save_samples_limits_the_samples_and_not_the_covariance(clip):
+    model, xy = model_of(), clip.keypoints_px[:5]
+    whole, few, none = (model(xy, 6, fps=60, config=InferenceConfig(save_samples=K), **DESCRIBED) for K in (None, 2, 0))
+    assert np.array_equal(few.samples, whole.samples[:2])
+    assert none.samples is None
+    assert np.array_equal(none.covariance, whole.covariance)
+
+
+def test_low_confidence_widens_the_noise_and_is_flagged(clip):
+    model, xy = model_of(), clip.keypoints_px[:10]
+    confidence = np.ones(xy.shape[:2], np.float32)
+    confidence[:, 13] = 0.1
+    plain, wide = (
+        model(xy, 40, fps=60, confidence=confidence, config=InferenceConfig(confidence_noise=scale), **DESCRIBED)
+        for scale in (0, 0.05)
+    )
+    spread = [prediction.covariance[:, 13].trace(axis1=-2, axis2=-1).mean() for prediction in (plain, wide)]
+    assert spread[1] > 1.5 * spread[0]
+    assert (plain.flags[:, 13] == 1).all()
+    assert (plain.flags[:, 12] == 0).all()
+
+
+def test_interpolated_keypoints_are_warned_of_and_flagged(clip):
+    xy = clip.keypoints_px[:9].copy()
+    xy[4, 13] = np.nan
+    with pytest.warns(UserWarning, match="left_wrist in 1 frame") as caught:
+        prediction = model_of()(xy, 2, **DESCRIBED)
+    assert caught[0].filename == __file__
+    assert prediction.flags[4, 13] == 2
+    assert prediction.flags.sum() == 2
+    assert [message for message in prediction.warnings if "left_wrist" in message]
+
+
+@pytest.mark.parametrize(("name", "kw"), [("mgcn_lw", {}), ("temporal", SMALL | {"causal": True})])
+def test_stream_matches_the_whole_clip(name, kw, clip):
+    """For lifters that need no future frame; with one frame, the noise is the same, too."""
+    model, xy = model_of(name, **kw), clip.keypoints_px[:12]
+    confidence = np.random.default_rng(0).uniform(0.2, 1, xy.shape[:2])
+    whole = model(xy, 3, 5, fps=60, confidence=confidence, **DESCRIBED)
+    stream = model.stream(SIZE, "h36m17", num_samples=3, seed=5, fps=60)
+    steps = [stream(frame, scores) for frame, scores in zip(xy.tolist(), confidence, strict=True)]
+    assert np.allclose(np.concatenate([step.deterministic for step in steps]), whole.deterministic, atol=1e-5)
+    assert all(step.samples.shape == (3, 1, 17, 3) for step in steps)
+    if not kw:
+        assert np.allclose(np.concatenate([step.samples for step in steps], axis=1), whole.samples, atol=1e-5)
+
+
+def test_stream_does_not_wait_for_future_frames(clip):
+    model = model_of("temporal", **SMALL)
+    stream = model.stream(SIZE, "h36m17", num_samples=3, fps=60)
+    first = stream(clip.keypoints_px[0])
+    single = model(clip.keypoints_px[0], 3, **DESCRIBED)
+    assert np.allclose(first.deterministic, single.deterministic, atol=1e-5)
+    assert stream(clip.keypoints_px[1]).root.shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_samples": 1}, "expected num_samples as an integer >= 2, got 1"),
+        ({"layout": "coco"}, "did you mean coco17"),
+        ({"image_size": (3,)}, "expected image_size as 2 numbers"),
+    ],
+)
+def test_invalid_arguments_of_a_stream_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        model_of().stream(**DESCRIBED | changes)
+
+
+def test_stream_ignores_confidences_once_one_is_outside_0_to_1(clip):
+    """As for a clip, whose confidences are checked together: AlphaPose's range from 0 to 6."""
+    model, xy = model_of(), clip.keypoints_px[:2]
+    plain, other = (model.stream(SIZE, "h36m17", num_samples=3, fps=60) for _ in range(2))
+    for frame, value in zip(xy, (5.0, 0.5), strict=True):
+        expected = plain(frame)
+        assert np.array_equal(other(frame, np.full(17, value)).samples, expected.samples)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"point_estimate": "mena"}, "'mena'"),
+        ({"smooth": "one-euro"}, "'one-euro'"),
+        ({"max_gapp": 3}, "unknown field of InferenceConfig 'max_gapp'; did you mean max_gap"),
+        ({"max_gap": "3"}, "InferenceConfig: Expected `int`, got `str`"),
+        ({"max_gap": -1}, "expected max_gap >= 0, got -1"),
+        ({"jobs": 0}, "expected jobs >= 1, got 0"),
+        ({"fov_deg": 200}, "expected fov_deg from 1 to 170 degrees"),
+        ({"fov_deg": 50, "intrinsics": [1, 1, 0, 0]}, "expected fov_deg or intrinsics, got both"),
+        ({"intrinsics": [1, 1, 0]}, "Expected `array` of length 4"),
+        ({"confidence_noise": float("nan")}, "expected confidence_noise >= 0"),
+        ({"noise_time_constant_s": 0}, "time_constant_s"),
+        ({"max_seconds": 0}, "expected max_seconds > 0"),
+    ],
+)
+def test_invalid_settings_are_named(values, message):
+    with pytest.raises(ValueError, match=message):
+        InferenceConfig.from_mapping(values)
+
+
+def test_settings_of_a_file_are_converted():
+    values = {"max_gap": 3, "intrinsics": [900, 900, 500, 500], "detector_model": "pose.task", "smooth": "gaussian"}
+    config = InferenceConfig.from_mapping(values)
+    assert config.intrinsics == (900.0, 900.0, 500.0, 500.0)
+    assert config.detector_model.name == "pose.task"
+    assert replace(config, max_gap=5, intrinsics=None, detector_model=None, smooth="none") == InferenceConfig()
+    assert {field.name for field in fields(config)} >= set(values)
