@@ -39,12 +39,12 @@ from prpose.training.weak_supervision import error_targets, fixed_targets
 from prpose.weights import VARIANCE_PREFIX, load_published
 
 MOST = 2**31 - 1
-"""Of counts on the command line."""
+"""Largest count on the command line."""
 UNUSED_BY_THE_RELEASE = (
     *("--out_all", "--drop", "--stride", "--lr_min", "--min_lr", "--crop_uv"),
     *("--data_augmentation", "--test_augmentation", "--reverse_augmentation"),
 )
-"""Parsed there, too, without effect: --data_augmentation False, say, still mirrors."""
+"""Accepted without effect, as in the release: training mirrors with --data_augmentation False, too."""
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -52,8 +52,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--shhpe_model", default="htnet", help=f"lifter: {', '.join(LIFTERS)}")
     add("--dataset", default="h36m", help=f"data set: {', '.join(RELEASED_ACTIONS)}")
-    add("--mutilhyp_test", action="store_true", help="test the best of --sample_nums hypotheses")
-    add("--sample_nums", type=int, default=10, help="hypotheses")
+    add("--mutilhyp_test", action="store_true", help="test the best of --sample_nums samples")
+    add("--sample_nums", type=int, default=10, help="number of samples")
     add("--alpha", type=float, help="scale of the noise (h36m 0.005, 3dhp 0.01)")
     add("--train", action="store_true", help="train the variance net")
     add("--nepoch", type=int, default=30, help="epochs, plus one: 30 runs 29, as published")
@@ -63,7 +63,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("-lrd", "--lr_decay", type=float, default=0.95)
     add("--lr_decay_large", type=float, default=0.5)
     add("--gpu", default="0", help="index of the CUDA device, where there is one")
-    add("--workers", type=int, default=4, help="accepted; nothing is left for workers to do")
+    add("--workers", type=int, default=4, help="accepted, without effect")
     add("--seed", type=int, default=1)
     add("-k", "--keypoints", default="cpn_ft_h36m_dbb", help="2D, as in the file's name")
     add("--root_path", default="./dataset/", help="folder of the npz files")
@@ -112,7 +112,7 @@ def released_device(gpu: str) -> torch.device:
 
 
 def released_draw(seed: int, S: int, device: torch.device) -> Draw:
-    """One stream on the test's device, hypothesis by hypothesis within each batch.
+    """One stream on the test's device, sample by sample within each batch.
 
     On CUDA these are the release's own numbers, since nothing else there draws on that device.
     The release has no CPU path.
