@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prpose.nets.graph import body_adjacency, body_partitions
 from prpose.nets.graphmlp import GraphMLP
 from prpose.nets.htnet import HTNet
+from prpose.nets.layers import body_adjacency, body_partitions
 from prpose.nets.mlp import Refinement
 from prpose.nets.modulated_gcn import ModulatedGCN
 from prpose.nets.temporal import TemporalModel

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from prpose.nets.graph import body_adjacency
+from prpose.nets.layers import body_adjacency
 from prpose.nets.mlp import ResidualMLP
 from prpose.nets.modulated_gcn import ModulatedGCN
 from prpose.rng import ar1

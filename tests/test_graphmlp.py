@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from prpose import build_lifter
-from prpose.nets.graph import PartitionedGraphConv, body_partitions
+from prpose.nets.layers import PartitionedGraphConv, body_partitions
 from prpose.skeleton import H36M_17
 from tests.golden_numbers import arrays, golden_lifter
 

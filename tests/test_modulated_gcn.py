@@ -3,8 +3,7 @@ import torch
 
 from prpose import build_lifter
 from prpose.lifter import PAIRS_16
-from prpose.nets.graph import ModulatedGraphConv, body_adjacency
-from prpose.nets.layers import NonLocalBlock, PairNonLocalBlock
+from prpose.nets.layers import ModulatedGraphConv, NonLocalBlock, PairNonLocalBlock, body_adjacency
 from prpose.skeleton import H36M_16, H36M_17
 from tests.golden_numbers import arrays, golden_lifter
 

@@ -5,9 +5,8 @@ import torch
 
 from prpose import LIFTERS, VARIANCE_NETS, build_lifter, build_variance_net, load_published
 from prpose.lifter import average_flipped, receptive_field
-from prpose.nets.graph import body_adjacency
 from prpose.nets.htnet import HTNet
-from prpose.nets.layers import ChannelNorm, DropPath
+from prpose.nets.layers import ChannelNorm, DropPath, body_adjacency
 from prpose.nets.mlp import ResidualMLP
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.weights import RENAMINGS

@@ -1,22 +1,21 @@
-"""GraphMLP: MLPs over joints and channels, and graph convolutions beside (arXiv 2206.06420)."""
+"""GraphMLP: MLPs over joints and channels, parallel to graph convolutions (arXiv 2206.06420)."""
 
 import re
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from prpose.nets.graph import PartitionedGraphConv
-from prpose.nets.layers import MLP, DropPath, check_clip, odd
+from prpose.nets.layers import MLP, DropPath, PartitionedGraphConv, check_clip, odd
 
 
 class GraphMLP(nn.Module):
     """Lifter from F frames to their middle one, (*, T, J, 2) → (*, T - F + 1, J, 3).
 
-    A joint is a token; its features are its x in each of the F frames, then its y in each. The
-    defaults are the published network for one frame.
+    A joint is a token with its x in each of the F frames, then its y, as features. The defaults are the published
+    network for one frame.
 
     Args:
-        partitions: fixed graph, (4, J, J); see :func:`prpose.nets.graph.body_partitions`.
+        partitions: fixed graph, (4, J, J); see :func:`prpose.nets.layers.body_partitions`.
         frames: F, odd.
         channels: width of a token.
         blocks: number of blocks.
@@ -26,12 +25,10 @@ class GraphMLP(nn.Module):
         drop_path: stochastic-depth rate of each block.
 
     Raises:
-        ValueError: for an even number of frames, or not one rate per block; in ``forward`` for
-            fewer than F frames.
+        ValueError: for an even number of frames, or not one rate per block; in ``forward`` for fewer than F frames.
 
     Reference:
-        Li et al., GraphMLP: A Graph MLP-Like Architecture for 3D Human Pose Estimation,
-        arXiv 2206.06420.
+        Li et al., GraphMLP: A Graph MLP-Like Architecture for 3D Human Pose Estimation, arXiv 2206.06420.
     """
 
     def __init__(
@@ -66,10 +63,7 @@ class GraphMLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Mixes the joints of every channel, then the channels of every joint, (N, J, C) → the same.
-
-    In both steps an MLP and a graph convolution see the same normalised input and are added.
-    """
+    """Mixes joints, then channels, each by the sum of an MLP and a graph convolution, (N, J, C) → the same."""
 
     def __init__(
         self,
@@ -111,14 +105,13 @@ PUBLISHED_KEYS = {
     ".mlp_2.": ".mlp2.",
 }
 GRAPHS = re.compile(r"A|mlp_gcn\.blocks\.\d+\.(gcn_[12]\.)?adj")
-"""Where the published state dict repeats the fixed graph."""
+"""Keys under which the published state dict repeats the fixed graph."""
 
 
 def rename_published(key: str) -> str:
-    """Our name of a published GraphMLP parameter; names that are not published ones stay.
+    """Our name of a published GraphMLP parameter; other names are returned unchanged.
 
-    The fixed graph, which the published state dict repeats, is the first block's, a buffer that is
-    not in ours.
+    Every copy of the fixed graph has the name of the first block's buffer, which our state dict lacks.
     """
     if GRAPHS.fullmatch(key):
         return "blocks.0.conv1.partitions"

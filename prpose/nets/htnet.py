@@ -1,11 +1,10 @@
-"""HTNet: joints, limbs and the whole body, each on a third of the channels (arXiv 2302.09790)."""
+"""HTNet: joints, limbs and the whole body, on a third of the channels each (arXiv 2302.09790)."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prpose.nets.graph import ModulatedGraphConv
-from prpose.nets.layers import MLP, DropPath
+from prpose.nets.layers import MLP, DropPath, ModulatedGraphConv
 
 # Human3.6M-17. Each limb from trunk outwards: right leg, left leg, left arm, right arm.
 LIMBS = ((1, 2, 3), (4, 5, 6), (11, 12, 13), (14, 15, 16))
@@ -15,7 +14,7 @@ class HTNet(nn.Module):
     """Hierarchical lifter for one frame, (*, 17, 2) → (*, 17, 3). Defaults: the published model.
 
     Args:
-        adjacency: fixed graph, (17, 17); see :func:`prpose.nets.graph.body_adjacency`.
+        adjacency: fixed graph, (17, 17); see :func:`prpose.nets.layers.body_adjacency`.
         channels: width, split into three equal chunks.
         blocks: number of blocks.
         graph_hidden: width inside the local-joint graph convolutions.
@@ -122,7 +121,7 @@ class InterPart(nn.Module):
 
 
 class PartPool(nn.Module):
-    """Pools each part's joints into a token, which stands for all but the part's first."""
+    """Pools each part's joints into a token, which replaces all but the part's first joint."""
 
     def __init__(
         self,
@@ -149,8 +148,8 @@ class PartPool(nn.Module):
 
     def forward(self, p: Tensor) -> Tensor:
         u = self.norm(p)  # (N, J, C)
-        # With its stride as long as its kernel, the convolution is a linear map of each part; as
-        # such it stays in full float32 on CUDA, where cuDNN would round to TF32 by default.
+        # Stride and kernel are equal, so that the convolution is a linear map of each part. As such it is computed in
+        # full float32 on CUDA, where cuDNN rounds to TF32 by default.
         parts = u[:, self.members].unflatten(1, (-1, self.copies + 1))  # (N, parts, size, C)
         parts = parts.transpose(2, 3).flatten(2)
         tokens = F.gelu(F.linear(parts, self.conv.weight.flatten(1), self.conv.bias))
@@ -204,7 +203,7 @@ PUBLISHED_KEYS = {
 
 
 def rename_published(key: str) -> str:
-    """Our name of a published HTNet parameter; names that are not published ones stay."""
+    """Our name of a published HTNet parameter; other names are returned unchanged."""
     if ".parts." in key or key.startswith("blocks."):
         return key
     for published, ours in PUBLISHED_KEYS.items():

@@ -4,36 +4,33 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from prpose.nets.graph import ModulatedGraphConv
-from prpose.nets.layers import ChannelNorm, NonLocalBlock, PairNonLocalBlock
+from prpose.nets.layers import ChannelNorm, ModulatedGraphConv, NonLocalBlock, PairNonLocalBlock
 
 
 class ModulatedGCN(nn.Module):
     """Residual stack of modulated graph convolutions, (*, J, 2) → (*, J, out).
 
-    Input layer, ``blocks`` residual blocks of two graph layers, one graph convolution as output.
-    The defaults are the published variance net of HTNet; the light lifter is
-    ``hidden=128, out_channels=3, split=False``.
+    Input layer, ``blocks`` residual blocks of two graph layers, one graph convolution as output. The defaults are the
+    published variance net of HTNet; the light lifter is ``hidden=128, out_channels=3, split=False``.
 
     Args:
-        adjacency: fixed graph, (J, J); see :func:`prpose.nets.graph.body_adjacency`.
+        adjacency: fixed graph, (J, J); see :func:`prpose.nets.layers.body_adjacency`.
         hidden: width.
         blocks: number of residual blocks.
         out_channels: 3 for a lifter, 1 for a variance net.
-        split: own weights for a joint and for its neighbours.
+        split: separate weights for a joint itself and for its neighbours.
         dropout: rate after every ReLU.
         non_local: a non-local block before the output.
-        pairs: pairs of joints, for a non-local block over pairs after the input layer and after
-            every residual block; none of these if empty.
-        unit_modulation: whether M starts as ones, rather than at random.
+        pairs: pairs of joints of a non-local block after the input layer and after every residual block. Default: no
+            such blocks.
+        unit_modulation: initialise M with ones instead of random numbers.
 
     Raises:
-        ValueError: for ``blocks`` that are no number of blocks, or a ``split`` that is neither.
+        ValueError: for negative ``blocks``, or types other than these.
 
     Reference:
         Zou & Tang, Modulated Graph Convolutional Network for 3D Human Pose Estimation, ICCV 2021.
-        Names of parameters are the published state-dict keys, but for the non-local blocks, where
-        :func:`rename_published` has ours.
+        Parameter names are the published state-dict keys, except in non-local blocks (:func:`rename_published`).
     """
 
     F = 1  # receptive field, frames
@@ -113,7 +110,7 @@ PUBLISHED_KEYS = {
 
 
 def rename_published(key: str) -> str:
-    """Our name of a published Modulated GCN parameter; names that are not published ones stay."""
+    """Our name of a published Modulated GCN parameter; other names are returned unchanged."""
     for published, ours in PUBLISHED_KEYS.items():
         key = key.replace(published, ours)
     return key

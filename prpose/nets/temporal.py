@@ -13,30 +13,27 @@ from prpose.nets.layers import ChannelNorm, check_clip, odd
 class TemporalModel(nn.Module):
     """Lifter from F frames to one of them, (*, T, J, 2) → (*, T - F + 1, J, 3).
 
-    A valid convolution over time: a first one from all coordinates to channels, a residual block
-    of a dilated convolution and a linear map for every further filter width, and a linear map to
-    all coordinates. F is the product of the widths; the pose is that of the middle frame, or, if
-    causal, of the last. The defaults are the published network of 27 frames.
+    Valid convolutions over time: one from all coordinates to channels, a residual block of a dilated convolution and a
+    linear map for every further filter width, and a linear map to all coordinates. F is the product of the widths; the
+    pose is that of the middle frame or, if causal, of the last. The defaults are the published network of 27 frames.
 
-    Exactly F frames go through the strided form (:meth:`strided`), longer clips through the
-    dilated one (:meth:`dilated`). In eval mode both give the same pose. In training mode the
-    batch norms of the strided form see only the frames that the pose depends on, which is how
-    the published network is trained.
+    Exactly F frames use the strided form (:meth:`strided`), longer clips the dilated one (:meth:`dilated`), with equal
+    results in eval mode. In training mode the batch norms of the strided form use only the frames that the pose depends
+    on, as in the training of the published network.
 
     Args:
         joints: J.
         filter_widths: of the convolutions over time, odd.
-        causal: whether a pose depends on its own and earlier frames only.
+        causal: the pose depends on its own and earlier frames only.
         channels: width.
         dropout: rate after every ReLU.
 
     Raises:
-        ValueError: for no widths or even ones, and a ``causal`` that is not true or false; in
-            ``forward`` for fewer than F frames.
+        ValueError: for no widths, even ones, or other types; in ``forward`` for fewer than F frames.
 
     Reference:
-        Pavllo et al., 3D human pose estimation in video with temporal convolutions and
-        semi-supervised training, CVPR 2019. Parameter names are the published state-dict keys.
+        Pavllo et al., 3D human pose estimation in video with temporal convolutions and semi-supervised training,
+        CVPR 2019. Parameter names are the published state-dict keys.
     """
 
     def __init__(
@@ -72,7 +69,7 @@ class TemporalModel(nn.Module):
         return self.dilated(keypoints)
 
     def dilated(self, keypoints: Tensor) -> Tensor:
-        """Every pose of a clip, each frame's features computed once, (*, T, J, 2).
+        """All poses of a clip, (*, T, J, 2) → (*, T - F + 1, J, 3).
 
         Raises:
             ValueError: for fewer than F frames.
@@ -81,7 +78,7 @@ class TemporalModel(nn.Module):
         return self._lift(keypoints, strided=False)
 
     def strided(self, keypoints: Tensor) -> Tensor:
-        """The one pose of a window, nothing computed in vain, (*, F, J, 2) → (*, 1, J, 3).
+        """The pose of a window of F frames, (*, F, J, 2) → (*, 1, J, 3).
 
         Raises:
             ValueError: for another number of frames than F.
@@ -111,17 +108,17 @@ class TemporalModel(nn.Module):
 
 
 def taps(x: Tensor, width: int, dilation: int, stride: int) -> Tensor:
-    """What each element of a filter meets as the filter moves, (*, T, C) → (*, T', width, C)."""
+    """Inputs of each element of a moving filter, (*, T, C) → (*, T', width, C)."""
     starts = x.shape[-2] - (width - 1) * dilation
     seen = [x[..., k * dilation : k * dilation + starts : stride, :] for k in range(width)]
     return torch.stack(seen, dim=-2)
 
 
 class TapConv(nn.Conv1d):
-    """A convolution of what :func:`taps` gives, (*, T', width, in) → (*, T', out).
+    """A convolution of :func:`taps`, (*, T', width, in) → (*, T', out).
 
-    As a linear map it stays in full float32 on CUDA, where cuDNN would round to TF32 by default,
-    and stride and dilation may change from call to call.
+    As a linear map it is computed in full float32 on CUDA, where cuDNN rounds to TF32 by default, and works for any
+    stride and dilation.
     """
 
     def forward(self, seen: Tensor) -> Tensor:
