@@ -70,7 +70,7 @@ def test_real_files_against_bvhio(name, bvhio):
     path = CMU / "bvh" / f"{name}.bvh"
     recording = read_bvh(path)
     assert recording.fps == pytest.approx(120, abs=0.01)
-    for t, expected in positions_of_bvhio(bvhio, path, (0, 50, len(recording) - 1)):
+    for t, expected in positions_of_bvhio(bvhio, path, (0, 50, len(recording.positions) - 1)):
         for joint, position in expected.items():
             ours = recording.positions[t, recording.names.index(joint)]
             assert np.abs(ours - position).max() < 1e-4
