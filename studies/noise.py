@@ -4,8 +4,8 @@
         --published runs/published/best.safetensors --response runs/response/best.safetensors
 
 Makes the table "Noise of equal mean variance" of docs/results.md, and the joints' ratios of error and spread beside it,
-on the validation split. The lifter is mgcn_lw; the variance nets are its own, trained on the published target, and htnet's,
-trained on the response target (``prpose train noise --config.target response --config.network htnet``).
+on the validation split. The lifter is mgcn_lw; its variance nets are its own (published target) and htnet's (response
+target: ``prpose train noise --config.target response --config.network htnet``).
 """
 
 import sys

@@ -105,6 +105,7 @@ def test_training_writes_the_published_file(release, capsys):
 @pytest.mark.parametrize("lifter", VARIANCE_OF)
 def test_training_logs_the_released_loss(lifter, release, monkeypatch, capsys):
     """Golden weights, no dropout, no shuffling: the reference's log lines, digit for digit."""
+
     def start(name):
         net = network(VARIANCE_OF[name])
         for module in net.modules():

@@ -15,16 +15,9 @@ from prpose.data.windows import Windows
 from prpose.metrics import mpjpe
 from prpose.training import State, TrainConfig, fit
 from prpose.training.weak_supervision import error_targets, fixed_targets
-from tests.golden_numbers import GOLDEN, VARIANCE_OF, arrays, network, table
+from tests.golden_numbers import GOLDEN, VARIANCE_OF, InOrder, arrays, network, table
 
 SETTING = table("train/train.json")["models"]
-
-
-class InOrder(Windows):
-    """Batches that are not shuffled."""
-
-    def batches(self, batch_size, seed=None, start=0):
-        return super().batches(batch_size, None, start)
 
 
 @pytest.fixture(scope="module")
