@@ -40,7 +40,7 @@ def mean_loss(batches):
     return sum(items * loss for items, loss in batches) / sum(items for items, _ in batches)
 
 
-@pytest.mark.parametrize("lifter", VARIANCE_OF)
+@pytest.mark.parametrize("lifter", [pytest.param("htnet", marks=pytest.mark.slow), "mgcn_lw"])
 def test_targets_match_the_golden_ones(lifter, windows):
     golden = arrays(f"train/{lifter}.npz")
     assert len(windows) == golden["n_items"]

@@ -88,17 +88,7 @@ def evaluate(
         check_output(json, overwrite)
     protocol = PROTOCOLS.get(dataset, MOCAP)
     keypoints = keypoints or data_set(dataset, root).default_keypoints
-    if model is not None and (lifter, lifter_weights, noise_weights) == (None, None, None):
-        networks = _networks_of_model(model, alpha)
-    elif model or not (lifter and lifter_weights and noise_weights):
-        raise ValueError("expected --model, or else all of --lifter, --lifter-weights and --noise-weights")
-    else:
-        net = load_published(lifter, lifter_weights, **constructor_arguments(lifter_args))
-        variance_net = load_published(VARIANCE_PREFIX + variance_net_of(lifter), noise_weights)
-        noise = AdaptiveNoise(variance_net, protocol.alpha if alpha is None else alpha)
-        networks = Sampler(net, noise), {"lifter": sha256_of(lifter_weights), "noise": sha256_of(noise_weights)}, {}
-    if stride < 1:
-        raise ValueError(f"expected --stride >= 1, got {stride}")
+    networks = _networks(model, lifter, lifter_args, (lifter_weights, noise_weights), alpha, protocol)
     evaluation = _Evaluation(*networks, protocol, named_device(device), num_samples, stride, seed, config)
     clips = load_clips(dataset, root, split, keypoints, tuple(actions.split(",")))
     val = load_clips(dataset, root, "val", keypoints) if baselines else None
@@ -109,13 +99,27 @@ def evaluate(
         print(f"Wrote {json}")
 
 
-def _networks_of_model(model: str, alpha: float | None) -> tuple[Sampler, dict[str, str], dict[str, Any]]:
-    """Sampler, SHA-256 by role, and the card, empty if its regions are of another alpha."""
-    folder = find_model_folder(model)
-    card, (net, variance_net) = folder.card, folder.networks()
-    noise = AdaptiveNoise(variance_net, card.alpha if alpha is None else alpha, card.floor)
-    sha256 = {role: getattr(card, role).sha256 for role in ROLES}
-    return Sampler(net, noise), sha256, asdict(card) if noise.alpha == card.alpha else {}
+def _networks(
+    model: str | None,
+    lifter: str | None,
+    arguments: str,
+    weights: tuple[Path | None, Path | None],
+    alpha: float | None,
+    protocol: Protocol,
+) -> tuple[Sampler, dict[str, str], dict[str, Any]]:
+    """Sampler, SHA-256 by role, and the card, empty if there is none or its regions are of another alpha."""
+    if model is not None and (lifter, *weights) == (None, None, None):
+        folder = find_model_folder(model)
+        card, (net, variance_net) = folder.card, folder.networks()
+        noise = AdaptiveNoise(variance_net, card.alpha if alpha is None else alpha, card.floor)
+        sha256 = {role: getattr(card, role).sha256 for role in ROLES}
+        return Sampler(net, noise), sha256, asdict(card) if noise.alpha == card.alpha else {}
+    if model or not (lifter and weights[0] and weights[1]):
+        raise ValueError("expected --model, or else all of --lifter, --lifter-weights and --noise-weights")
+    net = load_published(lifter, weights[0], **constructor_arguments(arguments))
+    variance_net = load_published(VARIANCE_PREFIX + variance_net_of(lifter), weights[1])
+    noise = AdaptiveNoise(variance_net, protocol.alpha if alpha is None else alpha)
+    return Sampler(net, noise), {"lifter": sha256_of(weights[0]), "noise": sha256_of(weights[1])}, {}
 
 
 @dataclass
@@ -132,6 +136,8 @@ class _Evaluation:
 
     def run(self, clips: Sequence[Clip], val: Sequence[Clip] | None) -> dict[str, Any]:
         """Prints the tables; returns every number and what is needed to repeat it."""
+        if self.stride < 1:
+            raise ValueError(f"expected --stride >= 1, got {self.stride}")
         self.sampler.to(self.device)
         windows, curve = self._windows(clips), list[int]()
         kinds: dict[str, Sampler | IsotropicCloud] = {"model": self.sampler}

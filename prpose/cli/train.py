@@ -12,7 +12,7 @@ from tyro.conf import arg
 from prpose.cli.console import current_command, named_device, progress
 from prpose.cli.evaluate import ConfigFile, Flag, constructor_arguments, sha256_of, versions
 from prpose.data import data_set, inputs_sha256
-from prpose.data.windows import Batch, Windows
+from prpose.data.windows import Windows
 from prpose.evaluation.protocols import MOCAP, PROTOCOLS
 from prpose.lifter import build_lifter, check_contract, own_frame
 from prpose.metrics import mpjpe
@@ -71,11 +71,12 @@ def train_lifter(
     check_contract(net, name)
     views, windows = run.data_for(net)
     run.prepare("lifter", {} if init is None else {"init_sha256": sha256_of(init)})
-
-    def loss(net: nn.Module, indices: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return mpjpe(net(batch.keypoints), batch.target).mean()
-
-    run.fit(net.to(run.device), views, loss, lambda n: lifter_scores(n, windows, run.device))
+    run.fit(
+        net.to(run.device),
+        views,
+        lambda net, indices, batch: mpjpe(net(batch.keypoints), batch.target).mean(),
+        lambda net: lifter_scores(net, windows, run.device),
+    )
 
 
 def train_noise(
