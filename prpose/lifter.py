@@ -60,8 +60,8 @@ LIFTERS: dict[str, Callable[..., nn.Module]] = {
 """Published lifters by name; keyword arguments go to the network's constructor."""
 
 ENTRY_POINTS = "prpose.lifters"  # group of entry points in which an installed package may name lifters of its own
-_GRAPHMLPS = partial(Refinement, hidden=1536)
-REFINEMENTS: dict[str, Callable[..., nn.Module]] = {"modulated_gcn": Refinement, "graphmlp": _GRAPHMLPS}
+_OF_GRAPHMLP = partial(Refinement, hidden=1536)
+REFINEMENTS: dict[str, Callable[..., nn.Module]] = {"modulated_gcn": Refinement, "graphmlp": _OF_GRAPHMLP}
 """The published refinement of a lifter's poses, by the lifter's name."""
 
 

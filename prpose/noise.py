@@ -16,11 +16,11 @@ from prpose.rng import ar1
 from prpose.skeleton import H36M_17
 from prpose.tables import construct, look_up
 
-_HTNETS = partial(ModulatedGCN, body_adjacency(H36M_17.parents))
+_OF_HTNET = partial(ModulatedGCN, body_adjacency(H36M_17.parents))
 VARIANCE_NETS: dict[str, Callable[..., nn.Module]] = {
-    "htnet": _HTNETS,
+    "htnet": _OF_HTNET,
     "mgcn_lw": ResidualMLP,
-    **dict.fromkeys(("modulated_gcn", "graphmlp", "temporal"), _HTNETS),
+    **dict.fromkeys(("modulated_gcn", "graphmlp", "temporal"), _OF_HTNET),
 }
 """The variance net of each lifter, by the lifter's name: those of the first two are published; else, HTNet's."""
 
