@@ -96,10 +96,8 @@ class Keypoints:
 
 def _coordinates(xy: Any, J: int) -> Array:
     array = np.asarray(xy)
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"expected keypoints as an array of numbers, got {array.dtype}")
-    if array.ndim != 3 or array.shape[1:] != (J, 2) or not len(array):
-        raise ValueError(f"expected keypoints of shape (T, {J}, 2) with T >= 1, got {array.shape}")
+    if array.dtype.kind not in "fiu" or array.ndim != 3 or array.shape[1:] != (J, 2) or not len(array):
+        raise ValueError(f"expected keypoints of shape (T, {J}, 2) with T >= 1, got {array.dtype} {array.shape}")
     missing = np.isnan(array)
     if missing.all():
         raise ValueError("expected at least one keypoint, got none: all are NaN or of confidence 0")
@@ -132,10 +130,8 @@ def load_keypoints(
 ) -> Keypoints:
     """Reads the npz that :func:`save_keypoints` writes: ``keypoints_px`` (T, J, 2) and the fields of a Keypoints.
 
-    A keypoint of confidence 0 is missing, like one that is NaN. The arguments fill in what the file lacks.
-
-    Raises:
-        ValueError: naming the file, if it cannot be read, lacks a value, or contradicts the arguments.
+    A keypoint of confidence 0 is missing, like one that is NaN. The arguments fill in what the file lacks; where it
+    contradicts them, lacks a value or cannot be read, a ``ValueError`` names it.
     """
     entries = entry_names(path)
     found = {name: np.asarray(read_npz(path, old)) for name, names in NAMES.items() for old in names if old in entries}

@@ -16,7 +16,7 @@ from prpose.remap import is_present, to_h36m17
 from prpose.skeleton import H36M_17
 
 FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
-LIMBS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+SEGMENTS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
 
 MAX_FACE = 0.4  # nose, eyes and ears lie within that distance
 MAX_TRUNK = 0.13  # of the pelvis from the middle of the hips, and of the spine from the line of the trunk
@@ -113,7 +113,7 @@ def _misplaced(body: _Body) -> list[str]:
 def _misshapen(body: _Body) -> list[str]:
     """Limbs that are too long, or longer on one side."""
     found = []
-    for upper, lower in LIMBS:
+    for upper, lower in SEGMENTS:
         ends = [(body.joint(f"{side}_{upper}"), body.joint(f"{side}_{lower}")) for side in ("left", "right")]
         left, right = (_percentile(body.distance(*pair), 90) for pair in ends)
         longest, shortest = max(left, right), min(left, right)

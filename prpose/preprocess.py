@@ -67,10 +67,8 @@ def preprocess(
     if missing.any():
         where = _most_frequent(missing, lambda j: f"{H36M_17.names[j]} in frames {ranges(numbers[missing[:, j]])}")
         if not drop_incomplete:
-            raise ValueError(
-                f"expected every joint in every frame, got missing joints: {where}; --config.max-gap interpolates "
-                "longer gaps, --config.drop-incomplete drops these frames"
-            )
+            hint = "--config.max-gap interpolates longer gaps, --config.drop-incomplete drops these frames"
+            raise ValueError(f"expected every joint in every frame, got missing joints: {where}; {hint}")
         if not complete.any():
             raise ValueError(f"expected at least one frame with every joint, got missing joints: {where}")
         warnings.append(f"{(~complete).sum()} frames were dropped for missing joints: {where}")
@@ -145,10 +143,9 @@ def _warnings_of_gaps(keypoints: Keypoints, numbers: Array, marks: Array) -> lis
     steps = np.diff(numbers)
     gaps = np.flatnonzero(steps > np.median(steps)) if len(steps) else steps
     if len(gaps):
-        warnings.append(
-            f"{len(gaps)} gaps are too long to interpolate, the first between frames {numbers[gaps[0]]} and "
-            f"{numbers[gaps[0] + 1]}; temporal lifters combine frames from both sides of them"
-        )
+        first = f"between frames {numbers[gaps[0]]} and {numbers[gaps[0] + 1]}"
+        combined = "temporal lifters combine frames from both sides of them"
+        warnings.append(f"{len(gaps)} gaps are too long to interpolate, the first {first}; {combined}")
     return warnings
 
 
@@ -160,12 +157,7 @@ def _most_frequent(marks: Array, describe: Callable[[int], str]) -> str:
 
 
 def ranges(numbers: Sequence[int] | Array) -> str:
-    """Whole numbers as ranges, the first five of them.
-
-    Example:
-        >>> ranges([3, 4, 5, 9])
-        '3-5, 9'
-    """
+    """Whole numbers as ranges, ``3-5, 9``; the first five of them."""
     values = np.asarray(numbers)
     runs = np.split(values, np.flatnonzero(np.diff(values) != 1) + 1)
     listed = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:5]]

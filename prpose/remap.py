@@ -87,8 +87,9 @@ def to_h36m17(xy: Array, layout: str, confidence: Array | None = None, interpola
     """Human3.6M-17 from (T, J, 2) pixels, NaN where missing, their confidence (T, J) and interpolated (T, J) bool."""
     shape = (len(xy), len(H36M_17))
     present = is_present(xy)
-    found = np.full((*shape, 2), np.nan, dtype=np.float32)
-    lowest = None if confidence is None else np.zeros(shape, dtype=np.float32)
+    scores = present if confidence is None else confidence
+    marks = np.zeros_like(present) if interpolated is None else interpolated
+    found, lowest = np.full((*shape, 2), np.nan, dtype=np.float32), np.zeros(shape, dtype=np.float32)
     derived, marked = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     for j, name in enumerate(H36M_17.names):
         missing = np.ones(len(xy), dtype=bool)
@@ -98,9 +99,7 @@ def to_h36m17(xy: Array, layout: str, confidence: Array | None = None, interpola
             points = xy[now][:, sources].astype(np.float64)
             found[now, j] = (weights[:, None] * points).sum(axis=1)
             derived[now, j] = len(sources) > 1
-            if confidence is not None and lowest is not None:
-                lowest[now, j] = confidence[now][:, sources].min(axis=1)
-            if interpolated is not None:
-                marked[now, j] = interpolated[now][:, sources].any(axis=1)
+            lowest[now, j] = scores[now][:, sources].min(axis=1)
+            marked[now, j] = marks[now][:, sources].any(axis=1)
             missing &= ~now
-    return Remapped(found, lowest, derived, marked)
+    return Remapped(found, None if confidence is None else lowest, derived, marked)

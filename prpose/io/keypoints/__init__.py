@@ -99,10 +99,7 @@ def read_people(
     fps: float | None = None,
     format: str | None = None,
 ) -> list[Keypoints]:
-    """The keypoints of all people in a file, those with the most frames first.
-
-    Arguments and errors are those of :func:`read_keypoints`.
-    """
+    """Keypoints of all people in a file, those with the most frames first; arguments as of :func:`read_keypoints`."""
     path = Path(path)
     if format is not None:
         look_up(format, FORMATS, "format")
@@ -168,10 +165,9 @@ def is_one_clip(folder: Path) -> bool:
 
 
 def inputs_in(folder: Path, other: Callable[[Path], bool] = lambda path: False) -> tuple[list[Path], list[Path]]:
-    """Keypoint files and folders of one clip in a folder, and everything else in it, both sorted by name.
+    """Keypoint files, clips and what ``other`` accepts in a folder, and everything else in it, both sorted by name.
 
-    Hidden files and the content of deeper folders are ignored; ``other`` tells images and video. ``ValueError`` if
-    there is no input.
+    Hidden files and the content of deeper folders are ignored; ``ValueError`` if there is no input.
     """
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     keypoints = [path for path in inside if (is_one_clip(path) if path.is_dir() else path.suffix.lower() in ENDINGS)]

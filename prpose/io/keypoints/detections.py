@@ -97,14 +97,7 @@ def without_missing(xy: Array, confidence: Array) -> tuple[Array, Array]:
 
 
 def frame_numbers(names: Sequence[str]) -> dict[str, int]:
-    """Frame numbers from file names: the last number in each, if they all differ, else counted in natural order.
-
-    Example:
-        >>> frame_numbers(["a_012_keypoints.json", "a_007_keypoints.json"])
-        {'a_012_keypoints.json': 12, 'a_007_keypoints.json': 7}
-        >>> frame_numbers(["cam2_end.png", "cam2_begin.png"])
-        {'cam2_begin.png': 0, 'cam2_end.png': 1}
-    """
+    """Frame numbers from file names: the last number in each, if they all differ, else counted in natural order."""
     digits = {name: re.findall("[0-9]+", Path(name).stem) for name in names}
     numbers = {name: int(found[-1][:17]) for name, found in digits.items() if found}
     if len(numbers) == len(names) == len(set(numbers.values())):

@@ -4,11 +4,10 @@ MediaPipe writes no file of its own; docs/formats.md has the lines that write it
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check, without_missing
@@ -28,7 +27,7 @@ class Frame(msgspec.Struct):
 
 class Clip(msgspec.Struct):
     frames: list[Frame]  # a file may also be this list alone
-    image_size: Annotated[list[Whole], Meta(min_length=2, max_length=2)] | None = None
+    image_size: tuple[Whole, Whole] | None = None
     fps: float | None = None
 
 

@@ -5,18 +5,17 @@ video, {frame_id, instances} per frame, and of an image its instances. The infer
 the same lists without meta_info, for a folder of images one file each.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check, has, without_missing
 from prpose.layouts import LAYOUTS, WHOLEBODY_133
 
 
 class Instance(msgspec.Struct):
-    keypoints: list[Annotated[list[Value], Meta(min_length=2, max_length=2)]]
+    keypoints: list[tuple[Value, Value]]
     keypoint_scores: list[Value]
     track_id: Any = None
 

@@ -10,21 +10,17 @@ from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections
 from prpose.keypoints import Keypoints, agree
 from prpose.layouts import COCO_SIGMA, LAYOUTS, find_layout, person_size
-from prpose.remap import is_present
+from prpose.remap import LIMBS, is_present
 from prpose.skeleton import Skeleton
 
 MIN_OKS = 0.1  # lowest similarity of one person in neighbouring frames; a walker at 10 fps still has some 0.3
 MAX_ABSENCE = 15  # frames; a person absent for longer gets a new id on return
-LIMBS = tuple(name for name in COCO_SIGMA if name.startswith(("left_", "right_")))  # all layouts have them
 
 
 def people_from(
     found: Detections, layout: str | None = None, image_size: tuple[int, int] | None = None, fps: float | None = None
 ) -> list[Keypoints]:
-    """Detections of all frames → the keypoints of each person, those with the most frames first.
-
-    Arguments and errors are those of :func:`prpose.read_keypoints`.
-    """
+    """Keypoints of each person from the detections of all frames, as of :func:`prpose.read_people`."""
     if not found.detections:
         raise ValueError("expected at least one person, got none in any frame")
     name = _layout(found, layout)
@@ -64,11 +60,7 @@ def _layout(found: Detections, given: str | None) -> str:
 
 
 def select_person(people: Sequence[Keypoints], person: str | None = None) -> Keypoints:
-    """One person's keypoints: the only ones, or those of an id.
-
-    Raises:
-        ValueError: listing the people, if there are several and none is given, or the id is none of theirs.
-    """
+    """One person's keypoints: the only ones, or those of an id; else a ``ValueError`` lists the people."""
     chosen = people if person is None else [keypoints for keypoints in people if keypoints.person == person]
     if len(chosen) == 1:
         return chosen[0]
@@ -86,8 +78,7 @@ def select_person(people: Sequence[Keypoints], person: str | None = None) -> Key
 def group_by_person(detections: Sequence[Detection], layout: Skeleton) -> dict[str, list[Detection]]:
     """Detections by person, each in order of frames.
 
-    The file's track ids count if every detection has one. Without them, a file with one person in each frame is of one
-    person; several are matched from frame to frame (:func:`track`). An id may not occur twice in a frame.
+    Track ids count if every detection has one. Else one person in each frame is one person, and several are matched.
     """
     detections = sorted(detections, key=lambda found: found.frame)
     if any(found.track_id is None for found in detections):
@@ -107,8 +98,8 @@ def group_by_person(detections: Sequence[Detection], layout: Skeleton) -> dict[s
 def track(detections: Sequence[Detection], layout: Skeleton) -> list[str]:
     """Ids "0", "1" ... in order of appearance, of detections in order of frames.
 
-    In each frame, people are assigned to the last detections of the known ones so that the sum of their similarities
-    (:func:`oks`) is largest (Kuhn-Munkres; Kuhn, Naval Research Logistics Quarterly 2, 1955).
+    People are assigned to the last detections of known ones, so that the sum of their similarities is largest (Kuhn,
+    Naval Research Logistics Quarterly 2, 1955).
     """
     from scipy.optimize import linear_sum_assignment
 

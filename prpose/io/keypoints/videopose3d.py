@@ -1,8 +1,7 @@
 """npz files of VideoPose3D (arXiv 1811.11742): its custom data sets, and the detections they are made from.
 
 ``data_2d_custom_*.npz``, positions_2d and metadata, is written by data/prepare_data_2d_custom.py; the npz of one video,
-boxes, keypoints and metadata, by inference/infer_video_d2.py. Both are pickles, which are not run
-(:mod:`prpose.unpickle`).
+boxes, keypoints and metadata, by inference/infer_video_d2.py. Both are pickles, which are not run.
 """
 
 from pathlib import Path
