@@ -11,14 +11,12 @@ from tyro.conf import FlagCreatePairsOff, arg
 
 from prpose.camera import Array, Camera
 from prpose.noise import NoiseCorrelation, noise_rho
-from prpose.tables import look_up, unknown
+from prpose.tables import look_up
 
 PointEstimate = Literal["deterministic", "mean", "medoid", "geometric_median", "reprojection_weighted"]
-"""The lifter's pose without noise, or one pose computed from the samples (:mod:`prpose.postprocess`)."""
 Smoothing = Literal["none", "gaussian", "one_euro"]
 
-CONFIDENCE_NOISE = 0.03
-"""Default of ``confidence_noise`` where confidences lie in [0, 1]; chosen on cmu17 val (docs/results.md)."""
+CONFIDENCE_NOISE = 0.03  # default where confidences lie in [0, 1]; chosen on cmu17 val (docs/results.md)
 
 
 @dataclass(frozen=True)
@@ -94,11 +92,7 @@ class InferenceConfig:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "InferenceConfig":
-        """A config from a mapping, as of a TOML file.
-
-        Raises:
-            ValueError: for an unknown field, naming the nearest, or a value of another type.
-        """
+        """As :func:`config_from`."""
         return config_from(cls, values)
 
     def confidence_scale(self, confidence: Array | None) -> float:
@@ -113,8 +107,8 @@ class InferenceConfig:
         """Assumptions about confidences (T, J) and camera that the user could replace, one sentence each."""
         found = []
         if confidence is not None and self.confidence_noise is None and not self.confidence_scale(confidence):
-            low, high = confidence.min(), confidence.max()
-            found.append(f"confidences range from {low:.2f} to {high:.2f}, not from 0 to 1: not used for the noise")
+            values = f"{confidence.min():.2f} to {confidence.max():.2f}"
+            found.append(f"confidences range from {values}, not from 0 to 1: not used for the noise")
         if self.fov_deg is None and self.intrinsics is None:
             found.append("no intrinsics: assuming a focal length of the image diagonal; distances scale with it")
         return found
@@ -126,7 +120,7 @@ class InferenceConfig:
         return noise_rho(self.noise_correlation, fps or 1.0, self.noise_time_constant_s)
 
     def camera(self, width: int, height: int) -> Camera:
-        """The camera of an image of this size, pixels: from intrinsics, the field of view, or the image diagonal."""
+        """The camera of an image of this size, pixels."""
         if self.intrinsics is not None:
             fx, fy, cx, cy = self.intrinsics
             return Camera(width, height, (fx, fy), (cx, cy))
@@ -140,15 +134,10 @@ C = TypeVar("C")
 
 
 def config_from(cls: type[C], values: Mapping[str, Any]) -> C:
-    """A config dataclass from a mapping, as of a TOML file.
-
-    Raises:
-        ValueError: for an unknown field, naming the nearest, or a value of another type.
-    """
-    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    """A config dataclass from a mapping, as of a TOML file; ``ValueError`` for unknown fields and wrong types."""
+    known = dict.fromkeys(field.name for field in fields(cls))  # type: ignore[arg-type]
     for name in values:
-        if name not in known:
-            raise ValueError(unknown(name, known, f"field of {cls.__name__}"))
+        look_up(name, known, f"field of {cls.__name__}")
     try:
         return msgspec.convert(dict(values), cls, dec_hook=lambda kind, value: kind(value))
     except msgspec.ValidationError as error:

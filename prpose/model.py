@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,9 @@ from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
 from prpose.stream import Stream, check_draws
-from prpose.timing import Schedule, schedule, seconds
+from prpose.timing import Schedule, interpolate, schedule, seconds
 
-FRAMES_AT_ONCE = 256
-"""Frames of a clip lifted at once; bounds the memory, except for the samples that are saved."""
+FRAMES_AT_ONCE = 256  # bounds the memory, except for the samples that are saved
 
 
 def load(name: str | Path, device: torch.device | str = "cpu") -> "Model":
@@ -39,39 +38,22 @@ def load(name: str | Path, device: torch.device | str = "cpu") -> "Model":
 
     Raises:
         ValueError: for an unknown name, or weights that do not match the card.
-
-    Example:
-        >>> load("mgcn-cmu17")
-        Model('mgcn-cmu17', lifter='mgcn_lw', F=1, device='cpu')
     """
     folder = find_model_folder(name)
     return Model(folder.sampler().to(device), folder.card)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """A lifter with its noise: 2D keypoints in pixels → many 3D poses in metres.
+    """A lifter with its noise, in eval mode, and its card: 2D keypoints in pixels → many 3D poses in metres."""
 
-    Args:
-        sampler: the lifter and its noise, in eval mode.
-        card: the model's card, for the predictions.
-
-    Example:
-        >>> import prpose
-        >>> keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002), fps=30)
-        >>> model = prpose.load("mgcn-cmu17")
-        >>> model(keypoints, num_samples=20)
-        Prediction(S=20, T=30, model='mgcn-cmu17', point_estimate='deterministic', mean spread 24 mm)
-    """
-
-    def __init__(self, sampler: Sampler, card: Card | None = None) -> None:
-        self.sampler = sampler
-        self.card = card
+    sampler: Sampler
+    card: Card | None = None
 
     def __repr__(self) -> str:
         name, lifter = ("", "") if self.card is None else (self.card.name, self.card.lifter.network)
-        return (
-            f"Model({name!r}, lifter={lifter!r}, F={receptive_field(self.sampler.lifter)}, device={str(self.device)!r})"
-        )
+        F, device = receptive_field(self.sampler.lifter), str(self.device)
+        return f"Model({name!r}, lifter={lifter!r}, F={F}, device={device!r})"
 
     def __call__(
         self,
@@ -94,16 +76,13 @@ class Model:
             keypoints: :class:`Keypoints`, as of ``prpose.read_keypoints``; or an array (T, J, 2) or (J, 2), pixels,
                 NaN where a keypoint is missing, described by ``layout`` to ``confidence``.
             num_samples: S >= 2, the number of samples.
-            seed: seed of the noise; the same seed gives the same samples.
+            seed: of the noise; the same seed gives the same samples.
             layout: order of the joints of an array, a key of :data:`prpose.LAYOUTS`.
-            image_size: width and height of the image, pixels.
+            image_size: width and height, pixels.
             fps: frames per second. Without it, the noise is independent from frame to frame.
             confidence: (T, J) or (J,), the detector's confidences.
             intrinsics: fx, fy, cx, cy of the camera, pixels; replaces those of ``config``.
             config: further settings.
-
-        Returns:
-            Camera axes, metres, relative to the pelvis, whose position in camera space is ``root``.
 
         Raises:
             ValueError: for wrong shapes, an unknown layout, numbers out of range, missing joints, and keypoints that
@@ -111,15 +90,17 @@ class Model:
 
         Example:
             >>> import prpose
-            >>> xy = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002)).xy[:8]
-            >>> prediction = load("mgcn-cmu17")(xy, num_samples=20, layout="body25", image_size=(1000, 1002), fps=30)
+            >>> keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002), fps=30)
+            >>> prediction = prpose.load("mgcn-cmu17")(keypoints, num_samples=20)
+            >>> prediction
+            Prediction(S=20, T=30, model='mgcn-cmu17', point_estimate='deterministic', mean spread 24 mm)
             >>> prediction.pose.shape, prediction.samples.shape, prediction.root.shape
-            ((8, 17, 3), (20, 8, 17, 3), (8, 3))
+            ((30, 17, 3), (20, 30, 17, 3), (30, 3))
         """
         check_draws(num_samples, seed)
         described = {"layout": layout, "image_size": image_size, "fps": fps, "confidence": confidence}
         if not isinstance(keypoints, Keypoints):
-            keypoints = _described(keypoints, **described)
+            keypoints = _keypoints_of(keypoints, **described)
         elif given := [name for name, value in described.items() if value is not None]:
             raise ValueError(f"expected {', '.join(given)} with an array only; Keypoints have their own")
         config = config or InferenceConfig()
@@ -139,11 +120,7 @@ class Model:
     ) -> Stream:
         """Predicts frame by frame: ``stream = model.stream(...)``, then ``stream(xy)`` returns each frame's prediction.
 
-        Args:
-            image_size, layout, num_samples, seed, fps, config: as of :meth:`__call__`.
-
-        Raises:
-            ValueError: for an unknown layout or numbers out of range.
+        Arguments and errors are those of :meth:`__call__`.
 
         Example:
             >>> import prpose
@@ -155,16 +132,13 @@ class Model:
         width, height = _numbers("image_size", image_size, 2)
         find_layout(layout)
         config = config or InferenceConfig()
-        return Stream(self.sampler, (int(width), int(height)), layout, num_samples, seed, fps, config, self._card)
+        card = {} if self.card is None else asdict(self.card)
+        return Stream(self.sampler, (int(width), int(height)), layout, num_samples, seed, fps, config, card)
 
     @property
     def device(self) -> torch.device:
         """The device of the networks."""
         return next(self.sampler.parameters(), torch.empty(0)).device
-
-    @property
-    def _card(self) -> dict[str, Any]:
-        return {} if self.card is None else asdict(self.card)
 
     @torch.no_grad()
     def _predict(self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig) -> Prediction:
@@ -175,16 +149,16 @@ class Model:
             warnings.warn(message, stacklevel=4)  # of the caller of the model
         trained_fps = None if self.card is None else self.card.fps
         plan = schedule(ready, keypoints.fps, config, receptive_field(self.sampler.lifter), trained_fps)
-        x = self._input(plan, keypoints.image_size)
-        deterministic = plan.at_input(self.sampler.deterministic(x)[0].cpu())
+        xy = torch.from_numpy(normalise(plan.keypoints.xy, *keypoints.image_size)).float()[None]
+        x = padded(xy.to(self.device), self.sampler.lifter)  # (1, T + F - 1, 17, 2)
+        deterministic = interpolate(self.sampler.deterministic(x)[0].cpu(), plan.positions)
         camera, parts = config.camera(*keypoints.image_size), list[dict[str, Tensor]]()
         for frames, samples in plan.resample(self._pieces(x, plan, S, seed, config)):
             parts.append(summarise(samples, deterministic[frames], ready.xy[frames], camera, config))
-        whole = {
-            name: torch.cat([part[name] for part in parts], dim=1 if name == "samples" else 0) for name in parts[0]
+        fields: dict[str, Any] = {
+            name: torch.cat([part[name] for part in parts], dim=int(name == "samples")) for name in parts[0]
         }
-        whole["pose"] = smooth(whole["pose"], config.smooth, ready, keypoints.fps)
-        fields: dict[str, Any] = {name: value.numpy() for name, value in whole.items()}
+        fields["pose"] = smooth(fields["pose"], config.smooth, ready, keypoints.fps)
         return Prediction(
             deterministic=deterministic.numpy(),
             num_samples=S,
@@ -195,23 +169,18 @@ class Model:
             fps=keypoints.fps,
             keypoints_px=ready.xy,
             camera=camera,
-            model=self._card,
+            model={} if self.card is None else asdict(self.card),
             warnings=(*ready.warnings, *config.assumptions(ready.confidence)),
             seed=seed,
-            **fields,
+            **{name: value.numpy() for name, value in fields.items()},
         )
-
-    def _input(self, plan: Schedule, image_size: tuple[int, int]) -> Tensor:
-        """(1, T + F - 1, 17, 2) normalised keypoints, ends repeated."""
-        xy = torch.from_numpy(normalise(plan.keypoints.xy, *image_size)).float()[None]
-        return padded(xy.to(self.device), self.sampler.lifter)
 
     def _pieces(
         self, x: Tensor, plan: Schedule, S: int, seed: int, config: InferenceConfig
     ) -> Iterator[tuple[slice, Tensor]]:
         """Lifted frames and their samples (S, t, 17, 3), piece by piece."""
         extra_sigma, F = self._extra_sigma(x, plan, config), receptive_field(self.sampler.lifter)
-        rho = plan.rho_after(own_frame(self.sampler.lifter))
+        rho = [*plan.rho[:1] * own_frame(self.sampler.lifter), *plan.rho]
         noise = NoiseProcess((S, 2, 1, *x.shape[2:]), rho, torch.Generator().manual_seed(seed))
         eps = noise.next(F - 1) if F > 1 else torch.empty(S, 2, 1, 0, *x.shape[2:])
         T = len(plan.keypoints.xy)
@@ -225,16 +194,15 @@ class Model:
             eps = eps[:, :, :, frames.stop - start :]
 
     def _extra_sigma(self, x: Tensor, plan: Schedule, config: InferenceConfig) -> Tensor | None:
-        """(1, T + F - 1, 17) noise of low confidences, if any."""
-        scale = config.confidence_scale(plan.keypoints.confidence)
-        if plan.keypoints.confidence is None or not scale:
+        confidence = plan.keypoints.confidence
+        scale = config.confidence_scale(confidence)
+        if confidence is None or not scale:
             return None
-        confidence = torch.from_numpy(plan.keypoints.confidence)[None, :, :, None]
-        return confidence_sigma(x, padded(confidence, self.sampler.lifter)[..., 0].to(x), scale)
+        repeated = padded(torch.from_numpy(confidence)[None, ..., None], self.sampler.lifter)[..., 0]
+        return confidence_sigma(x, repeated.to(x), scale)
 
 
-def _described(values: ArrayLike, layout: Any, image_size: Any, fps: Any, confidence: Any) -> Keypoints:
-    """Keypoints of an array (T, J, 2) or (J, 2)."""
+def _keypoints_of(values: ArrayLike, layout: Any, image_size: Any, fps: Any, confidence: Any) -> Keypoints:
     xy = _array("keypoints", values)
     if layout is None:
         J = xy.shape[-2] if xy.ndim > 1 else 0

@@ -14,10 +14,9 @@ from prpose.metrics import covariance
 from prpose.placement import place, placement_covariance, plane_of, reprojection_errors
 from prpose.preprocess import Preprocessed
 from prpose.tables import look_up
-from prpose.timing import actual_rate, interpolate, is_uneven, to_even
+from prpose.timing import actual_rate, interpolate, is_uneven, to_grid
 
-FRAMES_AT_ONCE = 64
-"""Frames whose S² distances are in memory at once."""
+FRAMES_AT_ONCE = 64  # whose S² distances are in memory at once
 
 
 def mean(poses: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -67,27 +66,17 @@ def reprojection_weights(errors: Tensor) -> Tensor:
     return torch.exp(-((errors / width) ** 2) / 2)
 
 
-POINT_ESTIMATES: dict[str, Callable[[Tensor], Tensor]]
+POINT_ESTIMATES: dict[str, Callable[[Tensor], Tensor]]  # functions of the samples alone
 POINT_ESTIMATES = {"mean": mean, "medoid": medoid, "geometric_median": geometric_median}
-"""Functions of the samples alone, (S, *, J, 3) → (*, J, 3)."""
 
 
 def point_estimate(poses: Tensor, kind: str = "mean") -> Tensor:
-    """One pose from S samples, (S, *, J, 3) → (*, J, 3), by the function of that name in :data:`POINT_ESTIMATES`.
-
-    Example:
-        >>> poses = torch.tensor([0.0, 1.0, 5.0]).reshape(3, 1, 1).expand(3, 2, 3)
-        >>> point_estimate(poses, "mean")[0, 0].item(), point_estimate(poses, "medoid")[0, 0].item()
-        (2.0, 1.0)
-    """
+    """One pose from S samples, (S, *, J, 3) → (*, J, 3), by the function of that name in :data:`POINT_ESTIMATES`."""
     return look_up(kind, POINT_ESTIMATES, "point estimate")(poses)
 
 
 def gaussian(poses: Tensor, fps: float, sigma_s: float = 0.05) -> Tensor:
-    """Gaussian filter over time, (T, J, 3) → (T, J, 3), ends repeated; not causal.
-
-    Its standard deviation is ``sigma_s`` seconds; it is cut off at three of them.
-    """
+    """Gaussian filter over time, (T, J, 3) → (T, J, 3), ends repeated, cut off at three standard deviations."""
     radius = max(1, math.ceil(3 * sigma_s * fps - 1e-6))
     return torch.from_numpy(gaussian_filter1d(poses.numpy(), sigma_s * fps, axis=0, mode="nearest", radius=radius))
 
@@ -108,13 +97,12 @@ def one_euro(poses: Tensor, fps: float, min_cutoff_hz: float = 1.5, beta: float 
 
 
 def _low_pass(cutoff_hz: Tensor, fps: float) -> Tensor:
-    """Weight of the new value in a first-order low-pass filter."""
+    """Weight of the new value."""
     omega = 2 * math.pi * cutoff_hz / fps
     return omega / (omega + 1)
 
 
 SMOOTHERS: dict[str, Callable[[Tensor, float], Tensor]] = {"gaussian": gaussian, "one_euro": one_euro}
-"""By name, (T, J, 3) and frames per second → (T, J, 3)."""
 
 
 def smooth(poses: Tensor, method: str, keypoints: Preprocessed, fps: float | None) -> Tensor:
@@ -124,8 +112,8 @@ def smooth(poses: Tensor, method: str, keypoints: Preprocessed, fps: float | Non
     assert fps is not None, "the model checks that smoothing has a frame rate"
     if keypoints.times_s is None or not is_uneven(keypoints, fps):
         return SMOOTHERS[method](poses, actual_rate(keypoints, fps))
-    even, positions = to_even(poses, keypoints.times_s, fps)
-    return interpolate(SMOOTHERS[method](even, fps), positions)
+    positions = ((keypoints.times_s - keypoints.times_s[0]) * fps).round(6)
+    return interpolate(SMOOTHERS[method](to_grid(poses, positions), fps), positions)
 
 
 def flags_of(keypoints: Preprocessed, min_confidence: float) -> Array:
@@ -141,7 +129,7 @@ def flags_of(keypoints: Preprocessed, min_confidence: float) -> Array:
 def summarise(
     samples: Tensor, deterministic: Tensor, keypoints_px: Array, camera: Camera, config: InferenceConfig
 ) -> dict[str, Tensor]:
-    """Point estimate, covariance, root, and the samples to save.
+    """Point estimate, covariance, root, and the samples to save: fields of a prediction by name.
 
     The root's covariance is that of the samples' own roots, plus that of the placement given the reprojection error
     of the point estimate.
@@ -150,11 +138,8 @@ def summarise(
         samples: (S, T, 17, 3) metres, relative to the pelvis.
         deterministic: (T, 17, 3), the pose without noise.
         keypoints_px: (T, 17, 2) pixels.
-        camera: its intrinsics place the samples.
+        camera: of known intrinsics.
         config: the point estimate, and the number of samples to save.
-
-    Returns:
-        Fields of :class:`prpose.prediction.Prediction` by name, time first, but for ``samples``.
     """
     plane = plane_of(keypoints_px, camera)
     roots = place(samples, plane)  # (S, T, 3)

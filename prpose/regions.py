@@ -1,9 +1,8 @@
 """Confidence regions: ellipsoids that contain a joint with a given probability.
 
-The samples give a region's shape: which direction, joint and pose is less certain. They are over-confident, so its
-size comes from the model's card: the conformal quantile, per joint, of the squared Mahalanobis distance between the
-point estimate and the truth on the validation split (split conformal prediction; Angelopoulos & Bates, arXiv
-2107.07511).
+The samples give the shape; they are over-confident, so the size is the conformal quantile, per joint, of the squared
+Mahalanobis distance between point estimate and truth on the validation split (split conformal prediction; Angelopoulos
+& Bates, arXiv 2107.07511), from the model's card.
 """
 
 from collections.abc import Mapping
@@ -16,8 +15,7 @@ from scipy.special import chdtri
 from prpose.camera import Array
 from prpose.skeleton import H36M_17
 
-LEVEL = 0.95
-"""The level whose conformal quantiles a card stores."""
+LEVEL = 0.95  # the level whose conformal quantiles a card stores
 
 
 def ellipsoids(covariance: Array, quantile: Array | float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -28,13 +26,8 @@ def ellipsoids(covariance: Array, quantile: Array | float) -> tuple[NDArray[np.f
         quantile: squared Mahalanobis distance of the surface, a number or (*).
 
     Returns:
-        Semi-axes (*, 3), metres, longest first; and their directions (*, 3, 3), unit vectors in rows, each signed so
-        that its largest component is positive.
-
-    Example:
-        >>> semi_axes, directions = ellipsoids(np.diag([1e-4, 9e-4, 4e-4]), chi2_quantile(0.95))
-        >>> semi_axes.round(4).tolist(), directions.tolist()[0]
-        ([0.0839, 0.0559, 0.028], [0.0, 1.0, 0.0])
+        Semi-axes (*, 3), metres, longest first; and their directions (*, 3, 3), unit vectors in rows, whose largest
+        component is positive.
     """
     wide = covariance.astype(np.float64)
     values, vectors = np.linalg.eigh((wide + wide.swapaxes(-1, -2)) / 2)
@@ -58,9 +51,8 @@ def is_calibrated(card: Mapping[str, Any]) -> bool:
 def region_quantiles(card: Mapping[str, Any], level: float = LEVEL) -> NDArray[np.float64]:
     """(17,) squared Mahalanobis distances of the regions of a level.
 
-    With a card that stores conformal quantiles, they are those at 0.95; at another level they are scaled as the
-    quantiles of the chi-square distribution are. Without, they are the chi-square quantiles themselves, as for a
-    Gaussian with the samples' covariance.
+    The card's conformal quantiles, scaled at levels other than 0.95 as those of chi-square are; without them, those of
+    chi-square, which hold for a Gaussian with the samples' covariance.
 
     Args:
         card: a model's card; ``limits_95`` maps every joint but the pelvis to its quantile.
@@ -68,14 +60,10 @@ def region_quantiles(card: Mapping[str, Any], level: float = LEVEL) -> NDArray[n
 
     Raises:
         ValueError: for a level out of range, or quantiles that are not positive numbers, one per joint.
-
-    Example:
-        >>> region_quantiles({}, 0.95)[3].round(4).item()
-        7.8147
     """
     if not 0 < level < 1:
         raise ValueError(f"expected a level between 0 and 1, got {level}")
-    stored, gaussian, names = card.get("limits_95") or {}, chi2_quantile(level), H36M_17.names[1:]
+    stored, gaussian, names = card.get("limits_95"), chi2_quantile(level), H36M_17.names[1:]
     if not stored:
         return np.full(len(H36M_17), gaussian)
     values: list[Any] = list(stored.values()) if isinstance(stored, Mapping) else [None]

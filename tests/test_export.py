@@ -178,10 +178,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         ("folder.npz", {}, "folder.npz: "),
         ("file/a.npz", {}, "file/a.npz: "),
         ("a.trc", NOTHING, "expected fps, or times of two frames or more, for trc, got neither"),
-        ("a.bvh", NOTHING, "expected fps, or times of two frames or more, for bvh, got neither"),
         ("a.bvh", {"times_s": np.array([0, 1, 2, 9.0]), "fps": None}, "every 3 s for bvh, got one 1.33 frames off"),
         ("a.bvh", {"times_s": np.arange(4.0)}, "expected frames every 0.0333"),
-        ("a.bvh", {"T": 1, "fps": None}, "expected fps"),
+        ("a.bvh", {"times_s": None, "frame_numbers": np.array([0, 1, 2, 4])}, "got one 1 frames off"),
     ],
 )
 def test_invalid_requests_are_one_line_and_leave_nothing(path, changes, message, tmp_path, monkeypatch):
@@ -296,6 +295,10 @@ def test_trc_rate_is_nominal_or_that_of_the_times(rate, tmp_path):
     assert np.abs(times - np.arange(5) / rate).max() < 1e-6
     save_prediction(prediction_of(standing(5), times_s=times), tmp_path / "b.trc")
     assert float(parse_trc(tmp_path / "b.trc")[0]["DataRate"]) == pytest.approx(rate, rel=1e-4)
+    save_prediction(prediction_of(standing(5), fps=rate, frame_numbers=np.arange(7, 32, 5)), tmp_path / "c.trc")
+    head, _, _, times, _ = parse_trc(tmp_path / "c.trc")
+    assert float(head["DataRate"]) == pytest.approx(rate / 5, rel=1e-9)
+    assert np.abs(times - 5 * np.arange(5) / rate).max() < 1e-6
 
 
 def test_trc_is_upright_and_not_mirrored(tmp_path):

@@ -115,8 +115,17 @@ def test_times_may_be_half_a_frame_off(tmp_path):
     assert written(prediction_of(standing(6), times_s=times, fps=30.0), tmp_path / "a.bvh")[1] == (pytest.approx(30))
 
 
+def test_rate_is_that_of_the_frames_or_30_with_a_warning(tmp_path):
+    every_fifth = prediction_of(standing(3), fps=30.0, frame_numbers=np.array([2, 7, 12]))
+    assert written(every_fifth, tmp_path / "a.bvh")[1] == pytest.approx(6)
+    for name, known in (("b", {}), ("c", {"frame_numbers": np.array([0, 1, 9])})):
+        with pytest.warns(UserWarning, match=f"unknown frame rate: {name}.bvh is written at 30 frames") as caught:
+            assert written(prediction_of(standing(3), **known), tmp_path / f"{name}.bvh")[1] == pytest.approx(30)
+        assert caught[0].filename == __file__
+
+
 def test_every_bone_has_a_node_and_every_end_an_end_site(tmp_path):
-    nodes = hierarchy(rest_directions())
+    nodes, _ = hierarchy(rest_directions())
     assert sorted(node.children[0] for node in nodes if len(node.children) == 1) == list(range(1, 17))
     assert [node.name for node in nodes if len(node.children) > 1] == ["pelvis", "thorax"]
     save_prediction(prediction_of(standing(), fps=30), tmp_path / "a.bvh")

@@ -221,6 +221,19 @@ def test_stream_does_not_wait_for_future_frames(clip):
     assert stream(clip.keypoints_px[1]).root.shape == (1, 3)
 
 
+def test_implausible_keypoints_end_a_stream_only_in_its_first_frame(clip):
+    stream = model_of().stream(SIZE, "h36m17", num_samples=3, fps=60)
+    upright = clip.keypoints_px[0]
+    outside = upright + 2000
+    for _ in range(2):
+        with pytest.raises(ValueError, match="expected joints within the image"):
+            stream(outside)
+    assert not stream(upright).warnings
+    assert "lie outside the image" in stream(outside).warnings[0]
+    allowed = model_of().stream(SIZE, "h36m17", 3, config=InferenceConfig(allow_implausible=True))
+    assert allowed(outside).warnings
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

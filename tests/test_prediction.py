@@ -10,7 +10,8 @@ from tests.prediction_files import fields, make_prediction, standing
 
 def test_times_are_measured_or_follow_from_the_frame_rate():
     assert np.array_equal(make_prediction().seconds, fields()["times_s"])
-    assert make_prediction(times_s=None, fps=4).seconds.tolist() == [0, 0.25, 0.5, 0.75]
+    every_other = make_prediction(times_s=None, fps=4, frame_numbers=np.arange(6, 14, 2))
+    assert every_other.seconds.tolist() == [0, 0.5, 1, 1.5]
     assert make_prediction(times_s=None, fps=None).seconds is None
 
 

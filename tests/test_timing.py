@@ -15,7 +15,7 @@ from prpose.model import Model
 from prpose.noise import AdaptiveNoise, NoiseProcess, noise_rho
 from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
-from prpose.timing import Schedule, interpolate, schedule, to_even
+from prpose.timing import Schedule, interpolate, schedule, to_grid
 
 SIZE = (1000, 1002)
 
@@ -97,7 +97,7 @@ def test_interpolated_pieces_match_the_whole():
         assert torch.allclose(expected[:, t], by_hand, atol=1e-6)
     for size in (1, 2, 7, 23):
         pieces = ((slice(s, min(s + size, 23)), poses[:, s : s + size]) for s in range(0, 23, size))
-        got = list(Schedule(None, 0.0, positions).resample(pieces))
+        got = list(Schedule(None, [0.0], positions).resample(pieces))
         assert [n for frames, _ in got for n in range(frames.start, frames.stop)] == [*range(9)]
         assert torch.allclose(torch.cat([part for _, part in got], dim=1), expected)
 
@@ -121,11 +121,11 @@ def test_uneven_frames_have_uneven_noise_correlation(clip):
 
     times = np.array([0, 0.03, 0.06, 5.0, 5.03])
     assert np.allclose(rho(30.0, times), np.exp(-np.diff(times) / 0.25))
-    assert rho(30.0, np.arange(5) / 30 + 7) == InferenceConfig().rho(30.0)
+    assert rho(30.0, np.arange(5) / 30 + 7) == [InferenceConfig().rho(30.0)]
     gap = rho(30.0, frame_numbers=np.array([0, 1, 2, 92, 93]))
     assert np.allclose(gap, np.exp(-np.array([1, 1, 90, 1]) / 30 / 0.25))
-    assert rho(30.0, frame_numbers=np.arange(0, 25, 5)) == InferenceConfig().rho(6.0)
-    assert rho(None) == 0
+    assert rho(30.0, frame_numbers=np.arange(0, 25, 5)) == [InferenceConfig().rho(6.0)]
+    assert rho(None) == [0]
 
 
 def test_noise_of_a_pause_accounts_for_padding(clip, monkeypatch):
@@ -159,7 +159,8 @@ def test_smoothing_follows_uneven_times(clip):
     """A straight motion at uneven times stays what it is; jitter is reduced."""
     times = np.cumsum(np.tile([0.01, 0.05, 0.03], 20))
     line = torch.from_numpy(times)[:, None, None].expand(-1, 17, 3).contiguous()
-    even, positions = to_even(line, times, 1 / 0.03)
+    positions = (times - times[0]) / 0.03
+    even = to_grid(line, positions)
     assert np.allclose(np.diff(even[:-1, 0, 0]), 0.03, atol=1e-6)
     assert torch.allclose(interpolate(even, positions)[:-1], line[:-1], atol=1e-6)
     given = keypoints_of(clip, np.arange(60) * 2, 1 / 0.03, times)

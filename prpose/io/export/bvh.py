@@ -18,42 +18,42 @@ REST = {"hip": (1, 0, 0), "knee": (0, -1, 0), "ankle": (0, -1, 0)} | {
     "shoulder": (1, 0, 0), "elbow": (1, 0, 0), "wrist": (1, 0, 0),
 }  # fmt: skip
 """Direction of the bone to a joint, left side, when all rotations are 0: arms spread, facing +z."""
-END_SITE = 0.25
-"""Length of the bone beyond the last joint (hand, foot), which is not measured, relative to the bone before it."""
+END_SITE = 0.25  # length of hand and foot, which are not measured, relative to the bone before it
+FPS = 30.0  # of predictions without a frame rate
 
 
 class Node(NamedTuple):
-    """A joint of the file, which rotates the bones to ``children``.
-
-    Where several bones start, pelvis and thorax, the joint rotates as a rigid body, and each bone hangs on a node of
-    its own in the same place, as in CMU's files; so all bones point exactly where they should.
-    """
+    """A joint of the file, which rotates the bones to ``children``; each of several hangs on a node of its own."""
 
     name: str
     parent: int
     children: list[int]
-    offset: Array
-    depth: int
 
 
 def write_bvh(prediction: Prediction, stream: BinaryIO, name: str) -> None:
     """The point estimate, y up, metres, with the mean bone lengths of the clip.
 
     Raises:
-        ValueError: if no frame rate is known, or the times are not even.
+        ValueError: if a frame is more than half a frame off the frame rate.
     """
-    frame_time = 1 / frame_rate(prediction, "bvh", even=True)
+    if (rate := frame_rate(prediction)) is None:
+        warnings.warn(f"unknown frame rate: {name} is written at {FPS:g} frames per second", stacklevel=4)
+        rate = FPS
+    elif (times := prediction.seconds) is not None:
+        off = np.abs((times - times[0]) * rate - np.arange(len(times))).max()
+        if off > 0.5:
+            raise ValueError(f"expected frames every {1 / rate:.6g} s for bvh, got one {off:.3g} frames off")
     points = placed_y_up(prediction)
     bones = points - points[:, [max(0, parent) for parent in H36M_17.parents]]
     lengths = np.linalg.norm(bones, axis=-1)
     known = lengths > 1e-6  # else the bone has no direction
     directions = bones * (known / np.where(known, lengths, 1.0))[..., None]
     offsets = rest_directions() * lengths.mean(axis=0)[:, None]
-    nodes = hierarchy(offsets)
+    nodes, lines = hierarchy(offsets)
     channels = [points[:, 0]] + [zxy_degrees(turn) for turn in local_rotations(nodes, offsets, directions)]
     values = np.round(np.concatenate(channels, axis=1), 6) + 0.0  # without "-0.000000"
-    head = f"HIERARCHY\n{_text(nodes)}MOTION\nFrames: {len(points)}\nFrame Time: {frame_time:.10g}\n"
-    stream.write(head.encode())
+    lines = ["HIERARCHY", *lines, "MOTION", f"Frames: {len(points)}", f"Frame Time: {1 / rate:.10g}", ""]
+    stream.write("\n".join(lines).encode())
     np.savetxt(stream, values, fmt="%.6f")
 
 
@@ -66,36 +66,42 @@ def rest_directions() -> Array:
     return directions
 
 
-def hierarchy(offsets: Array) -> list[Node]:
-    """Nodes in the order of the file, parents first; offsets (17, 3) are those of the joints from their parents."""
-    nodes: list[Node] = []
+def hierarchy(offsets: Array) -> tuple[list[Node], list[str]]:
+    """Nodes and lines of the file, parents first; offsets (17, 3) are those of the joints from their parents."""
+    nodes, lines = list[Node](), list[str]()
 
-    def add(joint: int, parent: int, depth: int) -> None:
-        children = [j for j, above in enumerate(H36M_17.parents) if above == joint]
-        name, here = H36M_17.names[joint], len(nodes)
-        nodes.append(Node(name, parent, children, offsets[joint], depth))
+    def add(name: str, parent: int, offset: Array, children: list[int], tab: str) -> None:
+        here = len(nodes)
+        nodes.append(Node(name, parent, children))
+        kind, channels = ("JOINT", f"3 {ROTATION}") if tab else ("ROOT", f"6 {POSITION} {ROTATION}")
+        lines.extend([f"{tab}{kind} {name}", f"{tab}{{", f"{tab}  OFFSET {_numbers(offset)}"])
+        lines.append(f"{tab}  CHANNELS {channels}")
         for child in children:
+            below = H36M_17.names[child]
             if len(children) > 1:
-                nodes.append(Node(f"{name}_to_{H36M_17.names[child]}", here, [child], np.zeros(3), depth + 1))
-                add(child, len(nodes) - 1, depth + 2)
+                add(f"{name}_to_{below}", here, np.zeros(3), [child], f"{tab}  ")
             else:
-                add(child, here, depth + 1)
+                add(below, here, offsets[child], _children(child), f"{tab}  ")
+        if not children:
+            end = f"{tab}    OFFSET {_numbers(offset * END_SITE)}"
+            lines.extend([f"{tab}  End Site", f"{tab}  {{", end, f"{tab}  }}"])
+        lines.append(f"{tab}}}")
 
-    add(0, -1, 0)
-    return nodes
+    add(H36M_17.names[0], -1, offsets[0], _children(0), "")
+    return nodes, lines
+
+
+def _children(joint: int) -> list[int]:
+    return [j for j, parent in enumerate(H36M_17.parents) if parent == joint]
 
 
 def local_rotations(nodes: list[Node], offsets: Array, directions: Array) -> list[Rotation]:
-    """T rotations of each node relative to its parent.
+    """T rotations of each node relative to its parent, which turn ``offsets`` (17, 3) to the bones' directions.
 
-    Args:
-        nodes: of :func:`hierarchy`.
-        offsets: (17, 3) at rest.
-        directions: (T, 17, 3) unit vectors of the bones, or 0 for a bone of no length, which then does not rotate.
+    Directions are unit vectors (T, 17, 3), or 0 for a bone of no length, which then does not rotate.
     """
     rest, still = rest_directions(), Rotation.identity(len(directions))
-    world: list[Rotation] = []
-    local: list[Rotation] = []
+    world, local = list[Rotation](), list[Rotation]()
     for node in nodes:
         above = world[node.parent] if node.parent >= 0 else still
         ends = [above.inv().apply(directions[:, child]) for child in node.children]
@@ -113,31 +119,23 @@ def local_rotations(nodes: list[Node], offsets: Array, directions: Array) -> lis
 
 
 def smallest_rotation(start: Array, end: Array) -> Rotation:
-    """The T smallest rotations of the unit vector ``start`` (3,) to ``end`` (T, 3).
-
-    The quaternion (start × end, 1 + start · end), or half a turn about an axis square to ``start`` if opposite.
-    """
+    """The T smallest rotations of the unit vector ``start`` (3,) to ``end`` (T, 3)."""
     square = np.cross(start, np.eye(3)[np.abs(start).argmin()])
+    # (start × end, 1 + start · end), or half a turn about an axis square to start if opposite
     quaternions = np.concatenate([np.cross(start, end), 1 + end @ start[:, None]], axis=-1)
     opposite = np.linalg.norm(quaternions, axis=-1, keepdims=True) < 1e-7
     return Rotation.from_quat(np.where(opposite, [*square, 0.0], quaternions))
 
 
 def kabsch(start: Array, end: Array) -> Rotation:
-    """The T rotations of points ``start`` (K, 3) nearest to ``end`` (T, K, 3), by least squares (Kabsch, 1976).
-
-    ``Rotation.align_vectors`` does one at a time.
-    """
+    """The T rotations of points ``start`` (K, 3) nearest to ``end`` (T, K, 3), by least squares (Kabsch, 1976)."""
     u, _, vt = np.linalg.svd(np.einsum("ki,tkj->tij", start, end))
     u[..., 2] *= np.sign(np.linalg.det(u) * np.linalg.det(vt))[:, None]  # a rotation, never a mirror image
     return Rotation.from_matrix((u @ vt).swapaxes(-1, -2))
 
 
 def zxy_degrees(rotations: Rotation) -> Array:
-    """Angles (T, 3) about z, x and y with Rz·Rx·Ry = the T rotations, without jumps.
-
-    Each rotation has two such triples, and each angle is known up to full turns: the nearest to the frame before.
-    """
+    """Angles (T, 3) about z, x and y with Rz·Rx·Ry = the T rotations; of all such, the nearest to the frame before."""
     with warnings.catch_warnings():  # in gimbal lock SciPy warns, and sets y to 0
         warnings.simplefilter("ignore")
         first = rotations.as_euler("ZXY", degrees=True)
@@ -146,22 +144,6 @@ def zxy_degrees(rotations: Rotation) -> Array:
         near = triples - 360 * np.round((triples - before) / 360)
         before = angles[t] = near[np.abs(near - before).sum(-1).argmin()]
     return angles
-
-
-def _text(nodes: list[Node]) -> str:
-    lines: list[str] = []
-    for i, node in enumerate(nodes):
-        tab = "  " * node.depth
-        root = node.parent < 0
-        lines += [f"{tab}{'ROOT' if root else 'JOINT'} {node.name}", f"{tab}{{"]
-        lines.append(f"{tab}  OFFSET {_numbers(node.offset)}")
-        lines.append(f"{tab}  CHANNELS {f'6 {POSITION}' if root else '3'} {ROTATION}")
-        if not node.children:
-            lines += [f"{tab}  End Site", f"{tab}  {{"]
-            lines += [f"{tab}    OFFSET {_numbers(node.offset * END_SITE)}", f"{tab}  }}"]
-        following = nodes[i + 1].depth if i + 1 < len(nodes) else 0
-        lines += ["  " * depth + "}" for depth in range(node.depth, following - 1, -1)]
-    return "".join(f"{line}\n" for line in lines)
 
 
 def _numbers(values: Array) -> str:

@@ -11,7 +11,7 @@ from prpose.regions import LEVEL, is_calibrated, region_quantiles
 from prpose.skeleton import H36M_17
 
 FORMAT: Literal["prpose-prediction"] = "prpose-prediction"
-FORMAT_1 = "prpose-poses"
+FORMAT_1 = "prpose-poses"  # of version 1
 AXES = "camera: x right, y down, z forward; right-handed"
 ORIGIN = "poses: the pelvis, joint 0, at 0; root: the camera's centre"
 UNITS = {"poses, roots, semi-axes": "m", "covariances": "m^2", "times": "s", "keypoints, focal lengths, centres": "px"}
@@ -23,8 +23,7 @@ CALIBRATED = (
     "The covariance is that of the samples and over-confident; the regions are conformal: they contain the true pose "
     "at the stated level on the model's validation data, and less often in motions unlike its training data."
 )
-FEW = 20
-"""With fewer samples the covariance itself is inaccurate."""
+FEW = 20  # with fewer samples the covariance itself is inaccurate
 
 J = Meta(min_length=17, max_length=17)
 Point = tuple[float, float, float]
@@ -94,7 +93,6 @@ OLD = {
 }  # fmt: skip
 """Names that version 1 had, by those of version 2."""
 COPIED = ("created_by", "command", "seed", "model", "fps", "num_samples", "point_estimate", "camera")
-"""Keys of the header that are fields of a prediction."""
 
 
 def header(prediction: Prediction) -> Header:
@@ -106,10 +104,10 @@ def header(prediction: Prediction) -> Header:
     return Header(
         format=FORMAT,
         version=2,
-        warnings=list(prediction.warnings),
         axes=AXES,
         origin=ORIGIN,
         units=UNITS,
+        warnings=list(prediction.warnings),
         joints=list(prediction.joint_names),
         parents=list(H36M_17.parents),
         frames=len(prediction),
@@ -122,38 +120,30 @@ def header(prediction: Prediction) -> Header:
 
 def arrays(prediction: Prediction) -> dict[str, Array]:
     """Fields of the prediction that are arrays and not None, and its regions; samples last."""
-    found = {name: getattr(prediction, name) for name in ARRAYS}
-    samples = found.pop("samples")
-    semi_axes, directions = prediction.regions()
-    found["region_semi_axes_m"] = semi_axes.astype(np.float32)
-    found["region_directions"] = directions.astype(np.float32)
-    return {name: value for name, value in (found | {"samples": samples}).items() if value is not None}
+    semi_axes, directions = (part.astype(np.float32) for part in prediction.regions())
+    found = {name: getattr(prediction, name) for name in ARRAYS if name != "samples"}
+    found |= {"region_semi_axes_m": semi_axes, "region_directions": directions, "samples": prediction.samples}
+    return {name: value for name, value in found.items() if value is not None}
 
 
-def upgraded(old: Any) -> Any:
+def upgraded(old: dict[str, Any]) -> dict[str, Any]:
     """Header and, for JSON, arrays of version 1 as those of version 2."""
-    if not isinstance(old, dict):
-        return old
     names = {name: new for new, name in OLD.items()}
     content = {names.get(name, name): value for name, value in old.items()} | {"format": FORMAT, "version": 2}
-    content["region"] = {names.get(name, name): value for name, value in dict(content.get("region", {})).items()}
-    return content | {
-        "point_estimate": str(content.get("point_estimate")).replace("single", "deterministic").replace("-", "_")
-    }
+    if isinstance(region := content.get("region"), dict):
+        content["region"] = {names.get(name, name): value for name, value in region.items()}
+    estimate = str(content.get("point_estimate")).replace("single", "deterministic").replace("-", "_")
+    return content | {"point_estimate": estimate}
 
 
-def to_prediction(head: Header, found: dict[str, Array | None]) -> Prediction:
-    """The prediction of a header and its arrays.
-
-    Raises:
-        ValueError: for other joints, or a header that contradicts the arrays.
-    """
+def to_prediction(head: Header, found: dict[str, Array]) -> Prediction:
+    """The prediction of a header and its arrays; ``ValueError`` for other joints, or where the two contradict."""
     if tuple(head.joints) != H36M_17.names:
         raise ValueError("expected the 17 joints of Human3.6M, got others")
     if head.camera is not None and min(head.camera.width, head.camera.height) < 1:
         raise ValueError(f"expected camera of width and height >= 1, got {head.camera.width} x {head.camera.height}")
     for name in ("frame_numbers", "covariance", "deterministic", "flags", "pose"):
-        if found[name] is None:
+        if name not in found:
             raise ValueError(f"expected {name} in the file, got none")
     known: dict[str, Any] = found | {name: getattr(head, name) for name in COPIED}
     prediction = Prediction(**known, warnings=tuple(head.warnings))
