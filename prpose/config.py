@@ -15,6 +15,7 @@ from prpose.tables import look_up
 
 PointEstimate = Literal["deterministic", "mean", "medoid", "geometric_median", "reprojection_weighted"]
 Smoothing = Literal["none", "gaussian", "one_euro"]
+C = TypeVar("C")
 
 CONFIDENCE_NOISE = 0.03  # default where confidences lie in [0, 1]; chosen on cmu17 val (docs/results.md)
 
@@ -30,8 +31,7 @@ class InferenceConfig:
         intrinsics: Camera intrinsics fx fy cx cy, pixels, instead of a field of view.
         noise_correlation: Correlation of the noise over time: iid, shared by all frames, or ar1.
         noise_time_constant_s: Time constant of ar1 noise, seconds.
-        confidence_noise: Scale of the extra noise of keypoints with low confidence; 0 is none. Default: 0.03 where
-            confidences lie in [0, 1], else 0.
+        confidence_noise: Scale of the extra noise of low confidences; 0 is none. Default: 0.03 if they lie in [0, 1].
         min_confidence: Keypoints of lower confidence are flagged as low_confidence.
         save_samples: Number of samples to save. Default: all of them.
         max_gap: Longest gap of a missing keypoint to interpolate, frames.
@@ -46,9 +46,6 @@ class InferenceConfig:
         output_format: File format of the predictions for a folder: npz, json, csv, trc or bvh.
         jobs: Number of parallel processes for a folder. Default: one, or with ray all CPUs of the cluster.
         ray: Distribute a folder over a Ray cluster (RAY_ADDRESS, or a local one).
-
-    Raises:
-        ValueError: for a value out of range, naming the field.
     """
 
     point_estimate: Annotated[PointEstimate, arg(aliases=["--point-estimate"])] = "deterministic"
@@ -115,22 +112,17 @@ class InferenceConfig:
 
     def rho(self, fps: float | None) -> float:
         """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""
-        if self.noise_correlation != "shared" and fps is None:
-            return 0.0
-        return noise_rho(self.noise_correlation, fps or 1.0, self.noise_time_constant_s)
+        unknown = self.noise_correlation != "shared" and fps is None
+        return 0.0 if unknown else noise_rho(self.noise_correlation, fps or 1.0, self.noise_time_constant_s)
 
     def camera(self, width: int, height: int) -> Camera:
         """The camera of an image of this size, pixels."""
         if self.intrinsics is not None:
             fx, fy, cx, cy = self.intrinsics
             return Camera(width, height, (fx, fy), (cx, cy))
-        focal = float(np.hypot(width, height))
-        if self.fov_deg is not None:
-            focal = width / 2 / float(np.tan(np.deg2rad(self.fov_deg) / 2))
+        half = None if self.fov_deg is None else np.deg2rad(self.fov_deg) / 2
+        focal = float(np.hypot(width, height) if half is None else width / 2 / np.tan(half))
         return Camera(width, height, (focal, focal), (width / 2, height / 2))
-
-
-C = TypeVar("C")
 
 
 def config_from(cls: type[C], values: Mapping[str, Any]) -> C:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from prpose.camera import Array, normalise
+from prpose.camera import normalise
 from prpose.config import InferenceConfig
 from prpose.hub import Card, find_model_folder
 from prpose.keypoints import Keypoints
@@ -82,20 +82,15 @@ class Model:
             fps: frames per second. Without it, the noise is independent from frame to frame.
             confidence: (T, J) or (J,), the detector's confidences.
             intrinsics: fx, fy, cx, cy of the camera, pixels; replaces those of ``config``.
-            config: further settings.
 
         Raises:
-            ValueError: for wrong shapes, an unknown layout, numbers out of range, missing joints, and keypoints that
-                are implausible for a person (:func:`prpose.preprocess.preprocess`).
+            ValueError: for arguments of a wrong shape or out of range, missing joints, and implausible keypoints.
 
         Example:
             >>> import prpose
             >>> keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002), fps=30)
-            >>> prediction = prpose.load("mgcn-cmu17")(keypoints, num_samples=20)
-            >>> prediction
+            >>> prpose.load("mgcn-cmu17")(keypoints, num_samples=20)
             Prediction(S=20, T=30, model='mgcn-cmu17', point_estimate='deterministic', mean spread 24 mm)
-            >>> prediction.pose.shape, prediction.samples.shape, prediction.root.shape
-            ((30, 17, 3), (20, 30, 17, 3), (30, 3))
         """
         check_draws(num_samples, seed)
         described = {"layout": layout, "image_size": image_size, "fps": fps, "confidence": confidence}
@@ -125,7 +120,7 @@ class Model:
         Example:
             >>> import prpose
             >>> keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002))
-            >>> stream = load("mgcn-cmu17").stream((1000, 1002), "body25", num_samples=5, fps=30)
+            >>> stream = prpose.load("mgcn-cmu17").stream((1000, 1002), "body25", num_samples=5, fps=30)
             >>> [stream(xy).samples.shape for xy in keypoints.xy[:2]]
             [(5, 1, 17, 3), (5, 1, 17, 3)]
         """
@@ -160,20 +155,13 @@ class Model:
         }
         fields["pose"] = smooth(fields["pose"], config.smooth, ready, keypoints.fps)
         return Prediction(
-            deterministic=deterministic.numpy(),
-            num_samples=S,
+            **{name: value.numpy() for name, value in fields.items()}, deterministic=deterministic.numpy(),
             point_estimate=config.point_estimate + ("" if config.smooth == "none" else f", {config.smooth}"),
-            flags=flags_of(ready, config.min_confidence),
-            frame_numbers=ready.frame_numbers,
-            times_s=seconds(ready, keypoints.fps),
-            fps=keypoints.fps,
-            keypoints_px=ready.xy,
-            camera=camera,
-            model={} if self.card is None else asdict(self.card),
+            frame_numbers=ready.frame_numbers, times_s=seconds(ready, keypoints.fps), fps=keypoints.fps,
+            flags=flags_of(ready, config.min_confidence), keypoints_px=ready.xy, camera=camera,
+            model={} if self.card is None else asdict(self.card), num_samples=S, seed=seed,
             warnings=(*ready.warnings, *config.assumptions(ready.confidence)),
-            seed=seed,
-            **{name: value.numpy() for name, value in fields.items()},
-        )
+        )  # fmt: skip
 
     def _pieces(
         self, x: Tensor, plan: Schedule, S: int, seed: int, config: InferenceConfig
@@ -203,7 +191,7 @@ class Model:
 
 
 def _keypoints_of(values: ArrayLike, layout: Any, image_size: Any, fps: Any, confidence: Any) -> Keypoints:
-    xy = _array("keypoints", values)
+    xy, scores = np.asarray(values), None if confidence is None else np.asarray(confidence)
     if layout is None:
         J = xy.shape[-2] if xy.ndim > 1 else 0
         names = [name for name, skeleton in LAYOUTS.items() if len(skeleton) == J] or list(LAYOUTS)
@@ -211,21 +199,13 @@ def _keypoints_of(values: ArrayLike, layout: Any, image_size: Any, fps: Any, con
     if image_size is None:
         raise ValueError("expected image_size, the width and height of the image in pixels, got none")
     width, height = _numbers("image_size", image_size, 2)
-    scores = None if confidence is None else _array("confidence", confidence)
     if xy.ndim == 2:
         xy, scores = xy[None], None if scores is None else scores[None]
     return Keypoints(xy, (width, height), layout, scores, fps)
 
 
-def _array(name: str, values: Any) -> Array:
-    try:
-        return np.asarray(values)
-    except ValueError:
-        raise ValueError(f"expected {name} with rows of equal length, got different lengths") from None
-
-
 def _numbers(name: str, values: Any, count: int) -> list[Any]:
-    array = _array(name, values)
+    array = np.asarray(values)
     if array.shape != (count,) or array.dtype.kind not in "fiu":
         raise ValueError(f"expected {name} as {count} numbers, got {values!r:.80}")
     return list(array.tolist())

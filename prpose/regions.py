@@ -19,11 +19,7 @@ LEVEL = 0.95  # the level whose conformal quantiles a card stores
 
 
 def ellipsoids(covariance: Array, quantile: Array | float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ellipsoids of constant Mahalanobis distance.
-
-    Args:
-        covariance: (*, 3, 3) square metres.
-        quantile: squared Mahalanobis distance of the surface, a number or (*).
+    """Ellipsoids of covariances (*, 3, 3), m², at a squared Mahalanobis distance, a number or (*).
 
     Returns:
         Semi-axes (*, 3), metres, longest first; and their directions (*, 3, 3), unit vectors in rows, whose largest
@@ -38,37 +34,28 @@ def ellipsoids(covariance: Array, quantile: Array | float) -> tuple[NDArray[np.f
     return semi_axes, directions * np.sign(largest)
 
 
-def chi2_quantile(level: float) -> float:
-    """Quantile of the chi-square distribution with 3 degrees of freedom: 7.8147 at 0.95."""
-    return float(chdtri(3, 1 - level))
-
-
 def is_calibrated(card: Mapping[str, Any]) -> bool:
     """Whether the card stores conformal quantiles (``limits_95``)."""
     return bool(card.get("limits_95"))
 
 
 def region_quantiles(card: Mapping[str, Any], level: float = LEVEL) -> NDArray[np.float64]:
-    """(17,) squared Mahalanobis distances of the regions of a level.
+    """(17,) squared Mahalanobis distances of the regions of a level, a probability between 0 and 1.
 
-    The card's conformal quantiles, scaled at levels other than 0.95 as those of chi-square are; without them, those of
-    chi-square, which hold for a Gaussian with the samples' covariance.
-
-    Args:
-        card: a model's card; ``limits_95`` maps every joint but the pelvis to its quantile.
-        level: probability, between 0 and 1.
+    The card's conformal quantiles ``limits_95``, by joint, scaled at other levels as those of chi-square are; without
+    them, those of chi-square, which hold for a Gaussian with the samples' covariance.
 
     Raises:
         ValueError: for a level out of range, or quantiles that are not positive numbers, one per joint.
     """
     if not 0 < level < 1:
         raise ValueError(f"expected a level between 0 and 1, got {level}")
-    stored, gaussian, names = card.get("limits_95"), chi2_quantile(level), H36M_17.names[1:]
+    stored, gaussian, names = card.get("limits_95"), chdtri(3, 1 - level), H36M_17.names[1:]  # 7.8147 at 0.95
     if not stored:
         return np.full(len(H36M_17), gaussian)
     values: list[Any] = list(stored.values()) if isinstance(stored, Mapping) else [None]
     valid = [type(value) in (int, float) and 0 < value < np.inf for value in values]
     if not all(valid) or set(stored) != set(names):
         raise ValueError(f"expected limits_95 > 0 of {', '.join(names)}, got {stored!r:.80}")
-    scale = gaussian / chi2_quantile(LEVEL)
+    scale = gaussian / chdtri(3, 1 - LEVEL)
     return np.array([gaussian, *(scale * stored[name] for name in names)])

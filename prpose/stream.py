@@ -65,22 +65,14 @@ class Stream:
         noisy, noisy_mirrored = self.sampler.noisy(x, eps[:, 0], eps[:, 1], self._extra_sigma(x, ready.confidence))
         now = torch.cat([x, noisy[:, 0]]), torch.cat([mirror_pose(x, self.sampler.mirror), noisy_mirrored[:, 0]])
         lifted = self.sampler.lift(*self._windows(now)).cpu()
-        deterministic, samples = lifted[0], lifted[1:]
         camera = self.config.camera(*self.image_size)
-        fields: dict[str, Any] = summarise(samples, deterministic, ready.xy, camera, self.config)
+        fields: dict[str, Any] = summarise(lifted[1:], lifted[0], ready.xy, camera, self.config)
         return Prediction(
-            deterministic=deterministic.numpy(),
-            num_samples=self.num_samples,
-            point_estimate=self.config.point_estimate,
-            flags=flags_of(ready, self.config.min_confidence),
-            fps=self.fps,
-            keypoints_px=ready.xy,
-            camera=camera,
-            model=self.card,
-            warnings=ready.warnings,
-            seed=self.seed,
-            **{name: value.numpy() for name, value in fields.items()},
-        )
+            **{name: value.numpy() for name, value in fields.items()}, deterministic=lifted[0].numpy(),
+            point_estimate=self.config.point_estimate, fps=self.fps, num_samples=self.num_samples, seed=self.seed,
+            flags=flags_of(ready, self.config.min_confidence), keypoints_px=ready.xy, camera=camera,
+            model=self.card, warnings=ready.warnings,
+        )  # fmt: skip
 
     def _extra_sigma(self, x: Tensor, confidence: Array | None) -> Tensor | None:
         if confidence is not None and self.config.confidence_noise is None:

@@ -13,9 +13,7 @@ from prpose.preprocess import Preprocessed
 
 UNEVEN = 0.25  # times are uneven if one is off the frame rate by a larger share of a frame
 SAME_RATE = 0.05  # frame rates that differ by a smaller share count as equal
-INTERPOLATED_CONFIDENCE = 0.3
-"""Confidence of an interpolated keypoint, for the noise: a wrist that reverses at 10 m/s² is 4 cm off a straight line
-over 0.17 s; at 0 it would be as uncertain as one that was never detected."""
+INTERPOLATED_CONFIDENCE = 0.3  # of an interpolated keypoint, for the noise; with 0 it would be as good as missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +59,7 @@ def schedule(
         # Across a long absence the lifter gets one window of straight lines, not hours of them.
         steps = np.minimum(np.diff(times) * trained_fps, F)
         positions = np.concatenate([[0.0], np.cumsum(steps)]).round(6)  # 2 is 2, not 1.9999999
-        values = [keypoints.xy] + ([] if keypoints.confidence is None else [keypoints.confidence[..., None]])
-        even = to_grid(torch.from_numpy(np.concatenate(values, axis=-1)).double(), positions).float().numpy()
-        even_confidence = None if keypoints.confidence is None else even[..., 2]
-        lifted = replace(keypoints, xy=even[..., :2], confidence=even_confidence)
-        return Schedule(lifted, [config.rho(trained_fps)], positions)
+        return Schedule(_on_grid(keypoints, positions), [config.rho(trained_fps)], positions)
     steps = np.diff(times)
     if uneven or steps.max() > 1.5 * steps.min():  # or the person was absent
         return Schedule(keypoints, [config.rho(1 / step) for step in steps])
@@ -74,9 +68,7 @@ def schedule(
 
 def seconds(keypoints: Preprocessed, fps: float | None) -> Array | None:
     """(T,) times: measured, or from frame numbers and the frame rate, if known."""
-    if keypoints.times_s is not None:
-        return keypoints.times_s
-    return None if fps is None else keypoints.frame_numbers / fps
+    return keypoints.frame_numbers / fps if keypoints.times_s is None and fps else keypoints.times_s
 
 
 def actual_rate(keypoints: Preprocessed, fps: float) -> float:
@@ -104,7 +96,11 @@ def interpolate(values: Tensor, positions: Array | None) -> Tensor:
     return (1 - share) * values[..., low, :, :] + share * values[..., high, :, :]
 
 
-def to_grid(values: Tensor, positions: Array) -> Tensor:
-    """(T, J, C) at increasing positions from 0 → (T', J, C) at all whole numbers up to the last one."""
+def _on_grid(keypoints: Preprocessed, positions: Array) -> Preprocessed:
+    """Keypoints and confidences at whole positions."""
     grid = np.arange(np.ceil(positions[-1]) + 1)
-    return interpolate(values, np.interp(grid, positions, np.arange(len(positions))))
+    values = [keypoints.xy.reshape(-1, 34)] + ([] if keypoints.confidence is None else [keypoints.confidence])
+    columns = np.concatenate(values, axis=1).astype(np.float64).T
+    even = np.stack([np.interp(grid, positions, column) for column in columns], axis=1).astype(np.float32)
+    confidence = None if keypoints.confidence is None else even[:, 34:]
+    return replace(keypoints, xy=even[:, :34].reshape(-1, 17, 2), confidence=confidence)

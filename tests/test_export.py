@@ -10,13 +10,13 @@ import jsonschema
 import msgspec
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from prpose.camera import Camera
 from prpose.io.export import FORMATS, export_format, read_prediction, save_prediction
-from prpose.io.export.npz_json import shortest
-from prpose.io.export.schema import FEW, Document, header
+from prpose.io.export.npz_json import FEW, Document, header, shortest
 from prpose.prediction import ARRAYS
-from prpose.regions import chi2_quantile, ellipsoids
+from prpose.regions import ellipsoids
 from prpose.skeleton import H36M_17
 from tests.prediction_files import make_prediction, prediction_of, standing
 
@@ -99,7 +99,7 @@ def test_info_of_npz_is_the_header_of_json(tmp_path):
 
 def test_regions_are_calibrated_where_the_model_is(tmp_path):
     stored = {name: 100.0 + j for j, name in enumerate(H36M_17.names[1:])}
-    for model, factor in (({}, 1.0), ({"limits_95": stored}, 102 / chi2_quantile(0.95))):
+    for model, factor in (({}, 1.0), ({"limits_95": stored}, 102 / chi2.ppf(0.95, 3))):
         prediction = make_prediction(model=model)
         for S, inaccurate in ((FEW, False), (FEW - 1, True)):
             note = header(replace(prediction, num_samples=S)).region.note
@@ -107,9 +107,9 @@ def test_regions_are_calibrated_where_the_model_is(tmp_path):
         save_prediction(prediction, tmp_path / "a.json", overwrite=True)
         found = json.loads((tmp_path / "a.json").read_bytes())
         assert found["region"]["calibrated"] == bool(model)
-        assert found["region"]["quantiles"][3] == pytest.approx(chi2_quantile(0.95) * factor)
+        assert found["region"]["quantiles"][3] == pytest.approx(chi2.ppf(0.95, 3) * factor)
         longest = np.array(found["region_semi_axes_m"])[:, 3, 0]
-        expected, _ = ellipsoids(prediction.covariance[:, 3], chi2_quantile(0.95))
+        expected, _ = ellipsoids(prediction.covariance[:, 3], chi2.ppf(0.95, 3))
         assert np.allclose(longest, expected[:, 0] * factor**0.5, rtol=1e-5)
 
 
@@ -233,7 +233,7 @@ def truncate(path):
         ("json", edited(camera={"width": 0, "height": 1}), "expected camera of width and height >= 1, got 0 x 1"),
         ("json", edited(model=None), "model: expected an object, got null"),
         ("npz", truncate, "truncated or not an npz file"),
-        ("npz", lambda path: np.savez(path, a=1), "expected an entry info in the npz file"),
+        ("npz", lambda path: np.savez(path, a=1), "no entry 'info'; the file holds 'a'"),
         ("npz", lambda path: np.savez(path, info="{"), "not a JSON"),
         ("npz", lambda path: np.savez(path, info="{}"), "expected a file of format prpose-prediction"),
     ],

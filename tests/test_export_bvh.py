@@ -6,8 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from prpose.data.mocap.bvh import read_bvh
 from prpose.io.export import save_prediction
-from prpose.io.export.bvh import hierarchy, kabsch, rest_directions, smallest_rotation, zxy_degrees
-from prpose.io.export.csv_trc import placed_y_up
+from prpose.io.export.csv_trc_bvh import hierarchy, kabsch, placed_y_up, rest_directions, smallest_rotation, zxy_degrees
 from prpose.skeleton import H36M_17
 from tests.prediction_files import make_prediction, prediction_of, random_walk_of_bones, standing
 from tests.test_bvh import bvhio, positions_of_bvhio  # noqa: F401

@@ -80,7 +80,7 @@ def test_arrays_lists_and_keypoints_give_the_same_prediction(clip):
         ({"confidence": np.ones(17)}, r"expected confidence of shape \(3, 17\)"),
         ({"intrinsics": (1, 2, 3)}, "expected intrinsics as 4 numbers, got"),
         ({"intrinsics": (0, 1000, 500, 500)}, "fx and fy > 0"),
-        ({"keypoints": [[[1, 2], [3]]]}, "expected keypoints with rows of equal length, got different lengths"),
+        ({"keypoints": [[[1, 2], [3]]]}, "inhomogeneous shape"),
         ({"keypoints": np.zeros(17)}, "expected keypoints of shape"),
         ({"keypoints": np.full((3, 17, 2), np.nan)}, "expected at least one keypoint, got none"),
         ({"keypoints": np.full((3, 17, 2), "a")}, "expected keypoints as an array of numbers"),

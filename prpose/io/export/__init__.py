@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from prpose.atomic import check_output, replacing
-from prpose.io.export.bvh import write_bvh
-from prpose.io.export.csv_trc import write_csv, write_trc
+from prpose.io.export.csv_trc_bvh import write_bvh, write_csv, write_trc
 from prpose.io.export.npz_json import read_json_prediction, read_npz_prediction, write_json, write_npz
 from prpose.prediction import Prediction
 from prpose.tables import look_up
@@ -17,10 +16,9 @@ FORMATS = {"npz": write_npz, "json": write_json, "csv": write_csv, "trc": write_
 
 def export_format(path: str | Path, name: str | None = None) -> str:
     """The format's name, by default the path's ending; ``ValueError`` if it is none of :data:`FORMATS`."""
-    if name is None:
-        name = Path(path).suffix.lower().removeprefix(".")
-        if not name:
-            raise ValueError(f"{path}: expected a file name that ends in .{', .'.join(FORMATS)}")
+    name = Path(path).suffix.lower().removeprefix(".") if name is None else name
+    if not name:
+        raise ValueError(f"{path}: expected a file name that ends in .{', .'.join(FORMATS)}")
     look_up(name, FORMATS, "export format")
     return name
 

@@ -1,5 +1,6 @@
-"""BVH (Biovision hierarchy): bones of constant length that rotate, for Blender and similar programs."""
+"""CSV (a row per frame and joint); TRC (markers; OpenSim) and BVH (bones that rotate; Blender), both with y up."""
 
+import re
 import warnings
 from typing import BinaryIO, NamedTuple
 
@@ -7,10 +8,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from prpose.camera import Array
-from prpose.io.export.csv_trc import frame_rate, placed_y_up
 from prpose.prediction import Prediction
 from prpose.skeleton import H36M_17
 
+TRC_KEYS = ["DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units"]
+TRC_KEYS += ["OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"]
 ROTATION = "Zrotation Xrotation Yrotation"
 POSITION = "Xposition Yposition Zposition"
 REST = {"hip": (1, 0, 0), "knee": (0, -1, 0), "ankle": (0, -1, 0)} | {
@@ -22,6 +24,49 @@ END_SITE = 0.25  # length of hand and foot, which are not measured, relative to 
 FPS = 30.0  # of predictions without a frame rate
 
 
+def write_csv(prediction: Prediction, stream: BinaryIO, name: str) -> None:
+    """The columns of :meth:`Prediction.to_columns`: camera axes, metres, pelvis at 0."""
+    columns = prediction.to_columns()
+    stream.write((",".join(columns) + "\n").encode())
+    for row in zip(*(column.tolist() for column in columns.values()), strict=True):
+        cells = ["" if cell != cell else f"{cell:.6f}" if isinstance(cell, float) else str(cell) for cell in row]
+        stream.write((",".join(cells) + "\n").encode())
+
+
+def write_trc(prediction: Prediction, stream: BinaryIO, name: str) -> None:
+    """Markers are the joints of the point estimate; metres, y up; frames count from 1."""
+    times = prediction.seconds
+    if times is None or (rate := frame_rate(prediction)) is None:
+        raise ValueError("expected fps, or times of two frames or more, for trc, got neither")
+    T, J = len(prediction), len(H36M_17)
+    rows = [
+        ["PathFileType", "4", "(X/Y/Z)", re.sub(r"\s", "_", name)],
+        TRC_KEYS,
+        [f"{rate:.10g}", f"{rate:.10g}", str(T), str(J), "m", f"{rate:.10g}", "1", str(T)],
+        ["Frame#", "Time", *(cell for joint in H36M_17.names for cell in (joint, "", ""))],
+        ["", "", *(f"{axis}{j}" for j in range(1, J + 1) for axis in "XYZ")],
+        [],
+    ]
+    stream.write("".join("\t".join(row) + "\n" for row in rows).encode(errors="replace"))
+    for t, pose in enumerate(placed_y_up(prediction)):
+        cells = "\t".join(f"{value:.6f}" for value in pose.ravel() + 0.0)  # without "-0.000000"
+        stream.write(f"{t + 1}\t{times[t]:.6f}\t{cells}\n".encode())
+
+
+def placed_y_up(prediction: Prediction) -> Array:
+    """(T, 17, 3) metres, x right, y up, z towards the camera; the pelvis is at 0 if the root is unknown."""
+    root = 0.0 if prediction.root is None else prediction.root[:, None]
+    return np.asarray((prediction.pose.astype(np.float64) + root) * [1.0, -1.0, -1.0])
+
+
+def frame_rate(prediction: Prediction) -> float | None:
+    """Frames of the prediction per second: for every fifth frame, a fifth of the nominal rate; else by the times."""
+    times, T = prediction.times_s, len(prediction)
+    if prediction.fps is not None:
+        return prediction.fps / float(np.median(np.diff(prediction.frame_numbers))) if T > 1 else prediction.fps
+    return None if times is None or T == 1 else float((T - 1) / (times[-1] - times[0]))
+
+
 class Node(NamedTuple):
     """A joint of the file, which rotates the bones to ``children``; each of several hangs on a node of its own."""
 
@@ -31,11 +76,7 @@ class Node(NamedTuple):
 
 
 def write_bvh(prediction: Prediction, stream: BinaryIO, name: str) -> None:
-    """The point estimate, y up, metres, with the mean bone lengths of the clip.
-
-    Raises:
-        ValueError: if a frame is more than half a frame off the frame rate.
-    """
+    """The point estimate, y up, metres, with the mean bone lengths of the clip."""
     if (rate := frame_rate(prediction)) is None:
         warnings.warn(f"unknown frame rate: {name} is written at {FPS:g} frames per second", stacklevel=4)
         rate = FPS
@@ -70,8 +111,9 @@ def hierarchy(offsets: Array) -> tuple[list[Node], list[str]]:
     """Nodes and lines of the file, parents first; offsets (17, 3) are those of the joints from their parents."""
     nodes, lines = list[Node](), list[str]()
 
-    def add(name: str, parent: int, offset: Array, children: list[int], tab: str) -> None:
-        here = len(nodes)
+    def add(name: str, parent: int, offset: Array, tab: str, bone: int | None = None) -> None:
+        here, parents = len(nodes), H36M_17.parents
+        children = [j for j in range(1, 17) if parents[j] == H36M_17.index(name)] if bone is None else [bone]
         nodes.append(Node(name, parent, children))
         kind, channels = ("JOINT", f"3 {ROTATION}") if tab else ("ROOT", f"6 {POSITION} {ROTATION}")
         lines.extend([f"{tab}{kind} {name}", f"{tab}{{", f"{tab}  OFFSET {_numbers(offset)}"])
@@ -79,20 +121,16 @@ def hierarchy(offsets: Array) -> tuple[list[Node], list[str]]:
         for child in children:
             below = H36M_17.names[child]
             if len(children) > 1:
-                add(f"{name}_to_{below}", here, np.zeros(3), [child], f"{tab}  ")
+                add(f"{name}_to_{below}", here, np.zeros(3), f"{tab}  ", child)
             else:
-                add(below, here, offsets[child], _children(child), f"{tab}  ")
+                add(below, here, offsets[child], f"{tab}  ")
         if not children:
             end = f"{tab}    OFFSET {_numbers(offset * END_SITE)}"
             lines.extend([f"{tab}  End Site", f"{tab}  {{", end, f"{tab}  }}"])
         lines.append(f"{tab}}}")
 
-    add(H36M_17.names[0], -1, offsets[0], _children(0), "")
+    add(H36M_17.names[0], -1, offsets[0], "")
     return nodes, lines
-
-
-def _children(joint: int) -> list[int]:
-    return [j for j, parent in enumerate(H36M_17.parents) if parent == joint]
 
 
 def local_rotations(nodes: list[Node], offsets: Array, directions: Array) -> list[Rotation]:
