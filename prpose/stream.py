@@ -51,10 +51,7 @@ class Stream:
         """Predicts the next frame, T = 1, from keypoints (J, 2), pixels, NaN where missing, and confidences (J,).
 
         Implausible keypoints raise an error in the first frame, which shows a wrong layout or image size; later ones
-        are only in the prediction's ``warnings``.
-
-        Raises:
-            ValueError: as of :meth:`prpose.Model.__call__`. The stream can go on with the next frame.
+        are only in the prediction's ``warnings``. After a ``ValueError``, the stream can go on with the next frame.
         """
         scores = None if confidence is None else np.asarray(confidence)[None]
         frame = Keypoints(np.asarray(xy)[None], self.image_size, self.layout, scores, self.fps)

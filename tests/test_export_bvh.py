@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from prpose.data.mocap.bvh import read_bvh
 from prpose.io.export import save_prediction
-from prpose.io.export.csv_trc_bvh import kabsch, placed_y_up, rest_directions, smallest_rotation, zxy_degrees
+from prpose.io.export.csv_trc_bvh import kabsch, placed_y_up, rest_directions, zxy_degrees
 from prpose.skeleton import H36M_17
 from tests.prediction_files import make_prediction, prediction_of, random_walk_of_bones, standing
 from tests.test_bvh import bvhio, positions_of_bvhio  # noqa: F401
@@ -116,19 +116,6 @@ def test_rate_is_that_of_the_frames_or_30_with_a_warning(tmp_path):
         with pytest.warns(UserWarning, match=f"unknown frame rate: {name}.bvh is written at 30 frames") as caught:
             assert written(prediction_of(standing(3), **known), tmp_path / f"{name}.bvh")[1] == pytest.approx(30)
         assert caught[0].filename == __file__
-
-
-def test_smallest_rotation_rotates_and_is_smallest():
-    rng = np.random.default_rng(0)
-    end = rng.normal(size=(500, 3))
-    start = np.array([0.6, 0.0, -0.8])
-    near = -start + 10.0 ** rng.uniform(-12, -1, (200, 1)) * rng.normal(size=(200, 3))
-    end = np.concatenate([end, near, [start, -start]])
-    end /= np.linalg.norm(end, axis=-1, keepdims=True)
-    rotations = smallest_rotation(start, end)
-    assert np.abs(rotations.apply(start) - end).max() < 1e-7
-    assert np.abs(rotations.apply(start) - end)[:500].max() < 1e-14
-    assert np.abs(np.cos(rotations.magnitude()) - end @ start).max() < 1e-7
 
 
 def test_kabsch_matches_scipy_one_by_one():

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from prpose.prediction import FLAGS, Prediction
+from prpose.prediction import FLAGS
 from prpose.skeleton import H36M_17
 from tests.prediction_files import fields, make_prediction, standing
 
@@ -84,10 +84,3 @@ def test_invalid_fields_are_named(changes, message):
     with pytest.raises(ValueError, match=message) as caught:
         dataclasses.replace(make_prediction(), **changes)
     assert "\n" not in str(caught.value)
-
-
-def test_fields_that_are_not_known_are_none():
-    pose = standing(2)
-    found = Prediction(pose, np.zeros((2, 17, 3, 3)), pose, 2)
-    assert [found.samples, found.seconds, found.root, found.camera] == [None] * 4
-    assert (len(found), found.joint_names) == (2, H36M_17.names)

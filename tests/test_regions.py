@@ -41,9 +41,7 @@ def test_calibration_scales_regions_joint_by_joint():
     [
         {"head": 9.0},
         dict.fromkeys(NAMES, 0.0),
-        dict.fromkeys(NAMES, "9"),
         dict.fromkeys(NAMES, float("inf")),
-        dict.fromkeys(NAMES, True),
         dict.fromkeys((*NAMES, "nose"), 9.0),
         [9.0] * 16,
     ],

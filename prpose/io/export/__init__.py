@@ -32,7 +32,6 @@ def save_prediction(
         prediction: one person's. BVH without a frame rate is written at 30 frames per second, with a warning.
         path: file to write; missing folders are created.
         format: a key of :data:`FORMATS`. Default: the path's ending.
-        overwrite: replace an existing file.
 
     Raises:
         ValueError: for an unknown format, an existing file, TRC without a frame rate, or BVH with uneven times.
