@@ -138,8 +138,10 @@ class Worker:
             warnings.simplefilter("ignore", UserWarning)  # they are in prediction.warnings
             prediction = self.model(keypoints, request.num_samples, request.seed, config=request.config)
         prediction = replace(prediction, command=command, created_by=f"prpose {prpose.__version__}")
-        save_prediction(prediction, out, overwrite=request.overwrite)
-        return prediction
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            save_prediction(prediction, out, overwrite=request.overwrite)
+        return replace(prediction, warnings=(*prediction.warnings, *(str(warning.message) for warning in caught)))
 
 
 def check_apart(path: Path, *outputs: Path) -> None:
