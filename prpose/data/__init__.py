@@ -1,5 +1,6 @@
 """Data sets as clips: paired 2D keypoints and 3D poses of one person seen by one camera."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 from prpose.data import human36m, mpi_inf_3dhp
 from prpose.data.clip import Clip
 from prpose.data.motion import Motion
-from prpose.data.release_files import ALL_ACTIONS, Selection, paths_of, sha256_of
+from prpose.data.release_files import ALL_ACTIONS, Selection, paths_of
 from prpose.data.synthetic import walkers
 from prpose.data.synthetic.benchmark_file import SPLITS, load_benchmark, path_of, read_card, read_renderings
 from prpose.tables import look_up
@@ -20,10 +21,8 @@ class DataSet(NamedTuple):
 
     splits: tuple[str, ...]
     default_keypoints: str
-    load: Callable[[Path, str, Selection, str], list[Clip]]
-    """(root, split, selection, keypoints) → clips."""
-    motions: Callable[[Path, str], list[Motion]] | None = None
-    """(root, split) → motions in the world, of data sets that are rendered from motion capture."""
+    load: Callable[[Path, str, Selection, str], list[Clip]]  # (root, split, selection, keypoints) → clips
+    motions: Callable[[Path, str], list[Motion]] | None = None  # (root, split) → motions, where it is made of them
 
 
 def _benchmark(name: str) -> DataSet:
@@ -52,6 +51,12 @@ def data_set(name: str, root: str | Path) -> DataSet:
     return look_up(name, DATASETS, "data set")
 
 
+def _data_set_with(split: str, name: str, root: str | Path) -> DataSet:
+    dataset = data_set(name, root)
+    look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
+    return dataset
+
+
 def load_clips(
     name: str,
     root: str | Path,
@@ -68,7 +73,8 @@ def load_clips(
         root: folder with the npz files; not used for walkers.
         split: ``"train"``, ``"test"``, and ``"val"`` where there is one.
         keypoints: which 2D: as in the file's name, or ``"det"`` and ``"gt"``. Default: the usual detector.
-        actions, stride, subset: clips and frames to take, as of :class:`prpose.data.release_files.Selection`.
+        actions, stride, subset: clips and frames to take, as of :class:`prpose.data.release_files.Selection`; clips
+            have the frame rate of the frames taken.
 
     Raises:
         ValueError: for an unknown name or split, an empty split, and for files in which something is missing or
@@ -76,12 +82,10 @@ def load_clips(
 
     Example:
         >>> clips = load_clips("walkers", ".", "test", actions=("walk",), stride=4)
-        >>> len(clips), clips[0].keypoints_px.shape, clips[0].poses_cam.shape
-        (12, (60, 17, 2), (60, 17, 3))
+        >>> len(clips), clips[0].keypoints_px.shape, clips[0].poses_cam.shape, clips[0].fps
+        (12, (60, 17, 2), (60, 17, 3), 15.0)
     """
-    dataset = data_set(name, root)
-    look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
-    selection = Selection(tuple(actions), stride, subset)
+    dataset, selection = _data_set_with(split, name, root), Selection(tuple(actions), stride, subset)
     clips = dataset.load(Path(root), split, selection, keypoints or dataset.default_keypoints)
     if not clips:
         raise ValueError(f"{name}: expected recordings in its {split} split, got none")
@@ -94,8 +98,7 @@ def load_motions(name: str, root: str | Path, split: str) -> list[Motion]:
     Raises:
         ValueError: as of :func:`load_clips`, and for a data set that is not rendered from motion capture.
     """
-    dataset = data_set(name, root)
-    look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
+    dataset = _data_set_with(split, name, root)
     if dataset.motions is None:
         raise ValueError(f"expected a data set made of motion capture, got {name}")
     motions = dataset.motions(Path(root), split)
@@ -109,12 +112,17 @@ def inputs_sha256(name: str, root: str | Path, keypoints: str) -> str:
 
     Empty for walkers. ``ValueError`` as of :func:`data_set`, for a missing file, and for a card without the hash.
     """
-    dataset = data_set(name, root)
+    dataset, path = data_set(name, root), path_of(root, name)
     if name == "walkers":
         return ""
     if dataset.motions is None:
-        return sha256_of(paths_of(Path(root), name, keypoints))
-    found = read_card(path_of(root, name)).get("inputs_sha256")
+        whole = hashlib.sha256()
+        for path in paths_of(root, name, keypoints):
+            if not path.is_file():
+                raise ValueError(f"{path}: no such file")
+            whole.update(path.read_bytes())
+        return whole.hexdigest()
+    found = read_card(path).get("inputs_sha256")
     if not isinstance(found, str):
-        raise ValueError(f"{path_of(root, name)}: card: expected inputs_sha256 in it, got {found!r}")
+        raise ValueError(f"{path}: card: expected inputs_sha256 in it, got {found!r}")
     return found

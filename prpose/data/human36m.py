@@ -12,7 +12,8 @@ import numpy as np
 from prpose.atomic import read_json
 from prpose.camera import Array, Camera, Tangential
 from prpose.data.clip import Clip, check_coordinates, finite_float32
-from prpose.data.release_files import Selection, check_pair, import_mocap, paths_of, read_entries, write_pair
+from prpose.data.release_files import File, Selection, View, import_mocap, load_release, paths_of, write_release
+from prpose.tables import look_up
 
 SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
 SUBJECTS = (*SPLITS["train"], *SPLITS["test"])
@@ -32,41 +33,29 @@ CORRUPT = (("S11", "Directions"),)
 
 
 def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
-    """Clips of ``data_3d_h36m.npz`` and ``data_2d_h36m_{keypoints}.npz`` in ``root``.
+    """Clips of ``data_3d_h36m.npz`` and ``data_2d_h36m_{keypoints}.npz`` in ``root``, errors as of ``load_release``."""
+    return load_release(paths_of(root, "h36m", keypoints), SPLITS[split], selection, _views)
 
-    Raises:
-        ValueError: naming file, subject, action and camera, for anything missing or misshapen.
-    """
-    clips = []
-    for entry in read_entries(paths_of(root, "h36m", keypoints), SPLITS[split], selection):
-        world = check_coordinates(entry.poses, RAW_JOINTS, 3, entry.where_3d, "3D")
-        frames, views = selection.frames(len(world)), cameras(entry.subject)
-        keypoints_px = entry.keypoints_by_camera([len(world)] * len(views))
-        for index, camera in enumerate(views):
-            poses = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))[frames].astype(np.float32)
-            clips.append(Clip(keypoints_px[index][frames], poses, camera, entry.subject, entry.action, index))
-    return clips
+
+def _views(subject: str, stored: Any, where: str) -> list[View]:
+    world = check_coordinates(stored, RAW_JOINTS, 3, where, "3D")[:, KEPT_JOINTS].astype(np.float64)
+    return [(camera, camera.world_to_camera(world).astype(np.float32)) for camera in cameras(subject)]
 
 
 @cache
 def cameras(subject: str) -> tuple[Camera, ...]:
     """The four calibrated cameras of a subject; ``ValueError`` for an unknown subject."""
     calibration = read_json(CALIBRATION)
-    if subject not in calibration["extrinsics"]:
-        known = ", ".join(calibration["extrinsics"])
-        raise ValueError(f"no Human3.6M cameras for subject {subject}; there are {known}")
+    outer_of = look_up(subject, calibration["extrinsics"], "subject of Human3.6M's cameras")
     return tuple(
         Camera(
-            width=inner["res_w"],
-            height=inner["res_h"],
-            focal_px=tuple(inner["focal_length"]),
-            center_px=tuple(inner["center"]),
-            radial=tuple(inner["radial_distortion"]),
-            tangential=tuple(inner["tangential_distortion"]),
+            inner["res_w"],
+            inner["res_h"],
+            *(tuple(inner[key]) for key in ("focal_length", "center", "radial_distortion", "tangential_distortion")),
             orientation=tuple(outer["orientation"]),
             position_m=tuple(value / 1000 for value in outer["translation"]),
         )
-        for inner, outer in zip(calibration["intrinsics"], calibration["extrinsics"][subject], strict=True)
+        for inner, outer in zip(calibration["intrinsics"], outer_of, strict=True)
     )
 
 
@@ -92,17 +81,13 @@ def from_cdf(
         ValueError: naming the file or folder, for anything missing, damaged, misshapen or not finite, and for
             outputs that exist.
     """
-    source, root = Path(source), Path(root)
-    outputs = check_pair(root, "h36m", overwrite)
-    cdflib = import_mocap("cdflib")
-    files = {subject: _pose_files(source, subject) for subject in SUBJECTS}  # all of them before any is read
-    positions_3d: dict[str, dict[str, Array]] = {}
-    positions_2d: dict[str, dict[str, list[Array]]] = {}
-    for subject, by_action in files.items():
-        world = {action: _read_world(cdflib, path) for action, path in by_action.items()}
-        positions_3d[subject] = world
-        positions_2d[subject] = {a: _project(world[a], subject, tangential, path) for a, path in by_action.items()}
-    return write_pair(outputs, positions_3d, positions_2d)
+
+    def read(subject: str, path: Path) -> tuple[Array, list[Array]]:
+        world = _read_world(path)
+        return world, _project(world, subject, tangential, path)
+
+    files = [file for subject in SUBJECTS for file in _pose_files(Path(source), subject)]  # before any is read
+    return write_release(root, "h36m", overwrite, files, read)
 
 
 def canonical_action(stem: str) -> str:
@@ -115,10 +100,9 @@ def canonical_action(stem: str) -> str:
     return stem.replace("TakingPhoto", "Photo").replace("WalkingDog", "WalkDog").replace("_", " ")
 
 
-def _pose_files(source: Path, subject: str) -> dict[str, Path]:
-    """{action: file} of a subject, in alphabetical order of the actions."""
-    folder = source / subject / POSES_FOLDER
-    files: dict[str, Path] = {}
+def _pose_files(source: Path, subject: str) -> list[File]:
+    """Files of a subject, in alphabetical order of the actions."""
+    folder, files = source / subject / POSES_FOLDER, dict[str, Path]()
     for path in sorted(folder.glob("*.cdf")):
         if path.name.startswith(("_ALL", ".")):  # all actions in one file; hidden files of other systems
             continue
@@ -128,15 +112,14 @@ def _pose_files(source: Path, subject: str) -> dict[str, Path]:
         if (subject, action) not in CORRUPT:
             files[action] = path
     if not files:
-        raise ValueError(
-            f"{folder}: expected the original Human3.6M poses as {source / '<subject>' / POSES_FOLDER / '*.cdf'} "
-            f"for {', '.join(SUBJECTS)}, got none of {subject}"
-        )
-    return dict(sorted(files.items()))
+        pattern = f"{source / '<subject>' / POSES_FOLDER / '*.cdf'} for {', '.join(SUBJECTS)}"
+        raise ValueError(f"{folder}: expected the original Human3.6M poses as {pattern}, got none of {subject}")
+    return [(subject, action, path) for action, path in sorted(files.items())]
 
 
-def _read_world(cdflib: Any, path: Path) -> Array:
+def _read_world(path: Path) -> Array:
     """(T, 32, 3) float32 metres, world axes, of a CDF file with ``Pose`` in millimetres."""
+    cdflib = import_mocap("cdflib")
     try:
         cdf = cdflib.CDF(path)
         names = (*cdf.cdf_info().zVariables, *cdf.cdf_info().rVariables)
@@ -145,15 +128,14 @@ def _read_world(cdflib: Any, path: Path) -> Array:
         raise ValueError(f"{path}: truncated or not a CDF file ({type(error).__name__}: {error})") from None
     if pose is None:
         raise ValueError(f"{path}: no variable Pose; the file holds {', '.join(names) or 'nothing'}")
-    columns = RAW_JOINTS * 3
-    if pose.ndim != 3 or pose.shape != (1, max(pose.shape[1], 1), columns) or pose.dtype.kind != "f":
-        got = f"{pose.dtype} {pose.shape}"
-        raise ValueError(f"{path}: expected floating-point Pose of shape (1, T, {columns}), got {got}")
+    if pose.ndim != 3 or pose.shape[::2] != (1, RAW_JOINTS * 3) or not pose.size or pose.dtype.kind != "f":
+        expected = f"floating-point Pose of shape (1, T, {RAW_JOINTS * 3})"
+        raise ValueError(f"{path}: expected {expected}, got {pose.dtype} {pose.shape}")
     return finite_float32(pose[0].reshape(-1, RAW_JOINTS, 3) / 1000, str(path))
 
 
 def _project(world: Array, subject: str, tangential: Tangential, path: Path) -> list[Array]:
-    """[(T, 17, 2) float32 pixels, one per camera] of (T, 32, 3) metres, world axes."""
+    """(T, 17, 2) float32 pixels of each camera from (T, 32, 3) metres, world axes."""
     keypoints_px = []
     for index, camera in enumerate(cameras(subject)):
         points = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))
