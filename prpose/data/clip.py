@@ -11,10 +11,8 @@ from prpose.metrics import rank_correlation
 from prpose.skeleton import H36M_17
 
 UNITS = {2: "pixels", 3: "metres"}
-FARTHEST = {2: 1e7, 3: 1e5}
-"""Largest coordinate in 2D and in 3D; sums of squares stay finite in float32."""
-PERCENTILES = (50, 90, 99)
-"""Of :class:`JointErrors`."""
+FARTHEST = {2: 1e7, 3: 1e5}  # largest coordinate in 2D and in 3D; sums of squares stay finite in float32
+PERCENTILES = (50, 90, 99)  # of JointErrors
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +57,9 @@ class Clip:
 
 
 def check_coordinates(value: Any, J: int, C: int, where: str, what: str) -> Array:
-    """Finite coordinates of J joints within :data:`FARTHEST`, T > 0 frames, as (T, J, C) float32.
-
-    Raises:
-        ValueError: for anything else, starting with ``where``.
-    """
+    """Finite coordinates as (T, J, C) float32, T > 0; ``ValueError``, starting with ``where``, for anything else."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
-        got = f"{value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+        got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
         raise ValueError(f"{where}: expected {what} as an array of numbers, got {got}")
     if value.ndim != 3 or value.shape[1:] != (J, C) or not len(value):
         raise ValueError(f"{where}: expected {what} of shape (T, {J}, {C}), T > 0, got {value.shape}")
@@ -88,27 +82,21 @@ def finite_float32(values: Array, where: str, what: str = "numbers") -> Array:
 
 @dataclass(frozen=True)
 class JointErrors:
-    """Errors of one joint's 2D keypoints, or of all joints', in thousandths of the image width.
-
-    ``hidden_share`` is the share of frames in which the joint is occluded; ``visible`` and ``hidden`` hold the
-    :data:`PERCENTILES` where it is visible and where it is occluded, or None if there is no such frame.
-    """
+    """Errors of one joint's 2D keypoints, or of all joints', in thousandths of the image width."""
 
     joint: str
-    hidden_share: float
-    visible: tuple[float, ...] | None
-    hidden: tuple[float, ...] | None
+    hidden_share: float  # share of frames in which the joint is occluded
+    visible: tuple[float, ...] | None  # PERCENTILES where it is visible; None if it never is
+    hidden: tuple[float, ...] | None  # and where it is occluded
     mean: float
 
 
 def count(clips: Sequence[Clip]) -> dict[tuple[str, str], tuple[int, int]]:
     """Clips and frames by subject and first word of the action, sorted."""
-    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    lengths: dict[tuple[str, str], list[int]] = {}
     for clip in clips:
-        key = (clip.subject, clip.action.split(" ")[0])
-        number, frames = counts.get(key, (0, 0))
-        counts[key] = number + 1, frames + len(clip)
-    return dict(sorted(counts.items()))
+        lengths.setdefault((clip.subject, clip.action.split(" ")[0]), []).append(len(clip))
+    return {key: (len(found), sum(found)) for key, found in sorted(lengths.items())}
 
 
 def detector_errors(clips: Sequence[Clip]) -> list[JointErrors]:

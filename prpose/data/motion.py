@@ -10,29 +10,22 @@ from prpose.camera import Array
 from prpose.data.clip import check_coordinates
 from prpose.skeleton import H36M_17
 
-RATES = (5.0, 5000.0)
-"""Admitted frame rates of motion capture; anything else is taken for a wrong unit."""
-LEG_M = (0.3, 1.4)
-"""Admitted lengths from hip to ankle along the bones, from toddlers to giants."""
-FAULTS = (
+RATES = (5.0, 5000.0)  # admitted frame rates of motion capture; anything else is taken for a wrong unit
+LEG_M = (0.3, 1.4)  # admitted lengths from hip to ankle along the bones, from toddlers to giants
+FAULTS = (  # least value of each of _stance's measures, in metres, and what is wrong below it
     (0.0, "head down on the whole", "is up the axis that the joint mapping names?"),
     (-0.01, "the knees bend backwards", "are left and right, or the axes, exchanged in the joint mapping?"),
 )
-"""Least value of each of :func:`_stance`'s measures, in metres, and what is wrong below it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """World positions of one person's joints over time.
+    """World positions of one person's joints over time; ``ValueError``, naming the clip, for invalid ones.
 
     Args:
-        name: of the clip.
-        subject, action: names in the data set.
+        name, subject, action: of the clip, and in the data set.
         poses_world: (T, 17, 3) float32 metres, right-handed, z up, ground at 0.
         fps: frames per second.
-
-    Raises:
-        ValueError: naming the clip, for wrong shapes or values that are not finite.
     """
 
     name: str
@@ -57,8 +50,7 @@ class Cleaning:
     Args:
         frozen_m_s: no joint moves faster than this from frame to frame ...
         frozen_s: ... for at least this long, and over two steps at least: the recording is frozen.
-        jump_m_s: a joint faster than this jumps: a marker was lost or exchanged. The fastest human movements,
-            a kick or a pitch, stay below; 24 m/s is 0.2 m a frame at 120 fps.
+        jump_m_s: a joint faster than any human movement, a kick or a pitch: a marker was lost or exchanged.
         margin_s: dropped on both sides of a jump; at least a frame.
         shortest_s: pieces shorter than this are dropped.
     """
@@ -141,45 +133,36 @@ def check_units(poses_world: Array, fps: float) -> None:
 
 
 def check_sides(motions: Sequence[Motion]) -> list[str]:
-    """Checks that people stand on their feet and that their knees bend forward, on average.
-
-    Args:
-        motions: all motions of one joint mapping.
+    """Checks that people stand on their feet and that their knees bend forward, in all motions of one joint mapping.
 
     Returns:
-        A line for each motion that does not, among others that do: a handstand, for example.
+        A line for each motion in which they do not, among others in which they do: a handstand, for example.
 
     Raises:
-        ValueError: if the motions on average do not: the mapping is upside down, or exchanges left and right.
+        ValueError: if they do not on average: the mapping is upside down, or exchanges left and right.
     """
     if not motions:
         return []
     measures = np.array([_stance(motion) for motion in motions])
     average = np.average(measures, axis=0, weights=[len(motion) for motion in motions])
-    named = f"clip {motions[0].name}" + (f" and {len(motions) - 1} more" if motions[1:] else "")
-    for measure, (least, fault, question) in zip(average, FAULTS, strict=True):
-        if measure < least:
-            raise ValueError(f"{named}: {fault}; {question}")
-    return [
-        f"{motion.name}: {fault}"
-        for motion, row in zip(motions, measures, strict=True)
-        for measure, (least, fault, _) in zip(row, FAULTS, strict=True)
-        if measure < least
-    ]
+    implausible: list[str] = []
+    for (least, fault, question), values, whole in zip(FAULTS, measures.T, average, strict=True):
+        if whole < least:
+            named = motions[0].name + (f" and {len(motions) - 1} more" if motions[1:] else "")
+            raise ValueError(f"clip {named}: {fault}; {question}")
+        implausible += [f"{motion.name}: {fault}" for motion, value in zip(motions, values, strict=True) if value < least]
+    return implausible
 
 
 def _stance(motion: Motion) -> tuple[float, float]:
     """Metres, on average: thorax above ankles; knees ahead of the line from hip to ankle."""
-
-    def joint(name: str) -> Array:
-        return motion.poses_world[:, H36M_17.index(name)].astype(np.float64)
-
-    feet = (joint("left_ankle") + joint("right_ankle")) / 2
-    across = joint("left_hip") - joint("right_hip")
+    joints = dict(zip(H36M_17.names, motion.poses_world.astype(np.float64).swapaxes(0, 1), strict=True))
+    feet = (joints["left_ankle"] + joints["right_ankle"]) / 2
+    across = joints["left_hip"] - joints["right_hip"]
     ahead = 0.0
     for side in ("left", "right"):
-        hip, knee, ankle = (joint(f"{side}_{name}") for name in ("hip", "knee", "ankle"))
+        hip, knee, ankle = (joints[f"{side}_{name}"] for name in ("hip", "knee", "ankle"))
         forward = np.cross(across, hip - ankle)
         forward = forward / np.maximum(np.linalg.norm(forward, axis=-1, keepdims=True), 1e-9)
         ahead += float(((knee - (hip + ankle) / 2) * forward).sum(-1).mean())
-    return float((joint("thorax") - feet)[:, 2].mean()), ahead
+    return float((joints["thorax"] - feet)[:, 2].mean()), ahead

@@ -19,20 +19,13 @@ from prpose.skeleton import H36M_17, Skeleton, mirror_pose
 class Batch(NamedTuple):
     """Windows, with the pose of the frame that each belongs to."""
 
-    keypoints: Tensor
-    """(B, F, J, 2) normalised."""
-    target: Tensor
-    """(B, 1, J, 3) metres, camera axes, relative to the pelvis."""
-    root: Tensor
-    """(B, 3) metres, camera axes: position of the pelvis."""
-    clip: Tensor
-    """(B,) index into the clips."""
-    frame: Tensor
-    """(B,) index into the clip."""
-    mirrored: Tensor
-    """(B,) bool: whether the item is a mirror image."""
-    confidence: Tensor
-    """(B, F, J) of the keypoints, in [0, 1]; 1 where it is not known."""
+    keypoints: Tensor  # (B, F, J, 2) normalised
+    target: Tensor  # (B, 1, J, 3) metres, camera axes, relative to the pelvis
+    root: Tensor  # (B, 3) metres, camera axes: position of the pelvis
+    clip: Tensor  # (B,) index into the clips
+    frame: Tensor  # (B,) index into the clip
+    mirrored: Tensor  # (B,) bool: whether the item is a mirror image
+    confidence: Tensor  # (B, F, J) of the keypoints, in [0, 1]; 1 where it is not known
 
     def mirror(self, mirror: Sequence[int]) -> "Batch":
         """The batch with the mirror images of the items that are ``mirrored``; ``mirror`` is the skeleton's."""
@@ -53,12 +46,11 @@ class Windows(Dataset[Batch]):
     image. Indexing with a tensor gives a batch.
 
     Args:
-        clips: at least one.
+        clips, skeleton: at least one, and their skeleton.
         F: odd window length.
         mirrored: whether mirror images are items as well (for training).
         every: windows belong to every so many-th frame of each clip; their frames stay neighbours.
         causal: whether a window belongs to its last frame instead of its middle one.
-        skeleton: of the clips.
 
     Raises:
         ValueError: if there is no clip, every < 1, or F is even or < 1.
@@ -78,8 +70,7 @@ class Windows(Dataset[Batch]):
         self.clips = tuple(clips)
         self.mirror = skeleton.mirror
         poses = torch.from_numpy(np.concatenate([clip.poses_cam for clip in clips]))
-        self.roots = poses[:, 0]
-        self.targets = poses - poses[:, :1]
+        self.roots, self.targets = poses[:, 0], poses - poses[:, :1]
         keypoints = [normalise(c.keypoints_px, c.camera.width, c.camera.height) for c in clips]
         self.keypoints = torch.from_numpy(np.concatenate(keypoints)).to(self.targets)
         known = [np.ones(c.keypoints_px.shape[:2]) if c.confidence is None else c.confidence for c in clips]

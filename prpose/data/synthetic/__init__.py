@@ -11,12 +11,9 @@ from prpose.data.motion import Motion
 from prpose.data.synthetic.detector_noise import Body, DetectorNoise
 from prpose.rng import generator
 
-KEYPOINTS = ("det", "gt")
-"""Kinds of 2D: of the simulated detector, and the ground truth."""
-NEAREST_M = 0.1
-"""Least depth of a joint of a clip."""
-STEEPEST = 0.6
-"""Slope of a ray against the axis, x/z or y/z, beyond which the lens polynomial folds back."""
+KEYPOINTS = ("det", "gt")  # kinds of 2D: of the simulated detector, and the ground truth
+NEAREST_M = 0.1  # least depth of a joint of a clip
+STEEPEST = 0.6  # slope of a ray against the axis, x/z or y/z, beyond which the lens polynomial folds back
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,7 @@ class FixedCameras:
     def around(self, poses_world: Array, yaw: float) -> tuple[Camera, ...]:
         """Four cameras that look at the middle of (T, 17, 3) poses, turned around it by ``yaw``, radians.
 
-        Raises:
-            ValueError: if no distance is far enough.
+        ``ValueError`` if no distance is far enough.
         """
         low, high = poses_world.min(axis=(0, 1)), poses_world.max(axis=(0, 1))
         middle = (low + high) / 2
@@ -76,12 +72,10 @@ def quaternion(rotation: Array) -> tuple[float, float, float, float]:
 
     SciPy's differs in the last bit, which would change prepared benchmarks.
     """
-    # The largest of the four components is divided by, never a small one.
-    trace = np.trace(rotation)
-    i = int(np.argmax([trace, *np.diag(rotation)]))
+    i = int(np.argmax([np.trace(rotation), *np.diag(rotation)]))  # of four components, never divide by a small one
     q = np.empty(4)
     if i == 0:
-        q[0] = 1 + trace
+        q[0] = 1 + np.trace(rotation)
         q[1:] = [rotation[c, b] - rotation[b, c] for b, c in ((1, 2), (2, 0), (0, 1))]
     else:
         a, b, c = i - 1, i % 3, (i + 1) % 3
@@ -115,22 +109,20 @@ class Rendering:
     def clips(self, keypoints: str, frames: slice) -> list[Clip]:
         """One clip per camera, with the detector's 2D (``det``) or the ground truth (``gt``).
 
-        Raises:
-            ValueError: if a joint is behind a camera, or far out of its image.
+        The frame rate is that of ``frames``. ``ValueError`` if a joint is behind a camera.
         """
-        motion, clips = self.motion, []
+        motion, detected, clips = self.motion, keypoints == "det", []
         for index, camera in enumerate(self.cameras):
             poses = camera.world_to_camera(motion.poses_world.astype(np.float64))
             nearest = poses[..., 2].min()
             if nearest < NEAREST_M:
                 expected = f"expected all joints {NEAREST_M} m in front of camera {index}"
                 raise ValueError(f"clip {motion.name}: {expected}, got one at {nearest:g} m")
-            detected = keypoints == "det"
             xy = (self.detected_px[index] if detected else camera.project(poses))[frames].astype(np.float32)
-            names = (motion.subject, motion.action, index, motion.fps)
+            named = (motion.subject, motion.action, index, motion.fps / (frames.step or 1))
             confidence = self.confidence[index, frames] if detected else None
             poses = poses[frames].astype(np.float32)
-            clips.append(Clip(xy, poses, camera, *names, confidence, self.hidden[index, frames]))
+            clips.append(Clip(xy, poses, camera, *named, confidence, self.hidden[index, frames]))
         return clips
 
 
@@ -145,8 +137,7 @@ class Rig:
     def render(self, motion: Motion, seed: str) -> Rendering:
         """The motion from four fixed cameras; the same motion and seed give the same rendering.
 
-        Raises:
-            ValueError: naming the clip, if no camera can be far enough away.
+        ``ValueError``, naming the clip, if no camera can be far enough away.
         """
         rng = generator(seed, motion.name)
         poses = motion.poses_world.astype(np.float64)
