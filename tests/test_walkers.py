@@ -3,7 +3,6 @@ import pytest
 
 from prpose.data import load_clips, load_motions
 from prpose.data.motion import Cleaning, check_sides
-
 from prpose.data.synthetic.walkers import GAIT, LIMITS, MOVES, SEGMENTS, SPLITS, cycle, limited, pose, walker
 from prpose.skeleton import H36M_17
 

@@ -3,15 +3,18 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
 
 from prpose.data import human36m, mpi_inf_3dhp
 from prpose.data.clip import Clip
 from prpose.data.motion import Motion
-from prpose.data.release_files import ALL_ACTIONS, Selection, paths_of
+from prpose.data.release_files import ALL_ACTIONS, Selection, load_release, paths_of
 from prpose.data.synthetic import walkers
 from prpose.data.synthetic.benchmark_file import SPLITS, load_benchmark, path_of, read_card, read_renderings
 from prpose.tables import look_up
+
+T = TypeVar("T", Clip, Motion)
 
 __all__ = ["DATASETS", "Clip", "data_set", "inputs_sha256", "load_clips", "load_motions"]
 
@@ -25,6 +28,15 @@ class DataSet(NamedTuple):
     motions: Callable[[Path, str], list[Motion]] | None = None  # (root, split) → motions, where it is made of them
 
 
+def _release(name: str, module: ModuleType) -> DataSet:
+    """A data set of the field's npz files; the module has its splits, its usual 2D and its views."""
+
+    def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
+        return load_release(module.views, paths_of(root, name, keypoints), module.SPLITS[split], selection)
+
+    return DataSet(tuple(module.SPLITS), module.DEFAULT_KEYPOINTS, load)
+
+
 def _benchmark(name: str) -> DataSet:
     """A benchmark that ``prpose data prepare`` makes from motion capture."""
     return DataSet(
@@ -36,8 +48,8 @@ def _benchmark(name: str) -> DataSet:
 
 
 DATASETS = {
-    "h36m": DataSet(tuple(human36m.SPLITS), human36m.DEFAULT_KEYPOINTS, human36m.load),
-    "3dhp": DataSet(tuple(mpi_inf_3dhp.SPLITS), mpi_inf_3dhp.DEFAULT_KEYPOINTS, mpi_inf_3dhp.load),
+    "h36m": _release("h36m", human36m),
+    "3dhp": _release("3dhp", mpi_inf_3dhp),
     "cmu17": _benchmark("cmu17"),
     "walkers": DataSet(tuple(walkers.SPLITS), "det", walkers.load, walkers.motions),
 }
@@ -49,12 +61,6 @@ def data_set(name: str, root: str | Path) -> DataSet:
     if name not in DATASETS and path_of(root, name).is_file():
         return _benchmark(name)
     return look_up(name, DATASETS, "data set")
-
-
-def _data_set_with(split: str, name: str, root: str | Path) -> DataSet:
-    dataset = data_set(name, root)
-    look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
-    return dataset
 
 
 def load_clips(
@@ -85,26 +91,26 @@ def load_clips(
         >>> len(clips), clips[0].keypoints_px.shape, clips[0].poses_cam.shape, clips[0].fps
         (12, (60, 17, 2), (60, 17, 3), 15.0)
     """
-    dataset, selection = _data_set_with(split, name, root), Selection(tuple(actions), stride, subset)
-    clips = dataset.load(Path(root), split, selection, keypoints or dataset.default_keypoints)
-    if not clips:
-        raise ValueError(f"{name}: expected recordings in its {split} split, got none")
-    return clips
+    dataset, selection = data_set(name, root), Selection(tuple(actions), stride, subset)
+    return _recordings(dataset, dataset.load, name, root, split, selection, keypoints or dataset.default_keypoints)
 
 
 def load_motions(name: str, root: str | Path, split: str) -> list[Motion]:
-    """Motions in the world, which random cameras render anew while training.
-
-    Raises:
-        ValueError: as of :func:`load_clips`, and for a data set that is not rendered from motion capture.
-    """
-    dataset = _data_set_with(split, name, root)
+    """Motions in the world; errors as of :func:`load_clips`, and for data that are not rendered from motion capture."""
+    dataset = data_set(name, root)
     if dataset.motions is None:
         raise ValueError(f"expected a data set made of motion capture, got {name}")
-    motions = dataset.motions(Path(root), split)
-    if not motions:
+    return _recordings(dataset, dataset.motions, name, root, split)
+
+
+def _recordings(
+    dataset: DataSet, read: Callable[..., list[T]], name: str, root: str | Path, split: str, *more: Any
+) -> list[T]:
+    look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
+    found = read(Path(root), split, *more)
+    if not found:
         raise ValueError(f"{name}: expected recordings in its {split} split, got none")
-    return motions
+    return found
 
 
 def inputs_sha256(name: str, root: str | Path, keypoints: str) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 
 from prpose.atomic import read_json
 from prpose.camera import Array, Camera, Tangential
-from prpose.data.clip import Clip, check_coordinates, finite_float32
-from prpose.data.release_files import File, Selection, View, import_mocap, load_release, paths_of, write_release
+from prpose.data.clip import check_coordinates, finite_float32
+from prpose.data.release_files import View, import_mocap, paths_of, write_release
 from prpose.tables import look_up
 
 SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
@@ -25,19 +25,13 @@ ACTIONS = (
 )
 CALIBRATION = Path(__file__).with_name("human36m_cameras.json")
 RAW_JOINTS = 32
-KEPT_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
-"""Of the original 32 joints those of ``H36M_17``, in its order."""
+KEPT_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)  # those of H36M_17, in its order
 POSES_FOLDER = Path("MyPoseFeatures") / "D3_Positions"
-CORRUPT = (("S11", "Directions"),)
-"""Left out, as everywhere: the video is corrupt, so that no detector's keypoints belong to it."""
+CORRUPT = (("S11", "Directions"),)  # left out, as everywhere: the video is corrupt, so that no detector's 2D fits
 
 
-def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
-    """Clips of ``data_3d_h36m.npz`` and ``data_2d_h36m_{keypoints}.npz`` in ``root``, errors as of ``load_release``."""
-    return load_release(paths_of(root, "h36m", keypoints), SPLITS[split], selection, _views)
-
-
-def _views(subject: str, stored: Any, where: str) -> list[View]:
+def views(subject: str, stored: Any, where: str) -> list[View]:
+    """Poses in each camera's axes from (T, 32, 3) world metres; ``ValueError``, starting with ``where``, for others."""
     world = check_coordinates(stored, RAW_JOINTS, 3, where, "3D")[:, KEPT_JOINTS].astype(np.float64)
     return [(camera, camera.world_to_camera(world).astype(np.float32)) for camera in cameras(subject)]
 
@@ -47,16 +41,12 @@ def cameras(subject: str) -> tuple[Camera, ...]:
     """The four calibrated cameras of a subject; ``ValueError`` for an unknown subject."""
     calibration = read_json(CALIBRATION)
     outer_of = look_up(subject, calibration["extrinsics"], "subject of Human3.6M's cameras")
-    return tuple(
-        Camera(
-            inner["res_w"],
-            inner["res_h"],
-            *(tuple(inner[key]) for key in ("focal_length", "center", "radial_distortion", "tangential_distortion")),
-            orientation=tuple(outer["orientation"]),
-            position_m=tuple(value / 1000 for value in outer["translation"]),
-        )
-        for inner, outer in zip(calibration["intrinsics"], outer_of, strict=True)
-    )
+    found = []
+    for inner, outer in zip(calibration["intrinsics"], outer_of, strict=True):
+        lens = (inner[key] for key in ("focal_length", "center", "radial_distortion", "tangential_distortion"))
+        position_m = [value / 1000 for value in outer["translation"]]
+        found.append(Camera(inner["res_w"], inner["res_h"], *map(tuple, (*lens, outer["orientation"], position_m))))
+    return tuple(found)
 
 
 def from_cdf(
@@ -70,16 +60,14 @@ def from_cdf(
     Args:
         source: folder with ``S1/MyPoseFeatures/D3_Positions/*.cdf``, and so on for all :data:`SUBJECTS`; (1, T, 96)
             world millimetres each.
-        root: folder to write to.
-        overwrite: whether to replace existing files.
+        root, overwrite: folder to write to, and whether to replace existing files.
         tangential: lens model, see :meth:`prpose.camera.Camera.project`; that of the published 2D file by default.
 
     Returns:
         Counts: subjects, recordings (complete: 209), clips (four per recording), frames of clips.
 
     Raises:
-        ValueError: naming the file or folder, for anything missing, damaged, misshapen or not finite, and for
-            outputs that exist.
+        ValueError: naming the file or folder, for anything missing, damaged or misshapen, and for outputs that exist.
     """
 
     def read(subject: str, path: Path) -> tuple[Array, list[Array]]:
@@ -87,7 +75,7 @@ def from_cdf(
         return world, _project(world, subject, tangential, path)
 
     files = [file for subject in SUBJECTS for file in _pose_files(Path(source), subject)]  # before any is read
-    return write_release(root, "h36m", overwrite, files, read)
+    return write_release(paths_of(root, "h36m", "gt"), overwrite, files, read)
 
 
 def canonical_action(stem: str) -> str:
@@ -100,8 +88,8 @@ def canonical_action(stem: str) -> str:
     return stem.replace("TakingPhoto", "Photo").replace("WalkingDog", "WalkDog").replace("_", " ")
 
 
-def _pose_files(source: Path, subject: str) -> list[File]:
-    """Files of a subject, in alphabetical order of the actions."""
+def _pose_files(source: Path, subject: str) -> list[tuple[str, str, Path]]:
+    """Subject, action and path of each file of a subject, in alphabetical order of the actions."""
     folder, files = source / subject / POSES_FOLDER, dict[str, Path]()
     for path in sorted(folder.glob("*.cdf")):
         if path.name.startswith(("_ALL", ".")):  # all actions in one file; hidden files of other systems

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import find_objects, label
 
 from prpose.camera import Array
 from prpose.data.clip import check_coordinates
@@ -20,18 +21,12 @@ FAULTS = (  # least value of each of _stance's measures, in metres, and what is 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """World positions of one person's joints over time; ``ValueError``, naming the clip, for invalid ones.
-
-    Args:
-        name, subject, action: of the clip, and in the data set.
-        poses_world: (T, 17, 3) float32 metres, right-handed, z up, ground at 0.
-        fps: frames per second.
-    """
+    """World positions of one person's joints over time; ``ValueError``, naming the clip, for invalid ones."""
 
     name: str
     subject: str
     action: str
-    poses_world: Array
+    poses_world: Array  # (T, 17, 3) float32 metres, right-handed, z up, ground at 0
     fps: float
 
     def __post_init__(self) -> None:
@@ -45,21 +40,13 @@ class Motion:
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What counts as an artefact of motion capture.
+    """What counts as an artefact of motion capture."""
 
-    Args:
-        frozen_m_s: no joint moves faster than this from frame to frame ...
-        frozen_s: ... for at least this long, and over two steps at least: the recording is frozen.
-        jump_m_s: a joint faster than any human movement, a kick or a pitch: a marker was lost or exchanged.
-        margin_s: dropped on both sides of a jump; at least a frame.
-        shortest_s: pieces shorter than this are dropped.
-    """
-
-    frozen_m_s: float = 1e-4
-    frozen_s: float = 0.025
-    jump_m_s: float = 24.0
-    margin_s: float = 0.05
-    shortest_s: float = 0.5
+    frozen_m_s: float = 1e-4  # no joint moves faster than this from frame to frame ...
+    frozen_s: float = 0.025  # ... for at least this long, and over two steps at least: the recording is frozen
+    jump_m_s: float = 24.0  # a joint faster than any human movement, a kick or a pitch, was lost or exchanged
+    margin_s: float = 0.05  # dropped on both sides of a jump; at least a frame
+    shortest_s: float = 0.5  # pieces shorter than this are dropped
 
     def good(self, poses: Array, fps: float) -> Array:
         """Which frames of (T, J, 3) are good, (T,) bool; frames with NaN are not."""
@@ -71,9 +58,9 @@ class Cleaning:
         speed = step * fps  # (T - 1,)
         speed[bad[1:] | bad[:-1]] = self.frozen_m_s * 2  # neither frozen nor a jump
         # Of a short run of repeated poses all frames are good.
-        for start, stop in _runs(speed <= self.frozen_m_s):
-            if stop - start >= _frames_in(self.frozen_s, fps, least=2):
-                bad[start : stop + 1] = True
+        for run in _runs(speed <= self.frozen_m_s):
+            if run.stop - run.start >= _frames_in(self.frozen_s, fps, least=2):
+                bad[run.start : run.stop + 1] = True
         margin = _frames_in(self.margin_s, fps, least=1)
         for frame in np.flatnonzero(speed > self.jump_m_s):
             bad[max(0, frame + 1 - margin) : frame + 1 + margin] = True
@@ -82,18 +69,16 @@ class Cleaning:
     def pieces(self, poses: Array, fps: float) -> list[slice]:
         """Runs of good frames that are long enough."""
         shortest = _frames_in(self.shortest_s, fps, least=1)
-        return [slice(a, b) for a, b in _runs(self.good(poses, fps)) if b - a >= shortest]
+        return [run for run in _runs(self.good(poses, fps)) if run.stop - run.start >= shortest]
 
 
 def _frames_in(seconds: float, fps: float, least: int) -> int:
-    """Frames that span at least so many seconds; 1/120 s written as 0.0083333 is 1/120 s."""
-    return max(least, math.ceil(seconds * fps - 0.01))
+    return max(least, math.ceil(seconds * fps - 0.01))  # 1/120 s written as 0.0083333 is 1/120 s
 
 
-def _runs(mask: Array) -> list[tuple[int, int]]:
-    """Start and stop of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(int)))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+def _runs(mask: Array) -> list[slice]:
+    """Each run of True."""
+    return [run for (run,) in find_objects(label(mask)[0])]
 
 
 def resample(poses: Array, fps: float, to_fps: float) -> Array:
@@ -150,7 +135,9 @@ def check_sides(motions: Sequence[Motion]) -> list[str]:
         if whole < least:
             named = motions[0].name + (f" and {len(motions) - 1} more" if motions[1:] else "")
             raise ValueError(f"clip {named}: {fault}; {question}")
-        implausible += [f"{motion.name}: {fault}" for motion, value in zip(motions, values, strict=True) if value < least]
+        implausible += [
+            f"{motion.name}: {fault}" for motion, value in zip(motions, values, strict=True) if value < least
+        ]
     return implausible
 
 

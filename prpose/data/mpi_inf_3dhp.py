@@ -12,28 +12,18 @@ import numpy as np
 import scipy.io
 
 from prpose.camera import Array, Camera
-from prpose.data.clip import Clip, check_coordinates, finite_float32
-from prpose.data.release_files import (
-    File,
-    Selection,
-    View,
-    by_camera,
-    import_mocap,
-    load_release,
-    paths_of,
-    write_release,
-)
+from prpose.data.clip import check_coordinates, finite_float32
+from prpose.data.release_files import View, by_camera, import_mocap, paths_of, write_release
 from prpose.layouts import MPI_28
 from prpose.skeleton import H36M_17
 
 SPLITS = {"train": tuple(f"S{i}" for i in range(1, 9)), "test": tuple(f"TS{i}" for i in range(1, 7))}
 DEFAULT_KEYPOINTS = "hrnet_coco"
-SETTINGS = {
+SETTINGS = {  # of the test sequences, in the data set's own words
     **dict.fromkeys(("TS1", "TS2"), "studio, green screen"),
     **dict.fromkeys(("TS3", "TS4"), "studio, no green screen"),
     **dict.fromkeys(("TS5", "TS6"), "outdoor"),
 }
-"""Setting of each test sequence, in the data set's own words."""
 
 Annotation = Literal["univ_annot3", "annot3"]
 TRAIN_CAMERAS = 14
@@ -41,25 +31,16 @@ TRAIN_SEQUENCES = ("Seq1", "Seq2")
 TEST_SEQUENCE = "Seq1"  # name given to the only sequence of a test subject
 TEST_FOLDER = "mpi_inf_3dhp_test_set"
 TRAIN_JOINTS = MPI_28.names  # of annot.mat, in its order, by the data set's own names
-TEST_JOINTS = (
-    *("head_top", "neck"),
-    *("right_shoulder", "right_elbow", "right_wrist"),
-    *("left_shoulder", "left_elbow", "left_wrist"),
-    *("right_hip", "right_knee", "right_ankle"),
-    *("left_hip", "left_knee", "left_ankle"),
-    *("pelvis", "spine", "head"),
+TEST_JOINTS = (  # the same of annot_data.mat
+    *("head_top", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
+    *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "pelvis", "spine", "head"),
 )
-"""The 17 joints of ``annot_data.mat``, in its order, by the data set's own names."""
 OTHER_NAMES = {"thorax": "neck", "neck": "head", "head": "head_top"}
 """Human3.6M's name → the data set's, where they differ; its head is a point of the face, as our neck."""
 
 
-def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
-    """Clips of ``data_3d_3dhp.npz`` and ``data_2d_3dhp_{keypoints}.npz`` in ``root``, errors as of ``load_release``."""
-    return load_release(paths_of(root, "3dhp", keypoints), SPLITS[split], selection, _views)
-
-
-def _views(subject: str, stored: Any, where: str) -> list[View]:
+def views(subject: str, stored: Any, where: str) -> list[View]:
+    """Poses in each camera's axes; ``ValueError``, starting with ``where``, if they are no such list."""
     poses = by_camera(stored, where)
     if not poses or np.ndim(poses[0]) == 2:
         got = f"{len(poses)} frames" if poses else "none"
@@ -86,8 +67,7 @@ def from_original(
         source: folder with ``S1/Seq1/annot.mat`` to ``S8/Seq2/annot.mat`` and/or
             ``mpi_inf_3dhp_test_set/TS1/annot_data.mat`` to TS6 (or TS1 to TS6 directly), MATLAB 5 or 7.3;
             millimetres and pixels.
-        root: folder to write to.
-        overwrite: whether to replace existing files.
+        root, overwrite: folder to write to, and whether to replace existing files.
         annotation: ``univ_annot3`` is scaled to one skeleton height, as the field evaluates; ``annot3`` has the true
             size and projects onto the image.
 
@@ -95,18 +75,17 @@ def from_original(
         Counts: subjects, recordings (complete: 22), clips (one per camera), frames of clips.
 
     Raises:
-        ValueError: naming the file or folder, for anything missing, damaged, misshapen or not finite, and for
-            outputs that exist.
+        ValueError: naming the file or folder, for anything missing, damaged or misshapen, and for outputs that exist.
     """
 
     def read(subject: str, path: Path) -> tuple[list[Array], list[Array]]:
         return _read_annotations(path, subject in SPLITS["train"], annotation)
 
-    return write_release(root, "3dhp", overwrite, _annotation_files(Path(source)), read)
+    return write_release(paths_of(root, "3dhp", "gt"), overwrite, _annotation_files(Path(source)), read)
 
 
-def _annotation_files(source: Path) -> list[File]:
-    """Files of the training set, the test set or both, whichever is there."""
+def _annotation_files(source: Path) -> list[tuple[str, str, Path]]:
+    """Subject, sequence and path of each file of the training set, the test set or both, whichever is there."""
     test_root = source / TEST_FOLDER if (source / TEST_FOLDER).is_dir() else source
     files = []
     if any((source / subject).is_dir() for subject in SPLITS["train"]):

@@ -6,7 +6,7 @@ from the end. Everything else that does not fit raises a ``ValueError`` that nam
 
 import hashlib
 import importlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,7 @@ from prpose.unpickle import entry_names, read_npz
 
 ALL_ACTIONS = ("*",)
 
-View = tuple[Camera, Array]
-"""A camera, and poses in its axes, (T, 17, 3) float32 metres."""
-File = tuple[str, str, Path]
-"""Subject, action and path of an original file."""
+View = tuple[Camera, Array]  # a camera, and poses in its axes, (T, 17, 3) float32 metres
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,8 @@ class Selection:
 
     Args:
         actions: first words of action names ("Walking" takes "Walking 1"), or ``("*",)`` for all.
-        stride: every stride-th frame.
-        subset: share of each clip, in (0, 1]: one run of frames at a start that depends on its length alone (as in
-            VideoPose3D, so that published low-data settings can be repeated).
-
-    Raises:
-        ValueError: if stride < 1 or subset lies outside (0, 1].
+        stride: every stride-th frame; >= 1.
+        subset: share of each clip, in (0, 1]: a run of frames whose start depends on its length alone (VideoPose3D).
     """
 
     actions: tuple[str, ...] = ALL_ACTIONS
@@ -52,7 +45,6 @@ class Selection:
             raise ValueError(f"expected subset in (0, 1], got {self.subset}")
 
     def wants(self, action: str) -> bool:
-        """Whether the action is selected."""
         return any(word in (*ALL_ACTIONS, action.split(" ")[0]) for word in self.actions)
 
     def check(self, actions: Iterable[str], where: str) -> None:
@@ -70,13 +62,12 @@ class Selection:
         if not length:
             settings = f"{self.subset} and {self.stride}, which leave none of {T}"
             raise ValueError(f"expected a subset and stride that leave a frame of each clip, got {settings}")
-        start = int(_fraction(str(T)) * (T - length + 1))
+        start = int(_fraction(T) * (T - length + 1))
         return slice(start, start + length, self.stride)
 
 
-def _fraction(text: str) -> float:
-    """A number in [0, 1] that depends on the text alone, as in VideoPose3D."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little") / (2**32 - 1)
+def _fraction(number: int) -> float:
+    return int.from_bytes(hashlib.sha256(str(number).encode()).digest()[:4], "little") / (2**32 - 1)
 
 
 def paths_of(root: str | Path, name: str, keypoints: str) -> tuple[Path, Path]:
@@ -85,17 +76,19 @@ def paths_of(root: str | Path, name: str, keypoints: str) -> tuple[Path, Path]:
 
 
 def load_release(
-    paths: tuple[Path, Path], subjects: Sequence[str], selection: Selection, views: Callable[[str, Any, str], list[View]]
+    views: Callable[[str, Any, str], list[View]],
+    paths: tuple[Path, Path],
+    subjects: Sequence[str],
+    selection: Selection,
 ) -> list[Clip]:
     """Clips of a 3D and a 2D file, by subject, then by action in the order of the 2D file, then by camera.
 
     Args:
+        views: from a subject, an action's 3D as the file holds it, and its place there, with which errors begin.
         paths, subjects, selection: the files, and what to take of them.
-        views: from a subject, an action's 3D as the file holds it, and its place there, which begins errors.
 
     Raises:
-        ValueError: naming file, subject, action and camera, for anything that is missing, misshapen, or in one file
-            only.
+        ValueError: naming file, subject, action and camera, for anything missing, misshapen, or in one file only.
     """
     poses, keypoints = _positions(paths[0], "positions_3d"), _positions(paths[1], "positions_2d")
     _check_joints(paths[1])
@@ -122,7 +115,7 @@ def load_release(
 
 
 def by_camera(values: Any, where: str) -> list[Any]:
-    """The arrays of an action's cameras; ``ValueError``, starting with ``where``, if there is no list of them."""
+    """The arrays of an action's cameras; ``ValueError`` if there is no list of them."""
     if not isinstance(values, list | tuple) and not (isinstance(values, np.ndarray) and values.ndim > 0):
         raise ValueError(f"{where}: expected a list with an array per camera, got {type(values).__name__}")
     return list(values)
@@ -163,20 +156,19 @@ def _check_joints(path: Path) -> None:
 
 
 def write_release(
-    root: Path, name: str, overwrite: bool, files: Sequence[File], read: Callable[[str, Path], tuple[Any, list[Array]]]
+    paths: tuple[Path, Path],
+    overwrite: bool,
+    files: Sequence[tuple[str, str, Path]],
+    read: Callable[[str, Path], tuple[Any, list[Array]]],
 ) -> dict[str, int]:
-    """Writes a data set's 3D and ground-truth 2D files, or neither, from original files.
+    """Writes a 3D and a ground-truth 2D file, or neither; counts of subjects, recordings, clips and their frames.
 
     Args:
-        root, name, overwrite: folder, name of the data set, and whether to replace existing files.
-        files: of the original.
-        read: from a subject and a file, the 3D as the data set's ``load`` expects it, and (T, 17, 2) float32 pixels
-            for each camera.
-
-    Returns:
-        Counts: subjects, recordings, clips (one per camera) and frames of clips.
+        paths, overwrite: the two files, and whether to replace them.
+        files: subject, action and path of each original file.
+        read: from subject and path, the 3D to store, and (T, 17, 2) float32 pixels for each camera.
     """
-    path_3d, path_2d = (check_output(path, overwrite) for path in paths_of(root, name, "gt"))
+    path_3d, path_2d = (check_output(path, overwrite) for path in paths)
     positions_3d: dict[str, dict[str, Any]] = {}
     positions_2d: dict[str, dict[str, list[Array]]] = {}
     for subject, action, path in files:
@@ -185,18 +177,14 @@ def write_release(
         positions_2d.setdefault(subject, {})[action] = keypoints_px
     sides = [[j for j, side in enumerate(H36M_17.sides) if side == wanted] for wanted in ("left", "right")]
     metadata = {"layout_name": "h36m", "num_joints": len(H36M_17), "keypoints_symmetry": sides}
+    boxed = [np.array(content, dtype=object) for content in (positions_3d, positions_2d, metadata)]  # as published
     with replacing(path_3d) as temporary_3d, replacing(path_2d) as temporary_2d:
-        np.savez_compressed(temporary_3d, positions_3d=_boxed(positions_3d))
-        np.savez_compressed(temporary_2d, positions_2d=_boxed(positions_2d), metadata=_boxed(metadata))
+        np.savez_compressed(temporary_3d, positions_3d=boxed[0])
+        np.savez_compressed(temporary_2d, positions_2d=boxed[1], metadata=boxed[2])
     recordings = [cameras for actions in positions_2d.values() for cameras in actions.values()]
     frames = [len(xy) for cameras in recordings for xy in cameras]
     counts = (len(positions_2d), len(recordings), len(frames), sum(frames))
     return dict(zip(("subjects", "recordings", "clips", "frames"), counts, strict=True))
-
-
-def _boxed(content: Mapping[str, Any]) -> Array:
-    """A dict as a 0-d object array, as in the published files."""
-    return np.array(content, dtype=object)
 
 
 def import_mocap(module: str) -> Any:
@@ -204,5 +192,4 @@ def import_mocap(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        package = module.partition(".")[0]
-        raise ValueError(f'{package} is needed to read this format: pip install "prpose[mocap]"') from None
+        raise ValueError(f'{module} is needed to read this format: pip install "prpose[mocap]"') from None

@@ -18,21 +18,14 @@ STEEPEST = 0.6  # slope of a ray against the axis, x/z or y/z, beyond which the 
 
 @dataclass(frozen=True)
 class FixedCameras:
-    """Human3.6M's four cameras around a clip, with the person in every frame of each.
+    """Human3.6M's four cameras around a clip, with the person in every frame of each."""
 
-    Args:
-        subjects: lenses are those of the first one's cameras; positions are the average over all of them.
-        frame: joints stay within this share of the half width and height of the image.
-        step, farthest: cameras are moved away until they do, in multiples of Human3.6M's distance.
-        nearest_m, steepest: least depth of a joint, and largest slope of its ray against the axis.
-    """
-
-    subjects: tuple[str, ...] = SUBJECTS
-    frame: float = 0.95
-    step: float = 0.05
-    farthest: float = 8.0
-    nearest_m: float = 0.5
-    steepest: float = STEEPEST
+    subjects: tuple[str, ...] = SUBJECTS  # lenses are those of the first one's cameras; positions are the average
+    frame: float = 0.95  # joints stay within this share of the half width and height of the image
+    step: float = 0.05  # cameras are moved away until they do, in multiples of Human3.6M's distance ...
+    farthest: float = 8.0  # ... up to this
+    nearest_m: float = 0.5  # least depth of a joint
+    steepest: float = STEEPEST  # largest slope of its ray against the axis
 
     def around(self, poses_world: Array, yaw: float) -> tuple[Camera, ...]:
         """Four cameras that look at the middle of (T, 17, 3) poses, turned around it by ``yaw``, radians.
@@ -40,9 +33,8 @@ class FixedCameras:
         ``ValueError`` if no distance is far enough.
         """
         low, high = poses_world.min(axis=(0, 1)), poses_world.max(axis=(0, 1))
-        middle = (low + high) / 2
+        middle, found = (low + high) / 2, []
         turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
-        found = []
         for index, intrinsic in enumerate(cameras(self.subjects[0])):
             place = np.mean([cameras(subject)[index].position_m for subject in self.subjects], axis=0)
             for scale in np.arange(1, self.farthest, self.step):
@@ -90,21 +82,13 @@ def quaternion(rotation: Array) -> tuple[float, float, float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """A motion in front of C cameras, with the keypoints that a detector finds.
-
-    Args:
-        motion: what was rendered.
-        cameras: C of them.
-        detected_px: (C, T, 17, 2) float32 pixels.
-        confidence: (C, T, 17) float32 in (0, 1).
-        hidden: (C, T, 17) bool, joints that the person's own body occludes.
-    """
+    """A motion in front of C cameras, with the keypoints that a detector finds."""
 
     motion: Motion
     cameras: tuple[Camera, ...]
-    detected_px: Array
-    confidence: Array
-    hidden: Array
+    detected_px: Array  # (C, T, 17, 2) float32 pixels
+    confidence: Array  # (C, T, 17) float32 in (0, 1)
+    hidden: Array  # (C, T, 17) bool, joints that the person's own body occludes
 
     def clips(self, keypoints: str, frames: slice) -> list[Clip]:
         """One clip per camera, with the detector's 2D (``det``) or the ground truth (``gt``).

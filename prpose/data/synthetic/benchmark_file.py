@@ -87,7 +87,7 @@ def read_renderings(path: Path, split: str) -> list[Rendering]:
         _check_values(content)
         stops = np.cumsum(content["clip_length"])
         starts = stops - content["clip_length"]
-        clips = np.flatnonzero(content["clip_split"] == split)
+        clips = np.flatnonzero(content["clip_split"] == split).tolist()
         return [_rendering(content, clip, slice(starts[clip], stops[clip])) for clip in clips]
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

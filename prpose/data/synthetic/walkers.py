@@ -6,7 +6,7 @@ the midline.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -36,17 +36,30 @@ FPS, SECONDS = 60.0, 4.0
 # neck/nose point, as on Human3.6M's skeletons. Hip and shoulder are half the breadth; the figure's 0.0955 of the hip
 # is to the outside.
 SEGMENTS = {
-    **{"hip": 0.055, "knee": 0.245, "ankle": 0.246},
-    **{"spine": 0.135, "thorax": 0.153, "neck": 0.07, "head": 0.07},
-    **{"shoulder": 0.129, "elbow": 0.186, "wrist": 0.146},
+    "hip": 0.055,
+    "knee": 0.245,
+    "ankle": 0.246,
+    "spine": 0.135,
+    "thorax": 0.153,
+    "neck": 0.07,
+    "head": 0.07,
+    "shoulder": 0.129,
+    "elbow": 0.186,
+    "wrist": 0.146,
 }
 ANKLE_HEIGHT = 0.039
 
 LIMITS = {
-    **{"spine_flexion": (-25.0, 70.0), "spine_bend": (-30.0, 30.0), "spine_twist": (-40.0, 40.0)},
-    **{"neck_flexion": (-40.0, 40.0)},
-    **{"hip_flexion": (-25.0, 120.0), "hip_abduction": (-20.0, 45.0), "knee_flexion": (0.0, 140.0)},
-    **{"shoulder_flexion": (-60.0, 170.0), "shoulder_abduction": (0.0, 170.0), "elbow_flexion": (0.0, 145.0)},
+    "spine_flexion": (-25.0, 70.0),
+    "spine_bend": (-30.0, 30.0),
+    "spine_twist": (-40.0, 40.0),
+    "neck_flexion": (-40.0, 40.0),
+    "hip_flexion": (-25.0, 120.0),
+    "hip_abduction": (-20.0, 45.0),
+    "knee_flexion": (0.0, 140.0),
+    "shoulder_flexion": (-60.0, 170.0),
+    "shoulder_abduction": (0.0, 170.0),
+    "elbow_flexion": (0.0, 145.0),
 }
 """Ranges of joint motion, degrees, after the American Academy of Orthopaedic Surgeons (1965), rounded inwards."""
 
@@ -69,11 +82,7 @@ LEAN = {"walk": 2.0, "run": 8.0}
 
 
 def load(root: Path, split: str, selection: Selection, keypoints: str = "det") -> list[Clip]:
-    """Clips of the walkers of a split, from four cameras each; ``root`` is not used.
-
-    Raises:
-        ValueError: for unknown 2D, or an action that no walker does.
-    """
+    """Clips of the walkers of a split, from four cameras each; ``root`` is not used."""
     look_up(keypoints, dict.fromkeys(KEYPOINTS), "2D of walkers")
     selection.check(MOVES, "walkers")
     wanted = [motion for motion in motions(root, split) if selection.wants(motion.action)]
@@ -92,11 +101,7 @@ def _rendering(motion: Motion) -> Rendering:
 
 @cache
 def walker(subject: str, action: str) -> Motion:
-    """One walker's motion, four seconds long, on level ground; any ``subject`` names a body.
-
-    Raises:
-        ValueError: for an action that is not in :data:`MOVES`.
-    """
+    """One walker's motion, four seconds long, on level ground; any ``subject`` names a body, :data:`MOVES` actions."""
     move = look_up(action, MOVES, "action of walkers")
     body = random_body(generator("walker", subject))
     angles = move(np.arange(round(FPS * SECONDS)) / FPS, generator("walker", subject, action))
@@ -107,7 +112,7 @@ def walker(subject: str, action: str) -> Motion:
 
 
 def _root_path(joints: Array, ankle_height_m: float) -> Array:
-    """Position of the pelvis, (T, 3), if the lower foot of (T, 17, 3) joints stands still."""
+    """Positions of the pelvis, (T, 3), at which the lower foot stands still."""
     feet = joints[:, H36M_17.subset(("left_ankle", "right_ankle"))]  # (T, 2, 3)
     step = np.diff(feet[..., :2], axis=0)
     # The weight passes to the other foot within some 5 cm of height difference.
@@ -131,12 +136,9 @@ def random_body(rng: np.random.Generator) -> dict[str, float]:
 
 
 def pose(body: Mapping[str, float], angles: Mapping[str, Array], heading: Array, lean: Array) -> Array:
-    """Joints relative to the pelvis, (T, 17, 3) metres, z up.
+    """Joints relative to the pelvis, (T, 17, 3) metres, z up, of a body as of :func:`random_body`.
 
-    Args:
-        body: as of :func:`random_body`.
-        angles: joint angles; those that are missing are 0.
-        heading, lean: direction that the pelvis faces, from x towards y, and its forward tilt, (T,) degrees.
+    Angles that are missing are 0; ``heading`` is from x towards y, ``lean`` the forward tilt of the pelvis.
     """
 
     def turn(axes: str, *degrees: Array) -> Rotation:
@@ -190,14 +192,6 @@ def _gait(kind: str, t: Array, rng: np.random.Generator) -> Angles:
         angles[f"{side}_shoulder_flexion"] = -swing * np.cos(2 * np.pi * own)
         angles[f"{side}_elbow_flexion"] = bent + 0.4 * swing * (1 - np.cos(2 * np.pi * own))
     return angles
-
-
-def _walk(t: Array, rng: np.random.Generator) -> Angles:
-    return _gait("walk", t, rng)
-
-
-def _run(t: Array, rng: np.random.Generator) -> Angles:
-    return _gait("run", t, rng)
 
 
 def _turn(t: Array, rng: np.random.Generator) -> Angles:
@@ -259,14 +253,20 @@ def _stand(t: Array, rng: np.random.Generator) -> Angles:
     }
     for side in ("left", "right"):
         angles[f"{side}_hip_abduction"] = 0 * t + rng.uniform(2, 8)
-        for joint, low, high in (("shoulder_flexion", -5, 15), ("shoulder_abduction", 5, 15), ("elbow_flexion", 10, 30)):
-            angles[f"{side}_{joint}"] = _between(t, rng, low, high, 0.3)
+        angles[f"{side}_shoulder_flexion"] = _between(t, rng, -5, 15, 0.3)
+        angles[f"{side}_shoulder_abduction"] = _between(t, rng, 5, 15, 0.3)
+        angles[f"{side}_elbow_flexion"] = _between(t, rng, 10, 30, 0.3)
     return angles
 
 
 MOVES: dict[str, Move] = {
-    **{"walk": _walk, "run": _run, "turn": _turn},
-    **{"squat": _squat, "sit": _sit, "wave": _wave, "reach": _reach},
+    "walk": partial(_gait, "walk"),
+    "run": partial(_gait, "run"),
+    "turn": _turn,
+    "squat": _squat,
+    "sit": _sit,
+    "wave": _wave,
+    "reach": _reach,
 }
 """By action name."""
 
