@@ -75,8 +75,7 @@ def load_clips(
     """Clips of a data set, in its published order.
 
     Args:
-        name: ``"h36m"``, ``"3dhp"``, ``"cmu17"``, ``"walkers"``, or the name of a prepared benchmark.
-        root: folder with the npz files; not used for walkers.
+        name, root: a key of :data:`DATASETS`, or a prepared benchmark, and the folder with its files.
         split: ``"train"``, ``"test"``, and ``"val"`` where there is one.
         keypoints: which 2D: as in the file's name, or ``"det"`` and ``"gt"``. Default: the usual detector.
         actions, stride, subset: clips and frames to take, as of :class:`prpose.data.release_files.Selection`; clips
@@ -114,20 +113,16 @@ def _recordings(
 
 
 def inputs_sha256(name: str, root: str | Path, keypoints: str) -> str:
-    """Hash of everything that a data set was made of: of its npz files' bytes, or as a benchmark's card holds it.
-
-    Empty for walkers. ``ValueError`` as of :func:`data_set`, for a missing file, and for a card without the hash.
-    """
+    """Hash of all that a data set was made of: of its files' bytes, or of a benchmark's card; empty for walkers."""
     dataset, path = data_set(name, root), path_of(root, name)
     if name == "walkers":
         return ""
     if dataset.motions is None:
-        whole = hashlib.sha256()
-        for path in paths_of(root, name, keypoints):
+        paths = paths_of(root, name, keypoints)
+        for path in paths:
             if not path.is_file():
                 raise ValueError(f"{path}: no such file")
-            whole.update(path.read_bytes())
-        return whole.hexdigest()
+        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
     found = read_card(path).get("inputs_sha256")
     if not isinstance(found, str):
         raise ValueError(f"{path}: card: expected inputs_sha256 in it, got {found!r}")

@@ -33,7 +33,7 @@ CORRUPT = (("S11", "Directions"),)  # left out, as everywhere: the video is corr
 def views(subject: str, stored: Any, where: str) -> list[View]:
     """Poses in each camera's axes from (T, 32, 3) world metres; ``ValueError``, starting with ``where``, for others."""
     world = check_coordinates(stored, RAW_JOINTS, 3, where, "3D")[:, KEPT_JOINTS].astype(np.float64)
-    return [(camera, camera.world_to_camera(world).astype(np.float32)) for camera in cameras(subject)]
+    return [(camera, camera.world_to_camera(world)) for camera in cameras(subject)]
 
 
 @cache
@@ -64,28 +64,20 @@ def from_cdf(
         tangential: lens model, see :meth:`prpose.camera.Camera.project`; that of the published 2D file by default.
 
     Returns:
-        Counts: subjects, recordings (complete: 209), clips (four per recording), frames of clips.
-
-    Raises:
-        ValueError: naming the file or folder, for anything missing, damaged or misshapen, and for outputs that exist.
+        Counts: subjects, recordings (complete: 209), clips, and frames of clips.
     """
 
     def read(subject: str, path: Path) -> tuple[Array, list[Array]]:
-        world = _read_world(path)
-        return world, _project(world, subject, tangential, path)
+        world, keypoints_px = _read_world(path), []
+        for index, (camera, points) in enumerate(views(subject, world, str(path))):
+            if points[..., 2].min() <= 0:
+                raise ValueError(f"{path}: expected world millimetres, got a joint behind camera {index}")
+            pixels = camera.project(points, tangential)
+            keypoints_px.append(finite_float32(pixels, f"{path}: pixels of camera {index}"))
+        return world, keypoints_px
 
     files = [file for subject in SUBJECTS for file in _pose_files(Path(source), subject)]  # before any is read
     return write_release(paths_of(root, "h36m", "gt"), overwrite, files, read)
-
-
-def canonical_action(stem: str) -> str:
-    """The field's name of an action, from an original file's name without its ending.
-
-    Example:
-        >>> canonical_action("WalkingDog_1"), canonical_action("TakingPhoto")
-        ('WalkDog 1', 'Photo')
-    """
-    return stem.replace("TakingPhoto", "Photo").replace("WalkingDog", "WalkDog").replace("_", " ")
 
 
 def _pose_files(source: Path, subject: str) -> list[tuple[str, str, Path]]:
@@ -94,7 +86,7 @@ def _pose_files(source: Path, subject: str) -> list[tuple[str, str, Path]]:
     for path in sorted(folder.glob("*.cdf")):
         if path.name.startswith(("_ALL", ".")):  # all actions in one file; hidden files of other systems
             continue
-        action = canonical_action(path.stem)
+        action = path.stem.replace("TakingPhoto", "Photo").replace("WalkingDog", "WalkDog").replace("_", " ")
         if action in files:
             raise ValueError(f"{path}: expected one file of {action!r}, got {files[action]} as well")
         if (subject, action) not in CORRUPT:
@@ -120,14 +112,3 @@ def _read_world(path: Path) -> Array:
         expected = f"floating-point Pose of shape (1, T, {RAW_JOINTS * 3})"
         raise ValueError(f"{path}: expected {expected}, got {pose.dtype} {pose.shape}")
     return finite_float32(pose[0].reshape(-1, RAW_JOINTS, 3) / 1000, str(path))
-
-
-def _project(world: Array, subject: str, tangential: Tangential, path: Path) -> list[Array]:
-    """(T, 17, 2) float32 pixels of each camera from (T, 32, 3) metres, world axes."""
-    keypoints_px = []
-    for index, camera in enumerate(cameras(subject)):
-        points = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))
-        if points[..., 2].min() <= 0:
-            raise ValueError(f"{path}: expected world millimetres, got a joint behind camera {index}")
-        keypoints_px.append(finite_float32(camera.project(points, tangential), f"{path}: pixels of camera {index}"))
-    return keypoints_px

@@ -97,9 +97,11 @@ def cut(
     name: str, subject: str, action: str, poses_world: Array, fps: float, to_fps: float, pieces: Sequence[slice]
 ) -> list[Motion]:
     """Pieces of a recording, (T, 17, 3) metres, as motions at ``to_fps``; the second is called ``name#2``."""
-    resampled = [resample(poses_world[piece], fps, to_fps).astype(np.float32) for piece in pieces]
-    names = [name if number == 1 else f"{name}#{number}" for number in range(1, len(pieces) + 1)]
-    return [Motion(own, subject, action, poses, to_fps) for own, poses in zip(names, resampled, strict=True)]
+    motions = []
+    for number, piece in enumerate(pieces, start=1):
+        poses = resample(poses_world[piece], fps, to_fps).astype(np.float32)
+        motions.append(Motion(name if number == 1 else f"{name}#{number}", subject, action, poses, to_fps))
+    return motions
 
 
 def check_units(poses_world: Array, fps: float) -> None:
@@ -118,13 +120,9 @@ def check_units(poses_world: Array, fps: float) -> None:
 
 
 def check_sides(motions: Sequence[Motion]) -> list[str]:
-    """Checks that people stand on their feet and that their knees bend forward, in all motions of one joint mapping.
+    """A line for each motion, of all of one joint mapping, in which people do not stand with their knees ahead.
 
-    Returns:
-        A line for each motion in which they do not, among others in which they do: a handstand, for example.
-
-    Raises:
-        ValueError: if they do not on average: the mapping is upside down, or exchanges left and right.
+    ``ValueError`` if they do not on average: the mapping is upside down, or exchanges left and right.
     """
     if not motions:
         return []

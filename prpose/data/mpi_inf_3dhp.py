@@ -46,12 +46,8 @@ def views(subject: str, stored: Any, where: str) -> list[View]:
         got = f"{len(poses)} frames" if poses else "none"
         raise ValueError(f"{where}: expected 3D of at least one camera, got {got}")
     checked = (check_coordinates(pose, len(H36M_17), 3, f"{where}, camera {i}", "3D") for i, pose in enumerate(poses))
-    return [(camera(subject), pose) for pose in checked]
-
-
-def camera(subject: str) -> Camera:
-    """Image size of a subject's videos; the outdoor test sequences are wider."""
-    return Camera(1920, 1080) if subject in ("TS5", "TS6") else Camera(2048, 2048)
+    size = (1920, 1080) if subject in ("TS5", "TS6") else (2048, 2048)  # outdoors, and in the studio
+    return [(Camera(*size), pose) for pose in checked]
 
 
 def from_original(
@@ -72,10 +68,7 @@ def from_original(
             size and projects onto the image.
 
     Returns:
-        Counts: subjects, recordings (complete: 22), clips (one per camera), frames of clips.
-
-    Raises:
-        ValueError: naming the file or folder, for anything missing, damaged or misshapen, and for outputs that exist.
+        Counts: subjects, recordings (complete: 22), clips, and frames of clips.
     """
 
     def read(subject: str, path: Path) -> tuple[list[Array], list[Array]]:

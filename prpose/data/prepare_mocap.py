@@ -52,8 +52,7 @@ def from_cmu(
         ValueError: if the folder lacks all clips of a split, and as of :func:`build`.
     """
     trials, bvh = _by_stem(folder, ".amc"), _by_stem(folder, ".bvh")
-    mappings = {".amc": ("asf", SHIPPED / "cmu_asf.toml"), ".bvh": ("bvh", SHIPPED / "cmu_bvh.toml")}
-    read = {ending: (format, read_mapping(path)) for ending, (format, path) in mappings.items()}
+    mappings = {FORMATS[each][0]: (each, read_mapping(SHIPPED / f"cmu_{each}.toml")) for each in ("asf", "bvh")}
     sources, missing = [], []
     for row in cmu17_clips():
         # A BVH file with a trial's name is a conversion of it, on another skeleton.
@@ -63,7 +62,7 @@ def from_cmu(
             missing.append(row["clip"])
         else:
             names = (row[column] for column in ("clip", "subject", "action", "split"))
-            sources.append(Source(path, *read[path.suffix.lower()], *names))
+            sources.append(Source(path, *mappings[path.suffix.lower()], *names))
     lacking = sorted(set(SPLITS) - {source.split for source in sources})
     if lacking:
         expected = "expected files such as 02/02_01.amc with 02/02.asf, or walking_3.bvh"
@@ -98,10 +97,7 @@ def build(
 ) -> Report:
     """Makes the benchmark ``data_{name}.npz`` in ``root``; the same files give the same bytes.
 
-    Args:
-        name, sources, root, overwrite: of the benchmark, its recordings, its folder, whether to replace its file.
-        note, missing: origin of the data and names of missing clips, for the file's card.
-        on_clip: called with 1 after each clip.
+    ``note`` and ``missing`` clips are for the file's card; ``on_clip`` is called with 1 after each clip.
 
     Raises:
         ValueError: naming the recording, for anything that cannot be read; if people do not stand upright on average,
@@ -151,9 +147,9 @@ def _check_sources(sources: Sequence[Source]) -> None:
 
 
 def _check_names(names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"expected each clip once, got {twice[0]} more than once")
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"expected each clip once, got {name} more than once")
 
 
 def _motions(source: Source, cleaning: Cleaning) -> tuple[list[Motion], int]:
@@ -172,28 +168,20 @@ def _motions(source: Source, cleaning: Cleaning) -> tuple[list[Motion], int]:
 
 def _inputs(name: str, sources: Sequence[Source], rig: Rig, cleaning: Cleaning, note: str) -> dict[str, Any]:
     """Everything that the file depends on, under the names of the file's version 1: their hash identifies it."""
-    parameters, clips = asdict(rig), {}
+    parameters, clips, constants = asdict(rig), dict[str, Any](), dict[str, Any]()
     parameters["detector"]["doubt"] = parameters["detector"].pop("confidence_noise")
     for source in sources:
         # Weights as lists: they are summed in their order.
         mapping = asdict(source.mapping) | {"joints": [list(weights.items()) for weights in source.mapping.joints]}
-        hashes = {each.name: _sha256(each.read_bytes()) for each in _files(source)}
+        files = [source.path, *([skeleton_beside(source.path)] if source.format == "asf" else [])]
+        hashes = {each.name: _sha256(each.read_bytes()) for each in files}
         names = {"subject": source.subject, "action": source.action, "split": source.split}
         clips[source.name] = names | {"mapping": mapping, "sha256": hashes}
-    constants: dict[str, Any] = {"coco_sigma": COCO_SIGMA, "limbs": LIMBS, "person_size": (BOX, BODY_SHARE, THINNEST)}
+    constants |= {"coco_sigma": COCO_SIGMA, "limbs": LIMBS, "person_size": (BOX, BODY_SHARE, THINNEST)}
     constants |= {"amc_fps": AMC_FPS, "ankle_height_m": JointMapping.clearance_m}
-    inputs: dict[str, Any] = {
-        "constants": constants,
-        "studio": parameters,
-        "cleaning": asdict(cleaning),
-        "clips": clips,
-    }
-    inputs |= {"format": FORMAT, "version": 1, "name": name, "note": note, "fps": FPS}
+    inputs: dict[str, Any] = {"constants": constants, "studio": parameters, "clips": clips}
+    inputs |= {"cleaning": asdict(cleaning), "format": FORMAT, "version": 1, "name": name, "note": note, "fps": FPS}
     return inputs | {"cameras_sha256": _sha256(human36m.CALIBRATION.read_bytes())}
-
-
-def _files(source: Source) -> list[Path]:
-    return [source.path, *([skeleton_beside(source.path)] if source.format == "asf" else [])]
 
 
 def _sorted(value: Any) -> Any:

@@ -21,7 +21,7 @@ from prpose.unpickle import entry_names, read_npz
 
 ALL_ACTIONS = ("*",)
 
-View = tuple[Camera, Array]  # a camera, and poses in its axes, (T, 17, 3) float32 metres
+View = tuple[Camera, Array]  # a camera, and poses in its axes, (T, 17, 3) metres
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Selection:
         words = list(dict.fromkeys(action.split(" ")[0] for action in actions))
         for word in self.actions:
             if word not in words and not (word in ALL_ACTIONS and words):
-                raise ValueError(f"{where}: no action {word!r}; there are {_listed(words)}")
+                raise ValueError(f"{where}: no action {word!r}; there are {', '.join(words) or 'none'}")
 
     def frames(self, T: int) -> slice:
         """The frames to take of a clip of T; ``ValueError`` if none is left."""
@@ -83,12 +83,7 @@ def load_release(
 ) -> list[Clip]:
     """Clips of a 3D and a 2D file, by subject, then by action in the order of the 2D file, then by camera.
 
-    Args:
-        views: from a subject, an action's 3D as the file holds it, and its place there, with which errors begin.
-        paths, subjects, selection: the files, and what to take of them.
-
-    Raises:
-        ValueError: naming file, subject, action and camera, for anything missing, misshapen, or in one file only.
+    ``views`` takes a subject, an action's 3D as the file holds it, and its place there, with which errors begin.
     """
     poses, keypoints = _positions(paths[0], "positions_3d"), _positions(paths[1], "positions_2d")
     _check_joints(paths[1])
@@ -96,21 +91,21 @@ def load_release(
     for subject in subjects:
         for path, content in zip(paths, (poses, keypoints), strict=True):
             if subject not in content:
-                raise ValueError(f"{path}: no subject {subject}; the file has {_listed(content)}")
+                raise ValueError(f"{path}: no subject {subject}; the file has {', '.join(content)}")
         where_3d, where_2d = (f"{path}: subject {subject}" for path in paths)
         own, other = poses[subject], keypoints[subject]
         for where, present, expected in ((where_3d, own, other), (where_2d, other, own)):
             selection.check(present, where)
             for action in filter(selection.wants, expected):
                 if action not in present:
-                    raise ValueError(f"{where}: no action {action!r}; there are {_listed(present)}")
+                    raise ValueError(f"{where}: no action {action!r}; there are {', '.join(present)}")
         for action in filter(selection.wants, other):
             found = views(subject, own[action], f"{where_3d}, action {action!r}")
             lengths = [len(poses_cam) for _, poses_cam in found]
             all_px = _keypoints_px(other[action], lengths, f"{where_2d}, action {action!r}")
             for index, ((camera, poses_cam), xy) in enumerate(zip(found, all_px, strict=True)):
                 frames = selection.frames(len(poses_cam))
-                clips.append(Clip(xy[frames], poses_cam[frames], camera, subject, action, index))
+                clips.append(Clip(xy[frames], poses_cam[frames].astype(np.float32), camera, subject, action, index))
     return clips
 
 
@@ -133,10 +128,6 @@ def _keypoints_px(stored: Any, lengths: Sequence[int], where: str) -> list[Array
         if len(checked[-1]) < T:
             raise ValueError(f"{where}, camera {camera}: expected at least {T} frames of 2D, got {len(checked[-1])}")
     return checked
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
 
 
 def _positions(path: Path, key: str) -> dict[str, dict[str, Any]]:

@@ -15,22 +15,15 @@ from prpose.unpickle import read_npz
 
 CHANNELS = {f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
 
-Lines = list[tuple[int, list[str]]]
-"""Words of the lines of a text file that are not empty, and their numbers, counted from 1."""
+Lines = list[tuple[int, list[str]]]  # numbers, counted from 1, and words of the lines that are not empty
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Named points over time, in the file's own unit and axes.
+    """Named points over time, in the file's own unit and axes."""
 
-    Args:
-        names: of the points: ends of bones (ASF/AMC), joints and end sites (BVH), markers (C3D).
-        positions: (T, P, 3) float64; NaN where a marker is missing.
-        fps: frames per second.
-    """
-
-    names: tuple[str, ...]
-    positions: Array
+    names: tuple[str, ...]  # ends of bones (ASF/AMC), joints and end sites (BVH), markers (C3D)
+    positions: Array  # (T, P, 3) float64; NaN where a marker is missing
     fps: float
 
 
@@ -52,12 +45,9 @@ def euler(axes: str, degrees: Array) -> Rotation:
 
 
 def forward_kinematics(parents: Sequence[int], turns: Iterable[Rotation], offsets: Iterable[Array]) -> Array:
-    """Points of a tree, (T, P, 3): each is its parent plus its own offset, turned.
+    """Points of a tree, (T, P, 3): each is its parent (-1: the origin), which comes before it, plus its turned offset.
 
-    Args:
-        parents: index of each point's parent, which comes before it; -1 for the root.
-        turns: rotation of each offset into the world, for T frames or for all.
-        offsets: (T, 3) or (3,), from the parent; of the root, from the origin.
+    Rotations into the world, and offsets, (T, 3) or (3,), are for T frames or for all.
     """
     points: list[Array] = []
     for parent, turn, offset in zip(parents, turns, offsets, strict=True):
@@ -111,11 +101,8 @@ class Joint:
 def read_bvh(path: Path) -> Recording:
     """Positions of all joints and end sites of a BVH file; an end site is named after its joint, ``Head_end``.
 
-    A joint's rotations are multiplied in the order of its channels; position channels, where a joint has them,
-    replace its offset.
-
-    Raises:
-        ValueError: naming file and line, for anything that is not BVH or is truncated.
+    A joint's rotations are multiplied in the order of its channels; position channels replace its offset.
+    ``ValueError``, naming file and line, for anything that is not BVH or is truncated.
     """
     lines = lines_of(path)
     joints, length = _hierarchy(path, lines)
@@ -196,11 +183,7 @@ def _motion(path: Path, lines: Lines, columns: int) -> tuple[Array, float]:
 
 
 def read_c3d(path: Path) -> Recording:
-    """Markers of a C3D file, in its own unit; a missing one is NaN.
-
-    Raises:
-        ValueError: naming the file, if ezc3d (extra ``mocap``) is missing or cannot read it.
-    """
+    """Markers of a C3D file, NaN where missing; ``ValueError`` without ezc3d (extra ``mocap``) or if it fails."""
     ezc3d = import_mocap("ezc3d")
     try:
         data = Path(path).read_bytes()

@@ -32,13 +32,9 @@ class Bone:
 def read_amc(path: Path, asf: Path | None = None) -> Recording:
     """Positions of the root and of the *end* of each bone, in the file's unit, 120 fps.
 
-    Args:
-        path: the motion (.amc).
-        asf: its skeleton; if not given, the only .asf in the folder, or the one whose name the motion's begins with
-            (``02.asf`` for ``02_01.amc``; of two, the longer).
-
-    Raises:
-        ValueError: naming file and line, for anything that is not ASF/AMC, does not fit together or is truncated.
+    The skeleton ``asf`` is by default the only .asf in the folder, or the one whose name the motion's begins with
+    (``02.asf`` for ``02_01.amc``; of two, the longer). ``ValueError``, naming file and line, for anything that is not
+    ASF/AMC, does not fit together or is truncated.
     """
     path = Path(path)
     bones = _read_asf(asf or skeleton_beside(path))

@@ -20,41 +20,30 @@ from prpose.skeleton import H36M_17
 from prpose.tables import look_up
 
 SHIPPED = Path(__file__).parent.parent / "mappings"  # folder of the bundled mappings: cmu_asf.toml, cmu_bvh.toml
-FORMATS: dict[str, tuple[str, Callable[[Path], Recording]]] = {
+FORMATS: dict[str, tuple[str, Callable[[Path], Recording]]] = {  # file ending and reader; an .asf lies beside its .amc
     "bvh": (".bvh", read_bvh),
     "asf": (".amc", read_amc),
     "c3d": (".c3d", read_c3d),
     "npz": (".npz", read_npz_points),
 }
-"""File ending and reader of each format; the .asf of an .amc lies beside it."""
 COLUMNS = ("file", "subject", "action", "split")  # of a clips.csv
 ANKLES = H36M_17.subset(("left_ankle", "right_ankle"))
 FAR_M = 100.0  # poses farther from the origin are moved to it; float32 has steps of some 0.01 mm there
 
 Weights = Mapping[str, float]
-Row = tuple[str, str, str, str]
-"""File, relative to the folder, subject, action and split of a recording."""
+Row = tuple[str, str, str, str]  # file, relative to the folder, subject, action and split of a recording
 
 
 @dataclass(frozen=True)
 class JointMapping:
-    """How a recording becomes Human3.6M-17 poses in metres, z up.
+    """How a recording becomes Human3.6M-17 poses in metres, z up."""
 
-    Args:
-        joints: weights of points, one mapping per joint of ``H36M_17``, in its order.
-        metres_per_unit: scale of the recording.
-        up: axis of the recording that points up.
-        left_handed: whether the recording's axes are.
-        floor: points of the feet; the ankles, 0.08 m above the ground, if empty or always missing.
-        clearance_m: height of the lowest of them above the ground, at rest.
-    """
-
-    joints: tuple[Weights, ...]
+    joints: tuple[Weights, ...]  # weights of points, one mapping per joint of H36M_17, in its order
     metres_per_unit: float
-    up: str
-    left_handed: bool = False
-    floor: tuple[str, ...] = ()
-    clearance_m: float = 0.08
+    up: str  # axis of the recording
+    left_handed: bool = False  # whether the recording's axes are
+    floor: tuple[str, ...] = ()  # points of the feet; if empty or always missing, the ankles, 0.08 m above the ground
+    clearance_m: float = 0.08  # height of the lowest of them above the ground, at rest
 
     def poses(self, recording: Recording) -> Array:
         """(T, 17, 3) float64: metres, right-handed, z up, ground at 0; NaN where a point is missing.
@@ -74,7 +63,7 @@ class JointMapping:
         lowest, clearance_m = _lowest_at_rest(world[:, [index[name] for name in self.floor], 2]), self.clearance_m
         if lowest is None:
             lowest, clearance_m = _lowest_at_rest(poses[:, ANKLES, 2]), JointMapping.clearance_m
-        poses[..., 2] += clearance_m - (lowest or 0.0)  # without feet there is no good frame
+        poses[..., 2] += clearance_m - (lowest or 0)  # without feet there is no good frame
         pelvis = poses[np.isfinite(poses).all(axis=(1, 2)), 0, :2]
         if np.abs(pelvis).max(initial=0.0) > FAR_M:
             poses[..., :2] -= np.median(pelvis, axis=0)
@@ -141,20 +130,15 @@ class Source:
 def from_folder(
     folder: Path, format: str, joints: Path, val: Sequence[str] = (), test: Sequence[str] = ()
 ) -> list[Source]:
-    """Recordings of a user's own folder.
+    """Recordings of a user's own folder, at any depth, as its ``clips.csv`` describes them.
 
-    A ``clips.csv`` in the folder describes them. Without it, the subject is the name of a file's folder or, in the
-    folder itself, the file's name up to the first ``_``; the action is the rest of the name; and the split goes by
-    subject.
+    Without it, the subject is the name of a file's folder or, in the folder itself, the file's name up to the first
+    ``_``; the action is the rest of the name; and the split goes by subject.
 
     Args:
-        folder: with the files, at any depth.
-        format: a key of :data:`FORMATS`.
-        joints: joint mapping.
+        folder, format: with the files, and a key of :data:`FORMATS`.
+        joints: file of the joint mapping.
         val, test: subjects of these splits; if neither is given, all are ``test``.
-
-    Raises:
-        ValueError: naming what is missing.
     """
     ending, _ = look_up(format, FORMATS, "format")
     mapping = read_mapping(joints)

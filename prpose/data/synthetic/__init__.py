@@ -64,19 +64,13 @@ def quaternion(rotation: Array) -> tuple[float, float, float, float]:
 
     SciPy's differs in the last bit, which would change prepared benchmarks.
     """
-    i = int(np.argmax([np.trace(rotation), *np.diag(rotation)]))  # of four components, never divide by a small one
-    q = np.empty(4)
-    if i == 0:
-        q[0] = 1 + np.trace(rotation)
-        q[1:] = [rotation[c, b] - rotation[b, c] for b, c in ((1, 2), (2, 0), (0, 1))]
-    else:
-        a, b, c = i - 1, i % 3, (i + 1) % 3
-        q[0] = rotation[c, b] - rotation[b, c]
-        q[1 + a] = 1 + rotation[a, a] - rotation[b, b] - rotation[c, c]
-        q[1 + b] = rotation[a, b] + rotation[b, a]
-        q[1 + c] = rotation[a, c] + rotation[c, a]
-    q /= np.linalg.norm(q)
-    w, x, y, z = (q if q[0] >= 0 else -q).tolist()
+    r, d = rotation, np.diag(rotation)
+    multiples = np.empty((4, 4))  # of the quaternion, row by row; take the one with the largest factor
+    multiples[0, 1:] = multiples[1:, 0] = [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]]
+    multiples[1:, 1:] = r + r.T
+    multiples[np.diag_indices(4)] = [1 + np.trace(r), *(1 + d[i] - d[i - 2] - d[i - 1] for i in range(3))]
+    q = multiples[np.argmax([np.trace(r), *d])]
+    w, x, y, z = (np.copysign(1, q[0]) * q / np.linalg.norm(q)).tolist()
     return w, x, y, z
 
 

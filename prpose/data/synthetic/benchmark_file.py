@@ -94,11 +94,7 @@ def read_renderings(path: Path, split: str) -> list[Rendering]:
 
 
 def load_benchmark(path: Path, split: str, selection: Selection, keypoints: str = "det") -> list[Clip]:
-    """Clips of a split, the cameras of each motion one after the other.
-
-    Raises:
-        ValueError: as of :func:`read_renderings`; for unknown 2D; for an action that is not there.
-    """
+    """Clips of a split, the cameras of each motion one after the other; errors as of :func:`read_renderings`."""
     look_up(keypoints, dict.fromkeys(KEYPOINTS), f"2D of {path.name}")
     renderings = read_renderings(path, split)
     try:

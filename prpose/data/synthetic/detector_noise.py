@@ -116,7 +116,7 @@ class DetectorNoise:
             source = self._exchange(source, limb, size, fps, rng)
         sided = np.array(H36M_17.mirror) != np.arange(len(H36M_17))  # joints on the midline have no opposite
         chance = np.where(hidden, self.grab_hidden, self.grab) * sided
-        grabbed = happens(chance, correlated(rng, hidden.shape, fps, self.event_s))
+        grabbed = ndtr(correlated(rng, hidden.shape, fps, self.event_s)) < chance
         source = np.where(grabbed[..., None], source[..., H36M_17.mirror, :], source)
         found = source + spread[..., None] * noise
         # A heatmap's peak falls with its width, which grows with jitter and grabs but not with inversions.
@@ -132,15 +132,10 @@ class DetectorNoise:
         apart = keypoints_px[..., left, :] - keypoints_px[..., right, :]
         apart = np.linalg.norm(apart, axis=-1).mean(-1) / size[..., 0]  # (*, T)
         probability = self.inversion * np.exp(-((apart / self.overlap) ** 2))
-        inverted = happens(probability, correlated(rng, apart.shape, fps, self.event_s, time_axis=-1))
+        inverted = ndtr(correlated(rng, apart.shape, fps, self.event_s, time_axis=-1)) < probability
         exchanged = keypoints_px.copy()
         exchanged[..., [*left, *right], :] = keypoints_px[..., [*right, *left], :]
         return np.where(inverted[..., None, None], exchanged, keypoints_px)
-
-
-def happens(probability: Array, normal: Array) -> Array:
-    """Events of the given probabilities, driven by standard-normal values: correlated if those are."""
-    return np.asarray(ndtr(normal) < probability)
 
 
 def correlated(
