@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from prpose.data.mocap.bvh import read_bvh
+from prpose.data.mocap import read_bvh
 from prpose.io.export import save_prediction
 from prpose.io.export.csv_trc_bvh import kabsch, placed_y_up, rest_directions, zxy_degrees
 from prpose.skeleton import H36M_17
