@@ -3,7 +3,7 @@
 A window belongs to its middle frame or, if causal, to its last.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,10 @@ class Batch(NamedTuple):
     frame: Tensor  # (B,) index into the clip
     mirrored: Tensor  # (B,) bool: whether the item is a mirror image
     confidence: Tensor  # (B, F, J) of the keypoints, in [0, 1]; 1 where it is not known
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The batch on a device."""
+        return Batch(*(value.to(device) for value in self))
 
     def mirror(self, mirror: Sequence[int]) -> "Batch":
         """The batch with the mirror images of the items that are ``mirrored``; ``mirror`` is the skeleton's."""
@@ -117,6 +121,21 @@ class Windows(Dataset[Batch]):
         order = torch.arange(len(self)) if seed is None else shuffled(len(self), seed)
         for indices in order.split(batch_size)[start:]:
             yield indices, self[indices]
+
+    @torch.no_grad()
+    def values(
+        self,
+        function: Callable[[Batch], Tensor],
+        device: torch.device | str = "cpu",
+        batch_size: int = 512,
+        on_batch: Callable[[int], None] = lambda items: None,
+    ) -> Tensor:
+        """Values of all items, (N, ...) on the CPU, by a function of batches on the device, (B, ...)."""
+        parts = []
+        for indices, batch in self.batches(batch_size):
+            parts.append(function(batch.to(device)).cpu())
+            on_batch(len(indices))
+        return torch.cat(parts)
 
 
 def shuffled(N: int, seed: tuple[int, ...]) -> Tensor:
