@@ -10,7 +10,8 @@ import time
 import pytest
 import torch
 
-from prpose.cli import COMMANDS, STOPPED, current_command, guarded, main, run
+from prpose.cli import COMMANDS, STOPPED, guarded, main, run
+from prpose.cli.console import current_command
 from tests.golden_numbers import table
 
 MGCN = [
