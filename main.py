@@ -11,33 +11,30 @@ For right averages use ``prpose evaluate``.
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from prpose.atomic import replacing
 from prpose.cli.console import named_device, progress
-from prpose.data import load_clips
+from prpose.data import human36m, load_clips
 from prpose.data.windows import Windows
-from prpose.evaluation import (
-    METRICS,
-    POSES_AT_ONCE,
-    PROTOCOLS,
-    RELEASED_ACTIONS,
-    Draw,
-    average_as_released,
-    score,
-)
+from prpose.evaluation import POSES_AT_ONCE, Draw, score
+from prpose.evaluation.protocols import METRICS, PROTOCOLS, action_of, groups_of
 from prpose.lifter import LIFTERS
+from prpose.metrics import joint_errors
 from prpose.noise import AdaptiveNoise, build_variance_net
 from prpose.sampler import Sampler
 from prpose.tables import look_up
-from prpose.training import State, TrainConfig, fit
-from prpose.training.weak_supervision import error_targets, fixed_targets
+from prpose.training import Loss, State, TrainConfig, fit
+from prpose.training.weak_supervision import mean_error
 from prpose.weights import VARIANCE_PREFIX, load_published
 
+RELEASED_ACTIONS = {"h36m": human36m.ACTIONS, "3dhp": ("Seq1",)}
+"""Actions that the release averages over."""
 MOST = 2**31 - 1
 """Largest count on the command line."""
 UNUSED_BY_THE_RELEASE = (
@@ -203,6 +200,35 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         fit(state, windows, fixed_targets(targets), lambda items, loss: advance(items), save)
 
 
+def error_targets(
+    lifter: nn.Module,
+    windows: Windows,
+    batch_size: int = 512,
+    device: torch.device | str = "cpu",
+    on_batch: Callable[[int], None] = lambda items: None,
+) -> Tensor:
+    """Targets of the variance net for every item of ``windows``, (N, 1, J, 1).
+
+    The distance of each joint from the truth, divided by the mean distance over all items and joints (arXiv 2405.02114,
+    §3.2). The truth's pelvis is at 0, the prediction's stays where the lifter puts it.
+
+    Args:
+        lifter: frozen, in eval mode, on ``device``.
+        windows: with mirror images, as published.
+        batch_size: items at once.
+        on_batch: called with the number of items after each batch.
+    """
+    distance = windows.values(
+        lambda batch: joint_errors(lifter(batch.keypoints), batch.target)[..., None], device, batch_size, on_batch
+    )
+    return distance / mean_error(distance)
+
+
+def fixed_targets(targets: Tensor) -> Loss:
+    """Loss against precomputed targets, (N, 1, J, 1), by item, of windows of one frame."""
+    return lambda net, indices, batch: F.mse_loss(net(batch.keypoints), targets[indices].to(batch.keypoints))
+
+
 def load_windows(args: argparse.Namespace, split: str) -> Windows:
     clips = load_clips(
         args.dataset,
@@ -214,6 +240,27 @@ def load_windows(args: argparse.Namespace, split: str) -> Windows:
         args.subset,
     )
     return Windows(clips, mirrored=split == "train")
+
+
+def average_as_released(
+    values: Tensor, windows: Windows, batch_size: int, listed: Sequence[str], batch_mean: bool
+) -> float:
+    """The average of (N,) that PRPose's release prints, with two of its faults.
+
+    Args:
+        values: per frame, in the order of the data set.
+        windows: that were scored.
+        batch_size: of the run that is repeated.
+        listed: actions that are averaged; one without data counts as zero.
+        batch_mean: first give every frame its batch's mean, which mixes the actions of a batch (the release's P2).
+    """
+    if batch_mean:
+        values = torch.cat([b.mean().expand(len(b)) for b in values.split(batch_size)])
+    groups, total = groups_of(windows, action_of), 0.0
+    for action in listed:
+        inside = torch.tensor([group == action for group in groups])
+        total += float(values[inside].double().mean()) if inside.any() else 0.0
+    return total / len(listed)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from main import error_targets, fixed_targets
 from prpose import metrics
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import score
 from prpose.skeleton import PCK_17
 from prpose.training import State, TrainConfig, fit
-from prpose.training.weak_supervision import error_targets, fixed_targets
 from tests.golden_numbers import (
     GOLDEN,
     LIFTER_CASES,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from prpose.data.mocap import read_bvh
 from prpose.data.mocap.asf_amc import read_amc
-from prpose.data.mocap.bvh import read_bvh
 from tests.mocap_files import AMC_HEAD, ASF, CMU, amc_text, change, needs_cmu, write_amc
 
 

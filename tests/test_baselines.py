@@ -8,8 +8,7 @@ from scipy.stats import spearmanr
 from prpose.cli import guarded, run
 from prpose.data import load_clips
 from prpose.data.windows import Windows
-from prpose.evaluation.baselines import equal_variance, fitted_isotropic, sigma_rank_correlation
-from prpose.sampler import Sampler
+from prpose.evaluation import baseline_samplers, sigma_rank_correlation
 from tests.golden_numbers import sampler
 
 CPU = torch.device("cpu")
@@ -24,23 +23,22 @@ def everything(windows):
     return windows[torch.arange(len(windows))]
 
 
+@torch.no_grad()
 def test_constant_noise_has_the_mean_variance_of_adaptive_noise(windows):
     net = sampler("mgcn_lw", alpha=0.02)
-    constant = equal_variance(net.noise, windows, CPU)
-    with torch.no_grad():
-        adaptive = net.noise(everything(windows).keypoints).variance
-    assert constant.sigma**2 == pytest.approx(float(adaptive.mean()), rel=1e-5)
-    normal = constant(everything(windows).keypoints)
-    assert torch.equal(normal.mean, everything(windows).keypoints)
-    assert normal.stddev.unique().tolist() == pytest.approx([constant.sigma])
-    poses = Sampler(net.lifter, constant).sample(everything(windows).keypoints[:3], 4, torch.Generator().manual_seed(0))
-    assert poses.shape == (4, 3, 1, 17, 3)
+    _, constant, _ = baseline_samplers(net, windows, CPU).values()
+    keypoints = everything(windows).keypoints
+    assert constant.noise.sigma**2 == pytest.approx(float(net.noise(keypoints).variance.mean()), rel=1e-5)
+    normal = constant.noise(keypoints)
+    assert torch.equal(normal.mean, keypoints)
+    assert normal.stddev.unique().tolist() == pytest.approx([constant.noise.sigma])
+    assert constant.sample(keypoints[:3], 4, torch.Generator().manual_seed(0)).shape == (4, 3, 1, 17, 3)
 
 
 @torch.no_grad()
 def test_the_isotropic_gaussian_has_maximum_likelihood(windows):
-    net = sampler("mgcn_lw")
-    cloud, batch = fitted_isotropic(net, windows, CPU), everything(windows)
+    net, batch = sampler("mgcn_lw"), everything(windows)
+    *_, cloud = baseline_samplers(net, windows, CPU).values()
     error = (net.deterministic(batch.keypoints) - batch.target)[..., 1:, :]
 
     def log_likelihood(width):
@@ -48,11 +46,9 @@ def test_the_isotropic_gaussian_has_maximum_likelihood(windows):
 
     best = log_likelihood(cloud.sigma_m)
     assert best > max(log_likelihood(cloud.sigma_m * factor) for factor in (0.9, 0.99, 1.01, 1.1))
-    eps = torch.randn(2000, 3, 1, 17, 2, generator=torch.Generator().manual_seed(0))
-    mirrored = torch.randn(2000, 3, 1, 17, 2, generator=torch.Generator().manual_seed(1))
+    eps, mirrored = torch.randn(2, 2000, 3, 1, 17, 2, generator=torch.Generator().manual_seed(0))
     poses = cloud(batch.keypoints[:3], eps, mirrored)
-    spread = poses.std(0)
-    assert (spread[..., 1:, :] / cloud.sigma_m - 1).abs().max() < 0.08
+    assert (poses.std(0)[..., 1:, :] / cloud.sigma_m - 1).abs().max() < 0.08
     assert not poses[..., 0, :].any()
     assert (poses.mean(0) - cloud.deterministic(batch.keypoints[:3])).abs().max() < 0.1 * cloud.sigma_m
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from prpose.data.mocap.bvh import read_bvh
+from prpose.data.mocap import read_bvh
 from tests.mocap_files import CMU, ORDERS, bvh_text, change, needs_cmu
 
 

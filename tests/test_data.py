@@ -61,7 +61,7 @@ def test_mirrored_test_inputs_are_the_golden_ones():
 
 def test_subset_starts_where_the_release_starts():
     for most, value, length in table("digest/digest.json")["deterministic_random"]["rows"]:
-        assert int(_fraction(str(length)) * (most + 1)) == value
+        assert int(_fraction(length) * (most + 1)) == value
 
 
 def test_windows_repeat_the_ends_of_clips():

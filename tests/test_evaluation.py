@@ -4,22 +4,21 @@ import numpy as np
 import pytest
 import torch
 
+from main import RELEASED_ACTIONS, average_as_released
 from prpose import evaluation, metrics
 from prpose.camera import Camera
 from prpose.data import Clip, load_clips
 from prpose.data.windows import Windows
-from prpose.evaluation import (
+from prpose.evaluation import score, seeded_draw
+from prpose.evaluation.protocols import (
     METRICS,
     PROTOCOLS,
-    RELEASED_ACTIONS,
     Protocol,
     action_of,
-    average_as_released,
-    score,
-    seeded_draw,
+    calibration_error,
+    conformal_quantiles,
     tabulate,
 )
-from prpose.evaluation.protocols import calibration_error, conformal_quantiles
 from tests.golden_numbers import GOLDEN, arrays, golden_draw, sampler, table
 from tests.measure import peak_gib
 

@@ -65,7 +65,7 @@ def test_arguments_may_not_contradict_the_file(path):
         ({"keypoints_px": np.full((5, 17, 2), np.nan)}, "at least one keypoint, got none"),
         ({"keypoints_px": np.full((5, 17, 2), np.inf)}, "within 1e[+]07 pixels"),
         ({"keypoints_px": np.full((5, 17, 2), (1, np.nan))}, "got NaN in one of joint 0, frame 0"),
-        ({"keypoints_px": np.zeros((5, 17, 2), complex)}, "array of numbers"),
+        ({"keypoints_px": np.zeros((5, 17, 2), complex)}, "got complex128"),
         ({"layout": "coco16"}, "unknown layout 'coco16'"),
         ({"image_size": [1000.5, 800.0]}, "image_size as width and height"),
         ({"image_size": [1000]}, "image_size as width and height"),

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from main import error_targets, fixed_targets
 from prpose import build_lifter, build_variance_net
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.metrics import mpjpe
 from prpose.training import State, TrainConfig, fit
-from prpose.training.weak_supervision import error_targets, fixed_targets
 from tests.golden_numbers import GOLDEN, VARIANCE_OF, InOrder, arrays, network, table
 
 SETTING = table("train/train.json")["models"]

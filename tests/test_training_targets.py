@@ -17,7 +17,6 @@ from prpose.training.weak_supervision import (
     noise_scores,
     response,
     target_of,
-    targets_of,
     typical_of,
 )
 from tests.golden_numbers import GOLDEN, network, sampler
@@ -30,7 +29,7 @@ def windows():
 
 def test_lifter_scores_are_those_of_the_deterministic_pose(windows):
     net = network("mgcn_lw", fitted=True)
-    scores = lifter_scores(net, windows, torch.device("cpu"), batch_size=50)
+    scores = lifter_scores(net, windows, torch.device("cpu"))
     batch = windows[torch.arange(len(windows))]
     with torch.no_grad():
         poses = sampler("mgcn_lw").deterministic(batch.keypoints)
@@ -42,14 +41,14 @@ def test_noise_scores_of_an_oracle_are_best(windows):
     lifter = network("mgcn_lw", fitted=True)
     typical = typical_of(lifter, windows, seed=0)
     cpu = torch.device("cpu")
-    wanted = targets_of(target_of("published", lifter, typical), windows, cpu)
-    truth = list(wanted.split(100))
+    wanted = windows.values(target_of("published", lifter, typical))
+    truth = list(wanted.split(512))
 
     class Oracle(torch.nn.Module):
         def forward(self, keypoints):
             return truth.pop(0)
 
-    scores = noise_scores(Oracle(), wanted, windows, cpu, batch_size=100)
+    scores = noise_scores(Oracle(), wanted, windows, cpu)
     assert scores["val_mse"] == pytest.approx(0, abs=1e-9)
     assert scores["val_negative_rank"] == pytest.approx(-1, abs=1e-3)
 
@@ -142,7 +141,7 @@ def subjects(windows):
 
 
 def test_motion_capture_is_rendered_anew_and_has_a_validation_split(tmp_path):
-    views, val = training_data("walkers", tmp_path, "det", torch.nn.Identity(), every=10, val_every=6)
+    views, val = training_data("walkers", tmp_path, "det", torch.nn.Identity(), every=(10, 6))
     assert isinstance(views, RandomViews)
     assert subjects(val) == {"W13", "W14"}
     with pytest.raises(ValueError, match="expected no held_out subjects, got W13: walkers has a validation split"):
@@ -150,7 +149,7 @@ def test_motion_capture_is_rendered_anew_and_has_a_validation_split(tmp_path):
 
 
 def test_training_subjects_are_held_out_of_recorded_data():
-    train, val = training_data(*H36M, every=2, val_every=3)
+    train, val = training_data(*H36M, every=(2, 3))
     assert isinstance(train, Windows)
     assert (subjects(train), subjects(val)) == ({"S1", "S5", "S6", "S7"}, {"S8"})
     assert train.is_mirrored.double().mean() == 0.5

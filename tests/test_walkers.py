@@ -3,8 +3,7 @@ import pytest
 
 from prpose.data import load_clips, load_motions
 from prpose.data.motion import Cleaning, check_sides
-from prpose.data.synthetic.walker_moves import GAIT, MOVES, cycle
-from prpose.data.synthetic.walkers import LIMITS, SEGMENTS, SPLITS, limited, pose, walker
+from prpose.data.synthetic.walkers import GAIT, LIMITS, MOVES, SEGMENTS, SPLITS, cycle, limited, pose, walker
 from prpose.skeleton import H36M_17
 
 EVERYONE = [(subject, action) for subject in ("W01", "W07", "W13", "W16") for action in MOVES]

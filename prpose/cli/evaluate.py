@@ -3,8 +3,8 @@
 import hashlib
 import json as json_format
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -19,20 +19,8 @@ from prpose.cli.console import current_command, named_device, plain_console, pro
 from prpose.config import InferenceConfig
 from prpose.data import Clip, data_set, load_clips
 from prpose.data.windows import Windows
-from prpose.evaluation import (
-    CHOICES,
-    METRICS,
-    MOCAP,
-    PROTOCOLS,
-    Protocol,
-    Row,
-    Scores,
-    conformal_quantiles,
-    score,
-    seeded_draw,
-    tabulate,
-)
-from prpose.evaluation.baselines import IsotropicCloud, baseline_samplers, sigma_rank_correlation
+from prpose.evaluation import IsotropicCloud, baseline_samplers, score, seeded_draw, sigma_rank_correlation
+from prpose.evaluation.protocols import CHOICES, METRICS, MOCAP, PROTOCOLS, Protocol, Row, conformal_quantiles, tabulate
 from prpose.hub import ROLES, find_model_folder
 from prpose.lifter import is_causal, receptive_field
 from prpose.noise import AdaptiveNoise, variance_net_of
@@ -41,17 +29,12 @@ from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17
 from prpose.weights import VARIANCE_PREFIX, load_published
 
-BATCH_SIZE = 64
-"""Frames at once. Noise is drawn per batch, so that another size gives other samples."""
-DEFAULT_FPS = 50.0
-"""Frame rate of clips without one: Human3.6M's."""
-SHOWN = ("deterministic", "mean", "best")
-"""Choices of the printed tables; the JSON file has all of CHOICES."""
-CURVE = (1, 5, 10, 20, 50, 100, 200)
-"""Numbers of samples whose best is scored with the baselines."""
+BATCH_SIZE = 64  # frames at once; noise is drawn per batch, so that another size gives other samples
+DEFAULT_FPS = 50.0  # of clips without a frame rate: Human3.6M's
+SHOWN = ("deterministic", "mean", "best")  # choices of the printed tables; the JSON file has all of CHOICES
+CURVE = (1, 5, 10, 20, 50, 100, 200)  # numbers of samples whose best is scored with the baselines
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-ConfigFile = Annotated[Path | None, tyro.conf.arg(name="config")]
-"""Read by :mod:`prpose.cli` before the arguments are parsed."""
+ConfigFile = Annotated[Path | None, tyro.conf.arg(name="config")]  # read by prpose.cli before tyro parses the arguments
 DEFAULT = InferenceConfig()
 
 
@@ -105,7 +88,13 @@ def evaluate(
         check_output(json, overwrite)
     protocol = PROTOCOLS.get(dataset, MOCAP)
     keypoints = keypoints or data_set(dataset, root).default_keypoints
-    networks = _networks(model, lifter, lifter_args, lifter_weights, noise_weights, alpha, protocol.alpha)
+    if model is not None and (lifter, lifter_weights, noise_weights) == (None, None, None):
+        networks = _networks_of_model(model, alpha)
+    elif model or not (lifter and lifter_weights and noise_weights):
+        raise ValueError("expected --model, or else all of --lifter, --lifter-weights and --noise-weights")
+    else:
+        alpha = protocol.alpha if alpha is None else alpha
+        networks = _networks_of_files(lifter, lifter_args, lifter_weights, noise_weights, alpha)
     evaluation = _Evaluation(networks, protocol, named_device(device), num_samples, stride, seed, config)
     clips = load_clips(dataset, root, split, keypoints, tuple(actions.split(",")))
     val = load_clips(dataset, root, "val", keypoints) if baselines else None
@@ -117,42 +106,28 @@ def evaluate(
 
 
 class _Networks(NamedTuple):
-    """What is evaluated."""
-
     sampler: Sampler
     sha256: dict[str, str]
-    card: dict[str, Any]
-    """Empty if there is none, or its regions are of another alpha."""
+    card: dict[str, Any]  # empty if there is none, or its regions are of another alpha
 
 
-def _networks(
-    model: str | None,
-    lifter: str | None,
-    lifter_args: str,
-    lifter_weights: Path | None,
-    noise_weights: Path | None,
-    alpha: float | None,
-    published_alpha: float,
-) -> _Networks:
-    if model is not None and (lifter, lifter_weights, noise_weights) == (None, None, None):
-        folder = find_model_folder(model)
-        card, (net, variance_net) = folder.card, folder.networks()
-        noise = AdaptiveNoise(variance_net, card.alpha if alpha is None else alpha, card.floor)
-        sha256 = {role: getattr(card, role).sha256 for role in ROLES}
-        return _Networks(Sampler(net, noise), sha256, asdict(card) if noise.alpha == card.alpha else {})
-    if model or not (lifter and lifter_weights and noise_weights):
-        raise ValueError("expected --model, or else all of --lifter, --lifter-weights and --noise-weights")
-    net = load_published(lifter, lifter_weights, **constructor_arguments(lifter_args))
-    variance_net = load_published(VARIANCE_PREFIX + variance_net_of(lifter), noise_weights)
-    noise = AdaptiveNoise(variance_net, published_alpha if alpha is None else alpha)
-    sha256 = {"lifter": sha256_of(lifter_weights), "noise": sha256_of(noise_weights)}
-    return _Networks(Sampler(net, noise), sha256, {})
+def _networks_of_model(model: str, alpha: float | None) -> _Networks:
+    folder = find_model_folder(model)
+    card, (net, variance_net) = folder.card, folder.networks()
+    noise = AdaptiveNoise(variance_net, card.alpha if alpha is None else alpha, card.floor)
+    sha256 = {role: getattr(card, role).sha256 for role in ROLES}
+    return _Networks(Sampler(net, noise), sha256, asdict(card) if noise.alpha == card.alpha else {})
+
+
+def _networks_of_files(name: str, arguments: str, lifter: Path, noise: Path, alpha: float) -> _Networks:
+    net = load_published(name, lifter, **constructor_arguments(arguments))
+    variance_net = load_published(VARIANCE_PREFIX + variance_net_of(name), noise)
+    sha256 = {"lifter": sha256_of(lifter), "noise": sha256_of(noise)}
+    return _Networks(Sampler(net, AdaptiveNoise(variance_net, alpha)), sha256, {})
 
 
 @dataclass
 class _Evaluation:
-    """Networks on clips; the fields are options of :func:`evaluate`."""
-
     networks: _Networks
     protocol: Protocol
     device: torch.device
@@ -167,7 +142,7 @@ class _Evaluation:
         self.sampler = self.networks.sampler.to(self.device)
 
     def run(self, clips: Sequence[Clip], val: Sequence[Clip] | None) -> dict[str, Any]:
-        """Prints the tables, and returns every number and what is needed to repeat it."""
+        """Prints the tables; returns every number and what is needed to repeat it."""
         windows, curve = self._windows(clips), list[int]()
         kinds: dict[str, Sampler | IsotropicCloud] = {"model": self.sampler}
         if val is not None:
@@ -185,28 +160,32 @@ class _Evaluation:
                 for net in kinds.values()
             ]
         rows, average = tabulate(scores[0], windows, self.protocol, self.networks.card)
-        show(rows, average, self.protocol, self.num_samples)
-        report = self._report(rows, average, scores[0])
+        show([*rows, average], SHOWN, self.protocol, self.num_samples, at_once=2)
+        print(*(f"{choice}: {CHOICES[choice]}" for choice in SHOWN), sep="\n")
+        report = self._report(rows, average, scores[0].get("cloud", {}).get("mahalanobis"))
         if val is not None:
-            averages = {kind: tabulate(by, windows, self.protocol)[1] for kind, by in zip(kinds, scores, strict=True)}
+            averages = [
+                replace(tabulate(by, windows, self.protocol)[1], name=kind)
+                for kind, by in zip(kinds, scores, strict=True)
+            ]
+            choices = ["deterministic", "mean", *(f"best_of_{S}" for S in curve)]
+            show(averages, choices, self.protocol, self.num_samples, at_once=1)
             correlation = sigma_rank_correlation(self.sampler, windows, self.device)
-            show_baselines(averages, curve, correlation, self.protocol)
-            averages_json = {kind: asdict(row) for kind, row in averages.items()}
-            report |= {"baselines": averages_json, "rank_correlation": correlation}
+            joints = zip(H36M_17.names, zip(*correlation.values(), strict=True), strict=True)
+            cells = {name: ["–" if r is None else f"{r:.2f}" for r in values] for name, values in [*joints][1:]}
+            print_table("rank correlation of predicted sigma and error", list(correlation), cells)
+            report |= {"baselines": {row.name: asdict(row) for row in averages}, "rank_correlation": correlation}
         return report
 
     def _windows(self, clips: Sequence[Clip]) -> Windows:
-        lifter = self.sampler.lifter
-        return Windows(
-            clips, receptive_field(lifter), every=self.stride * self.protocol.every, causal=is_causal(lifter)
-        )
+        lifter, every = self.sampler.lifter, self.stride * self.protocol.every
+        return Windows(clips, receptive_field(lifter), every=every, causal=is_causal(lifter))
 
-    def _report(self, rows: list[Row], average: Row, scores: Scores) -> dict[str, Any]:
+    def _report(self, rows: list[Row], average: Row, distances: torch.Tensor | None) -> dict[str, Any]:
         noise, names = self.sampler.noise, ("noise_correlation", "noise_time_constant_s", "confidence_noise")
         assert isinstance(noise, AdaptiveNoise), "of a card or a variance net"
         settings = {name: getattr(self, name) for name in ("num_samples", "stride", "seed")}
         settings |= {"alpha": noise.alpha, "floor": noise.floor, "device": str(self.device)}
-        distances = scores.get("cloud", {}).get("mahalanobis")
         return {
             "settings": settings | {"config": {name: getattr(self.config, name) for name in names}},
             "command": current_command(),
@@ -220,61 +199,34 @@ class _Evaluation:
         } | ({} if distances is None else {"limits_95": conformal_quantiles(distances)})
 
 
-def show(rows: list[Row], average: Row, protocol: Protocol, S: int) -> None:
-    """Prints a line per group: deterministic, mean and best of S side by side, two metrics per table."""
-    console = plain_console()
-    for start in range(0, len(protocol.metrics), 2):
-        names = protocol.metrics[start : start + 2]
-        columns = [(choice, name) for name in names for choice in SHOWN]
+def show(rows: Sequence[Row], choices: Sequence[str], protocol: Protocol, S: int, at_once: int) -> None:
+    """Prints a line per row: the choices side by side, some metrics per table, and the samples as a distribution."""
+    for start in range(0, len(protocol.metrics), at_once):
+        names = protocol.metrics[start : start + at_once]
+        columns = [(choice, name) for name in names for choice in choices]
+        values = {row.name: [f"{row.values[choice][name]:.1f}" for choice, name in columns] for row in rows}
         units = ", ".join(f"{name} in {METRICS[name].unit}" for name in names)
-        table = _table(f"S = {S}; {units}", ["frames", *(f"{name}\n{choice}" for choice, name in columns)])
-        for row in [*rows, average]:
-            if row is average:
-                table.add_section()
-            cells = [f"{row.values[choice][name]:.1f}" for choice, name in columns]
-            table.add_row(row.name, f"{row.frames:,}", *cells)
-        console.print(table)
-    if "cloud" in average.values:
-        console.print(_cloud_table({row.name: row for row in rows} | {average.name: average}, S))
-    console.print(*(f"{choice}: {CHOICES[choice]}" for choice in SHOWN), sep="\n", highlight=False)
+        heads = ["frames", *(f"{name}\n{choice.replace('_', ' ')}" for choice, name in columns)]
+        print_table(f"S = {S}; {units}", heads, {row.name: [f"{row.frames:,}", *values[row.name]] for row in rows})
+    if "cloud" in rows[0].values:
+        digits, clouds = {"ES": 1, "spread": 1, "ECE": 3, "coverage_95": 1}, {r.name: r.values["cloud"] for r in rows}
+        values = {
+            name: [f"{cloud[key]:.{n}f}" if key in cloud else "–" for key, n in digits.items()]
+            for name, cloud in clouds.items()
+        }
+        heads = ["energy score\nmm", "spread\nmm", "ECE\n", "in 95 % regions\n%"]
+        print_table(f"S = {S}; the samples as a distribution", heads, values)
 
 
-def show_baselines(
-    averages: dict[str, Row], curve: list[int], correlation: dict[str, list[float | None]], protocol: Protocol
-) -> None:
-    """Prints a table per metric and one of the distributions, a line per kind of noise; and the rank correlations."""
-    console = plain_console()
-    choices = ["deterministic", "mean", *(f"best_of_{S}" for S in curve)]
-    for name in protocol.metrics:
-        table = _table(name, [choice.replace("best_of_", "best of\n") for choice in choices])
-        for kind, row in averages.items():
-            table.add_row(kind, *(f"{row.values[choice][name]:.1f}" for choice in choices))
-        console.print(table)
-    console.print(_cloud_table(averages, curve[-1]))
-    table = _table("rank correlation of predicted sigma and error", list(correlation))
-    for j, joint in enumerate(H36M_17.names[1:], start=1):
-        values = [by[j] for by in correlation.values()]
-        table.add_row(joint, *("–" if value is None else f"{value:.2f}" for value in values))
-    console.print(table)
-
-
-def _cloud_table(rows: dict[str, Row], S: int) -> Table:
-    heads = {"energy score\nmm": ("ES", 1), "spread\nmm": ("spread", 1), "ECE\n": ("ECE", 3)}
-    heads |= {"in 95 % regions\n%": ("coverage_95", 1)}
-    table = _table(f"S = {S}; the samples as a distribution", list(heads))
-    for name, row in rows.items():
-        cloud = row.values["cloud"]
-        cells = [f"{cloud[key]:.{digits}f}" if key in cloud else "–" for key, digits in heads.values()]
-        table.add_row(name, *cells)
-    return table
-
-
-def _table(title: str, heads: list[str]) -> Table:
+def print_table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
+    """Prints a table; its columns are the rows' names and ``heads``."""
     table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
-    return table
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    plain_console().print(table)
 
 
 def constructor_arguments(text: str) -> dict[str, Any]:

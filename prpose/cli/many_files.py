@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,11 @@ from prpose.config import InferenceConfig
 from prpose.io.detector import create_detector, run_detector
 from prpose.io.export import save_prediction
 from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
-from prpose.io.video import Video, input_kind, open_video
+from prpose.io.video import OnFrame, Video, input_kind, open_video
 from prpose.keypoints import Keypoints
 from prpose.prediction import Prediction
 
+Bar = Callable[[int | None], AbstractContextManager[OnFrame]]
 ALL = "all"  # as --person: every person in a file, each with an output of their own
 
 
@@ -56,8 +57,8 @@ class Request:
             return None
         return open_video(path, self.fps, self.config.max_seconds)
 
-    def read(self, path: Path, on_frame: Callable[[int], None] | None = None) -> list[Keypoints]:
-        """Keypoints of one person in a file, or of all; ``ValueError`` names the file."""
+    def read(self, path: Path, bar: Bar = lambda total: nullcontext(lambda steps: None)) -> list[Keypoints]:
+        """Keypoints of one person in a file, or of all; ``bar`` shows the frames. ``ValueError`` names the file."""
         config = self.config
         described: dict[str, Any] = {"layout": self.layout, "image_size": self.image_size, "fps": self.fps}
         try:
@@ -65,7 +66,10 @@ class Request:
             if video is None:
                 people = read_people(path, **described, format=config.format)
             else:
-                with create_detector(config.detector, config.detector_model, config.max_people) as detector:
+                with (  # a model is downloaded, with a progress bar of its own, before the bar of the frames
+                    create_detector(config.detector, config.detector_model, config.max_people) as detector,
+                    bar(video.total) as on_frame,
+                ):
                     detections = run_detector(video, detector, on_frame)
                 if video.kind == "folder":
                     del described["fps"]  # the detections have it
@@ -138,8 +142,10 @@ class Worker:
             warnings.simplefilter("ignore", UserWarning)  # they are in prediction.warnings
             prediction = self.model(keypoints, request.num_samples, request.seed, config=request.config)
         prediction = replace(prediction, command=command, created_by=f"prpose {prpose.__version__}")
-        save_prediction(prediction, out, overwrite=request.overwrite)
-        return prediction
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            save_prediction(prediction, out, overwrite=request.overwrite)
+        return replace(prediction, warnings=(*prediction.warnings, *(str(warning.message) for warning in caught)))
 
 
 def check_apart(path: Path, *outputs: Path) -> None:

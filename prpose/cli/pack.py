@@ -12,11 +12,9 @@ from prpose.cli.evaluate import Flag, constructor_arguments, sha256_of
 from prpose.config import InferenceConfig
 from prpose.hub import ROLES, Card, Network, write_model_folder
 from prpose.noise import variance_net_of
-from prpose.training.run import VALIDATION, read_run
+from prpose.training.run import VALIDATION, WEIGHTS, read_run
 from prpose.training.weak_supervision import FLOORS
 from prpose.weights import VARIANCE_PREFIX
-
-WEIGHTS = "best.safetensors"
 
 
 def pack(
@@ -46,28 +44,34 @@ def pack(
     """
     if out.name in ("", "..") or not out.name.isprintable():
         raise ValueError(f"expected a folder whose name can be the model's, got {out}")
-    lifter, noise = _run(lifter_run, "lifter"), _run(noise_run, "noise", "variance")
+    runs = {"lifter": _run(lifter_run, "lifter"), "noise": _run(noise_run, "noise", "variance")}
     weights = {"lifter": lifter_run / WEIGHTS, "noise": noise_run / WEIGHTS}
-    _check_pair(lifter["training"], noise["training"], weights["lifter"])
-    settings = lifter["training"]
-    network = noise["training"].get("network") or variance_net_of(settings["lifter"])
+    lifter, noise = (run["training"] for run in runs.values())
+    for key in ("lifter", "data", "data_sha256"):
+        if lifter[key] != noise[key]:
+            raise ValueError(f"expected two trainings with the same {key}, got {lifter[key]} and {noise[key]}")
+    found = sha256_of(weights["lifter"]) if weights["lifter"].is_file() else "no file"
+    if found != noise.get("lifter_sha256"):
+        expected = noise.get("lifter_sha256")
+        raise ValueError(f"{weights['lifter']}: expected the lifter of SHA-256 {expected}, got {found}")
+    network = noise.get("network") or variance_net_of(lifter["lifter"])
     card = Card(
         name=out.name,
-        lifter=_network(lifter, str(settings["lifter"]), settings.get("lifter_args")),
-        noise=_network(noise, VARIANCE_PREFIX + network, {}),
+        lifter=_network(runs["lifter"], str(lifter["lifter"]), lifter.get("lifter_args")),
+        noise=_network(runs["noise"], VARIANCE_PREFIX + network, {}),
         alpha=alpha,
-        floor=FLOORS[noise["training"].get("target", "published")],
-        data=str(settings["data"]),
-        data_sha256=str(settings["data_sha256"]),
+        floor=FLOORS[noise.get("target", "published")],
+        data=str(lifter["data"]),
+        data_sha256=str(lifter["data_sha256"]),
         date=date.today().isoformat(),
         fps=fps,
     )
-    found = [_report(path, card) for path in reports]
-    calibration = (card.data, VALIDATION, str(settings["keypoints"]))
-    limits = [report["limits_95"] for report in found if "limits_95" in report and _frames(report) == calibration]
+    contents = [_report(path, card) for path in reports]
+    calibration = f"{card.data} {VALIDATION} {lifter['keypoints']}"
+    limits = [report["limits_95"] for report in contents if "limits_95" in report and _frames(report) == calibration]
     rounded = {joint: float(f"{value:.4g}") for joint, value in (limits[-1] if limits else {}).items()}
-    card = replace(card, scores=dict(map(_scores, found)), limits_95=rounded)
-    model = write_model_folder(out, card, weights, half, overwrite, [report["sha256"] for report in found])
+    card = replace(card, scores={_frames(report): _scores(report) for report in contents}, limits_95=rounded)
+    model = write_model_folder(out, card, weights, half, overwrite, [report["sha256"] for report in contents])
     print(f"Wrote {model.folder}, {model.size / 1e6:.1f} MB")
 
 
@@ -78,16 +82,6 @@ def _run(folder: Path, *kinds: str) -> dict[str, Any]:
     if training.get("kind") not in kinds or missing:
         raise ValueError(f"{folder}: expected the training of a {kinds[0]}, got {training.get('kind')}")
     return content
-
-
-def _check_pair(lifter: dict[str, Any], noise: dict[str, Any], weights: Path) -> None:
-    """``ValueError`` if the variance net was trained for another lifter, or on other data."""
-    for key in ("lifter", "data", "data_sha256"):
-        if lifter[key] != noise[key]:
-            raise ValueError(f"expected two trainings with the same {key}, got {lifter[key]} and {noise[key]}")
-    found = sha256_of(weights) if weights.is_file() else "no file"
-    if found != noise.get("lifter_sha256"):
-        raise ValueError(f"{weights}: expected the lifter of SHA-256 {noise.get('lifter_sha256')}, got {found}")
 
 
 def _network(run: dict[str, Any], name: str, arguments: Any) -> Network:
@@ -106,24 +100,22 @@ def _report(path: Path, card: Card) -> dict[str, Any]:
     settings = content.get("settings") if isinstance(content, dict) else None
     if not isinstance(settings, dict) or set(content.get("sha256", {})) != set(ROLES) or "average" not in content:
         raise ValueError(f"{path}: expected a report of prpose evaluate")
+    config = settings.get("config", {})
     expected = {"alpha": card.alpha, "floor": card.floor, "stride": 1, "actions": "*"}
-    found = settings | settings.get("config", {})
-    expected |= {name: getattr(default, name) for name in settings.get("config", {})}
-    for key, value in expected.items():
-        if found.get(key) != value:
-            raise ValueError(f"{path}: expected a report with {key} {value}, got {found.get(key)}")
+    for key, value in (expected | {name: getattr(default, name) for name in config}).items():
+        if (found := (settings | config).get(key)) != value:
+            raise ValueError(f"{path}: expected a report with {key} {value}, got {found}")
     return dict(content)
 
 
-def _scores(report: dict[str, Any]) -> tuple[str, dict[str, float]]:
-    """Which frames a report is of, and its averages."""
-    settings, values = report["settings"], report["average"]["values"]
-    scores = {key: round(value, 2) for key, value in values["deterministic"].items()}
-    scores |= {f"{key}_best_of_{settings['num_samples']}": round(value, 2) for key, value in values["best"].items()}
-    scores |= {key: round(value, 3) for key, value in values.get("cloud", {}).items()}
-    return " ".join(_frames(report)), scores
-
-
-def _frames(report: dict[str, Any]) -> tuple[str, ...]:
+def _frames(report: dict[str, Any]) -> str:
     """Data set, split and 2D keypoints of a report."""
-    return tuple(report["settings"][key] for key in ("dataset", "split", "keypoints"))
+    return " ".join(report["settings"][key] for key in ("dataset", "split", "keypoints"))
+
+
+def _scores(report: dict[str, Any]) -> dict[str, float]:
+    """The averages of a report."""
+    S, values = report["settings"]["num_samples"], report["average"]["values"]
+    scores = {key: round(value, 2) for key, value in values["deterministic"].items()}
+    scores |= {f"{key}_best_of_{S}": round(value, 2) for key, value in values["best"].items()}
+    return scores | {key: round(value, 3) for key, value in values.get("cloud", {}).items()}

@@ -3,7 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ from prpose.atomic import check_output
 from prpose.cli.console import current_arguments, current_command, print_line, progress
 from prpose.cli.many_files import ALL, Job, Outcome, Request, Worker, check_apart, run_jobs
 from prpose.config import InferenceConfig
+from prpose.io.detector import find_model
 from prpose.io.export import FORMATS, export_format
 from prpose.io.keypoints import inputs_in, is_one_clip
 from prpose.io.overlay import check_overlay, write_overlay
@@ -82,8 +83,7 @@ def _predict_one(path: Path, out: Path, overlay: Path | None, request: Request) 
     video = request.video(path)
     if overlay is not None:
         check_overlay(None if video is None else video.kind, overlay, request.overwrite)
-    with nullcontext() if video is None else progress("frames", video.total) as advance:
-        keypoints = request.read(path, advance)[0]
+    keypoints = request.read(path, lambda total: progress("frames", total))[0]
     try:
         prediction = worker.predict(keypoints, out, current_command())
     except ValueError as error:
@@ -117,6 +117,9 @@ def _predict_many(path: Path, out: Path, request: Request) -> None:
     """
     jobs, skipped = _plan(path, out, request)
     outcomes = list[Outcome]()
+    if request.config.detector == "mediapipe" and any(input_kind(job.path) for job in jobs):
+        with suppress(ValueError):  # it is the error of each video
+            find_model(request.config.detector_model)  # downloaded once, before the bar of the files
     with progress("files", len(jobs)) as advance:
         for outcome in run_jobs(jobs, request):
             outcomes.append(outcome)

@@ -1,71 +1,55 @@
-"""Models on data sets: scores of every frame in bounded memory, and the tables made of them."""
+"""Models on data sets: scores of every frame in bounded memory, and baselines of adaptive noise."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prpose import metrics
-from prpose.data.windows import Windows
-from prpose.evaluation.baselines import IsotropicCloud
-from prpose.evaluation.protocols import (
-    CHOICES,
-    METRICS,
-    MOCAP,
-    PROTOCOLS,
-    RELEASED_ACTIONS,
-    Protocol,
-    Row,
-    action_of,
-    average_as_released,
-    conformal_quantiles,
-    tabulate,
-)
-from prpose.noise import confidence_sigma, correlated, draw_eps
+from prpose.data.windows import Batch, Windows
+from prpose.evaluation.protocols import METRICS, Scores
+from prpose.lifter import own_frame
+from prpose.noise import AdaptiveNoise, ConstantNoise, confidence_sigma, correlated, draw_eps
 from prpose.rng import mixed_seed
 from prpose.sampler import Sampler
 
-__all__ = [
-    "CHOICES",
-    "METRICS",
-    "MOCAP",
-    "POSES_AT_ONCE",
-    "PROTOCOLS",
-    "RELEASED_ACTIONS",
-    "Draw",
-    "Protocol",
-    "Row",
-    "Scores",
-    "action_of",
-    "average_as_released",
-    "conformal_quantiles",
-    "score",
-    "seeded_draw",
-    "tabulate",
-]
-
+LEAST_N = 50  # least number of frames of a rank correlation
 Draw = Callable[[range, torch.Size], Iterable[tuple[Tensor, Tensor]]]
 """(positions in the data set, shape of the keypoints) → eps and mirrored eps, in parts of (s, *shape)."""
+Values = Callable[[Tensor], dict[str, Tensor]]
+FRAMES_AT_ONCE = 64  # whose S² distances are in memory
+POSES_AT_ONCE = 4096  # that are scored, whatever S is; Procrustes needs some kB for each
 
-Scores = dict[str, dict[str, Tensor]]
-"""``{choice: {metric: (N, ...)}}``."""
 
-FRAMES_AT_ONCE = 64
-"""Largest number of frames whose S² distances are in memory at once."""
+class IsotropicCloud(nn.Module):
+    """One isotropic 3D Gaussian around a sampler's deterministic pose, with a standard deviation of ``sigma_m``."""
 
-POSES_AT_ONCE = 4096
-"""Largest number of poses that are scored at once, whatever S is; Procrustes needs some kB for each."""
+    def __init__(self, net: Sampler, sigma_m: float) -> None:
+        super().__init__()
+        self.net, self.sigma_m = net, sigma_m
+
+    def deterministic(self, keypoints: Tensor) -> Tensor:
+        """As :meth:`Sampler.deterministic`."""
+        return self.net.deterministic(keypoints)
+
+    def forward(
+        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None
+    ) -> Tensor:
+        """As :meth:`Sampler.forward`, with three of the four noise coordinates of a joint, and no extra sigma."""
+        poses = self.net.deterministic(keypoints)
+        eps3 = torch.cat([eps, eps_mirrored[..., :1]], dim=-1)  # (S, B, T, J, 3)
+        first = own_frame(self.net.lifter)
+        cloud = poses + self.sigma_m * eps3[..., first : first + poses.shape[1], :, :]
+        cloud[..., 0, :] = 0
+        return cloud
 
 
 def seeded_draw(seed: int, S: int, rho: float = 0.0) -> Draw:
-    """Noise of S samples that depends on the seed and a batch's position only.
+    """Noise of S samples that depends on the seed and a batch's position only; of a smaller S, the first samples.
 
-    Drawn on the CPU, so that every device gets the same numbers; a smaller S gives the first samples of a larger one.
-
-    Args:
-        seed: >= 0.
-        S: number of samples, >= 1.
-        rho: correlation of the noise of neighbouring frames of a window (:func:`prpose.noise.noise_rho`).
+    Neighbouring frames of a window have noise with the correlation ``rho`` (:func:`prpose.noise.noise_rho`).
     """
     if S < 1:
         raise ValueError(f"expected num_samples >= 1, got {S}")
@@ -95,7 +79,7 @@ def score(
     on_batch: Callable[[int], None] = lambda frames: None,
     confidence_noise: float = 0.0,
 ) -> Scores:
-    """Scores of every frame.
+    """Scores of every frame, on the CPU, in metres or shares.
 
     Args:
         net: on ``device``, in eval mode.
@@ -110,7 +94,7 @@ def score(
             (:func:`prpose.noise.confidence_sigma`).
 
     Returns:
-        ``{choice: {metric: (N,)}}`` for each of :data:`CHOICES`, in metres or shares, on the CPU; with ``cloud`` also
+        ``{choice: {metric: (N,)}}`` for each of :data:`prpose.evaluation.protocols.CHOICES`; with ``cloud`` also
         ``{"cloud": {"ES": (N,), "spread": (N,), "covered": (N, J - 1, levels), "mahalanobis": (N, J - 1)}}``, all but
         the first of all joints but the pelvis, and the last, from the deterministic pose, with four samples or more.
 
@@ -120,14 +104,15 @@ def score(
     parts = []
     for indices, batch in windows.batches(batch_size):
         items = range(int(indices[0]), int(indices[-1]) + 1)
-        keypoints, target = batch.keypoints.to(device), batch.target.to(device)
+        batch = batch.to(device)
+        keypoints, target = batch.keypoints, batch.target
         deterministic = net.deterministic(keypoints)
-        part = {"deterministic": _values(deterministic[None], target, names, items)}
+        values_of = partial(_values, target=target, names=names, items=items)
+        part = {"deterministic": values_of(deterministic[None])}
         if draw is not None:
-            confidence = batch.confidence.to(device)
-            extra = confidence_sigma(keypoints, confidence, confidence_noise) if confidence_noise else None
+            extra = confidence_sigma(keypoints, batch.confidence, confidence_noise) if confidence_noise else None
             samples = (net(keypoints, *(e.to(keypoints) for e in eps), extra) for eps in draw(items, keypoints.shape))
-            part |= _score_samples(samples, target, names, items, deterministic if cloud else None, curve)
+            part |= _score_samples(samples, target, values_of, deterministic if cloud else None, curve)
         parts.append(part)
         on_batch(len(indices))
     return {
@@ -137,27 +122,17 @@ def score(
 
 
 def _score_samples(
-    samples: Iterable[Tensor],
-    target: Tensor,
-    names: Sequence[str],
-    items: range,
-    centre: Tensor | None,
-    curve: Sequence[int],
+    parts: Iterable[Tensor], target: Tensor, values_of: Values, centre: Tensor | None, curve: Sequence[int]
 ) -> Scores:
-    """Mean, best and average sample of a batch, ``{choice: {metric: (1, B)}}``.
-
-    Only sums and best values are in memory, so that S may be any number; with ``centre``, the centre of the regions,
-    the poses are, too.
-    """
-    all_samples = []
+    """Scores of a batch, each (1, B, ...), from sums and best values; with ``centre``, also from all samples."""
+    all_samples, best, sums = [], dict[str, Tensor](), dict[str, Tensor]()
     curves: Scores = {f"best_of_{k}": {} for k in curve}
     S, total = 0, torch.zeros_like(target, dtype=torch.float64)
-    best: dict[str, Tensor] = {}
-    sums = {name: torch.zeros(len(target), dtype=torch.float64) for name in names}
-    for poses in samples:
+    for poses in parts:
         all_samples += [] if centre is None else [poses]
-        for name, values in _values(poses, target, names, items).items():
-            sums[name] += values.sum(0, dtype=torch.float64).cpu()
+        for name, values in values_of(poses).items():
+            added = values.sum(0, dtype=torch.float64).cpu()
+            sums[name] = sums[name] + added if S else added
             values = torch.cat([best[name], values]) if S else values  # the best so far, then the new ones
             for k in curve:
                 if S < k <= S + len(poses):
@@ -165,7 +140,7 @@ def _score_samples(
             best[name] = _best(name, values)
         S, total = S + len(poses), total + poses.sum(0, dtype=torch.float64)
     scores = {
-        "mean": _values((total / S).to(target)[None], target, names, items),
+        "mean": values_of((total / S).to(target)[None]),
         "best": best,
         "any": {name: (value / S).float()[None] for name, value in sums.items()},
     } | {choice: by for choice, by in curves.items() if by}
@@ -194,8 +169,54 @@ def _score_cloud(samples: Tensor, truth: Tensor, centre: Tensor) -> dict[str, Te
 def _values(poses: Tensor, target: Tensor, names: Sequence[str], items: range) -> dict[str, Tensor]:
     """Metrics of (S, B, 1, J, 3) against (B, 1, J, 3), each (S, B)."""
     if not poses.isfinite().all():
-        raise ValueError(
-            f"expected finite poses, got NaN or infinity in frames {items.start} to {items.stop - 1} of the data set: "
-            "check the weights and alpha"
-        )
+        frames = f"frames {items.start} to {items.stop - 1} of the data set"
+        raise ValueError(f"expected finite poses, got NaN or infinity in {frames}: check the weights and alpha")
     return {name: METRICS[name].of(poses, target)[..., 0] for name in names}
+
+
+def baseline_samplers(net: Sampler, windows: Windows, device: torch.device) -> dict[str, Sampler | IsotropicCloud]:
+    """A sampler on ``device``, constant noise of its mean variance, and a 3D Gaussian of maximum likelihood, by name.
+
+    The baselines are fitted on ``windows``, which should be of the validation split.
+    """
+    assert isinstance(net.noise, AdaptiveNoise), "constant noise is a baseline itself"
+    noise = net.noise
+
+    def squares(batch: Batch) -> Tensor:
+        error = (net.deterministic(batch.keypoints) - batch.target)[..., 1:, :]
+        return torch.stack([x.flatten(1).mean(1) for x in (noise(batch.keypoints).variance, error.square())], dim=1)
+
+    sigma, sigma_m = windows.values(squares, device).double().mean(0).sqrt().tolist()
+    return {
+        f"adaptive, alpha {noise.alpha:.4g}": net,
+        f"constant, sigma {sigma:.4g}": Sampler(net.lifter, ConstantNoise(sigma)).to(device),
+        f"3D Gaussian, {sigma_m * 1000:.1f} mm": IsotropicCloud(net, sigma_m),
+    }
+
+
+def sigma_rank_correlation(net: Sampler, windows: Windows, device: torch.device) -> dict[str, list[float | None]]:
+    """Spearman's correlation over frames of predicted sigma and error of the deterministic pose, per joint.
+
+    Returns:
+        ``all``, and ``visible`` and ``occluded`` where the clips know it; None for a joint with fewer than 50 frames.
+    """
+    own = own_frame(net.lifter)
+    sigma = windows.values(lambda batch: net.noise(batch.keypoints[:, own]).stddev[..., 0], device).numpy()
+    error = windows.values(
+        lambda batch: metrics.joint_errors(net.deterministic(batch.keypoints), batch.target)[:, 0], device
+    ).numpy()
+    masks = {"all": np.ones(error.shape, bool)}
+    hidden = [clip.hidden for clip in windows.clips]
+    if all(each is not None for each in hidden):
+        rows = zip(windows.clip_of.tolist(), windows.frame_of.tolist(), strict=True)
+        occluded = np.stack([np.asarray(hidden[clip])[frame] for clip, frame in rows])
+        masks |= {"visible": ~occluded, "occluded": occluded}
+    return {
+        name: [
+            metrics.rank_correlation(sigma[mask[:, j], j], error[mask[:, j], j])
+            if mask[:, j].sum() >= LEAST_N
+            else None
+            for j in range(error.shape[1])
+        ]
+        for name, mask in masks.items()
+    }

@@ -1,7 +1,7 @@
 """What is reported: metrics with units, which pose is scored, the data sets' protocols, and tables of averages."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -10,10 +10,14 @@ import torch
 from torch import Tensor
 
 from prpose import metrics
-from prpose.data import Clip, human36m, mpi_inf_3dhp
+from prpose.data import Clip, mpi_inf_3dhp
 from prpose.data.windows import Windows
 from prpose.regions import LEVEL, region_quantiles
 from prpose.skeleton import H36M_17, PCK_14, PCK_17
+
+Scores = dict[str, dict[str, Tensor]]
+"""``{choice: {metric: (N, ...)}}``."""
+Means = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,12 @@ METRICS = {
     "PCK17": Metric(partial(metrics.pck, joints=PCK_17), "%", higher_is_better=True),
     "AUC14": Metric(partial(metrics.auc, joints=PCK_14), "%", higher_is_better=True),
 }
-
-CHOICES = {
+CHOICES = {  # which pose of a frame is scored
     "deterministic": "the pose without noise",
     "mean": "the mean of the S samples, joint by joint (P-Agg)",
     "best": "the best of the S samples by the metric itself (an oracle)",
     "any": "one sample at random, on average",
 }
-"""Which pose of a frame is scored."""
-
-CLOUD = {"ES": 1000.0, "spread": 1000.0}
-"""Metrics of the samples as a distribution, with the factor to mm. Tables add ``ECE``, the calibration error (0 to 1),
-and ``coverage_95``, the percentage of joints inside their 95 % regions."""
 
 
 @dataclass(frozen=True)
@@ -77,49 +75,44 @@ def action_of(clip: Clip) -> str:
     return clip.action.split(" ")[0]
 
 
-MOCAP = Protocol(("P1", "P2", "PCK14", "AUC14"), action_of, "frames", alpha=0.005, every=6, cloud=True)
-"""Benchmarks rendered from motion capture: 10 of 60 frames a second."""
+def _setting_of(clip: Clip) -> str:
+    return mpi_inf_3dhp.SETTINGS.get(clip.subject, clip.subject)
 
+
+# Benchmarks rendered from motion capture: 10 of 60 frames a second.
+MOCAP = Protocol(("P1", "P2", "PCK14", "AUC14"), action_of, "frames", alpha=0.005, every=6, cloud=True)
 PROTOCOLS = {
     "h36m": Protocol(("P1", "P2"), action_of, "groups", alpha=0.005),
-    "3dhp": Protocol(
-        ("PCK14", "AUC14", "P1", "P2", "PCK17"),
-        lambda clip: mpi_inf_3dhp.SETTINGS.get(clip.subject, clip.subject),
-        "frames",
-        alpha=0.01,
-    ),
+    "3dhp": Protocol(("PCK14", "AUC14", "P1", "P2", "PCK17"), _setting_of, "frames", alpha=0.01),
     "cmu17": MOCAP,
     "walkers": MOCAP,
 }
 
-RELEASED_ACTIONS = {"h36m": human36m.ACTIONS, "3dhp": ("Seq1",)}
-"""Actions that PRPose's release averages over."""
-
 
 @dataclass(frozen=True)
 class Row:
-    """A table row: ``values[choice][metric]`` in mm or percent."""
+    """A table row: ``values[choice][metric]`` in mm or percent.
+
+    The choice ``cloud`` has ``ES`` and ``spread`` in mm, ``ECE`` (0 to 1), and ``coverage_95`` in %.
+    """
 
     name: str
     frames: int
-    values: dict[str, dict[str, float]]
+    values: Means
 
 
 def tabulate(
-    scores: dict[str, dict[str, Tensor]], windows: Windows, protocol: Protocol, card: Mapping[str, Any] | None = None
+    scores: Scores, windows: Windows, protocol: Protocol, card: Mapping[str, Any] | None = None
 ) -> tuple[list[Row], Row]:
-    """Averages of scores per frame.
+    """Scores of the frames of ``windows`` → a row per group, in alphabetical order, and their average.
 
     Args:
         scores: ``{choice: {metric: (N,)}}`` of :func:`prpose.evaluation.score`.
         windows: that were scored.
         protocol: of the data set.
         card: of the model, for the size of the 95 % regions (:func:`prpose.regions.region_quantiles`).
-
-    Returns:
-        A row per group, in alphabetical order, and their average.
     """
-    groups = _groups(windows, protocol.group)
+    groups = groups_of(windows, protocol.group)
     quantiles = torch.from_numpy(region_quantiles(card or {}))[1:]
     rows = []
     for name in sorted(set(groups)):
@@ -133,14 +126,14 @@ def tabulate(
     return rows, Row("average", len(groups), average)
 
 
-def _means(scores: dict[str, dict[str, Tensor]], inside: Tensor, quantiles: Tensor) -> dict[str, dict[str, float]]:
+def _means(scores: Scores, inside: Tensor, quantiles: Tensor) -> Means:
     means = {
         choice: {n: _mean(v[inside]) * METRICS[n].scale for n, v in by.items()}
         for choice, by in scores.items()
         if choice != "cloud"
     }
     if cloud := scores.get("cloud"):
-        means["cloud"] = {n: _mean(cloud[n][inside]) * scale for n, scale in CLOUD.items()}
+        means["cloud"] = {n: _mean(cloud[n][inside]) * 1000 for n in ("ES", "spread")}
         means["cloud"]["ECE"] = calibration_error(cloud["covered"][inside])
         if "mahalanobis" in cloud:
             means["cloud"]["coverage_95"] = 100 * _mean(cloud["mahalanobis"][inside] <= quantiles)
@@ -151,14 +144,14 @@ def _mean(values: Tensor) -> float:
     return float(values.double().mean())
 
 
-def calibration_error(covered: Tensor, levels: Sequence[float] = metrics.LEVELS) -> float:
+def calibration_error(covered: Tensor) -> float:
     """Expected calibration error of N poses, (N, J, levels) → a number in [0, 1]; 0 is calibrated.
 
     Per level, the share of poses whose truth is covered, and the (lower) median of the joints' shares; the mean over
     levels of its distance from the level (arXiv 2210.11179).
     """
     share = covered.double().mean(0).median(0).values  # (levels,)
-    return float((share - share.new_tensor(levels)).abs().mean())
+    return _mean((share - share.new_tensor(metrics.LEVELS)).abs())
 
 
 def conformal_quantiles(distances: Tensor) -> dict[str, float]:
@@ -172,26 +165,7 @@ def conformal_quantiles(distances: Tensor) -> dict[str, float]:
     return dict(zip(H36M_17.names[1:], ordered[rank].tolist(), strict=True))
 
 
-def average_as_released(
-    values: Tensor, windows: Windows, batch_size: int, listed: Sequence[str], batch_mean: bool
-) -> float:
-    """The average that PRPose's release prints, with two of its faults, for ``main.py``.
-
-    Args:
-        values: (N,) per frame, in the order of the data set.
-        batch_size: of the run that is repeated.
-        listed: actions that are averaged; one without data counts as zero.
-        batch_mean: first give every frame its batch's mean, which mixes the actions of a batch (the release's P2).
-    """
-    if batch_mean:
-        values = torch.cat([b.mean().expand(len(b)) for b in values.split(batch_size)])
-    groups, total = _groups(windows, action_of), 0.0
-    for action in listed:
-        inside = torch.tensor([group == action for group in groups])
-        total += _mean(values[inside]) if inside.any() else 0.0
-    return total / len(listed)
-
-
-def _groups(windows: Windows, group: Callable[[Clip], str]) -> list[str]:
+def groups_of(windows: Windows, group: Callable[[Clip], str]) -> list[str]:
+    """Group of each of the N frames."""
     names = [group(clip) for clip in windows.clips]
     return [names[clip] for clip in windows.clip_of.tolist()]

@@ -1,9 +1,9 @@
 """Training: the one loop, for lifters and variance nets, published and ours."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,26 +12,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tyro.conf import arg
 
 from prpose.config import config_from
-from prpose.data.windows import Batch
+from prpose.data.synthetic.random_views import RandomViews
+from prpose.data.windows import Batch, Windows
 from prpose.rng import mixed_seed
 from prpose.training import processes
 
-__all__ = ["Loss", "Source", "State", "TrainConfig", "fit"]
-
 Loss = Callable[[nn.Module, Tensor, Batch], Tensor]
 """(net in training mode, the items' indices, their batch on the device) → scalar."""
-
-
-class Source(Protocol):
-    """Training data: :class:`prpose.data.windows.Windows` or ``RandomViews``."""
-
-    def __len__(self) -> int: ...
-
-    def batches(
-        self, batch_size: int, seed: tuple[int, ...] | None = None, start: int = 0
-    ) -> Iterator[tuple[Tensor, Batch]]:
-        """All items once from the start-th batch on; order and content depend on the seed."""
-        ...
+Source = Windows | RandomViews
 
 
 @dataclass(frozen=True)
@@ -96,11 +84,7 @@ class TrainConfig:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "TrainConfig":
-        """A config from a mapping, as of a TOML file.
-
-        Raises:
-            ValueError: for an unknown field, naming the nearest, or a value of another type.
-        """
+        """A config from a mapping, as of a TOML file; ``ValueError`` for an unknown field or a wrong type."""
         return config_from(cls, values)
 
     def rate(self, epoch: int, step: int, steps: int) -> float:
@@ -119,28 +103,19 @@ class State:
 
     Under several processes each has one, and they stay equal. Batch statistics are of a process's own share of a
     batch; the running ones are the first process's.
-
-    Args:
-        net: on its device.
-        config: how it is trained.
     """
 
     def __init__(self, net: nn.Module, config: TrainConfig) -> None:
-        self.net = net
+        self.net, self.config = net, config
         self.device = next(net.parameters()).device
-        self.model = net if processes.count() == 1 else DistributedDataParallel(net)
-        """What a step calls."""
-        self.config = config
+        self.model = net if processes.count() == 1 else DistributedDataParallel(net)  # what a step calls
         self.optimiser = torch.optim.Adam(net.parameters(), config.lr, amsgrad=config.schedule == "published")
         self.average: AveragedModel | None = None
         if config.ema is not None:  # batch statistics belong to the weights, so they are averaged, too
             self.average = AveragedModel(net, multi_avg_fn=_moving_average(config.ema), use_buffers=True)
-        self.epoch = 0
-        """Epochs done."""
-        self.batch = 0
-        """Batches done of the next one."""
-        self.steps: list[tuple[int, float]] = []
-        """(items, loss) of those batches."""
+        self.epoch = 0  # epochs done
+        self.batch = 0  # batches done of the next one
+        self.steps: list[tuple[int, float]] = []  # (items, loss) of those batches
 
     @property
     def result(self) -> nn.Module:
@@ -149,14 +124,9 @@ class State:
 
     def state_dict(self) -> dict[str, Any]:
         """All of it, for :func:`torch.save`."""
-        return {
-            "net": self.net.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "epoch": self.epoch,
-            "batch": self.batch,
-            "steps": [list(step) for step in self.steps],
-        }
+        average = None if self.average is None else self.average.state_dict()
+        state = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "average": average}
+        return state | {"epoch": self.epoch, "batch": self.batch, "steps": [list(step) for step in self.steps]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores a state; raises any error if it is of another training, or damaged."""
@@ -191,8 +161,7 @@ def fit(
         on_epoch: called with (items, loss) of the epoch's steps; True stops.
 
     Raises:
-        ValueError: when the loss is not finite, with the state of the step before; and for a batch size of less than
-            two items per process.
+        ValueError: when the loss is not finite, or a batch has fewer than two items per process.
     """
     config, least = state.config, 2 * processes.count()
     if config.batch_size < least:
@@ -217,7 +186,7 @@ def _step(state: State, loss: Loss, indices: Tensor, batch: Batch, rate: float) 
     config, device, count, rank = state.config, state.device, processes.count(), processes.rank()
     share = slice(rank, None, count)
     weight = len(indices[share]) / len(indices)
-    own = Batch(*(value[share].to(device) for value in batch))
+    own = Batch(*(value[share] for value in batch)).to(device)
     torch.manual_seed(mixed_seed(config.seed, state.epoch, state.batch, *([rank] if count > 1 else [])))
     for group in state.optimiser.param_groups:
         group["lr"] = rate
@@ -238,14 +207,10 @@ def _step(state: State, loss: Loss, indices: Tensor, batch: Batch, rate: float) 
 
 
 def _moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
-    """An exponential moving average with a smaller decay in the first steps."""
+    """An exponential moving average, with a smaller decay in the first steps; indices and counts are copied."""
 
     def average(averaged: Any, current: Any, steps: Any) -> None:
-        if not averaged[0].is_floating_point():  # indices and counts have no average
-            for old, new in zip(averaged, current, strict=True):
-                old.copy_(new)
-            return
-        early = (1 + float(steps)) / (10 + float(steps))
+        early = (1 + float(steps)) / (10 + float(steps)) if averaged[0].is_floating_point() else 0.0
         get_ema_multi_avg_fn(min(decay, early))(averaged, current, steps)
 
     return average

@@ -44,11 +44,6 @@ def rank() -> int:
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-def local_rank() -> int:
-    """Number of this process among those of its machine: the GPU that it should use."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
-
-
 def once(work: Callable[[], T]) -> T:
     """The result of ``work`` in the first process, in every process; if it raises a ValueError, all processes do."""
     if count() == 1:
@@ -68,8 +63,7 @@ def once(work: Callable[[], T]) -> T:
 
 def total(value: float, device: torch.device) -> float:
     """Sum of every process's value."""
-    if count() == 1:
-        return value
     tensor = torch.tensor(value, dtype=torch.float64, device=device)
-    distributed.all_reduce(tensor)
+    if count() > 1:
+        distributed.all_reduce(tensor)
     return float(tensor)

@@ -9,11 +9,11 @@
     tensorboard/      the same curves, with the extra ``train``
 """
 
-import importlib
 import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,14 @@ from prpose.lifter import is_causal, receptive_field
 from prpose.training import Loss, Source, State, fit, processes
 
 VALIDATION = "val"
+WEIGHTS = "best.safetensors"
+Every = tuple[int, int]
 
 
 def training_data(
-    name: str,
-    root: Path,
-    keypoints: str,
-    lifter: nn.Module,
-    every: int = 1,
-    val_every: int = 1,
-    held_out: Sequence[str] = (),
+    name: str, root: Path, keypoints: str, lifter: nn.Module, every: Every = (1, 1), held_out: Sequence[str] = ()
 ) -> tuple[Source, Windows]:
-    """Training windows and validation windows of a data set, of the lifter's receptive field.
+    """Training windows and validation windows of a data set, of the receptive field of a lifter.
 
     Motion capture is rendered anew for every batch. Of recorded 2D, the windows and their mirror images are the
     training data; where there is no validation split, some training subjects are held out for it, since the test split
@@ -49,42 +45,36 @@ def training_data(
     Args:
         name, root, keypoints: as of :func:`prpose.data.load_clips`.
         lifter: that is trained, or whose variance net is.
-        every: train on the windows of every n-th frame.
-        val_every: validate on the windows of every n-th frame.
+        every: train and validate on the windows of every n-th frame.
         held_out: training subjects to validate on, if the data set has no validation split. Default: the last one.
 
     Raises:
-        ValueError: as of :func:`prpose.data.load_clips`; or for held-out subjects of a data set with a validation
-            split, that do not exist, or that are all there are.
+        ValueError: as of :func:`prpose.data.load_clips`; or for held-out subjects that cannot be.
     """
     shape: dict[str, Any] = {"F": receptive_field(lifter), "causal": is_causal(lifter)}
     if data_set(name, root).motions is not None:
         if held_out:
             raise ValueError(f"expected no held_out subjects, got {', '.join(held_out)}: {name} has a validation split")
         val = load_clips(name, root, VALIDATION, keypoints)
-        views = RandomViews(load_motions(name, root, "train"), every=every, keypoints=keypoints, **shape)
-        return views, Windows(val, every=val_every, **shape)
+        views = RandomViews(load_motions(name, root, "train"), every=every[0], keypoints=keypoints, **shape)
+        return views, Windows(val, every=every[1], **shape)
     clips = load_clips(name, root, "train", keypoints)
     subjects = list(dict.fromkeys(clip.subject for clip in clips))
     out = list(held_out) or subjects[-1:]
     if not set(out) < set(subjects):
         raise ValueError(f"expected some but not all of {', '.join(subjects)} in held_out, got {', '.join(out)}")
     train, val = ([clip for clip in clips if (clip.subject in out) == validation] for validation in (False, True))
-    return Windows(train, mirrored=True, every=every, **shape), Windows(val, every=val_every, **shape)
+    return Windows(train, mirrored=True, every=every[0], **shape), Windows(val, every=every[1], **shape)
 
 
 def prepare_folder(folder: Path, config: Mapping[str, Any], resume: bool, **more: Any) -> None:
-    """Creates a run folder with its config, or checks that an existing one has the same.
+    """Creates a run folder with its config, or with ``resume`` checks that an existing one has the same.
 
     Args:
-        folder: of the run.
-        config: what the training depends on; a resumed one must have the same.
+        folder: of the run; ``ValueError`` if it exists and ``resume`` is false, or has no such training to resume.
+        config: what the training depends on.
         resume: whether to continue the training in the folder.
         more: also written to a new folder's config, and not compared: versions, command, measured numbers.
-
-    Raises:
-        ValueError: if the folder exists and ``resume`` is false, if there is nothing to resume, or if the folder is of
-            another training.
     """
     path = folder / "config.json"
     if resume:
@@ -93,10 +83,8 @@ def prepare_folder(folder: Path, config: Mapping[str, Any], resume: bool, **more
         before, now = read_run(folder)["training"], json.loads(json.dumps(config))
         changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
         if changed:
-            raise ValueError(
-                f"{folder}: expected the same training; "
-                + ", ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in changed)
-            )
+            changes = ", ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in changed)
+            raise ValueError(f"{folder}: expected the same training; {changes}")
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder}: exists already; name another folder or pass --resume")
@@ -120,20 +108,16 @@ def train(
     on_items: Callable[[int], None] = lambda items: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda line: None,
 ) -> dict[str, float]:
-    """Fits, validates after every epoch, saves and logs; continues from a checkpoint in the folder.
+    """Fits, validates after every epoch, saves and logs; returns the best epoch's log line.
 
-    Of several processes the first one validates, saves and logs.
+    Continues from a checkpoint in the folder. Of several processes the first one validates, saves and logs.
 
     Args:
         folder: as of :func:`prepare_folder`.
-        state: of the training, on its device.
-        data, loss: as of :func:`prpose.training.fit`.
+        state, data, loss: as of :func:`prpose.training.fit`.
         validate: scores of a network in eval mode on the validation split; the lowest first score is the best epoch.
         on_items: called with the number of items of each step, and of those done before.
         on_epoch: called with each log line.
-
-    Returns:
-        The best epoch's log line.
 
     Raises:
         ValueError: as of :func:`prpose.training.fit`, or for a damaged checkpoint.
@@ -142,7 +126,7 @@ def train(
     lines = _load(path, state) if path.is_file() else []
     on_items(state.epoch * len(data) + state.batch * config.batch_size)
     first = processes.rank() == 0
-    curve = _tensorboard(folder) if first else lambda name, value, epoch: None
+    add_scalar = _tensorboard(folder)
 
     def after_step(items: int, loss: float) -> None:
         nonlocal saved_at
@@ -157,8 +141,8 @@ def train(
         lines.append({"epoch": state.epoch, "loss": mean} | scores)
         if first:
             _save_epoch(folder, state, lines)
-            for name, value in lines[-1].items():
-                curve(name, value, state.epoch)
+        for name, value in lines[-1].items():
+            add_scalar(name, value, state.epoch)
         on_epoch(lines[-1])
         return is_over()
 
@@ -186,7 +170,7 @@ def _best(lines: list[dict[str, float]]) -> dict[str, float]:
 
 def _save_epoch(folder: Path, state: State, lines: list[dict[str, float]]) -> None:
     if _best(lines) is lines[-1]:
-        with replacing(folder / "best.safetensors") as temporary:
+        with replacing(folder / WEIGHTS) as temporary:
             save_file({k: v.cpu().contiguous() for k, v in state.result.state_dict().items()}, temporary)
     with replacing(folder / "log.jsonl") as temporary:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
@@ -213,10 +197,11 @@ def _load(path: Path, state: State) -> list[dict[str, float]]:
         raise ValueError(f"{path}: not a checkpoint of this training ({reason})") from None
 
 
-def _tensorboard(folder: Path) -> Callable[[str, float, int], None]:
-    """Adds a value to a curve, if the extra ``train`` is installed."""
-    try:
-        writer = importlib.import_module("torch.utils.tensorboard").SummaryWriter(folder / "tensorboard")
-    except ImportError:
-        return lambda name, value, epoch: None
-    return lambda name, value, epoch: writer.add_scalar(name, value, epoch)
+def _tensorboard(folder: Path) -> Callable[..., Any]:
+    """Adds a value to a curve, in the first process, if the extra ``train`` is installed."""
+    if processes.rank() == 0:
+        with suppress(ImportError):
+            from torch.utils.tensorboard import SummaryWriter
+
+            return SummaryWriter(folder / "tensorboard").add_scalar
+    return lambda name, value, epoch: None
