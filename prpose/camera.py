@@ -41,11 +41,9 @@ class Camera:
         return np.concatenate([focal, center, self.radial, self.tangential]).astype(np.float32)
 
     def project(self, points_cam: Array, tangential: Tangential = "opencv") -> Array:
-        """Camera-space points (*, 3), metres → pixels (*, 2), lens distortion included.
+        """Camera-space points (*, 3), metres → pixels (*, 2), with lens distortion of the Brown-Conrady model.
 
-        Args:
-            tangential: ``opencv`` is the Brown-Conrady model; ``videopose3d`` that of the field's
-                ``data_2d_h36m_gt.npz``, which exchanges the coefficients' axes and lacks a factor of 2 (up to 0.7 px).
+        ``videopose3d`` is that of ``data_2d_h36m_gt.npz``, which exchanges axes and lacks a factor of 2 (up to 0.7 px).
         """
         if self.focal_px is None or self.center_px is None:
             raise ValueError("expected a calibrated camera, got one without focal length or centre")
@@ -100,3 +98,8 @@ def normalise(keypoints_px: Array, width: int, height: int) -> Array:
     if width <= 0 or height <= 0:
         raise ValueError(f"expected a positive image size, got {width} x {height}")
     return np.asarray(keypoints_px / width * 2 - [1, height / width])
+
+
+def denormalise(keypoints: Array, width: int, height: int) -> Array:
+    """Normalised (*, 2) → pixels (*, 2); the inverse of :func:`normalise`."""
+    return np.asarray((keypoints + np.array([1, height / width])) * width / 2)

@@ -75,11 +75,7 @@ class ModelFolder:
         return sum(_weights(self.folder, role).stat().st_size for role in ROLES)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
-        """Lifter and variance net, in eval mode, on the CPU.
-
-        Raises:
-            ValueError: if a file's checksum is another, or the card names an invalid network, or code in its folder.
-        """
+        """Lifter and variance net, in eval mode, on the CPU; ``ValueError`` if files or the card are invalid."""
         nets = []
         for role in ROLES:
             network, path = getattr(self.card, role), _weights(self.folder, role)

@@ -84,8 +84,7 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
             ``frames`` of graphmlp, ``filter_widths`` and ``causal`` of temporal, ``joints`` (17 or 16; the poses
             always have 17) and, with 16, ``nonlocal_blocks`` of modulated_gcn.
 
-    Raises:
-        ValueError: for an unknown name, arguments that the network does not accept, or a class that is not a lifter.
+    ``ValueError`` for an unknown name, arguments that the network does not accept, or a class that is not a lifter.
 
     Example:
         >>> import torch

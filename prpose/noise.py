@@ -116,10 +116,7 @@ NOISE_CORRELATIONS = {
 
 
 def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float = 0.25) -> float:
-    """Correlation of the noise of neighbouring frames, from 0 to 1; ``ar1`` falls to 1/e in ``time_constant_s``.
-
-    ``ValueError`` for an unknown kind or numbers <= 0.
-    """
+    """Correlation of the noise of neighbouring frames, from 0 to 1; ``ar1`` falls to 1/e in ``time_constant_s``."""
     look_up(kind, NOISE_CORRELATIONS, "noise correlation")
     for name, value in (("fps", fps), ("time_constant_s", time_constant_s)):
         if not 0 < value < math.inf:

@@ -38,6 +38,13 @@ class Skeleton:
         """Indices of the named joints, in the order given."""
         return tuple(self.index(name) for name in names)
 
+    def without(self, name: str) -> "Skeleton":
+        """The skeleton without one joint of the middle; its children become its parent's."""
+        removed = self.index(name)
+        parents = [self.parents[removed] if parent == removed else parent for parent in self.parents]
+        parents = [parent - (parent > removed) for joint, parent in enumerate(parents) if joint != removed]
+        return Skeleton(tuple(other for other in self.names if other != name), tuple(parents))
+
     @property
     def mirror(self) -> tuple[int, ...]:
         """Exchanges left and right: ``swapped[..., j, :] = x[..., mirror[j], :]``."""
@@ -79,10 +86,7 @@ H36M_17 = Skeleton(
     parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
 )
 """The 17 joints of Human3.6M that the field evaluates on; ``neck`` is its neck/nose point."""
-H36M_16 = Skeleton(
-    names=tuple(name for name in H36M_17.names if name != "neck"),
-    parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 8, 10, 11, 8, 13, 14),
-)
+H36M_16 = H36M_17.without("neck")
 """The joints of networks without the neck/nose point; the head's parent is the thorax."""
 PCK_14 = tuple(joint for joint, name in enumerate(H36M_17.names) if name not in ("pelvis", "spine", "neck"))
 """The 14 joints of MPI-INF-3DHP's official PCK. Its head top is our ``head``, its neck, at the base of the neck, our

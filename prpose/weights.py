@@ -41,9 +41,8 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
             or prpose's. A published checkpoint may include the network's fixed graph.
         kw: constructor arguments that differ from the published ones.
 
-    Raises:
-        ValueError: for an unknown name; a file that is missing, truncated or holds anything but tensors (nothing of it
-            is run); keys, shapes, types or a graph of another network; NaN or infinity.
+    ``ValueError`` for an unknown name; a file that is missing, truncated or holds more than tensors (nothing of it is
+    run); keys, shapes, types or a graph of another network; NaN or infinity.
     """
     if not isinstance(name, str):
         raise ValueError(f"expected the name of a network, got {type(name).__name__}")

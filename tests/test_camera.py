@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from prpose.camera import Camera, normalise
+from prpose.camera import Camera, denormalise, normalise
 from prpose.data.human36m import SPLITS, cameras
 from tests.golden_numbers import arrays
 
@@ -62,10 +62,11 @@ def test_world_and_camera_round_trip(subject):
 
 
 @pytest.mark.parametrize("size", [(1000, 1002), (1920, 1080), (2048, 2048)])
-def test_normalised_corners_and_centre(size):
+def test_normalising_round_trip_and_corners(size):
     w, h = size
     points = normalise(np.array([[0.0, 0.0], [w, h], [w / 2, h / 2]]), w, h)
     assert np.allclose(points, [[-1, -h / w], [1, h / w], [0, 0]])
+    assert np.allclose(denormalise(points, w, h), [[0, 0], [w, h], [w / 2, h / 2]])
 
 
 def test_bad_cameras_are_refused():

@@ -16,8 +16,7 @@ class GraphMLP(nn.Module):
 
     Args:
         partitions: fixed graph, (4, J, J); see :func:`prpose.nets.layers.body_partitions`.
-        frames: F, odd.
-        channels, joint_hidden, mlp_hidden: widths of a token, of the MLPs over joints, and of those over channels.
+        joint_hidden, mlp_hidden: widths of the MLPs over joints and over channels.
         drop_path: stochastic-depth rate of each block.
     """
 

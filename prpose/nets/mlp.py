@@ -75,7 +75,6 @@ def back_project(poses: Tensor, keypoints: Tensor, pelvis_depth: Tensor, intrins
 
     Args:
         poses: (*, J, 3) metres, camera axes, relative to the pelvis (joint 0); only z is used.
-        keypoints: (*, J, 2) of the same frames, normalised.
         pelvis_depth: (*) z of the pelvis in camera space, metres.
         intrinsics: (*, 4 or more) as of :meth:`prpose.camera.Camera.intrinsics`; ``ValueError`` if not calibrated.
     """

@@ -19,9 +19,7 @@ class TemporalModel(nn.Module):
     Exactly F frames use :meth:`strided`, longer clips :meth:`dilated`, with equal results in eval mode. In training,
     batch norms of the first use only the frames that the pose depends on, as published.
 
-    Args:
-        filter_widths: of the convolutions over time, odd; F is their product.
-        causal: the pose is that of the last frame, not of the middle one.
+    F is the product of the odd ``filter_widths``. If ``causal``, the pose is that of the last frame, not of the middle.
     """
 
     def __init__(
