@@ -229,11 +229,6 @@ def test_existing_outputs_are_an_error_before_any_work(clips, capsys):
     assert "a.npz and 2 other outputs exist already" in capsys.readouterr().err
 
 
-def test_empty_folder_is_an_error(tmp_path, capsys):
-    assert command("predict", tmp_path, "--out", tmp_path / "poses", *SIZE) == 1
-    assert "got none" in capsys.readouterr().err
-
-
 def test_people_named_like_paths_stay_in_the_folder(tmp_path, capsys):
     keypoints = load_keypoints(HERE / "walk_h36m17.npz")
     save_keypoints(tmp_path / "w.npz", type(keypoints)(**(vars(keypoints) | {"person": "../S1/walk 0"})))

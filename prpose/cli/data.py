@@ -13,6 +13,7 @@ from prpose.cli.console import plain_console, print_line, printable, progress
 from prpose.data import DATASETS, Clip, data_set, human36m, mpi_inf_3dhp
 from prpose.data.clip import PERCENTILES, confidence_rank_correlation, count, detector_errors
 from prpose.data.mocap.mapping import from_folder
+from prpose.data.mpi_inf_3dhp import Annotation
 from prpose.data.prepare_mocap import ACKNOWLEDGEMENT, Report, build, cmu17_clips, from_cmu
 from prpose.data.release_files import Selection
 from prpose.view import draw_samples
@@ -40,10 +41,7 @@ def prepare_h36m(
 
 
 def prepare_3dhp(
-    from_original: Path,
-    root: Path = DATASET,
-    annotation: Literal["univ_annot3", "annot3"] = "univ_annot3",
-    overwrite: Overwrite = False,
+    from_original: Path, root: Path = DATASET, annotation: Annotation = "univ_annot3", overwrite: Overwrite = False
 ) -> None:
     """Convert MPI-INF-3DHP from its original annotations.
 
