@@ -7,13 +7,7 @@ import pytest
 from scipy.special import ndtr
 from scipy.stats import spearmanr
 
-from prpose.data.synthetic.detector_noise import (
-    COCO_SIGMA,
-    LIMBS,
-    DetectorNoise,
-    correlated,
-    person_size,
-)
+from prpose.data.synthetic.detector_noise import COCO_SIGMA, LIMBS, DetectorNoise, correlated, person_size
 from prpose.skeleton import H36M_17
 
 PERFECT = DetectorNoise(jitter=0, tail=0, inversion=0, grab=0, grab_hidden=0)
@@ -43,7 +37,7 @@ def test_a_perfect_detector_finds_the_truth():
 
 
 def test_jitter_scales_with_joint_and_size():
-    points = person(60_000)
+    points = person(20_000)
     model = replace(PERFECT, jitter=0.3, jitter_s=0.0)
     found, _ = model.detect(points, none_hidden(points), 60, np.random.default_rng(0))
     spread = (found - points).std(axis=0)

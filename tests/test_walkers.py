@@ -96,7 +96,7 @@ def test_walkers_load_as_clips():
     assert len(clips) == 2 * 2 * 4
     assert {clip.action for clip in clips} == {"sit", "run"}
     for clip in clips:
-        assert len(clip) == 60
+        assert (len(clip), clip.fps) == (60, 15)  # every fourth frame
         assert clip.confidence.shape == clip.hidden.shape == (60, 17)
     truth = load_clips("walkers", "nowhere", "val", "gt", actions=("sit", "run"), stride=4)
     for clip, true in zip(clips, truth, strict=True):
