@@ -79,13 +79,8 @@ def test_released_average_matches_the_golden_accumulation():
 
 
 def fake_windows(actions):
-    return Windows(
-        [
-            Clip(np.zeros((1, 17, 2), np.float32), np.zeros((1, 17, 3), np.float32),
-                 Camera(10, 10), "S9", action, 0)
-            for action in actions
-        ]
-    )  # fmt: skip
+    keypoints, poses = np.zeros((1, 17, 2), np.float32), np.zeros((1, 17, 3), np.float32)
+    return Windows([Clip(keypoints, poses, Camera(10, 10), "S9", action, 0) for action in actions])
 
 
 def test_tables_average_over_groups_or_frames():
@@ -99,26 +94,30 @@ def test_tables_average_over_groups_or_frames():
     assert frames.values["deterministic"]["P1"] == pytest.approx(27.5)
 
 
-def test_scores_of_more_samples_are_not_worse():
-    net = sampler("mgcn_lw", alpha=0.02)
-    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=10))
-    names = PROTOCOLS["3dhp"].metrics
-    few = score(net, windows, names, seeded_draw(0, 3), batch_size=8)
-    many = score(net, windows, names, seeded_draw(0, 12), batch_size=8)
+@pytest.fixture(scope="module")
+def windows():
+    return Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
+
+
+@pytest.fixture(scope="module")
+def net():
+    return sampler("mgcn_lw", alpha=0.02)
+
+
+NAMES = PROTOCOLS["3dhp"].metrics
+
+
+def test_scores_of_more_samples_are_not_worse(net, windows):
+    few, many, other = (score(net, windows, NAMES, seeded_draw(*n), batch_size=8) for n in ((0, 3), (0, 12), (1, 12)))
     assert torch.equal(few["deterministic"]["P1"], many["deterministic"]["P1"])
-    for name in names:
+    for name in NAMES:
         sign = 1 if METRICS[name].higher_is_better else -1
         assert (sign * (many["best"][name] - few["best"][name]) >= -1e-6).all()
         assert (sign * (many["best"][name] - many["any"][name]) >= -1e-6).all()
-    again = score(net, windows, names, seeded_draw(0, 12), batch_size=8)
-    assert torch.equal(many["best"]["P2"], again["best"]["P2"])
-    other = score(net, windows, names, seeded_draw(1, 12), batch_size=8)
     assert not torch.equal(many["best"]["P2"], other["best"]["P2"])
 
 
-def test_scores_equal_those_of_sampled_poses():
-    net = sampler("mgcn_lw", alpha=0.02)
-    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
+def test_scores_equal_those_of_sampled_poses(net, windows):
     draw = seeded_draw(3, 4)
     scores = score(net, windows, ("P1",), draw, batch_size=100)
     batch = windows[torch.arange(len(windows))]
@@ -128,15 +127,12 @@ def test_scores_equal_those_of_sampled_poses():
     p1 = metrics.mpjpe(poses, batch.target)[..., 0]
     assert torch.allclose(scores["best"]["P1"], p1.amin(0))
     assert torch.allclose(scores["any"]["P1"], p1.mean(0))
-    mean = metrics.mpjpe(poses.mean(0), batch.target)[:, 0]
-    assert torch.allclose(scores["mean"]["P1"], mean)
+    assert torch.allclose(scores["mean"]["P1"], metrics.mpjpe(poses.mean(0), batch.target)[:, 0])
 
 
-def test_infinite_poses_raise_and_name_the_frames():
-    net = sampler("mgcn_lw", alpha=1e38)
-    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
+def test_infinite_poses_raise_and_name_the_frames(windows):
     with pytest.raises(ValueError, match=r"expected finite poses.*in frames 0 to 3 of the data set"):
-        score(net, windows, ("P2",), seeded_draw(0, 2), batch_size=4)
+        score(sampler("mgcn_lw", alpha=1e38), windows, ("P2",), seeded_draw(0, 2), batch_size=4)
 
 
 PEAK = """
@@ -161,8 +157,7 @@ def test_peak_memory_does_not_grow_with_the_number_of_samples():
     assert large - small < 0.1
 
 
-def test_scores_on_a_device_equal_those_on_the_cpu(device):
-    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
+def test_scores_on_a_device_equal_those_on_the_cpu(device, windows):
     names = ("P1", "P2")
     expected = score(sampler("mgcn_lw", 0.02), windows, names, seeded_draw(0, 3), 8)
     net = sampler("mgcn_lw", 0.02).to(device)
@@ -172,23 +167,18 @@ def test_scores_on_a_device_equal_those_on_the_cpu(device):
             assert (ours[choice][name] - values).abs().max() < 1e-5
 
 
-def test_scores_do_not_depend_on_the_number_of_poses_at_once(monkeypatch):
-    net = sampler("mgcn_lw", alpha=0.02)
-    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
-    names = PROTOCOLS["3dhp"].metrics
-    whole = score(net, windows, names, seeded_draw(0, 7), batch_size=5)
+def test_scores_do_not_depend_on_the_number_of_poses_at_once(net, windows, monkeypatch):
+    whole = score(net, windows, NAMES, seeded_draw(0, 7), batch_size=5)
     monkeypatch.setattr(evaluation, "POSES_AT_ONCE", 12)
     assert [len(eps) for eps, _ in seeded_draw(0, 7)(range(5), torch.Size((5, 1, 17, 2)))] == [2, 2, 2, 1]
-    parts = score(net, windows, names, seeded_draw(0, 7), batch_size=5)
+    parts = score(net, windows, NAMES, seeded_draw(0, 7), batch_size=5)
     assert set(whole) == {"deterministic", "mean", "best", "any"}
     for choice, by in whole.items():
         for name, values in by.items():
             assert (parts[choice][name] - values).abs().max() < 1e-6, (choice, name)
 
 
-def test_distribution_scores_equal_those_of_the_metrics():
-    net = sampler("mgcn_lw", alpha=0.02)
-    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
+def test_distribution_scores_equal_those_of_the_metrics(net, windows):
     scores = score(net, windows, ("P1",), seeded_draw(3, 6), batch_size=100, cloud=True)["cloud"]
     batch = windows[torch.arange(len(windows))]
     (noise,) = seeded_draw(3, 6)(range(len(windows)), batch.keypoints.shape)
@@ -216,17 +206,13 @@ def test_conformal_quantiles_cover_95_percent():
     assert set(conformal_quantiles(distances[:10]).values()) == {10.0}  # too few: the largest
 
 
-def test_one_sample_is_not_scored_as_a_distribution():
-    windows = Windows(load_clips("walkers", ".", "val"), every=120)
-    scores = score(sampler("mgcn_lw"), windows, ("P1",), seeded_draw(0, 1), cloud=True)
-    assert "cloud" not in scores
+def test_one_sample_is_not_scored_as_a_distribution(net, windows):
+    assert "cloud" not in score(net, windows, ("P1",), seeded_draw(0, 1), cloud=True)
 
 
 @pytest.mark.parametrize("at_once", [4096, 21])
-def test_curves_are_the_best_of_the_first_samples(at_once, monkeypatch):
+def test_curves_are_the_best_of_the_first_samples(at_once, net, windows, monkeypatch):
     monkeypatch.setattr(evaluation, "POSES_AT_ONCE", at_once)
-    net = sampler("mgcn_lw", alpha=0.02)
-    windows = Windows(load_clips("3dhp", GOLDEN / "data", "test", stride=20))
     names = ("P1", "PCK14")
     curve = score(net, windows, names, seeded_draw(0, 9), batch_size=5, curve=(1, 4, 9, 20))
     assert "best_of_20" not in curve

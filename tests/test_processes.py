@@ -55,7 +55,7 @@ def test_two_processes_train_and_resume(tmp_path):
 def test_without_torchrun_there_is_one_process(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with processes.joined():
-        assert (processes.count(), processes.rank(), processes.local_rank()) == (1, 0, 0)
+        assert (processes.count(), processes.rank()) == (1, 0)
         assert processes.total(2.5, torch.device("cpu")) == 2.5
         with pytest.raises(ValueError, match="no"):
             processes.once(lambda: (_ for _ in ()).throw(ValueError("no")))

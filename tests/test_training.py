@@ -218,26 +218,14 @@ def test_wrong_settings_raise(kw, message):
         TrainConfig.from_mapping(kw)
 
 
-@pytest.mark.parametrize("name", [pytest.param("htnet", marks=pytest.mark.slow), "mgcn_lw", "avg_htnet", "avg_mgcn_lw"])
+@pytest.mark.parametrize("name", [pytest.param("htnet", marks=pytest.mark.slow), "mgcn_lw", "avg_mgcn_lw"])
 def test_the_average_of_equal_weights_is_the_same_network(name, windows):
     """Index buffers included: a rate of next to nothing, many steps."""
     few = Windows(windows.clips[:1])
-    variance = name.startswith("avg_")
-    build = build_variance_net if variance else build_lifter
-    net = build(name.removeprefix("avg_"))
+    net = (build_variance_net if name.startswith("avg_") else build_lifter)(name.removeprefix("avg_"))
     state = State(net, plain(8, 32, 1e-30, ema=0.9))
-
-    def loss(net, indices, batch):
-        return net(batch.keypoints).square().mean()
-
-    fit(state, few, loss)
-    batch = few[torch.arange(5)]
-    with torch.no_grad():
-        a, b = net.eval()(batch.keypoints), state.result.eval()(batch.keypoints)
-    ours, theirs = dict(net.named_buffers()), dict(state.result.named_buffers())
-    for key, value in ours.items():
-        if not value.is_floating_point():
-            assert torch.equal(value, theirs[key]), key
-    assert (a - b).abs().max() < 0.3 * a.abs().max() + 1e-6  # batch statistics lag behind
-    if not any(isinstance(module, nn.BatchNorm1d) for module in net.modules()):
-        assert (a - b).abs().max() < 1e-6
+    fit(state, few, lambda net, indices, batch: net(batch.keypoints).square().mean())
+    theirs = state.result.state_dict()
+    for key, value in net.state_dict().items():
+        if "running" not in key:  # batch statistics lag behind
+            assert torch.allclose(value, theirs[key], atol=1e-6), key

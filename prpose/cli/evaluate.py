@@ -1,13 +1,13 @@
 """prpose evaluate: a model on a data set."""
 
 import hashlib
-import json as json_format
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import torch
 import tyro
@@ -93,9 +93,13 @@ def evaluate(
     elif model or not (lifter and lifter_weights and noise_weights):
         raise ValueError("expected --model, or else all of --lifter, --lifter-weights and --noise-weights")
     else:
-        alpha = protocol.alpha if alpha is None else alpha
-        networks = _networks_of_files(lifter, lifter_args, lifter_weights, noise_weights, alpha)
-    evaluation = _Evaluation(networks, protocol, named_device(device), num_samples, stride, seed, config)
+        net = load_published(lifter, lifter_weights, **constructor_arguments(lifter_args))
+        variance_net = load_published(VARIANCE_PREFIX + variance_net_of(lifter), noise_weights)
+        noise = AdaptiveNoise(variance_net, protocol.alpha if alpha is None else alpha)
+        networks = Sampler(net, noise), {"lifter": sha256_of(lifter_weights), "noise": sha256_of(noise_weights)}, {}
+    if stride < 1:
+        raise ValueError(f"expected --stride >= 1, got {stride}")
+    evaluation = _Evaluation(*networks, protocol, named_device(device), num_samples, stride, seed, config)
     clips = load_clips(dataset, root, split, keypoints, tuple(actions.split(",")))
     val = load_clips(dataset, root, "val", keypoints) if baselines else None
     report = evaluation.run(clips, val)
@@ -105,30 +109,20 @@ def evaluate(
         print(f"Wrote {json}")
 
 
-class _Networks(NamedTuple):
-    sampler: Sampler
-    sha256: dict[str, str]
-    card: dict[str, Any]  # empty if there is none, or its regions are of another alpha
-
-
-def _networks_of_model(model: str, alpha: float | None) -> _Networks:
+def _networks_of_model(model: str, alpha: float | None) -> tuple[Sampler, dict[str, str], dict[str, Any]]:
+    """Sampler, SHA-256 by role, and the card, empty if its regions are of another alpha."""
     folder = find_model_folder(model)
     card, (net, variance_net) = folder.card, folder.networks()
     noise = AdaptiveNoise(variance_net, card.alpha if alpha is None else alpha, card.floor)
     sha256 = {role: getattr(card, role).sha256 for role in ROLES}
-    return _Networks(Sampler(net, noise), sha256, asdict(card) if noise.alpha == card.alpha else {})
-
-
-def _networks_of_files(name: str, arguments: str, lifter: Path, noise: Path, alpha: float) -> _Networks:
-    net = load_published(name, lifter, **constructor_arguments(arguments))
-    variance_net = load_published(VARIANCE_PREFIX + variance_net_of(name), noise)
-    sha256 = {"lifter": sha256_of(lifter), "noise": sha256_of(noise)}
-    return _Networks(Sampler(net, AdaptiveNoise(variance_net, alpha)), sha256, {})
+    return Sampler(net, noise), sha256, asdict(card) if noise.alpha == card.alpha else {}
 
 
 @dataclass
 class _Evaluation:
-    networks: _Networks
+    sampler: Sampler
+    sha256: dict[str, str]
+    card: dict[str, Any]
     protocol: Protocol
     device: torch.device
     num_samples: int
@@ -136,13 +130,9 @@ class _Evaluation:
     seed: int
     config: InferenceConfig
 
-    def __post_init__(self) -> None:
-        if self.stride < 1:
-            raise ValueError(f"expected --stride >= 1, got {self.stride}")
-        self.sampler = self.networks.sampler.to(self.device)
-
     def run(self, clips: Sequence[Clip], val: Sequence[Clip] | None) -> dict[str, Any]:
         """Prints the tables; returns every number and what is needed to repeat it."""
+        self.sampler.to(self.device)
         windows, curve = self._windows(clips), list[int]()
         kinds: dict[str, Sampler | IsotropicCloud] = {"model": self.sampler}
         if val is not None:
@@ -159,7 +149,7 @@ class _Evaluation:
                 score(net, windows, self.protocol.metrics, draw, BATCH_SIZE, self.device, cloud, curve, advance, extra)
                 for net in kinds.values()
             ]
-        rows, average = tabulate(scores[0], windows, self.protocol, self.networks.card)
+        rows, average = tabulate(scores[0], windows, self.protocol, self.card)
         show([*rows, average], SHOWN, self.protocol, self.num_samples, at_once=2)
         print(*(f"{choice}: {CHOICES[choice]}" for choice in SHOWN), sep="\n")
         report = self._report(rows, average, scores[0].get("cloud", {}).get("mahalanobis"))
@@ -190,10 +180,10 @@ class _Evaluation:
             "settings": settings | {"config": {name: getattr(self.config, name) for name in names}},
             "command": current_command(),
             "versions": versions(),
-            "sha256": self.networks.sha256,
+            "sha256": self.sha256,
             "units": {name: metric.unit for name, metric in METRICS.items()},
             "choices": CHOICES,
-            "calibrated": is_calibrated(self.networks.card),
+            "calibrated": is_calibrated(self.card),
             "rows": [asdict(row) for row in rows],
             "average": asdict(average),
         } | ({} if distances is None else {"limits_95": conformal_quantiles(distances)})
@@ -232,12 +222,9 @@ def print_table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[st
 def constructor_arguments(text: str) -> dict[str, Any]:
     """Keyword arguments from a JSON object."""
     try:
-        arguments = json_format.loads(text)
-    except (ValueError, RecursionError):
-        arguments = None
-    if not isinstance(arguments, dict):
-        raise ValueError(f'expected a JSON object such as {{"dropout": 0}}, got {text!r:.80}')
-    return arguments
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise ValueError(f'expected a JSON object such as {{"dropout": 0}}, got {text!r:.80}') from None
 
 
 def sha256_of(path: Path) -> str:

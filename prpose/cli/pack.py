@@ -50,9 +50,8 @@ def pack(
     for key in ("lifter", "data", "data_sha256"):
         if lifter[key] != noise[key]:
             raise ValueError(f"expected two trainings with the same {key}, got {lifter[key]} and {noise[key]}")
-    found = sha256_of(weights["lifter"]) if weights["lifter"].is_file() else "no file"
-    if found != noise.get("lifter_sha256"):
-        expected = noise.get("lifter_sha256")
+    found, expected = sha256_of(weights["lifter"]), noise.get("lifter_sha256")
+    if found != expected:
         raise ValueError(f"{weights['lifter']}: expected the lifter of SHA-256 {expected}, got {found}")
     network = noise.get("network") or variance_net_of(lifter["lifter"])
     card = Card(

@@ -109,13 +109,12 @@ class _Run:
     """What both trainings have in common."""
 
     def __init__(self, task: Task, config: TrainConfig) -> None:
-        self.task, self.arguments = task, constructor_arguments(task.lifter_args)
+        self.task, self.arguments, self.config = task, constructor_arguments(task.lifter_args), config
         self.device = named_device(task.device)
         self.keypoints = task.keypoints or data_set(task.data, task.root).default_keypoints
         if config.precision == "auto":
             able = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-            config = replace(config, precision="bfloat16" if able else "float32")
-        self.config = config
+            self.config = replace(config, precision="bfloat16" if able else "float32")
 
     def data_for(self, lifter: nn.Module) -> tuple[Source, Windows]:
         name, every = self.task.data, (self.config.every, PROTOCOLS.get(self.task.data, MOCAP).every)

@@ -28,11 +28,7 @@ class IsotropicCloud(nn.Module):
 
     def __init__(self, net: Sampler, sigma_m: float) -> None:
         super().__init__()
-        self.net, self.sigma_m = net, sigma_m
-
-    def deterministic(self, keypoints: Tensor) -> Tensor:
-        """As :meth:`Sampler.deterministic`."""
-        return self.net.deterministic(keypoints)
+        self.net, self.sigma_m, self.deterministic = net, sigma_m, net.deterministic
 
     def forward(
         self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None
@@ -90,8 +86,7 @@ def score(
         cloud: whether to score the samples as a distribution, too, if there are two or more.
         curve: numbers of samples whose best is scored as the choice ``best_of_{S}``.
         on_batch: called with the number of frames after each batch.
-        confidence_noise: scale of the extra noise of keypoints with low confidence
-            (:func:`prpose.noise.confidence_sigma`).
+        confidence_noise: scale of the extra noise of low confidence (:func:`prpose.noise.confidence_sigma`).
 
     Returns:
         ``{choice: {metric: (N,)}}`` for each of :data:`prpose.evaluation.protocols.CHOICES`; with ``cloud`` also
@@ -197,8 +192,7 @@ def baseline_samplers(net: Sampler, windows: Windows, device: torch.device) -> d
 def sigma_rank_correlation(net: Sampler, windows: Windows, device: torch.device) -> dict[str, list[float | None]]:
     """Spearman's correlation over frames of predicted sigma and error of the deterministic pose, per joint.
 
-    Returns:
-        ``all``, and ``visible`` and ``occluded`` where the clips know it; None for a joint with fewer than 50 frames.
+    Of ``all`` frames, and ``visible`` and ``occluded`` where clips know it; None for a joint of fewer than 50 frames.
     """
     own = own_frame(net.lifter)
     sigma = windows.values(lambda batch: net.noise(batch.keypoints[:, own]).stddev[..., 0], device).numpy()

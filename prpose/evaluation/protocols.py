@@ -51,23 +51,14 @@ CHOICES = {  # which pose of a frame is scored
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a data set is reported.
+    """How a data set is reported."""
 
-    Args:
-        metrics: keys of :data:`METRICS`.
-        group: table row of a clip.
-        average: mean over the groups' means (Human3.6M), or over all frames.
-        alpha: published scale of the noise.
-        every: every n-th frame of the clips is scored.
-        cloud: whether the samples are also scored as a distribution.
-    """
-
-    metrics: tuple[str, ...]
-    group: Callable[[Clip], str]
-    average: Literal["groups", "frames"]
-    alpha: float
-    every: int = 1
-    cloud: bool = False
+    metrics: tuple[str, ...]  # keys of METRICS
+    group: Callable[[Clip], str]  # table row of a clip
+    average: Literal["groups", "frames"]  # mean over the groups' means (Human3.6M), or over all frames
+    alpha: float  # published scale of the noise
+    every: int = 1  # every n-th frame of the clips is scored
+    cloud: bool = False  # whether the samples are also scored as a distribution
 
 
 def action_of(clip: Clip) -> str:
@@ -106,11 +97,7 @@ def tabulate(
 ) -> tuple[list[Row], Row]:
     """Scores of the frames of ``windows`` → a row per group, in alphabetical order, and their average.
 
-    Args:
-        scores: ``{choice: {metric: (N,)}}`` of :func:`prpose.evaluation.score`.
-        windows: that were scored.
-        protocol: of the data set.
-        card: of the model, for the size of the 95 % regions (:func:`prpose.regions.region_quantiles`).
+    The model's card has the size of its 95 % regions (:func:`prpose.regions.region_quantiles`).
     """
     groups = groups_of(windows, protocol.group)
     quantiles = torch.from_numpy(region_quantiles(card or {}))[1:]

@@ -45,9 +45,6 @@ class TrainConfig:
         save_every: Minutes between checkpoints within an epoch.
         target: Target of the variance net: the published one, or the error relative to the response to noise.
         network: Architecture of the variance net, by its lifter's name. Default: the lifter's own, or htnet's.
-
-    Raises:
-        ValueError: for a value out of range, naming the field.
     """
 
     epochs: Annotated[int, arg(aliases=["--epochs"])] = 120
@@ -70,10 +67,8 @@ class TrainConfig:
     network: str | None = None
 
     def __post_init__(self) -> None:
-        for name, lowest in (
-            *(("epochs", 1), ("batch_size", 2), ("seed", 0), ("warmup", 0), ("large_decay_every", 1)),
-            *(("every", 1), ("patience", 1), ("save_every", 0)),
-        ):
+        least = {"epochs": 1, "batch_size": 2, "large_decay_every": 1, "every": 1, "patience": 1}
+        for name, lowest in (least | {"seed": 0, "warmup": 0, "save_every": 0}).items():
             value = getattr(self, name)
             if value is not None and not lowest <= value < 2**63:
                 raise ValueError(f"expected {name} >= {lowest}, got {value}")
@@ -155,13 +150,9 @@ def fit(
 
     Args:
         state: where to begin; changed in place after every step.
-        data: to train on.
-        loss: to minimise.
+        data, loss: what to train on, and to minimise; ``ValueError`` when the loss is not finite.
         on_step: called with items and loss after each step; the place to save the state.
         on_epoch: called with (items, loss) of the epoch's steps; True stops.
-
-    Raises:
-        ValueError: when the loss is not finite, or a batch has fewer than two items per process.
     """
     config, least = state.config, 2 * processes.count()
     if config.batch_size < least:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import distributed
@@ -57,8 +57,7 @@ def once(work: Callable[[], T]) -> T:
     distributed.broadcast_object_list(found, src=0)
     if found[1] is not None:
         raise ValueError(found[1])
-    result: T = found[0]
-    return result
+    return cast(T, found[0])
 
 
 def total(value: float, device: torch.device) -> float:

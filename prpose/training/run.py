@@ -47,9 +47,6 @@ def training_data(
         lifter: that is trained, or whose variance net is.
         every: train and validate on the windows of every n-th frame.
         held_out: training subjects to validate on, if the data set has no validation split. Default: the last one.
-
-    Raises:
-        ValueError: as of :func:`prpose.data.load_clips`; or for held-out subjects that cannot be.
     """
     shape: dict[str, Any] = {"F": receptive_field(lifter), "causal": is_causal(lifter)}
     if data_set(name, root).motions is not None:
@@ -113,14 +110,11 @@ def train(
     Continues from a checkpoint in the folder. Of several processes the first one validates, saves and logs.
 
     Args:
-        folder: as of :func:`prepare_folder`.
+        folder: as of :func:`prepare_folder`; ``ValueError`` if its checkpoint is damaged.
         state, data, loss: as of :func:`prpose.training.fit`.
         validate: scores of a network in eval mode on the validation split; the lowest first score is the best epoch.
         on_items: called with the number of items of each step, and of those done before.
         on_epoch: called with each log line.
-
-    Raises:
-        ValueError: as of :func:`prpose.training.fit`, or for a damaged checkpoint.
     """
     path, saved_at, config = folder / "checkpoint.pt", time.monotonic(), state.config
     lines = _load(path, state) if path.is_file() else []
