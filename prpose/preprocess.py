@@ -51,8 +51,8 @@ def preprocess(
         if (zero | ~keypoints.present).all():
             raise ValueError("expected keypoints, got (0, 0) everywhere")
         keypoints = replace(keypoints, xy=np.where(zero[..., None], np.float32(np.nan), keypoints.xy))
-        frames = zero.any(axis=1).sum()
-        warnings.append(f"{zero.sum()} keypoints in {frames} frames are at exactly (0, 0) and count as missing")
+        where = f"{zero.sum()} keypoints in {zero.any(axis=1).sum()} frames"
+        warnings.append(f"{where} are at exactly (0, 0) and count as missing")
     warnings += _check_range(keypoints, allow_implausible)
     for finding in implausibilities(keypoints.xy, keypoints.layout, keypoints.confidence):
         warnings.append(f"implausible keypoints: {finding.message}")
