@@ -11,6 +11,8 @@ written and used. The command line does the same for each engine:
 
 Ray (extra ``ray``) also spreads the files over several machines that share a file system and have prpose installed.
 If a worker dies, its file is predicted again by another one. The poses do not depend on the engine.
+
+Times include the start of the processes, which load PyTorch and the model, and, unless Ray is running, of Ray.
 """
 
 import argparse
@@ -18,9 +20,7 @@ import os
 import time
 from pathlib import Path
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before PyTorch starts: each worker has one thread, and so has one process
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch starts: one thread for each worker, and for one process
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def seconds(folder: Path, out: Path, num_samples: int, *options: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="Folder with one video or keypoint file per clip.")
     parser.add_argument("--out", type=Path, default=Path("many_videos"), help="Folder for the predictions.")
     parser.add_argument("--workers", type=int, default=2, help="Number of processes.")
@@ -63,24 +63,23 @@ def main() -> None:
     folder = args.folder or args.out / "clips"
     if args.folder is None:
         write_walkers(folder, args.clips, args.frames)
-    jobs = ["--jobs", str(args.workers)]
-    engines = {"one process": [], " ".join(jobs): jobs}
+    jobs = f"--jobs {args.workers}"
+    engines = {"one process": "", jobs: jobs}
     if not args.no_ray:
-        engines |= {"--jobs 1 --ray": ["--ray"], " ".join([*jobs, "--ray"]): [*jobs, "--ray"]}
+        engines |= {"--jobs 1 --ray": "--jobs 1 --ray", f"{jobs} --ray": f"{jobs} --ray"}
+        engines |= {f"{name}, Ray running": options for name, options in engines.items() if "--ray" in name}
     times = {}
     for name, options in engines.items():
-        out = args.out / name.replace(" ", "_").replace("--", "")
-        times[name] = seconds(folder, out, args.num_samples, *options)
-    if not args.no_ray:
-        import ray  # the same without the time to start Ray itself
+        if "running" in name:
+            import ray  # without the time that Ray itself takes to start
 
-        ray.init(num_cpus=args.workers, include_dashboard=False, log_to_driver=False)
-        for name, options in [(name, options) for name, options in engines.items() if "--ray" in name]:
-            out = args.out / name.replace(" ", "_").replace("--", "")
-            times[f"{name}, Ray running"] = seconds(folder, out, args.num_samples, *options)
-    print(f"\n{'engine':30} seconds  speed-up")
+            ray.init(num_cpus=args.workers, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+        out = args.out / options.replace(" ", "_").replace("--", "") if options else args.out / "one_process"
+        times[name] = seconds(folder, out, args.num_samples, *options.split())
+    print(f"\n{'engine':30} seconds  times as fast as one process  ... as one worker of the engine")
     for name, took in times.items():
-        print(f"{name:30} {took:7.1f} {times['one process'] / took:9.2f}")
+        single = times.get(name.replace(jobs, "--jobs 1"), times["one process"])
+        print(f"{name:30} {took:7.1f} {times['one process'] / took:29.2f} {single / took:32.2f}")
 
 
 if __name__ == "__main__":

@@ -17,13 +17,9 @@ else:
 
 
 def check_output(path: str | Path, overwrite: bool) -> Path:
-    """The path, if a file may be written there; to be called before long work.
+    """The path, if a file may be written there, in a folder that exists or can be created; before long work.
 
-    Its folder need not exist: :func:`replacing` creates it.
-
-    Raises:
-        ValueError: if the file exists and ``overwrite`` is false, if the path is a folder, device, pipe or socket, or
-            if its folder is a file or not writable.
+    ``ValueError`` if the file exists and ``overwrite`` is false, the path is not a file's, or its folder not writable.
     """
     path = Path(path)
     folder = _resolved(path).parent
@@ -45,9 +41,6 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary file beside ``path`` that replaces it if, and only if, the block succeeds.
 
     Missing folders are created. An existing file keeps its permissions; of a symbolic link, the target is replaced.
-
-    Raises:
-        ValueError: if ``path`` exists and is not a file.
     """
     path = _resolved(Path(path))
     if path.exists() and not path.is_file():
@@ -58,7 +51,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask())
+        mask = os.umask(0o077)
+        os.umask(mask)
+        temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~mask)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -96,9 +91,3 @@ def _resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError):
         raise ValueError(f"{path}: expected a file name, got a symbolic link to itself") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

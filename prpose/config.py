@@ -11,14 +11,13 @@ from tyro.conf import FlagCreatePairsOff, arg
 
 from prpose.camera import Array, Camera
 from prpose.noise import NoiseCorrelation, noise_rho
-from prpose.tables import look_up, unknown
+from prpose.tables import look_up
 
 PointEstimate = Literal["deterministic", "mean", "medoid", "geometric_median", "reprojection_weighted"]
-"""The lifter's pose without noise, or one pose computed from the samples (:mod:`prpose.postprocess`)."""
 Smoothing = Literal["none", "gaussian", "one_euro"]
+C = TypeVar("C")
 
-CONFIDENCE_NOISE = 0.03
-"""Default of ``confidence_noise`` where confidences lie in [0, 1]; chosen on cmu17 val (docs/results.md)."""
+CONFIDENCE_NOISE = 0.03  # default where confidences lie in [0, 1]; chosen on cmu17 val (docs/results.md)
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,7 @@ class InferenceConfig:
         intrinsics: Camera intrinsics fx fy cx cy, pixels, instead of a field of view.
         noise_correlation: Correlation of the noise over time: iid, shared by all frames, or ar1.
         noise_time_constant_s: Time constant of ar1 noise, seconds.
-        confidence_noise: Scale of the extra noise of keypoints with low confidence; 0 is none. Default: 0.03 where
-            confidences lie in [0, 1], else 0.
+        confidence_noise: Scale of the extra noise of low confidences; 0 is none. Default: 0.03 if they lie in [0, 1].
         min_confidence: Keypoints of lower confidence are flagged as low_confidence.
         save_samples: Number of samples to save. Default: all of them.
         max_gap: Longest gap of a missing keypoint to interpolate, frames.
@@ -48,9 +46,6 @@ class InferenceConfig:
         output_format: File format of the predictions for a folder: npz, json, csv, trc or bvh.
         jobs: Number of parallel processes for a folder. Default: one, or with ray all CPUs of the cluster.
         ray: Distribute a folder over a Ray cluster (RAY_ADDRESS, or a local one).
-
-    Raises:
-        ValueError: for a value out of range, naming the field.
     """
 
     point_estimate: Annotated[PointEstimate, arg(aliases=["--point-estimate"])] = "deterministic"
@@ -94,11 +89,7 @@ class InferenceConfig:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "InferenceConfig":
-        """A config from a mapping, as of a TOML file.
-
-        Raises:
-            ValueError: for an unknown field, naming the nearest, or a value of another type.
-        """
+        """As :func:`config_from`."""
         return config_from(cls, values)
 
     def confidence_scale(self, confidence: Array | None) -> float:
@@ -113,42 +104,32 @@ class InferenceConfig:
         """Assumptions about confidences (T, J) and camera that the user could replace, one sentence each."""
         found = []
         if confidence is not None and self.confidence_noise is None and not self.confidence_scale(confidence):
-            low, high = confidence.min(), confidence.max()
-            found.append(f"confidences range from {low:.2f} to {high:.2f}, not from 0 to 1: not used for the noise")
+            values = f"{confidence.min():.2f} to {confidence.max():.2f}"
+            found.append(f"confidences range from {values}, not from 0 to 1: not used for the noise")
         if self.fov_deg is None and self.intrinsics is None:
             found.append("no intrinsics: assuming a focal length of the image diagonal; distances scale with it")
         return found
 
     def rho(self, fps: float | None) -> float:
         """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""
-        if self.noise_correlation != "shared" and fps is None:
-            return 0.0
-        return noise_rho(self.noise_correlation, fps or 1.0, self.noise_time_constant_s)
+        unknown = self.noise_correlation != "shared" and fps is None
+        return 0.0 if unknown else noise_rho(self.noise_correlation, fps or 1.0, self.noise_time_constant_s)
 
     def camera(self, width: int, height: int) -> Camera:
-        """The camera of an image of this size, pixels: from intrinsics, the field of view, or the image diagonal."""
+        """The camera of an image of this size, pixels."""
         if self.intrinsics is not None:
             fx, fy, cx, cy = self.intrinsics
             return Camera(width, height, (fx, fy), (cx, cy))
-        focal = float(np.hypot(width, height))
-        if self.fov_deg is not None:
-            focal = width / 2 / float(np.tan(np.deg2rad(self.fov_deg) / 2))
+        half = None if self.fov_deg is None else np.deg2rad(self.fov_deg) / 2
+        focal = float(np.hypot(width, height) if half is None else width / 2 / np.tan(half))
         return Camera(width, height, (focal, focal), (width / 2, height / 2))
 
 
-C = TypeVar("C")
-
-
 def config_from(cls: type[C], values: Mapping[str, Any]) -> C:
-    """A config dataclass from a mapping, as of a TOML file.
-
-    Raises:
-        ValueError: for an unknown field, naming the nearest, or a value of another type.
-    """
-    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    """A config dataclass from a mapping, as of a TOML file; ``ValueError`` for unknown fields and wrong types."""
+    known = dict.fromkeys(field.name for field in fields(cls))  # type: ignore[arg-type]
     for name in values:
-        if name not in known:
-            raise ValueError(unknown(name, known, f"field of {cls.__name__}"))
+        look_up(name, known, f"field of {cls.__name__}")
     try:
         return msgspec.convert(dict(values), cls, dec_hook=lambda kind, value: kind(value))
     except msgspec.ValidationError as error:

@@ -1,10 +1,6 @@
-"""Trained models: a folder each, with a card and two files of weights; some are bundled with prpose.
+"""Trained models; some are bundled with prpose.
 
-::
-
-    card.json             networks, training, data and scores
-    lifter.safetensors    weights of the lifter
-    noise.safetensors     weights of its variance net
+Each is a folder with a card (networks, training, data, scores) and the weights of a lifter and its variance net.
 """
 
 import hashlib
@@ -27,62 +23,36 @@ from prpose.tables import is_import_path, unknown
 from prpose.weights import VARIANCE_PREFIX, load_published, read_state_dict
 
 SHIPPED = Path(__file__).parent / "cards"
-CARD = "card.json"
-ROLES = ("lifter", "noise")
+CARD, ROLES = "card.json", ("lifter", "noise")
 
 
 @dataclass(frozen=True)
 class Network:
-    """One of a model's two networks.
+    """One of a model's two networks."""
 
-    Args:
-        network: its name in :func:`prpose.weights.load_published`: ``htnet``, ``avg_htnet``.
-        sha256: of its file.
-        command: that trained it, seed included.
-        arguments: of its constructor that differ from the published ones.
-        commit: of prpose.
-        training: duration and data of the training.
-    """
-
-    network: str
-    sha256: str
-    command: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    commit: str = ""
-    training: str = ""
+    network: str  # its name in prpose.weights.load_published: htnet, avg_htnet
+    sha256: str  # of its file
+    command: str  # that trained it, seed included
+    arguments: Mapping[str, Any] = field(default_factory=dict)  # of its constructor that differ from the published ones
+    commit: str = ""  # of prpose
+    training: str = ""  # duration and data of the training
 
 
 @dataclass(frozen=True)
 class Card:
-    """Description of a model: a lifter with its variance net.
-
-    Args:
-        name: of the model, ``mgcn-cmu17``.
-        lifter, noise: its networks.
-        alpha, floor: of the noise (:class:`prpose.noise.AdaptiveNoise`), chosen on validation data.
-        data, data_sha256: the training data, and the hash of all its inputs.
-        date: of the training.
-        scores: by split and metric, of the stored weights.
-        limits_95: conformal quantile of each joint's 95 % region (:mod:`prpose.regions`), measured on validation
-            data; empty if it was not.
-        fps: frames per second of the training data, of lifters with several frames.
-
-    Raises:
-        ValueError: if alpha or floor is negative or not finite, fps is not > 0, or ``limits_95`` is invalid
-            (:func:`prpose.regions.region_quantiles`).
-    """
+    """Description of a model: a lifter with its variance net; ``ValueError`` for numbers out of range."""
 
     name: str
     lifter: Network
     noise: Network
-    alpha: float
+    alpha: float  # scale of the noise, chosen on validation data
     data: str
-    data_sha256: str
+    data_sha256: str  # of all inputs of the training
     date: str
-    floor: float = 1.0
-    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    limits_95: Mapping[str, float] = field(default_factory=dict)
-    fps: float | None = None
+    floor: float = 1.0  # of the noise (prpose.noise.AdaptiveNoise)
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by split and metric, of these weights
+    limits_95: Mapping[str, float] = field(default_factory=dict)  # conformal quantile of each joint (prpose.regions)
+    fps: float | None = None  # frames per second of the training data, of lifters with several frames
 
     def __post_init__(self) -> None:
         region_quantiles({"limits_95": self.limits_95})
@@ -104,18 +74,8 @@ class ModelFolder:
         """Bytes of weights."""
         return sum(_weights(self.folder, role).stat().st_size for role in ROLES)
 
-    @property
-    def network_names(self) -> tuple[str, ...]:
-        """Names of the two networks."""
-        return tuple(str(getattr(self.card, role).network) for role in ROLES)
-
     def networks(self) -> tuple[nn.Module, nn.Module]:
-        """Lifter and variance net, in eval mode, on the CPU.
-
-        Raises:
-            ValueError: naming the file, if its checksum is not the card's or it is of another network; if the card
-                names a network that cannot have the role, or one whose code lies in the model's own folder.
-        """
+        """Lifter and variance net, in eval mode, on the CPU; ``ValueError`` if files or the card are invalid."""
         nets = []
         for role in ROLES:
             network, path = getattr(self.card, role), _weights(self.folder, role)
@@ -139,14 +99,11 @@ def bundled_models() -> dict[str, ModelFolder]:
 
 
 def find_model_folder(name: str | Path) -> ModelFolder:
-    """A bundled model by name, a model's folder, or a model of the Hugging Face hub.
+    """A bundled model by name, a model's folder, or a model of the Hugging Face hub; ``ValueError`` if there is none.
 
     Args:
         name: ``mgcn-cmu17``; a folder; or ``owner/name`` on the hub, which needs the extra ``hub`` and, the first
             time, a connection. A card of the hub may name networks of prpose and of installed packages only.
-
-    Raises:
-        ValueError: if there is no such model, or it is damaged.
     """
     if not isinstance(name, str | Path) or len(str(name)) > 4096:
         raise ValueError(f"expected the name of a model, or a folder, got {name!r:.80}")
@@ -159,21 +116,16 @@ def find_model_folder(name: str | Path) -> ModelFolder:
     owner, slash, rest = str(name).partition("/")
     if not slash or not owner or not rest or "/" in rest or owner in (".", ".."):
         raise ValueError(f"{unknown(str(name), bundled_models(), 'model')}; nor is there such a folder")
-    model = read_model_folder(_downloaded(f"{owner}/{rest}"))
-    foreign = [network for network in model.network_names if is_import_path(network)]
-    if foreign:
-        raise ValueError(
-            f"{name}: expected networks of prpose, got {foreign[0]}; if you trust it, download the folder and name that"
-        )
+    model = read_model_folder(_downloaded(str(name)))
+    for network in map(str, (model.card.lifter.network, model.card.noise.network)):
+        if is_import_path(network):
+            hint = "if you trust it, download the folder and name that"
+            raise ValueError(f"{name}: expected networks of prpose, got {network}; {hint}")
     return model
 
 
 def read_model_folder(folder: Path) -> ModelFolder:
-    """A model's folder; its weights are read later, by :meth:`ModelFolder.networks`.
-
-    Raises:
-        ValueError: naming the card, if it is missing or invalid.
-    """
+    """A model's folder, without its weights; ``ValueError`` naming the card if it is missing or invalid."""
     path = folder / CARD
     if not path.is_file():
         raise ValueError(f"{folder}: expected a model's folder, with {CARD} in it")
@@ -194,19 +146,10 @@ def write_model_folder(
     overwrite: bool = False,
     scored: Sequence[Mapping[str, str]] = (),
 ) -> ModelFolder:
-    """Writes a folder with a card, whose checksums it fills in, and weights.
+    """Writes a folder with a card, whose checksums it fills in, and the weights of ``lifter`` and ``noise``.
 
-    Args:
-        folder: a new one.
-        card: without checksums.
-        weights: files of ``lifter`` and ``noise``.
-        half: store the weights as float16.
-        overwrite: replace the files if the folder exists.
-        scored: checksums of the weights whose scores the card states.
-
-    Raises:
-        ValueError: if the folder exists, weights cannot be read or are of another network, or the scores are of other
-            weights; nothing is written then.
+    ``half`` stores float16; ``scored`` are checksums of the weights whose scores the card states. ``ValueError``, and
+    nothing is written, if the folder exists, or the weights are of another network or not the scored ones.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: expected the name of a folder, got a file")
@@ -224,9 +167,8 @@ def write_model_folder(
         # Cloned: some published checkpoints store one tensor under several names.
         data[role] = save({key: value.clone().contiguous() for key, value in state.items()})
         content[role]["sha256"] = hashlib.sha256(data[role]).hexdigest()
-    for found in scored:
-        if any(found[role] != content[role]["sha256"] for role in ROLES):
-            raise ValueError(f"{folder}: expected scores of these weights, got some of others")
+    if any(found[role] != content[role]["sha256"] for found in scored for role in ROLES):
+        raise ValueError(f"{folder}: expected scores of these weights, got some of others")
     folder.mkdir(parents=True, exist_ok=True)
     for role in ROLES:
         with replacing(_weights(folder, role)) as temporary:
@@ -237,23 +179,17 @@ def write_model_folder(
 
 def _check_network(role: str, network: Network) -> None:
     """Raises ``ValueError`` if a network cannot have the role, or its arguments are invalid."""
-    name = str(network.network)
-    fits = is_lifter(name)
-    if role == "noise":
-        fits = name.startswith(VARIANCE_PREFIX) and name != VARIANCE_PREFIX
-    if not fits:
+    name, arguments = str(network.network), network.arguments
+    if not (is_lifter(name) if role == "lifter" else name.startswith(VARIANCE_PREFIX) and name != VARIANCE_PREFIX):
         raise ValueError(f"expected a network that can be the {role} of a model, got {name!r:.80}")
-    arguments = network.arguments
     if not isinstance(arguments, Mapping) or {"name", "source"} & set(arguments):
         raise ValueError(f"expected constructor arguments of {name}, got {arguments!r:.80}")
 
 
 def _check_origin(name: str, folder: Path) -> None:
     """Raises ``ValueError`` if a card names code of its own folder: who wrote the card must not choose what runs."""
-    if not is_import_path(name):
-        return
     parts, here = name.partition(":")[0].split("."), Path.cwd()
-    inside = here.joinpath(*parts).resolve().is_relative_to(folder.resolve())
+    inside = is_import_path(name) and here.joinpath(*parts).resolve().is_relative_to(folder.resolve())
     if inside and PathFinder.find_spec(parts[0], [str(here)]) is not None:
         raise ValueError(f"{folder}: expected {name} from elsewhere, got code in the model's own folder")
 
@@ -266,10 +202,8 @@ def _downloaded(name: str) -> Path:
     try:
         hub = importlib.import_module("huggingface_hub")
     except ImportError:
-        raise ValueError(
-            f"no model and no folder {name!r}; to look for it on the hub, install huggingface_hub: "
-            'pip install "prpose[hub]"'
-        ) from None
+        hint = 'to look for it on the hub, pip install "prpose[hub]"'
+        raise ValueError(f"no model and no folder {name!r}; {hint}") from None
     wanted = [CARD, *(_weights(Path(), role).name for role in ROLES)]
     try:
         return Path(hub.snapshot_download(name, allow_patterns=wanted))

@@ -13,8 +13,12 @@ from prpose.unpickle import entry_names, read_npz
 
 T = TypeVar("T")
 
-LARGEST_PX = 1e7
-"""Largest coordinate of a keypoint, pixels; sums and squares stay finite."""
+LARGEST_PX = 1e7  # largest coordinate of a keypoint, pixels; sums and squares stay finite
+NAMES = {  # entries of the npz beside keypoints_px, with the names that older files have for them
+    "confidence": ("confidence", "score"),
+    "frame_numbers": ("frame_numbers", "frames"),
+    **{name: (name,) for name in ("layout", "image_size", "fps", "times_s", "person", "frame_names")},
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,7 +31,7 @@ class Keypoints:
         xy: (T, J, 2) float32 pixels, origin at the top left corner.
         image_size: width and height, pixels.
         layout: order of the joints, a key of :data:`prpose.layouts.LAYOUTS`.
-        confidence: (T, J) float32, the detector's, in its own units, where it gives one.
+        confidence: (T, J) float32, the detector's, in its own units.
         fps: frames per second, where known.
         frame_numbers: (T,) int64 numbers of the frames in the video or folder, increasing. Default: from 0.
         times_s: (T,) float64 seconds, increasing, where every frame has a time of its own.
@@ -36,8 +40,7 @@ class Keypoints:
         warnings: problems of the file, one sentence each.
 
     Raises:
-        ValueError: for an unknown layout, a wrong shape, infinite values, no keypoint at all, an empty image, or frame
-            numbers or times that do not increase.
+        ValueError: for an unknown layout, a wrong shape, values that are infinite or do not increase, no keypoint.
 
     Example:
         >>> Keypoints(np.random.rand(8, 17, 2) * 100, (100, 100), "coco17", fps=30)
@@ -92,18 +95,15 @@ class Keypoints:
 
 
 def _coordinates(xy: Any, J: int) -> Array:
-    """(T, J, 2) float32 with NaN in both coordinates of missing keypoints."""
     array = np.asarray(xy)
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"expected keypoints as an array of numbers, got {array.dtype}")
-    if array.ndim != 3 or array.shape[1:] != (J, 2) or not len(array):
-        raise ValueError(f"expected keypoints of shape (T, {J}, 2) with T >= 1, got {array.shape}")
+    if array.dtype.kind not in "fiu" or array.ndim != 3 or array.shape[1:] != (J, 2) or not len(array):
+        raise ValueError(f"expected keypoints of shape (T, {J}, 2) with T >= 1, got {array.dtype} {array.shape}")
     missing = np.isnan(array)
     if missing.all():
         raise ValueError("expected at least one keypoint, got none: all are NaN or of confidence 0")
-    if (missing[..., 0] != missing[..., 1]).any():
-        frame, joint = np.argwhere(missing[..., 0] != missing[..., 1])[0]
-        raise ValueError(f"expected both coordinates or none, got NaN in one of joint {joint}, frame {frame}")
+    half = np.argwhere(missing[..., 0] != missing[..., 1])
+    if len(half):
+        raise ValueError(f"expected both coordinates or none, got NaN in one of joint {half[0, 1]}, frame {half[0, 0]}")
     largest = np.abs(np.where(missing, 0, array)).max()
     if not largest <= LARGEST_PX:
         raise ValueError(f"expected coordinates within {LARGEST_PX:g} pixels, got {largest:g}")
@@ -119,72 +119,49 @@ def _finite(values: Any, shape: tuple[int, ...], dtype: str, name: str) -> Array
         raise ValueError(f"expected {name} of shape {shape}, got {array.dtype} {array.shape}")
     if not (np.abs(array.astype(np.float64)) <= 2**53).all():
         raise ValueError(f"expected finite {name}, got NaN, infinity or more than 2^53")
-    if len(shape) == 1 and (np.diff(array.astype(dtype)) <= 0).any():
+    array = array.astype(dtype)
+    if len(shape) == 1 and (np.diff(array) <= 0).any():
         raise ValueError(f"expected {name} in increasing order")
-    return array.astype(dtype)
-
-
-NAMES = {
-    "confidence": ("confidence", "score"),
-    "frame_numbers": ("frame_numbers", "frames"),
-    **{name: (name,) for name in ("layout", "image_size", "fps", "times_s", "person", "frame_names")},
-}
-"""Entries of the npz beside ``keypoints_px``, with the names that older files have for them."""
+    return array
 
 
 def load_keypoints(
-    path: str | Path,
-    layout: str | None = None,
-    image_size: tuple[int, int] | None = None,
-    fps: float | None = None,
+    path: str | Path, layout: str | None = None, image_size: tuple[int, int] | None = None, fps: float | None = None
 ) -> Keypoints:
     """Reads the npz that :func:`save_keypoints` writes: ``keypoints_px`` (T, J, 2) and the fields of a Keypoints.
 
-    A keypoint of confidence 0 is missing, like one that is NaN. The arguments fill in what the file lacks.
-
-    Raises:
-        ValueError: naming the file, if it cannot be read, lacks a value, or contradicts the arguments.
+    A keypoint of confidence 0 is missing, like one that is NaN. The arguments fill in what the file lacks; where it
+    contradicts them, lacks a value or cannot be read, a ``ValueError`` names it.
     """
-    path = Path(path)
     entries = entry_names(path)
     found = {name: np.asarray(read_npz(path, old)) for name, names in NAMES.items() for old in names if old in entries}
     xy = np.asarray(read_npz(path, "keypoints_px"))
     try:
         if "fps" in found and found["fps"].shape != ():
             raise ValueError(f"expected fps as one number, got shape {found['fps'].shape}")
-        rate = float(found["fps"]) if "fps" in found else None
-        confidence = found.get("confidence")
+        rate = float(found["fps"]) if "fps" in found else fps
+        confidence, numbers, times = (found.get(name) for name in ("confidence", "frame_numbers", "times_s"))
         if confidence is not None and confidence.shape == xy.shape[:2]:
             xy = np.where((confidence > 0)[..., None], xy, np.nan)
-        return Keypoints(
-            xy,
-            agree("image size", tuple(found["image_size"].tolist()) if "image_size" in found else None, image_size),
-            agree("layout", str(found["layout"]) if "layout" in found else None, layout),
-            confidence,
-            rate if fps is None else agree("fps", rate, fps),
-            found.get("frame_numbers"),
-            found.get("times_s"),
-            str(found.get("person", "0")),
-            tuple(map(str, np.atleast_1d(found.get("frame_names", np.array([]))))),
-        )
+        size = agree("image size", tuple(found["image_size"].tolist()) if "image_size" in found else None, image_size)
+        layout = agree("layout", str(found["layout"]) if "layout" in found else None, layout)
+        rate = None if rate is None else agree("fps", rate, fps)
+        names = tuple(map(str, np.atleast_1d(found.get("frame_names", np.array([])))))
+        return Keypoints(xy, size, layout, confidence, rate, numbers, times, str(found.get("person", "0")), names)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def save_keypoints(path: str | Path, keypoints: Keypoints) -> None:
     """Writes the npz that :func:`load_keypoints` reads, replacing an existing file."""
-    content = {name: getattr(keypoints, name) for name in NAMES}
-    content = {name: np.array(value) for name, value in content.items() if value is not None and np.size(value)}
+    values = {name: getattr(keypoints, name) for name in NAMES}
+    content: dict[str, Any] = {name: value for name, value in values.items() if value is not None and np.size(value)}
     with replacing(path) as temporary:
         np.savez(temporary, keypoints_px=keypoints.xy, **content)
 
 
 def agree(what: str, file: T | None, user: T | None) -> T:
-    """The file's or the user's value; they may not differ, and one must be given.
-
-    Args:
-        what: ``image size``, ``layout`` or ``fps``; errors name the option.
-    """
+    """The file's or the user's image size, layout or fps; they may not differ, and one must be given."""
     option = f"--{what.replace(' ', '-')}"
     if file is not None and user is not None and file != user:
         raise ValueError(f"expected {option} as in the file, {file}, got {user}")

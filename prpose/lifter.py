@@ -7,6 +7,7 @@ pose is that of the middle frame, or of the last one if the attribute ``causal``
 
 import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,73 +22,46 @@ from prpose.nets.temporal import TemporalModel
 from prpose.skeleton import H36M_16, H36M_17, Skeleton, mirror_pose
 from prpose.tables import construct, import_object, is_import_path, look_up, unknown
 
-PAIRS_16 = tuple(
-    H36M_16.subset(pair)
-    for pair in (
-        *(("right_knee", "right_ankle"), ("left_knee", "left_ankle"), ("right_hip", "left_hip")),
-        *(("pelvis", "spine"), ("thorax", "head")),
-        *(("right_elbow", "right_wrist"), ("left_elbow", "left_wrist")),
-        ("left_shoulder", "right_shoulder"),
-    )
+_PAIRS = (
+    "right_knee-right_ankle left_knee-left_ankle right_hip-left_hip pelvis-spine thorax-head right_elbow-right_wrist "
+    "left_elbow-left_wrist left_shoulder-right_shoulder"
 )
+PAIRS_16 = tuple(H36M_16.subset(pair.split("-")) for pair in _PAIRS.split())
 """Pairs of joints that the non-local blocks of the 16-joint Modulated GCN pool (behaviour of its release)."""
 
-NECK = {"neck": {"thorax": 0.5, "head": 0.5}}
-"""Weights of the joint that 16-joint networks lack, Human3.6M's neck/nose point."""
-
-
-def _htnet(**kw: Any) -> HTNet:
-    return HTNet(body_adjacency(H36M_17.parents), **kw)
-
-
-def _light_modulated_gcn(**kw: Any) -> ModulatedGCN:
-    settings = {"hidden": 128, "blocks": 4, "out_channels": 3, "split": False} | kw
-    return ModulatedGCN(body_adjacency(H36M_17.parents), **settings)
+NECK = {"neck": {"thorax": 0.5, "head": 0.5}}  # weights of the joint that 16-joint networks lack
 
 
 def _modulated_gcn(joints: int = 17, nonlocal_blocks: bool = False, **kw: Any) -> nn.Module:
     """The published network for detected keypoints; with 16 joints, the one for ground-truth keypoints."""
     if not isinstance(nonlocal_blocks, bool):
         raise ValueError(f"expected nonlocal_blocks to be true or false, got {nonlocal_blocks!r}")
-    settings: dict[str, Any] = {"out_channels": 3}
     if joints == 16:
+        kw = {"out_channels": 3, "hidden": 128, "unit_modulation": True, **kw}
         pairs = PAIRS_16 if nonlocal_blocks else ()
-        settings |= {"hidden": 128, "pairs": pairs, "unit_modulation": True} | kw
-        net = ModulatedGCN(body_adjacency(H36M_16.parents), **settings)
-        return Remapped(net, H36M_16, H36M_17, NECK)
+        return Remapped(ModulatedGCN(body_adjacency(H36M_16.parents), pairs=pairs, **kw), H36M_16, H36M_17, NECK)
     if joints != 17:
         raise ValueError(f"expected joints to be 16 or 17, got {joints!r:.80}")
     if nonlocal_blocks:
         raise ValueError("expected nonlocal_blocks with joints=16 only; the network of 17 joints always has one")
-    settings |= {"hidden": 384, "dropout": 0.2, "non_local": True} | kw
-    return ModulatedGCN(body_adjacency(H36M_17.parents), **settings)
-
-
-def _graphmlp(**kw: Any) -> GraphMLP:
-    centre = H36M_17.index("spine")
-    return GraphMLP(body_partitions(H36M_17.parents, H36M_17.mirror, centre), **kw)
-
-
-def _temporal(**kw: Any) -> TemporalModel:
-    return TemporalModel(len(H36M_17), **kw)
+    kw = {"out_channels": 3, "hidden": 384, "dropout": 0.2, "non_local": True, **kw}
+    return ModulatedGCN(body_adjacency(H36M_17.parents), **kw)
 
 
 LIFTERS: dict[str, Callable[..., nn.Module]] = {
-    "htnet": _htnet,
-    "mgcn_lw": _light_modulated_gcn,
+    "htnet": partial(HTNet, body_adjacency(H36M_17.parents)),
+    "mgcn_lw": partial(
+        ModulatedGCN, body_adjacency(H36M_17.parents), hidden=128, blocks=4, out_channels=3, split=False
+    ),
     "modulated_gcn": _modulated_gcn,
-    "graphmlp": _graphmlp,
-    "temporal": _temporal,
+    "graphmlp": partial(GraphMLP, body_partitions(H36M_17.parents, H36M_17.mirror, H36M_17.index("spine"))),
+    "temporal": partial(TemporalModel, len(H36M_17)),
 }
 """Published lifters by name; keyword arguments go to the network's constructor."""
 
-ENTRY_POINTS = "prpose.lifters"
-"""Entry-point group in which an installed package may name lifters of its own."""
-
-REFINEMENTS: dict[str, Callable[..., nn.Module]] = {
-    "modulated_gcn": Refinement,
-    "graphmlp": lambda **kw: Refinement(**({"hidden": 1536} | kw)),
-}
+ENTRY_POINTS = "prpose.lifters"  # group of entry points in which an installed package may name lifters of its own
+_OF_GRAPHMLP = partial(Refinement, hidden=1536)
+REFINEMENTS: dict[str, Callable[..., nn.Module]] = {"modulated_gcn": Refinement, "graphmlp": _OF_GRAPHMLP}
 """The published refinement of a lifter's poses, by the lifter's name."""
 
 
@@ -110,14 +84,10 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
             ``frames`` of graphmlp, ``filter_widths`` and ``causal`` of temporal, ``joints`` (17 or 16; the poses
             always have 17) and, with 16, ``nonlocal_blocks`` of modulated_gcn.
 
-    Raises:
-        ValueError: for an unknown name, listing the nearest known one; for arguments that the network does not
-            accept; for a class that is not a lifter.
+    ``ValueError`` for an unknown name, arguments that the network does not accept, or a class that is not a lifter.
 
     Example:
         >>> import torch
-        >>> build_lifter("mgcn_lw").eval()(torch.zeros(4, 1, 17, 2)).shape
-        torch.Size([4, 1, 17, 3])
         >>> build_lifter("temporal", channels=8).eval()(torch.zeros(4, 30, 17, 2)).shape
         torch.Size([4, 4, 17, 3])
     """
@@ -129,24 +99,12 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
     found = import_object(path)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise ValueError(f"expected {path} to be a subclass of nn.Module, got {type(found).__name__}")
-    lifter = construct(name, found, kw)
-    check_contract(lifter, name)
+    check_contract(lifter := construct(name, found, kw), name)
     return lifter
 
 
 def build_refinement(name: str, **kw: Any) -> nn.Module:
-    """A refinement with random weights, in training mode; the defaults are the published one.
-
-    It maps a lifter's poses and its keypoints at the poses' depths (:func:`prpose.nets.mlp.back_project`) to refined
-    poses, all (*, 17, 3).
-
-    Args:
-        name: the lifter's name, a key of :data:`REFINEMENTS`.
-        kw: constructor arguments that differ from the published ones.
-
-    Raises:
-        ValueError: as :func:`build_lifter`.
-    """
+    """The refinement of a lifter's poses (:class:`prpose.nets.mlp.Refinement`); arguments as :func:`build_lifter`."""
     return construct(name, look_up(name, REFINEMENTS, "refinement"), kw)
 
 
@@ -168,12 +126,7 @@ def check_contract(lifter: nn.Module, name: str = "the lifter") -> None:
 
 
 def receptive_field(lifter: nn.Module) -> int:
-    """F, the number of frames of keypoints that a pose depends on; 1 without an attribute ``F``.
-
-    Example:
-        >>> receptive_field(build_lifter("temporal", filter_widths=[3, 3], channels=8))
-        9
-    """
+    """F, the number of frames of keypoints that a pose depends on; 1 without an attribute ``F``."""
     return int(getattr(lifter, "F", 1))
 
 
@@ -183,31 +136,19 @@ def is_causal(lifter: nn.Module) -> bool:
 
 
 def own_frame(lifter: nn.Module) -> int:
-    """Index, among its F frames, of the frame whose pose it is.
-
-    Example:
-        >>> own_frame(build_lifter("temporal", channels=8))
-        13
-    """
-    F = receptive_field(lifter)
-    return F - 1 if is_causal(lifter) else F // 2
+    """Index, among its F frames, of the frame whose pose it is."""
+    return receptive_field(lifter) - 1 if is_causal(lifter) else receptive_field(lifter) // 2
 
 
 def poses_at_once(lifter: nn.Module, device: torch.device) -> int:
-    """The fastest batch size of a network, in poses, each with its mirror image (measured in docs/speed.md).
-
-    On a CPU the features, per joint or (F > 1) per frame, should fit the cache, some 2 MB; a GPU needs large batches.
-    """
+    """The fastest batch size of a network, in poses, each with its mirror image (measured in docs/speed.md)."""
     if device.type != "cpu":
         return 4096
-    return 128 if receptive_field(lifter) == 1 else 512
+    return 128 if receptive_field(lifter) == 1 else 512  # features that fit the cache, some 2 MB
 
 
 def padded(keypoints: Tensor, lifter: nn.Module) -> Tensor:
-    """A clip whose first and last frames are repeated, for one pose per frame, (B, T, J, 2) → (B, T + F - 1, J, 2).
-
-    As in VideoPose3D (arXiv 1811.11742, §5).
-    """
+    """A clip with its first and last frames repeated, as in VideoPose3D, (B, T, J, 2) → (B, T + F - 1, J, 2)."""
     before = own_frame(lifter)
     after = receptive_field(lifter) - 1 - before
     first, last = keypoints[:, :1], keypoints[:, -1:]
@@ -217,14 +158,11 @@ def padded(keypoints: Tensor, lifter: nn.Module) -> Tensor:
 class Remapped(nn.Module):
     """A lifter of fewer joints as one of more, (B, T, J, 2) → (B, T - F + 1, J, 3).
 
-    The network gets its own joints only; each joint that it lacks is a weighted sum of joints that it has.
-
-    Args:
-        net: the lifter of fewer joints.
-        inner: its skeleton; its joint names are also in ``outer``.
-        outer: the skeleton of the J joints.
-        derived: for each joint that ``inner`` lacks, weights by joint name, which sum to 1.
+    The network gets its own joints only, those of the skeleton ``inner``; each further one of ``outer`` is ``derived``,
+    a sum of the network's joints, by name, with weights that sum to 1.
     """
+
+    rows: Tensor
 
     def __init__(
         self, net: nn.Module, inner: Skeleton, outer: Skeleton, derived: Mapping[str, Mapping[str, float]]
@@ -237,22 +175,18 @@ class Remapped(nn.Module):
                 row[inner.index(name)] = weight
         assert torch.allclose(rows.sum(1), torch.ones(len(outer))), "other sums would move the pose with its origin"
         assert rows[list(outer.mirror)][:, list(inner.mirror)].equal(rows), "sides differ: not mirror-equivariant"
-        self.net = net
-        self.F = receptive_field(net)
-        self.causal = is_causal(net)
-        self.inner_joints = outer.subset(inner.names)
-        self.rows: Tensor
+        self.net, self.F, self.causal = net, receptive_field(net), is_causal(net)
+        self.inner_joints = list(outer.subset(inner.names))
         self.register_buffer("rows", rows, persistent=False)
 
     def forward(self, keypoints: Tensor) -> Tensor:
-        return self.rows @ self.net(keypoints[..., list(self.inner_joints), :])
+        return self.rows @ self.net(keypoints[..., self.inner_joints, :])
 
 
 def average_flipped(poses: Tensor, poses_mirrored: Tensor, mirror: Sequence[int]) -> Tensor:
     """Mean of poses and of the un-mirrored poses of the mirror image, (*, J, 3), pelvis at 0.
 
-    Test-time flip averaging of VideoPose3D (arXiv 1811.11742, §5). The pelvis is set to zero, not subtracted: lifters
-    are trained with it at the origin.
+    Test-time flip averaging of VideoPose3D (arXiv 1811.11742, §5). The pelvis is set to zero, not subtracted.
     """
     poses = (poses + mirror_pose(poses_mirrored, mirror)) / 2
     poses[..., 0, :] = 0

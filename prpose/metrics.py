@@ -1,8 +1,8 @@
 """Metrics of poses and of samples: one value per pose; averages over poses are those of :mod:`prpose.evaluation`.
 
 Poses are (*, J, 3) in metres, relative to the pelvis; targets broadcast against them, so that S samples (S, *, J, 3)
-are compared with one ground truth (*, J, 3). Joint 0, the pelvis, counts like any other. Definitions follow Human3.6M
-(Ionescu et al., 2014) and MPI-INF-3DHP (Mehta et al., 2017) unless stated otherwise.
+are compared with one ground truth (*, J, 3). Joint 0, the pelvis, counts, too. Other shapes raise ``ValueError``.
+Definitions follow Human3.6M (Ionescu et al., 2014) and MPI-INF-3DHP (Mehta et al., 2017) unless stated otherwise.
 """
 
 from collections.abc import Sequence
@@ -11,29 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from torch import Tensor
 
 PCK_THRESHOLD_M = 0.150
-AUC_THRESHOLDS_M = tuple(step * 0.005 for step in range(31))
-"""0, 5, …, 150 mm: the 31 thresholds of the official MPI-INF-3DHP evaluation."""
-
-LEVELS = tuple(level / 20 for level in range(21))
-"""0, 0.05, …, 1: the levels of the calibration error (Pierzchlewicz et al., 2022)."""
-
-LEAST_S = 4
-"""Smallest number of samples with a regular covariance of three axes."""
-
-LEAST_M = 1e-5
-"""Standard deviation added to the samples', metres, so that equal samples have a regular covariance, too."""
+AUC_THRESHOLDS_M = tuple(step * 0.005 for step in range(31))  # of the official MPI-INF-3DHP evaluation
+LEVELS = tuple(level / 20 for level in range(21))  # of the calibration error (Pierzchlewicz et al., 2022)
+LEAST_S = 4  # smallest number of samples with a regular covariance of three axes
+LEAST_M = 1e-5  # standard deviation added to the samples, metres, so that equal ones have a regular covariance, too
 
 
 def joint_errors(poses: Tensor, target: Tensor) -> Tensor:
-    """Euclidean distance of every joint, (*, J, 3) and (*, J, 3) → (*, J) in metres.
-
-    Raises:
-        ValueError: if the shapes do not broadcast or do not end in the same (J, 3).
-    """
+    """Euclidean distance of every joint, (*, J, 3) and (*, J, 3) → (*, J) in metres."""
     _check_shapes(poses, target)
     return torch.linalg.vector_norm(poses - target, dim=-1)
 
@@ -44,13 +32,10 @@ def mpjpe(poses: Tensor, target: Tensor) -> Tensor:
 
 
 def acceleration_error(poses: Tensor, target: Tensor, fps: float) -> Tensor:
-    """Acceleration error, (*, T, J, 3) and (*, T, J, 3) → (*, T - 2), m/s².
+    """Acceleration error, (*, T, J, 3) and (*, T, J, 3) → (*, T - 2), m/s², for T >= 3.
 
-    Mean over joints of the distance between the second differences of poses and target; it measures jitter and
-    over-smoothing (Kanazawa et al., Learning 3D Human Dynamics from Video, CVPR 2019, §4.1; there in mm/s²).
-
-    Raises:
-        ValueError: for shapes as in :func:`joint_errors`, or fewer than three frames.
+    Mean over joints of the distance between the second differences of poses and target (Kanazawa et al., Learning 3D
+    Human Dynamics from Video, CVPR 2019, §4.1; there in mm/s²).
     """
     _check_shapes(poses, target)
     if min(poses.ndim, target.ndim) < 3 or poses.shape[-3] < 3:
@@ -59,14 +44,9 @@ def acceleration_error(poses: Tensor, target: Tensor, fps: float) -> Tensor:
 
 
 def bone_lengths(poses: Tensor, parents: Sequence[int]) -> Tensor:
-    """Length of the bone from each joint but the root to its parent, (*, J, 3) → (*, J - 1) metres.
-
-    Args:
-        parents: :attr:`prpose.skeleton.Skeleton.parents`.
-    """
+    """Length of the bone from each joint but the root to its parent, (*, J, 3) → (*, J - 1) metres."""
     joints = [joint for joint, parent in enumerate(parents) if parent >= 0]
-    ends = poses[..., [parents[joint] for joint in joints], :]
-    return torch.linalg.vector_norm(poses[..., joints, :] - ends, dim=-1)
+    return torch.linalg.vector_norm(poses[..., joints, :] - poses[..., [parents[j] for j in joints], :], dim=-1)
 
 
 def bone_asymmetry(poses: Tensor, parents: Sequence[int], mirror: Sequence[int]) -> Tensor:
@@ -84,27 +64,17 @@ def bone_length_deviation(poses: Tensor, parents: Sequence[int]) -> Tensor:
 
 
 def p_mpjpe(poses: Tensor, target: Tensor) -> Tensor:
-    """P2: MPJPE after the best similarity (scale, rotation, shift), (*, J, 3) → (*) in metres.
-
-    Raises:
-        ValueError: for shapes as in :func:`joint_errors`, or values that are not finite.
-    """
+    """P2: MPJPE after the best similarity (:func:`procrustes`), (*, J, 3) → (*) in metres."""
     return mpjpe(procrustes(poses, target), target)
 
 
 def procrustes(poses: Tensor, target: Tensor) -> Tensor:
-    r"""Poses aligned to the target by the least-squares similarity, (*, J, 3) → (*, J, 3).
+    r"""Poses aligned to the target by the least-squares similarity (Umeyama, PAMI 1991), (*, J, 3) → (*, J, 3).
 
-    The rotation is proper (det = +1), so that a mirrored pose does not match. With centred poses X, centred targets Y
-    and the SVD :math:`X^T Y = U Σ V^T`: :math:`R = U D V^T`, :math:`s = \operatorname{tr}(Σ D) / ‖X‖²`,
-    D = diag(1, 1, det(U V^T)). Computed in float64, since nearly flat poses make the SVD ill-conditioned. A pose whose
-    joints all coincide is moved to the target's centroid (the release divides by zero there).
-
-    Raises:
-        ValueError: for shapes as in :func:`joint_errors`, or values that are not finite.
-
-    Reference:
-        Umeyama, Least-squares estimation of transformation parameters between two point patterns, PAMI 1991.
+    With centred poses X, centred targets Y and the SVD :math:`X^T Y = U Σ V^T`: :math:`R = U D V^T`,
+    :math:`s = \operatorname{tr}(Σ D) / ‖X‖²`, D = diag(1, 1, det(U V^T)), so that a mirrored pose does not match. In
+    float64, since nearly flat poses make the SVD ill-conditioned. A pose whose joints all coincide is moved to the
+    target's centroid. ``ValueError`` for values that are not finite.
     """
     _check_shapes(poses, target)
     if not (poses.isfinite().all() and target.isfinite().all()):
@@ -125,13 +95,7 @@ def procrustes(poses: Tensor, target: Tensor) -> Tensor:
 def pck(poses: Tensor, target: Tensor, joints: Sequence[int], threshold_m: float = PCK_THRESHOLD_M) -> Tensor:
     """Percentage of correct keypoints: share of the joints nearer than the threshold, (*, J, 3) → (*) in [0, 1].
 
-    Args:
-        joints: the joints that count: ``skeleton.PCK_14`` (official MPI-INF-3DHP) or ``skeleton.PCK_17`` (PRPose's
-            release; it includes the always-correct pelvis).
-        threshold_m: strict upper bound, metres.
-
-    Raises:
-        ValueError: for shapes as in :func:`joint_errors`.
+    ``joints`` are ``skeleton.PCK_14`` (official MPI-INF-3DHP) or ``PCK_17`` (PRPose's release).
     """
     return auc(poses, target, joints, (threshold_m,))
 
@@ -139,7 +103,7 @@ def pck(poses: Tensor, target: Tensor, joints: Sequence[int], threshold_m: float
 def auc(
     poses: Tensor, target: Tensor, joints: Sequence[int], thresholds_m: Sequence[float] = AUC_THRESHOLDS_M
 ) -> Tensor:
-    """Mean PCK over the thresholds, (*, J, 3) → (*) in [0, 1]; arguments and errors as of :func:`pck`."""
+    """Mean :func:`pck` over the thresholds, (*, J, 3) → (*) in [0, 1]."""
     errors = joint_errors(poses, target)[..., list(joints)]
     total = torch.zeros_like(errors[..., 0])
     for threshold in thresholds_m:
@@ -153,10 +117,7 @@ def best_of_s(values: Tensor, higher_is_better: bool = False) -> Tensor:
 
 
 def mean_of_s(values: Tensor) -> Tensor:
-    """The mean value over the samples of each pose, (S, *) → (*).
-
-    Not the error of the mean pose, ``mpjpe(poses.mean(0), target)`` (P-Agg).
-    """
+    """Mean over the samples of each pose, (S, *) → (*); not the error of the mean pose (P-Agg)."""
     return values.mean(0)
 
 
@@ -166,13 +127,7 @@ def energy_score(poses: Tensor, target: Tensor) -> Tensor:
     .. math:: \frac1S \sum_s ‖x̂_s - x‖ - \frac1{2S^2} \sum_{s,s'} ‖x̂_s - x̂_{s'}‖
 
     on whole poses, as vectors of 3J numbers. A proper score: unlike the best of S, it is best where the samples are
-    distributed as the ground truth is.
-
-    Raises:
-        ValueError: for other shapes.
-
-    Reference:
-        Gneiting & Raftery, Strictly Proper Scoring Rules, Prediction, and Estimation, JASA 2007.
+    distributed as the ground truth is (Gneiting & Raftery, JASA 2007).
     """
     _check_samples(poses, target)
     samples = poses.flatten(-2).movedim(0, -2)  # (*, S, 3J)
@@ -195,17 +150,10 @@ def covariance(points: Tensor) -> Tensor:
 
 
 def mahalanobis(poses: Tensor, target: Tensor, centre: Tensor) -> Tensor:
-    """Squared Mahalanobis distance between ground truth and centre by the samples' covariance, → (*, J).
+    """Squared Mahalanobis distance between ground truth and centre (*, J, 3) by the covariance of samples, → (*, J).
 
-    Chi-square distributed with 3 degrees of freedom if the ground truth is Gaussian with that covariance about the
-    centre. Its quantiles are the sizes of conformal regions (:mod:`prpose.regions`).
-
-    Args:
-        poses: (S, *, J, 3) with S >= :data:`LEAST_S`.
-        target, centre: (*, J, 3).
-
-    Raises:
-        ValueError: for other shapes, or too few samples.
+    Chi-square distributed with 3 degrees of freedom if the truth is Gaussian with that covariance about the centre; its
+    quantiles are the sizes of conformal regions (:mod:`prpose.regions`). At least :data:`LEAST_S` samples.
     """
     _check_samples(poses, target)
     if len(poses) < LEAST_S:
@@ -221,37 +169,28 @@ def covered(poses: Tensor, target: Tensor, levels: tuple[float, ...] = LEVELS) -
 
     The region of level q of a joint is the ball about the samples' coordinate-wise median (the lower one for even S)
     that contains a share q of them (interpolated quantile of the distances). If the samples are calibrated, the mean
-    over poses is q at every level; if they are over-confident, less.
-
-    Raises:
-        ValueError: for other shapes.
-
-    Reference:
-        Pierzchlewicz et al., Multi-hypothesis 3D human pose estimation metrics favor miscalibrated distributions,
-        arXiv 2210.11179.
+    over poses is q at every level; if they are over-confident, less (Pierzchlewicz et al., arXiv 2210.11179).
     """
     _check_samples(poses, target)
     median = poses.median(0).values
     distances = torch.linalg.vector_norm(poses - median, dim=-1)  # (S, *, J)
     radii = torch.quantile(distances, distances.new_tensor(levels), dim=0)  # (levels, *, J)
-    truth = torch.linalg.vector_norm(target - median, dim=-1)
-    return (radii > truth).movedim(0, -1)
+    return (radii > torch.linalg.vector_norm(target - median, dim=-1)).movedim(0, -1)
 
 
 def rank_correlation(a: NDArray[Any], b: NDArray[Any]) -> float | None:
     """Spearman's rank correlation of two arrays of N numbers; None if all numbers of one are equal."""
+    from scipy.stats import spearmanr  # takes seconds to import
+
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
     return float(spearmanr(a.ravel(), b.ravel()).statistic)
 
 
 def _check_shapes(poses: Tensor, target: Tensor) -> None:
-    try:
-        fit = poses.shape[-1] == 3 and poses.shape[-2:] == target.shape[-2:] and poses.ndim > 1
-        torch.broadcast_shapes(poses.shape, target.shape)
-    except (RuntimeError, IndexError):
-        fit = False
-    if not fit:
+    pairs = zip(poses.shape[::-1], target.shape[::-1], strict=False)
+    broadcast = all(one == other or 1 in (one, other) for one, other in pairs)
+    if not broadcast or poses.shape[-2:] != target.shape[-2:] or poses.ndim < 2 or poses.shape[-1] != 3:
         got = f"{tuple(poses.shape)} and {tuple(target.shape)}"
         raise ValueError(f"expected poses and target that broadcast and end in the same (J, 3), got {got}")
 

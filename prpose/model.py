@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from prpose.camera import Array, normalise
+from prpose.camera import normalise
 from prpose.config import InferenceConfig
 from prpose.hub import Card, find_model_folder
 from prpose.keypoints import Keypoints
@@ -23,10 +23,9 @@ from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
 from prpose.stream import Stream, check_draws
-from prpose.timing import Schedule, schedule, seconds
+from prpose.timing import Schedule, interpolate, schedule, seconds
 
-FRAMES_AT_ONCE = 256
-"""Frames of a clip lifted at once; bounds the memory, except for the samples that are saved."""
+FRAMES_AT_ONCE = 256  # bounds the memory, except for the samples that are saved
 
 
 def load(name: str | Path, device: torch.device | str = "cpu") -> "Model":
@@ -39,39 +38,22 @@ def load(name: str | Path, device: torch.device | str = "cpu") -> "Model":
 
     Raises:
         ValueError: for an unknown name, or weights that do not match the card.
-
-    Example:
-        >>> load("mgcn-cmu17")
-        Model('mgcn-cmu17', lifter='mgcn_lw', F=1, device='cpu')
     """
     folder = find_model_folder(name)
     return Model(folder.sampler().to(device), folder.card)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """A lifter with its noise: 2D keypoints in pixels → many 3D poses in metres.
+    """A lifter with its noise, in eval mode, and its card: 2D keypoints in pixels → many 3D poses in metres."""
 
-    Args:
-        sampler: the lifter and its noise, in eval mode.
-        card: the model's card, for the predictions.
-
-    Example:
-        >>> import prpose
-        >>> keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002), fps=30)
-        >>> model = prpose.load("mgcn-cmu17")
-        >>> model(keypoints, num_samples=20)
-        Prediction(S=20, T=30, model='mgcn-cmu17', point_estimate='deterministic', mean spread 24 mm)
-    """
-
-    def __init__(self, sampler: Sampler, card: Card | None = None) -> None:
-        self.sampler = sampler
-        self.card = card
+    sampler: Sampler
+    card: Card | None = None
 
     def __repr__(self) -> str:
         name, lifter = ("", "") if self.card is None else (self.card.name, self.card.lifter.network)
-        return (
-            f"Model({name!r}, lifter={lifter!r}, F={receptive_field(self.sampler.lifter)}, device={str(self.device)!r})"
-        )
+        F, device = receptive_field(self.sampler.lifter), str(self.device)
+        return f"Model({name!r}, lifter={lifter!r}, F={F}, device={device!r})"
 
     def __call__(
         self,
@@ -94,32 +76,26 @@ class Model:
             keypoints: :class:`Keypoints`, as of ``prpose.read_keypoints``; or an array (T, J, 2) or (J, 2), pixels,
                 NaN where a keypoint is missing, described by ``layout`` to ``confidence``.
             num_samples: S >= 2, the number of samples.
-            seed: seed of the noise; the same seed gives the same samples.
+            seed: of the noise; the same seed gives the same samples.
             layout: order of the joints of an array, a key of :data:`prpose.LAYOUTS`.
-            image_size: width and height of the image, pixels.
+            image_size: width and height, pixels.
             fps: frames per second. Without it, the noise is independent from frame to frame.
             confidence: (T, J) or (J,), the detector's confidences.
             intrinsics: fx, fy, cx, cy of the camera, pixels; replaces those of ``config``.
-            config: further settings.
-
-        Returns:
-            Camera axes, metres, relative to the pelvis, whose position in camera space is ``root``.
 
         Raises:
-            ValueError: for wrong shapes, an unknown layout, numbers out of range, missing joints, and keypoints that
-                are implausible for a person (:func:`prpose.preprocess.preprocess`).
+            ValueError: for arguments of a wrong shape or out of range, missing joints, and implausible keypoints.
 
         Example:
             >>> import prpose
-            >>> xy = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002)).xy[:8]
-            >>> prediction = load("mgcn-cmu17")(xy, num_samples=20, layout="body25", image_size=(1000, 1002), fps=30)
-            >>> prediction.pose.shape, prediction.samples.shape, prediction.root.shape
-            ((8, 17, 3), (20, 8, 17, 3), (8, 3))
+            >>> keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002), fps=30)
+            >>> prpose.load("mgcn-cmu17")(keypoints, num_samples=20)
+            Prediction(S=20, T=30, model='mgcn-cmu17', point_estimate='deterministic', mean spread 24 mm)
         """
         check_draws(num_samples, seed)
         described = {"layout": layout, "image_size": image_size, "fps": fps, "confidence": confidence}
         if not isinstance(keypoints, Keypoints):
-            keypoints = _described(keypoints, **described)
+            keypoints = _keypoints_of(keypoints, **described)
         elif given := [name for name, value in described.items() if value is not None]:
             raise ValueError(f"expected {', '.join(given)} with an array only; Keypoints have their own")
         config = config or InferenceConfig()
@@ -139,32 +115,25 @@ class Model:
     ) -> Stream:
         """Predicts frame by frame: ``stream = model.stream(...)``, then ``stream(xy)`` returns each frame's prediction.
 
-        Args:
-            image_size, layout, num_samples, seed, fps, config: as of :meth:`__call__`.
-
-        Raises:
-            ValueError: for an unknown layout or numbers out of range.
+        Arguments and errors are those of :meth:`__call__`.
 
         Example:
             >>> import prpose
             >>> keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002))
-            >>> stream = load("mgcn-cmu17").stream((1000, 1002), "body25", num_samples=5, fps=30)
+            >>> stream = prpose.load("mgcn-cmu17").stream((1000, 1002), "body25", num_samples=5, fps=30)
             >>> [stream(xy).samples.shape for xy in keypoints.xy[:2]]
             [(5, 1, 17, 3), (5, 1, 17, 3)]
         """
         width, height = _numbers("image_size", image_size, 2)
         find_layout(layout)
         config = config or InferenceConfig()
-        return Stream(self.sampler, (int(width), int(height)), layout, num_samples, seed, fps, config, self._card)
+        card = {} if self.card is None else asdict(self.card)
+        return Stream(self.sampler, (int(width), int(height)), layout, num_samples, seed, fps, config, card)
 
     @property
     def device(self) -> torch.device:
         """The device of the networks."""
         return next(self.sampler.parameters(), torch.empty(0)).device
-
-    @property
-    def _card(self) -> dict[str, Any]:
-        return {} if self.card is None else asdict(self.card)
 
     @torch.no_grad()
     def _predict(self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig) -> Prediction:
@@ -175,43 +144,31 @@ class Model:
             warnings.warn(message, stacklevel=4)  # of the caller of the model
         trained_fps = None if self.card is None else self.card.fps
         plan = schedule(ready, keypoints.fps, config, receptive_field(self.sampler.lifter), trained_fps)
-        x = self._input(plan, keypoints.image_size)
-        deterministic = plan.at_input(self.sampler.deterministic(x)[0].cpu())
+        xy = torch.from_numpy(normalise(plan.keypoints.xy, *keypoints.image_size)).float()[None]
+        x = padded(xy.to(self.device), self.sampler.lifter)  # (1, T + F - 1, 17, 2)
+        deterministic = interpolate(self.sampler.deterministic(x)[0].cpu(), plan.positions)
         camera, parts = config.camera(*keypoints.image_size), list[dict[str, Tensor]]()
         for frames, samples in plan.resample(self._pieces(x, plan, S, seed, config)):
             parts.append(summarise(samples, deterministic[frames], ready.xy[frames], camera, config))
-        whole = {
-            name: torch.cat([part[name] for part in parts], dim=1 if name == "samples" else 0) for name in parts[0]
+        fields: dict[str, Any] = {
+            name: torch.cat([part[name] for part in parts], dim=int(name == "samples")) for name in parts[0]
         }
-        whole["pose"] = smooth(whole["pose"], config.smooth, ready, keypoints.fps)
-        fields: dict[str, Any] = {name: value.numpy() for name, value in whole.items()}
+        fields["pose"] = smooth(fields["pose"], config.smooth, ready, keypoints.fps)
         return Prediction(
-            deterministic=deterministic.numpy(),
-            num_samples=S,
+            **{name: value.numpy() for name, value in fields.items()}, deterministic=deterministic.numpy(),
             point_estimate=config.point_estimate + ("" if config.smooth == "none" else f", {config.smooth}"),
-            flags=flags_of(ready, config.min_confidence),
-            frame_numbers=ready.frame_numbers,
-            times_s=seconds(ready, keypoints.fps),
-            fps=keypoints.fps,
-            keypoints_px=ready.xy,
-            camera=camera,
-            model=self._card,
+            frame_numbers=ready.frame_numbers, times_s=seconds(ready, keypoints.fps), fps=keypoints.fps,
+            flags=flags_of(ready, config.min_confidence), keypoints_px=ready.xy, camera=camera,
+            model={} if self.card is None else asdict(self.card), num_samples=S, seed=seed,
             warnings=(*ready.warnings, *config.assumptions(ready.confidence)),
-            seed=seed,
-            **fields,
-        )
-
-    def _input(self, plan: Schedule, image_size: tuple[int, int]) -> Tensor:
-        """(1, T + F - 1, 17, 2) normalised keypoints, ends repeated."""
-        xy = torch.from_numpy(normalise(plan.keypoints.xy, *image_size)).float()[None]
-        return padded(xy.to(self.device), self.sampler.lifter)
+        )  # fmt: skip
 
     def _pieces(
         self, x: Tensor, plan: Schedule, S: int, seed: int, config: InferenceConfig
     ) -> Iterator[tuple[slice, Tensor]]:
         """Lifted frames and their samples (S, t, 17, 3), piece by piece."""
         extra_sigma, F = self._extra_sigma(x, plan, config), receptive_field(self.sampler.lifter)
-        rho = plan.rho_after(own_frame(self.sampler.lifter))
+        rho = [*plan.rho[:1] * own_frame(self.sampler.lifter), *plan.rho]
         noise = NoiseProcess((S, 2, 1, *x.shape[2:]), rho, torch.Generator().manual_seed(seed))
         eps = noise.next(F - 1) if F > 1 else torch.empty(S, 2, 1, 0, *x.shape[2:])
         T = len(plan.keypoints.xy)
@@ -225,17 +182,16 @@ class Model:
             eps = eps[:, :, :, frames.stop - start :]
 
     def _extra_sigma(self, x: Tensor, plan: Schedule, config: InferenceConfig) -> Tensor | None:
-        """(1, T + F - 1, 17) noise of low confidences, if any."""
-        scale = config.confidence_scale(plan.keypoints.confidence)
-        if plan.keypoints.confidence is None or not scale:
+        confidence = plan.keypoints.confidence
+        scale = config.confidence_scale(confidence)
+        if confidence is None or not scale:
             return None
-        confidence = torch.from_numpy(plan.keypoints.confidence)[None, :, :, None]
-        return confidence_sigma(x, padded(confidence, self.sampler.lifter)[..., 0].to(x), scale)
+        repeated = padded(torch.from_numpy(confidence)[None, ..., None], self.sampler.lifter)[..., 0]
+        return confidence_sigma(x, repeated.to(x), scale)
 
 
-def _described(values: ArrayLike, layout: Any, image_size: Any, fps: Any, confidence: Any) -> Keypoints:
-    """Keypoints of an array (T, J, 2) or (J, 2)."""
-    xy = _array("keypoints", values)
+def _keypoints_of(values: ArrayLike, layout: Any, image_size: Any, fps: Any, confidence: Any) -> Keypoints:
+    xy, scores = np.asarray(values), None if confidence is None else np.asarray(confidence)
     if layout is None:
         J = xy.shape[-2] if xy.ndim > 1 else 0
         names = [name for name, skeleton in LAYOUTS.items() if len(skeleton) == J] or list(LAYOUTS)
@@ -243,21 +199,13 @@ def _described(values: ArrayLike, layout: Any, image_size: Any, fps: Any, confid
     if image_size is None:
         raise ValueError("expected image_size, the width and height of the image in pixels, got none")
     width, height = _numbers("image_size", image_size, 2)
-    scores = None if confidence is None else _array("confidence", confidence)
     if xy.ndim == 2:
         xy, scores = xy[None], None if scores is None else scores[None]
     return Keypoints(xy, (width, height), layout, scores, fps)
 
 
-def _array(name: str, values: Any) -> Array:
-    try:
-        return np.asarray(values)
-    except ValueError:
-        raise ValueError(f"expected {name} with rows of equal length, got different lengths") from None
-
-
 def _numbers(name: str, values: Any, count: int) -> list[Any]:
-    array = _array(name, values)
+    array = np.asarray(values)
     if array.shape != (count,) or array.dtype.kind not in "fiu":
         raise ValueError(f"expected {name} as {count} numbers, got {values!r:.80}")
     return list(array.tolist())

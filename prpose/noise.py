@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -15,44 +16,25 @@ from prpose.rng import ar1
 from prpose.skeleton import H36M_17
 from prpose.tables import construct, look_up
 
-
-def _modulated_gcn(**kw: Any) -> ModulatedGCN:
-    return ModulatedGCN(body_adjacency(H36M_17.parents), **kw)
-
-
+_OF_HTNET = partial(ModulatedGCN, body_adjacency(H36M_17.parents))
 VARIANCE_NETS: dict[str, Callable[..., nn.Module]] = {
-    "htnet": _modulated_gcn,
+    "htnet": _OF_HTNET,
     "mgcn_lw": ResidualMLP,
-    "modulated_gcn": _modulated_gcn,
-    "graphmlp": _modulated_gcn,
-    "temporal": _modulated_gcn,
+    **dict.fromkeys(("modulated_gcn", "graphmlp", "temporal"), _OF_HTNET),
 }
-"""The variance net of each lifter, by the lifter's name. Those of the first two are published; the other lifters use
-HTNet's, of single frames."""
+"""The variance net of each lifter, by the lifter's name: those of the first two are published; else, HTNet's."""
 
 
 def variance_net_of(lifter: str) -> str:
-    """The name of a lifter's variance net, a key of :data:`VARIANCE_NETS`; ``htnet`` for other lifters.
-
-    Example:
-        >>> variance_net_of("mgcn_lw"), variance_net_of("my_package.module:MyLifter")
-        ('mgcn_lw', 'htnet')
-    """
+    """The name of a lifter's variance net, a key of :data:`VARIANCE_NETS`; ``htnet`` for other lifters."""
     return lifter if lifter in VARIANCE_NETS else "htnet"
 
 
 def build_variance_net(name: str, **kw: Any) -> nn.Module:
-    """A variance net with random weights; the defaults are the published network.
+    """A variance net with random weights, by a key of :data:`VARIANCE_NETS`; the defaults are the published network.
 
     It maps normalised keypoints (*, 17, 2) to (*, 17, 1): the expected error of the lifter at each joint, relative to
-    its mean error.
-
-    Args:
-        name: the lifter's name, a key of :data:`VARIANCE_NETS`.
-        kw: constructor arguments that differ from the published ones.
-
-    Raises:
-        ValueError: for an unknown name, listing the nearest known one, or arguments that the network does not accept.
+    its mean error. ``ValueError`` for an unknown name, or arguments that the network does not accept.
     """
     return construct(name, look_up(name, VARIANCE_NETS, "variance net"), kw)
 
@@ -72,44 +54,24 @@ class AdaptiveNoise(nn.Module):
 
     Args:
         variance_net: g, (*, J, 2) → (*, J, 1).
-        alpha: global scale α in normalised units (half image widths). Published: 0.005 for Human3.6M, 0.01 for
-            MPI-INF-3DHP.
+        alpha: scale α in normalised units (half image widths). Published: 0.005 for Human3.6M, 0.01 for MPI-INF-3DHP.
         floor: lower bound of g, published as 1.
-
-    Raises:
-        ValueError: if alpha or floor is negative or not finite.
     """
 
     def __init__(self, variance_net: nn.Module, alpha: float = 0.005, floor: float = 1.0) -> None:
         super().__init__()
         check_scale("alpha", alpha)
         check_scale("floor", floor)
-        self.variance_net = variance_net
-        self.alpha = alpha
-        self.floor = floor
+        self.variance_net, self.alpha, self.floor = variance_net, alpha, floor
 
     def forward(self, keypoints: Tensor) -> Normal:
-        """The distribution of noisy keypoints.
-
-        Args:
-            keypoints: (*, J, 2), normalised.
-
-        Returns:
-            Normal of batch shape (*, J, 2): mean the keypoints, stddev the same for x and y.
-        """
+        """The distribution of noisy keypoints, (*, J, 2): mean the keypoints, stddev the same for x and y."""
         sigma = self.alpha * self.variance_net(keypoints).clamp_min(self.floor)  # (*, J, 1)
         return Normal(keypoints, sigma.expand_as(keypoints), validate_args=False)
 
 
 class ConstantNoise(nn.Module):
-    """The same noise for all joints and poses, the baseline of adaptive noise.
-
-    Args:
-        sigma: standard deviation of every coordinate, in normalised units.
-
-    Raises:
-        ValueError: if sigma is negative or not finite.
-    """
+    """The same noise for all joints and poses, the baseline of adaptive noise; ``sigma`` in normalised units."""
 
     def __init__(self, sigma: float) -> None:
         super().__init__()
@@ -117,12 +79,10 @@ class ConstantNoise(nn.Module):
         self.sigma = sigma
 
     def forward(self, keypoints: Tensor) -> Normal:
-        """As :meth:`AdaptiveNoise.forward`."""
         return Normal(keypoints, torch.full_like(keypoints, self.sigma), validate_args=False)
 
 
-LEAST_CONFIDENCE = 0.02
-"""Lower confidences count as this one, so that their noise stays finite."""
+LEAST_CONFIDENCE = 0.02  # lower confidences count as this one, so that their noise stays finite
 
 
 def confidence_sigma(keypoints: Tensor, confidence: Tensor, scale: float) -> Tensor:
@@ -131,16 +91,7 @@ def confidence_sigma(keypoints: Tensor, confidence: Tensor, scale: float) -> Ten
     .. math:: σ_j = k s \sqrt{1 / c_j - 1}
 
     with s the person's size: the root of the area of the keypoints' bounding box. A heatmap whose peak is
-    c = 1 / (1 + w²) has the width w; the synthetic detector's confidences follow it
-    (:mod:`prpose.data.synthetic.detector_noise`). Not of the paper; measured in docs/results.md.
-
-    Args:
-        keypoints: normalised.
-        confidence: in [0, 1].
-        scale: k.
-
-    Raises:
-        ValueError: for confidences outside [0, 1], or a scale that is negative or not finite.
+    c = 1 / (1 + w²) has the width w. Not of the paper; measured in docs/results.md.
     """
     check_scale("the confidence noise", scale)
     if not ((confidence >= 0) & (confidence <= 1)).all():
@@ -151,15 +102,11 @@ def confidence_sigma(keypoints: Tensor, confidence: Tensor, scale: float) -> Ten
 
 
 def draw_eps(S: int, shape: torch.Size | tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Standard-normal noise, (S, *shape), float32, on the generator's device.
-
-    Samples are drawn one after the other, so that the first of a larger S are those of a smaller one.
-    """
+    """Standard-normal noise, (S, *shape), float32; the first samples of a larger S are those of a smaller one."""
     return torch.stack([torch.randn(shape, generator=generator, device=generator.device) for _ in range(S)])
 
 
 NoiseCorrelation = Literal["iid", "shared", "ar1"]
-
 NOISE_CORRELATIONS = {
     "iid": "independent draws for every frame",
     "shared": "one draw for all frames of a clip (common random numbers)",
@@ -169,20 +116,7 @@ NOISE_CORRELATIONS = {
 
 
 def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float = 0.25) -> float:
-    """Correlation of the noise of neighbouring frames, from 0 to 1.
-
-    Args:
-        kind: a key of :data:`NOISE_CORRELATIONS`.
-        fps: frames per second (``ar1`` only).
-        time_constant_s: seconds after which the correlation has fallen to 1/e (``ar1`` only).
-
-    Raises:
-        ValueError: for an unknown kind, or if ``fps`` or ``time_constant_s`` is not > 0.
-
-    Example:
-        >>> noise_rho("iid"), noise_rho("shared"), round(noise_rho("ar1", fps=50, time_constant_s=0.2), 4)
-        (0.0, 1.0, 0.9048)
-    """
+    """Correlation of the noise of neighbouring frames, from 0 to 1; ``ar1`` falls to 1/e in ``time_constant_s``."""
     look_up(kind, NOISE_CORRELATIONS, "noise correlation")
     for name, value in (("fps", fps), ("time_constant_s", time_constant_s)):
         if not 0 < value < math.inf:
@@ -191,18 +125,14 @@ def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float 
 
 
 class NoiseProcess:
-    """AR(1) noise of a stream of frames; the result does not depend on how many frames are drawn at a time.
+    """AR(1) noise of a stream of frames; the result does not depend on the number of frames drawn at a time.
 
-    Args:
-        shape: of one frame's noise, (*, J, 2).
-        rho: as :func:`noise_rho` returns it; or one for each step between frames, of which the last repeats.
-        generator: source of the noise; its device draws it.
+    ``shape`` is that of one frame's noise, (*, J, 2); ``rho`` may be one for each step, of which the last repeats.
     """
 
     def __init__(self, shape: tuple[int, ...], rho: float | Sequence[float], generator: torch.Generator) -> None:
-        self.shape = shape
+        self.shape, self.generator = shape, generator
         self.rho = [rho] if isinstance(rho, float | int) else list(rho)
-        self.generator = generator
         self.frames = 0
         self.last: Tensor | None = None
 
@@ -216,15 +146,7 @@ class NoiseProcess:
 
 
 def correlated(eps: Tensor, rho: float) -> Tensor:
-    """AR(1) noise (:func:`prpose.rng.ar1`) from independent noise, (*, T, J, C) → the same.
-
-    Args:
-        eps: standard normal.
-        rho: as :func:`noise_rho` returns it; 0 leaves the noise unchanged, 1 gives all frames the first one's.
-
-    Raises:
-        ValueError: if rho is not in [0, 1].
-    """
+    """AR(1) noise (:func:`prpose.rng.ar1`) from independent noise, (*, T, J, C) → the same; rho in [0, 1]."""
     if not 0 <= rho <= 1:
         raise ValueError(f"expected rho from 0 to 1, got {rho}")
     return eps if rho == 0 else torch.stack(ar1(eps.unbind(-3), rho), dim=-3)

@@ -9,37 +9,27 @@ from torch import Tensor
 
 from prpose.camera import Array, Camera
 
-NEAREST_M = 0.3
-"""Least depth of a joint."""
-
-FARTHEST_M = 1e4
-"""Largest distance of the pelvis; that of a pose whose keypoints coincide is undetermined."""
-
-ENOUGH_M = 1e-9
-"""Gauss-Newton stops at smaller steps, which are below float32's resolution."""
+NEAREST_M = 0.3  # least depth of a joint
+FARTHEST_M = 1e4  # largest distance of the pelvis; that of a pose whose keypoints coincide is undetermined
+ENOUGH_M = 1e-9  # Gauss-Newton stops at smaller steps, which are below float32's resolution
 
 
 def plane_of(keypoints_px: Array, camera: Camera) -> Tensor:
     """Pixels (*, 2) → the image plane, (*, 2) float64; lens distortion is ignored."""
-    focal, center = np.array(camera.focal_px), np.array(camera.center_px)
-    return torch.from_numpy((keypoints_px - center) / focal)
+    return torch.from_numpy((keypoints_px - np.array(camera.center_px)) / np.array(camera.focal_px))
 
 
 def place(poses: Tensor, plane: Tensor, weights: Tensor | None = None, iterations: int = 8) -> Tensor:
-    r"""The pelvis's position with the smallest reprojection error.
+    r"""The pelvis's position with the smallest reprojection error, (*, 3) float64, camera axes, metres.
 
     .. math:: t = \arg\min_t \sum_j w_j ‖π(X_j + t) - x_j‖²
 
-    Gauss-Newton, from the linear solution (both sides multiplied by the depth).
+    Gauss-Newton from the linear solution (both sides multiplied by the depth); every joint is :data:`NEAREST_M` away.
 
     Args:
         poses: (*, J, 3) metres, camera axes, relative to the pelvis.
         plane: (*, J, 2) the keypoints, on the image plane; broadcasts against the poses.
         weights: (*, J) of the joints, >= 0. Default: equal ones.
-        iterations: of Gauss-Newton, at most.
-
-    Returns:
-        (*, 3) metres, camera axes, float64, with every joint at least :data:`NEAREST_M` away.
     """
     shape = torch.broadcast_shapes(poses.shape[:-1], plane.shape[:-1])
     x, y, z = _coordinates(poses)
@@ -68,15 +58,10 @@ def reprojection_errors(poses: Tensor, plane: Tensor, root: Tensor) -> Tensor:
 def placement_covariance(poses: Tensor, root: Tensor, sigma: Tensor | float, weights: Tensor | None = None) -> Tensor:
     """Covariance of the root from that of the keypoints, (*, 3, 3) m².
 
-    First order: (JᵀWJ)⁻¹ JᵀWΣWJ (JᵀWJ)⁻¹. Errors of the pose, of the person's size and of the intrinsics are not
-    included; the spread of the samples' own roots adds the first of these.
+    First order: (JᵀWJ)⁻¹ JᵀWΣWJ (JᵀWJ)⁻¹, scaled down to :data:`FARTHEST_M` where it is larger. Errors of the pose, of
+    the person's size and of the intrinsics are not included; the spread of the samples' own roots adds the first.
 
-    Args:
-        poses, root, weights: as of :func:`place`.
-        sigma: standard deviation of the keypoints per axis of the image plane, a number or (*, J).
-
-    Returns:
-        The covariance, scaled down to :data:`FARTHEST_M` where it is larger.
+    ``sigma`` is the standard deviation of the keypoints per axis of the image plane, a number or (*, J).
     """
     poses = poses.double()
     w = torch.ones_like(poses[..., 0]) if weights is None else weights.double().expand(poses.shape[:-1])
@@ -103,7 +88,7 @@ def _solved(a: Tensor, p: Tensor, q: Tensor, b: Tensor, right_x: Tensor, right_y
     .. math:: \sum a \begin{pmatrix} 1 & 0 & -p \\ 0 & 1 & -q \\ -p & -q & p² + q²
         \end{pmatrix} t = \sum b \begin{pmatrix} r_x \\ r_y \\ -p r_x - q r_y \end{pmatrix}
 
-    A small multiple of the trace is added to the matrix, which keypoints that coincide make singular.
+    A small multiple of the trace is added: keypoints that coincide make the matrix singular.
     """
     ap, aq, bx, by = a * p, a * q, b * right_x, b * right_y
     near, far = a.sum(-1), (ap * p + aq * q).sum(-1)
@@ -124,6 +109,5 @@ def _jacobian(points: Tensor) -> Tensor:
 
 
 def _bounded(root: Tensor, nearest: Tensor) -> Tensor:
-    """The root within :data:`FARTHEST_M`, with all joints in front of the camera."""
     root = root.nan_to_num().clamp(-FARTHEST_M, FARTHEST_M)
     return torch.cat([root[..., :2], root[..., 2:].maximum(nearest[..., None])], dim=-1)

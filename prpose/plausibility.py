@@ -1,8 +1,7 @@
 """Plausibility: do keypoints look like a body in their layout, as cameras see it?
 
 All lengths are fractions of the diagonal of the box around a person's joints, which does not depend on their names.
-Thresholds are wide: bodies bend, and cameras look from anywhere. They are our choice; docs/formats.md tells how often
-wrong layouts are found, and right ones rejected.
+Thresholds are our choice, and wide: bodies bend, and cameras look from anywhere. docs/formats.md has the error rates.
 """
 
 from collections.abc import Sequence
@@ -16,47 +15,30 @@ from prpose.layouts import LAYOUTS
 from prpose.remap import is_present, to_h36m17
 from prpose.skeleton import H36M_17
 
-Kind = Literal["layout", "sides", "upside-down", "lying"]
-
 FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
-LIMBS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+SEGMENTS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
 
-MAX_FACE = 0.4
-"""Nose, eyes and ears lie within that distance."""
-MAX_TRUNK = 0.13
-"""Distance of the pelvis from the middle of the hips, and of the spine from the line of the trunk."""
-MAX_THORAX = 0.17
-MAX_HEAD = 0.5
-MAX_LIMB = 0.75
-MAX_RATIO = 5.0
-"""Longer limb of left and right over the shorter, over a clip, each at its 90th percentile."""
-CLIP = 30
-"""In fewer frames, one limb may point at the camera all the time; and a layout is rejected only if another fits."""
-MIN_WIDTH = 0.06
-"""Shoulders, hips or ears nearer to each other do not tell left from right."""
-MIN_FRONTAL = 0.12
-"""Shoulders as far apart are seen from the front or the back."""
-OFTEN = 0.2
-"""Smallest share of frames with a clear left and right in which these are judged."""
-FACE_CONFIDENCE = 0.8
-"""Nose and eyes are visible where their confidence is above that share of the median confidence."""
-USUALLY = 0.8
-"""Share of frames that show a problem, where a single one may well."""
+MAX_FACE = 0.4  # nose, eyes and ears lie within that distance
+MAX_TRUNK = 0.13  # of the pelvis from the middle of the hips, and of the spine from the line of the trunk
+MAX_THORAX = 0.17  # from the middle of the shoulders
+MAX_HEAD = 0.5  # from the thorax
+MAX_LIMB = 0.75  # length
+MAX_RATIO = 5.0  # longer limb of left and right over the shorter, over a clip, each at its 90th percentile
+CLIP = 30  # in fewer frames, a limb may point at the camera throughout, and a layout is rejected only if another fits
+MIN_WIDTH = 0.06  # shoulders, hips or ears nearer to each other do not tell left from right
+MIN_FRONTAL = 0.12  # shoulders as far apart are seen from the front or the back
+OFTEN = 0.2  # smallest share of frames with a clear left and right in which these are judged
+FACE_CONFIDENCE = 0.8  # nose and eyes are visible where their confidence is above that share of the median
+USUALLY = 0.8  # share of frames that show a problem, where a single one may well
 
 
 @dataclass(frozen=True)
 class Implausibility:
-    """One thing that looks wrong.
+    """One thing that looks wrong: a layout that does not fit, contradicting sides, a person upside down or lying."""
 
-    Args:
-        kind: a layout that does not fit; left and right that contradict each other; a person upside down or lying.
-        message: what, and what to check.
-        certain: whether keypoints should be rejected for it, rather than warned of.
-    """
-
-    kind: Kind
-    message: str
-    certain: bool = True
+    kind: Literal["layout", "sides", "upside-down", "lying"]
+    message: str  # what, and what to check
+    certain: bool = True  # whether keypoints should be rejected for it, rather than warned of
 
 
 def implausibilities(xy: Array, layout: str, confidence: Array | None = None) -> list[Implausibility]:
@@ -68,11 +50,9 @@ def implausibilities(xy: Array, layout: str, confidence: Array | None = None) ->
     found = [*_misplaced(body), *_misshapen(body)]
     if not found:
         return [*_posture(body), *_sides(body, confidence)]
-    fitting = [
-        name
-        for name, other in LAYOUTS.items()
-        if name != layout and len(other) == xy.shape[1] and _fits(_Body(xy, name))
-    ]
+    others = [name for name, other in LAYOUTS.items() if name != layout and len(other) == xy.shape[1]]
+    bodies = {name: _Body(xy, name) for name in others}
+    fitting = [name for name, b in bodies.items() if not [*_misplaced(b), *_misshapen(b), *_posture(b)]]
     hint = f"; the layout {' or '.join(fitting)} would fit" if fitting else ""
     message = f"they do not look like a body in the layout {layout}: {found[0]}{hint}."
     return [Implausibility("layout", message, bool(fitting) or len(body.xy) >= CLIP)]
@@ -82,7 +62,7 @@ class _Body:
     """Keypoints with their joints by name, and the size of the person in each frame."""
 
     def __init__(self, xy: Array, layout: str) -> None:
-        self.layout = LAYOUTS[layout]
+        self.names = LAYOUTS[layout].names
         self.frames = is_present(xy).sum(axis=1) > 1
         self.xy = xy[self.frames].astype(np.float64)
         self.h36m = to_h36m17(xy[self.frames], layout).xy.astype(np.float64)
@@ -97,9 +77,8 @@ class _Body:
 
     def named(self, names: Sequence[str]) -> Array:
         """(T, len, 2) of the layout's own joints; NaN for those that it lacks."""
-        known = self.layout.names
         absent = np.full((len(self.xy), 2), np.nan)
-        return np.stack([self.xy[:, known.index(n)] if n in known else absent for n in names], axis=1)
+        return np.stack([self.xy[:, self.names.index(n)] if n in self.names else absent for n in names], axis=1)
 
     def distance(self, one: Array, other: Array) -> Array:
         return np.asarray(np.linalg.norm(one - other, axis=-1) / self.size)
@@ -114,19 +93,19 @@ def _misplaced(body: _Body) -> list[str]:
     """Joints that should be close and are not."""
     face = body.named(FACE)
     apart = np.linalg.norm(face[:, :, None] - face[:, None], axis=-1)  # (T, 5, 5)
-    widest = np.max(np.where(np.isfinite(apart), apart, 0), axis=(1, 2)) / body.size
+    widest = np.max(apart, axis=(1, 2), where=np.isfinite(apart), initial=0) / body.size
     pelvis, spine, thorax = (body.joint(name) for name in ("pelvis", "spine", "thorax"))
     detour = body.distance(spine, pelvis) + body.distance(thorax, spine) - body.distance(thorax, pelvis)
-    distances = {
-        "nose, eyes and ears": (widest, MAX_FACE),
-        "pelvis and middle of the hips": (body.distance(pelvis, body.middle("hip")), MAX_TRUNK),
-        "spine and trunk": (np.maximum(0, detour) / 2, MAX_TRUNK),
-        "thorax and middle of the shoulders": (body.distance(thorax, body.middle("shoulder")), MAX_THORAX),
-        "head and thorax": (body.distance(body.joint("head"), thorax), MAX_HEAD),
-    }
+    distances = (
+        ("nose, eyes and ears", widest, MAX_FACE),
+        ("pelvis and middle of the hips", body.distance(pelvis, body.middle("hip")), MAX_TRUNK),
+        ("spine and trunk", np.maximum(0, detour) / 2, MAX_TRUNK),
+        ("thorax and middle of the shoulders", body.distance(thorax, body.middle("shoulder")), MAX_THORAX),
+        ("head and thorax", body.distance(body.joint("head"), thorax), MAX_HEAD),
+    )
     return [
         f"{what} lie {middle:.2f} of its size apart, expected {most} at most"
-        for what, (values, most) in distances.items()
+        for what, values, most in distances
         if (middle := _percentile(values, 50)) > most
     ]
 
@@ -134,11 +113,9 @@ def _misplaced(body: _Body) -> list[str]:
 def _misshapen(body: _Body) -> list[str]:
     """Limbs that are too long, or longer on one side."""
     found = []
-    for upper, lower in LIMBS:
-        left, right = (
-            _percentile(body.distance(body.joint(f"{side}_{upper}"), body.joint(f"{side}_{lower}")), 90)
-            for side in ("left", "right")
-        )
+    for upper, lower in SEGMENTS:
+        ends = [(body.joint(f"{side}_{upper}"), body.joint(f"{side}_{lower}")) for side in ("left", "right")]
+        left, right = (_percentile(body.distance(*pair), 90) for pair in ends)
         longest, shortest = max(left, right), min(left, right)
         if longest > MAX_LIMB:
             found.append(f"{upper} to {lower} is {longest:.2f} of its size, expected {MAX_LIMB} at most")
@@ -152,16 +129,12 @@ def _posture(body: _Body) -> list[Implausibility]:
     up = body.joint("thorax") - body.joint("pelvis")
     legs = body.joint("pelvis") - body.middle("ankle")
     if _share((up[:, 1] > 0) & (legs[:, 1] > 0), up + legs) > USUALLY:
-        message = "the head is below the hips, and the hips are below the feet; does y point up?"
-        return [Implausibility("upside-down", message)]
+        problem = "the head is below the hips, and the hips are below the feet; does y point up?"
+        return [Implausibility("upside-down", problem)]
     lying = [np.abs(part[:, 0]) > 1.5 * np.abs(part[:, 1]) for part in (up, legs)]
     if _share(lying[0] & lying[1], up + legs) > USUALLY:
         return [Implausibility("lying", "trunk and legs are horizontal; are x and y exchanged?")]
     return []
-
-
-def _fits(body: _Body) -> bool:
-    return not [*_misplaced(body), *_misshapen(body), *_posture(body)]
 
 
 def _sides(body: _Body, confidence: Array | None) -> list[Implausibility]:
@@ -175,10 +148,10 @@ def _sides(body: _Body, confidence: Array | None) -> list[Implausibility]:
         against = (order[one] != order[other])[both]
         if len(against) > max(4, OFTEN * len(both)) and against.mean() > USUALLY:
             messages.append(f"left and right {one}s are in the opposite order of the {other}s; are sides exchanged?")
-    if confidence is not None and set(FACE) <= set(body.layout.names):
-        face = confidence[body.frames][:, body.layout.subset(FACE[:3])] > FACE_CONFIDENCE * np.median(confidence)
+    if confidence is not None and set(FACE) <= set(body.names):
+        visible = confidence[body.frames] > FACE_CONFIDENCE * np.median(confidence)
         front = body.order(body.joint("left_shoulder"), body.joint("right_shoulder"), MIN_FRONTAL)
-        facing = np.all(face, axis=1) & (front != 0)
+        facing = visible[:, [body.names.index(name) for name in FACE[:3]]].all(axis=1) & (front != 0)
         if facing.sum() > max(4, OFTEN * len(facing)) and (front[facing] < 0).mean() > USUALLY:
             messages.append("a face is visible where left and right are those of a back; is the image mirrored?")
     return [Implausibility("sides", message, certain=False) for message in messages]

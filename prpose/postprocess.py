@@ -13,18 +13,13 @@ from prpose.config import InferenceConfig
 from prpose.metrics import covariance
 from prpose.placement import place, placement_covariance, plane_of, reprojection_errors
 from prpose.preprocess import Preprocessed
-from prpose.tables import look_up
-from prpose.timing import actual_rate, interpolate, is_uneven, to_even
+from prpose.timing import actual_rate, interpolate, is_uneven
 
-FRAMES_AT_ONCE = 64
-"""Frames whose S² distances are in memory at once."""
+FRAMES_AT_ONCE = 64  # whose S² distances are in memory at once
 
 
 def mean(poses: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean over the samples, (S, *, J, 3) → (*, J, 3); its bones are slightly too short.
-
-    Weights (S, *) are >= 0, and equal where not given or all zero.
-    """
+    """Mean over the samples, (S, *, J, 3) → (*, J, 3), with weights (S, *) >= 0 that are equal where all are zero."""
     if weights is None:
         return poses.mean(0)
     total = weights.sum(0)
@@ -33,12 +28,8 @@ def mean(poses: Tensor, weights: Tensor | None = None) -> Tensor:
 
 
 def medoid(poses: Tensor) -> Tensor:
-    """The sample with the least mean joint distance from the others, (S, *, J, 3) → (*, J, 3).
-
-    Its bone lengths are the lifter's; over time it jumps between samples.
-    """
-    shape = poses.shape[1:]
-    chosen = []
+    """The sample with the least mean joint distance from the others, (S, *, J, 3) → (*, J, 3)."""
+    shape, chosen = poses.shape[1:], []
     for part in poses.reshape(len(poses), -1, *shape[-2:]).split(FRAMES_AT_ONCE, dim=1):
         total = torch.stack([(part - one).norm(dim=-1).mean(-1).sum(0) for one in part])  # (S, n)
         chosen.append(part[total.argmin(0), torch.arange(part.shape[1])])
@@ -46,9 +37,9 @@ def medoid(poses: Tensor) -> Tensor:
 
 
 def geometric_median(poses: Tensor, iterations: int = 32, eps_m: float = 1e-4) -> Tensor:
-    """The point nearest to all samples, joint by joint, (S, *, J, 3) → (*, J, 3); outliers move it less than the mean.
+    """The point nearest to all samples, joint by joint, (S, *, J, 3) → (*, J, 3).
 
-    Weiszfeld's iteration (Tôhoku Math. J. 1937), with distances of at least ``eps_m`` metres.
+    Weiszfeld's iteration (Tôhoku Math. J. 1937), with distances of at least ``eps_m``.
     """
     median = poses.mean(0)
     for _ in range(iterations):
@@ -58,36 +49,20 @@ def geometric_median(poses: Tensor, iterations: int = 32, eps_m: float = 1e-4) -
 
 
 def reprojection_weights(errors: Tensor) -> Tensor:
-    """Weights of samples by their reprojection error, (S, *) → (S, *).
+    """Weights of samples by their reprojection error in any unit, (S, *) → (S, *).
 
     A Gaussian whose width is the median error over S: a sample of median error weighs 0.6, one of twice that 0.14.
-    Errors are root mean square distances of the placed samples from the keypoints, in any unit.
     """
     width = errors.median(0).values.clamp_min(1e-12)
     return torch.exp(-((errors / width) ** 2) / 2)
 
 
-POINT_ESTIMATES: dict[str, Callable[[Tensor], Tensor]]
+POINT_ESTIMATES: dict[str, Callable[[Tensor], Tensor]]  # functions of the samples alone
 POINT_ESTIMATES = {"mean": mean, "medoid": medoid, "geometric_median": geometric_median}
-"""Functions of the samples alone, (S, *, J, 3) → (*, J, 3)."""
-
-
-def point_estimate(poses: Tensor, kind: str = "mean") -> Tensor:
-    """One pose from S samples, (S, *, J, 3) → (*, J, 3), by the function of that name in :data:`POINT_ESTIMATES`.
-
-    Example:
-        >>> poses = torch.tensor([0.0, 1.0, 5.0]).reshape(3, 1, 1).expand(3, 2, 3)
-        >>> point_estimate(poses, "mean")[0, 0].item(), point_estimate(poses, "medoid")[0, 0].item()
-        (2.0, 1.0)
-    """
-    return look_up(kind, POINT_ESTIMATES, "point estimate")(poses)
 
 
 def gaussian(poses: Tensor, fps: float, sigma_s: float = 0.05) -> Tensor:
-    """Gaussian filter over time, (T, J, 3) → (T, J, 3), ends repeated; not causal.
-
-    Its standard deviation is ``sigma_s`` seconds; it is cut off at three of them.
-    """
+    """Gaussian filter over time, (T, J, 3) → (T, J, 3), ends repeated, cut off at three standard deviations."""
     radius = max(1, math.ceil(3 * sigma_s * fps - 1e-6))
     return torch.from_numpy(gaussian_filter1d(poses.numpy(), sigma_s * fps, axis=0, mode="nearest", radius=radius))
 
@@ -99,22 +74,19 @@ def one_euro(poses: Tensor, fps: float, min_cutoff_hz: float = 1.5, beta: float 
     Filter, CHI 2012; the derivative's cutoff is 1 Hz, as there). ``min_cutoff_hz`` is the cutoff at rest, ``beta`` its
     increase with speed, Hz per m/s.
     """
+
+    def weight(cutoff_hz: Tensor) -> Tensor:  # of the new value, in a low-pass filter
+        omega = 2 * math.pi * cutoff_hz / fps
+        return omega / (omega + 1)
+
     out, speed = [poses[0]], torch.zeros_like(poses[0])
-    for t in range(1, len(poses)):
-        change = (poses[t] - out[-1]) * fps
-        speed = speed + _low_pass(torch.ones_like(speed), fps) * (change - speed)
-        out.append(out[-1] + _low_pass(min_cutoff_hz + beta * speed.abs(), fps) * (poses[t] - out[-1]))
+    for pose in poses[1:]:
+        speed = speed + weight(torch.ones_like(speed)) * ((pose - out[-1]) * fps - speed)
+        out.append(out[-1] + weight(min_cutoff_hz + beta * speed.abs()) * (pose - out[-1]))
     return torch.stack(out)
 
 
-def _low_pass(cutoff_hz: Tensor, fps: float) -> Tensor:
-    """Weight of the new value in a first-order low-pass filter."""
-    omega = 2 * math.pi * cutoff_hz / fps
-    return omega / (omega + 1)
-
-
 SMOOTHERS: dict[str, Callable[[Tensor, float], Tensor]] = {"gaussian": gaussian, "one_euro": one_euro}
-"""By name, (T, J, 3) and frames per second → (T, J, 3)."""
 
 
 def smooth(poses: Tensor, method: str, keypoints: Preprocessed, fps: float | None) -> Tensor:
@@ -124,37 +96,24 @@ def smooth(poses: Tensor, method: str, keypoints: Preprocessed, fps: float | Non
     assert fps is not None, "the model checks that smoothing has a frame rate"
     if keypoints.times_s is None or not is_uneven(keypoints, fps):
         return SMOOTHERS[method](poses, actual_rate(keypoints, fps))
-    even, positions = to_even(poses, keypoints.times_s, fps)
-    return interpolate(SMOOTHERS[method](even, fps), positions)
+    positions = ((keypoints.times_s - keypoints.times_s[0]) * fps).round(6)
+    even = np.interp(np.arange(np.ceil(positions[-1]) + 1), positions, np.arange(len(positions)))
+    return interpolate(SMOOTHERS[method](interpolate(poses, even), fps), positions)
 
 
 def flags_of(keypoints: Preprocessed, min_confidence: float) -> Array:
     """(T, 17) uint8 flags of the 2D input, as :data:`prpose.prediction.FLAGS` numbers them."""
-    flags = np.zeros(keypoints.detected.shape, np.uint8)
-    if keypoints.confidence is not None:
-        flags[keypoints.confidence < min_confidence] = 1
-    flags[~keypoints.detected] = 3
-    flags[keypoints.interpolated] = 2
-    return flags
+    low = np.False_ if keypoints.confidence is None else keypoints.confidence < min_confidence
+    return np.select([keypoints.interpolated, ~keypoints.detected, low], [2, 3, 1]).astype(np.uint8)
 
 
 def summarise(
     samples: Tensor, deterministic: Tensor, keypoints_px: Array, camera: Camera, config: InferenceConfig
 ) -> dict[str, Tensor]:
-    """Point estimate, covariance, root, and the samples to save.
+    """Fields of a prediction from samples (S, T, 17, 3), the pose without noise (T, 17, 3) and keypoints (T, 17, 2).
 
     The root's covariance is that of the samples' own roots, plus that of the placement given the reprojection error
     of the point estimate.
-
-    Args:
-        samples: (S, T, 17, 3) metres, relative to the pelvis.
-        deterministic: (T, 17, 3), the pose without noise.
-        keypoints_px: (T, 17, 2) pixels.
-        camera: its intrinsics place the samples.
-        config: the point estimate, and the number of samples to save.
-
-    Returns:
-        Fields of :class:`prpose.prediction.Prediction` by name, time first, but for ``samples``.
     """
     plane = plane_of(keypoints_px, camera)
     roots = place(samples, plane)  # (S, T, 3)
@@ -164,16 +123,12 @@ def summarise(
         errors = reprojection_errors(samples, plane, roots).square().mean(-1).sqrt()
         pose = mean(samples, reprojection_weights(errors).to(samples))
     else:
-        pose = point_estimate(samples, config.point_estimate)
+        pose = POINT_ESTIMATES[config.point_estimate](samples)
     root = place(pose, plane)
     error = reprojection_errors(pose, plane, root).square().mean(-1, keepdim=True).sqrt()
     placement = placement_covariance(pose, root, error / 2**0.5)
-    summary = {
-        "pose": pose,
-        "covariance": covariance(samples).float(),
-        "root": root.float(),
-        "root_covariance": (covariance(roots) + placement).float(),
-    }
+    summary = {"pose": pose, "covariance": covariance(samples).float()}
+    summary |= {"root": root.float(), "root_covariance": (covariance(roots) + placement).float()}
     if config.save_samples != 0:
         summary["samples"] = samples[: config.save_samples]
     return summary

@@ -13,44 +13,21 @@ from prpose.regions import LEVEL, ellipsoids, region_quantiles
 from prpose.skeleton import H36M_17
 
 J = len(H36M_17)
-
 FLAGS = ("detected", "low_confidence", "interpolated", "derived")
-"""State of a joint's 2D keypoint, by the number in ``flags``: 0, detected; 1, detected with low confidence; 2,
-interpolated over time; 3, missing and derived from other joints."""
-
-LARGEST_M = 1e5
-"""Largest coordinate of a joint, metres; sums and squares stay finite."""
+"""State of a joint's 2D keypoint, by the number in ``flags``; ``derived`` is missing and computed from other joints."""
+LARGEST_M = 1e5  # largest coordinate of a joint, metres; sums and squares stay finite
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
-    """One person's 3D poses over T frames: camera axes (x right, y down, z forward), metres.
+    """One person's 3D poses over T frames: camera axes (x right, y down, z forward), metres, relative to the pelvis.
 
-    Poses are relative to the pelvis, joint 0; joints are Human3.6M's 17 (``joint_names``). Arrays are converted to the
-    types below. ``samples`` are the hypotheses: each is one plausible motion.
-
-    Args:
-        pose: (T, 17, 3) float32, the point estimate.
-        covariance: (T, 17, 3, 3) float32 square metres, per joint, over all samples.
-        deterministic: (T, 17, 3) float32, the lifter's pose without noise.
-        num_samples: S, the number of samples drawn.
-        samples: (K, T, 17, 3) float32, the first K <= S samples, or None.
-        point_estimate: method of ``pose``: ``deterministic``, ``mean``, ..., with the smoothing after a comma.
-        flags: (T, 17) uint8, see :data:`FLAGS`. Default: zeros.
-        frame_numbers: (T,) int64, increasing, in the video or folder. Default: from 0.
-        times_s: (T,) float64 seconds, increasing, where known.
-        fps: nominal frames per second, where known.
-        root: (T, 3) float32 metres, the pelvis in camera space, where known.
-        root_covariance: (T, 3, 3) float32 square metres, where known.
-        keypoints_px: (T, 17, 2) float32 pixels, the 2D input as Human3.6M-17, where saved.
-        camera: image size and intrinsics.
-        model: the model's card, as JSON can represent it.
-        warnings: what preprocessing changed or found implausible, one sentence each.
-        command, created_by, seed: command line, program and version, and seed that reproduce the prediction.
+    The point estimate ``pose`` (T, 17, 3) with its ``covariance`` (T, 17, 3, 3); ``samples`` (K, T, 17, 3), of which
+    each is one plausible motion; ``deterministic`` (T, 17, 3), the lifter's pose without noise; ``root`` (T, 3), the
+    pelvis in camera space. Joints are Human3.6M's 17, the pelvis first. Arrays are converted to the types below.
 
     Raises:
-        ValueError: naming the field, for a wrong shape or type, values that are not finite or out of range, covariances
-            that are not positive semi-definite, a pelvis that is not at 0, or times that do not increase.
+        ValueError: naming the field, for a wrong shape, type or value.
 
     Example:
         >>> import prpose
@@ -61,30 +38,29 @@ class Prediction:
         ((3, 2, 17, 3), (2, 3), (2, 17, 3))
     """
 
-    pose: NDArray[np.float32]
-    covariance: NDArray[np.float32]
-    deterministic: NDArray[np.float32]
-    num_samples: int
-    samples: NDArray[np.float32] | None = None
-    point_estimate: str = "mean"
-    flags: NDArray[np.uint8] = None  # type: ignore[assignment]  # zeros
-    frame_numbers: NDArray[np.int64] = None  # type: ignore[assignment]  # from 0
-    times_s: NDArray[np.float64] | None = None
-    fps: float | None = None
-    root: NDArray[np.float32] | None = None
-    root_covariance: NDArray[np.float32] | None = None
-    keypoints_px: NDArray[np.float32] | None = None
-    camera: Camera | None = None
-    model: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    command: str = ""
-    created_by: str = ""
-    seed: int | None = None
+    pose: NDArray[np.float32]  # (T, 17, 3)
+    covariance: NDArray[np.float32]  # (T, 17, 3, 3) m², per joint, over all samples
+    deterministic: NDArray[np.float32]  # (T, 17, 3)
+    num_samples: int  # S, drawn
+    samples: NDArray[np.float32] | None = None  # (K, T, 17, 3), the first K <= S
+    point_estimate: str = "mean"  # method of pose, with the smoothing after a comma
+    flags: NDArray[np.uint8] = None  # type: ignore[assignment]  # (T, 17), see FLAGS; default: zeros
+    frame_numbers: NDArray[np.int64] = None  # type: ignore[assignment]  # (T,) in the video, increasing; default: from 0
+    times_s: NDArray[np.float64] | None = None  # (T,) seconds, increasing
+    fps: float | None = None  # nominal frames per second of the video
+    root: NDArray[np.float32] | None = None  # (T, 3)
+    root_covariance: NDArray[np.float32] | None = None  # (T, 3, 3) m²
+    keypoints_px: NDArray[np.float32] | None = None  # (T, 17, 2) pixels, the input as Human3.6M-17
+    camera: Camera | None = None  # image size and intrinsics
+    model: Mapping[str, Any] = field(default_factory=dict)  # the model's card, as JSON can represent it
+    warnings: tuple[str, ...] = ()  # what preprocessing changed or found implausible, one sentence each
+    command: str = ""  # that wrote the file
+    created_by: str = ""  # program and version
+    seed: int | None = None  # of the noise
 
     def __post_init__(self) -> None:
         shape = np.shape(self.pose)
-        T = shape[0] if len(shape) == 3 else 0
-        if not T:
+        if not (T := shape[0] if len(shape) == 3 else 0):
             raise ValueError(f"expected pose of shape (T, {J}, 3) with T >= 1, got {shape}")
         K = 0 if self.samples is None else len(self.samples)
         if self.num_samples < max(1, K) or (self.samples is not None and not K):
@@ -100,8 +76,9 @@ class Prediction:
             poses = getattr(self, name)
             if poses is not None and (offset := float(np.abs(poses[..., 0, :]).max())) > 1e-4:
                 raise ValueError(f"expected {name} with the pelvis, joint 0, at 0, got {offset:g} m")
-        for name in ("covariance", "root_covariance"):
-            _check_covariance(name, getattr(self, name))
+        _check_covariance("covariance", self.covariance)
+        if self.root_covariance is not None:
+            _check_covariance("root_covariance", self.root_covariance)
         for name in ("frame_numbers", "times_s"):
             values = getattr(self, name)
             if values is not None and (steps := np.diff(values) <= 0).any():
@@ -115,11 +92,9 @@ class Prediction:
         return len(self.pose)
 
     def __repr__(self) -> str:
-        name = self.model.get("name", "")
-        return (
-            f"Prediction(S={self.num_samples}, T={len(self)}, model={name!r}, "
-            f"point_estimate={self.point_estimate!r}, mean spread {1000 * self.mean_spread:.0f} mm)"
-        )
+        name, spread = self.model.get("name", ""), f"mean spread {1000 * self.mean_spread:.0f} mm"
+        head = f"Prediction(S={self.num_samples}, T={len(self)}, model={name!r}"
+        return f"{head}, point_estimate={self.point_estimate!r}, {spread})"
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -137,66 +112,46 @@ class Prediction:
 
     @property
     def seconds(self) -> NDArray[np.float64] | None:
-        """(T,) times: measured, or from the frame rate, or None."""
+        """(T,) times: measured, or those of the frame numbers at the frame rate, from 0; None if neither is known."""
         if self.times_s is not None or self.fps is None:
             return self.times_s
-        return np.arange(len(self)) / self.fps
+        return (self.frame_numbers - self.frame_numbers[0]) / self.fps
 
     def regions(self, level: float = LEVEL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Confidence ellipsoids about ``pose`` (:mod:`prpose.regions`).
-
-        Args:
-            level: probability, between 0 and 1. The card's calibration is measured at 0.95; other levels are scaled.
+        """Confidence ellipsoids about ``pose`` that contain the joints with probability ``level`` (0 to 1).
 
         Returns:
             Semi-axes (T, 17, 3), metres, longest first, and their directions (T, 17, 3, 3), unit vectors in rows.
-
-        Raises:
-            ValueError: for a level out of range.
         """
         return ellipsoids(self.covariance, region_quantiles(self.model, level))
 
     def to_columns(self) -> dict[str, Array]:
         """A table of plain arrays, one row per frame and joint: ``pandas.DataFrame(prediction.to_columns())``.
 
-        For xarray: ``xarray.DataArray(p.samples, dims=("sample", "frame", "joint", "axis"), coords={"joint":
-        list(p.joint_names)})``.
-
-        Returns:
-            Arrays of length T·17: frame, time_s (NaN where unknown), joint, x_right_m, y_down_m, z_forward_m of
-            ``pose``, their standard deviations sd_x_m, sd_y_m, sd_z_m, flag, and the pelvis's root_x_m, root_y_m,
-            root_z_m where known.
+        Times are NaN where unknown; ``x_right_m`` to ``z_forward_m`` are of ``pose``, ``sd_x_m`` to ``sd_z_m`` standard
+        deviations of the samples, and ``root_x_m`` to ``root_z_m`` the pelvis in camera space, where known.
 
         Example:
             >>> import prpose
             >>> columns = prpose.read_prediction("tests/data/poses_v1.npz").to_columns()
-            >>> len(columns["joint"]), columns["joint"][16].item(), columns["y_down_m"][16].round(2).item()
-            (34, 'right_wrist', -0.75)
+            >>> columns["joint"][16].item(), columns["y_down_m"][16].round(2).item()
+            ('right_wrist', -0.75)
         """
         seconds = np.full(len(self), np.nan) if self.seconds is None else self.seconds
-        columns: dict[str, Array] = {
-            "frame": np.repeat(self.frame_numbers, J),
-            "time_s": np.repeat(seconds, J),
+        x, y, z = self.pose.reshape(-1, 3).T
+        sd_x, sd_y, sd_z = np.sqrt(self._variances).reshape(-1, 3).T
+        columns = {
+            "frame": np.repeat(self.frame_numbers, J), "time_s": np.repeat(seconds, J),
             "joint": np.tile(np.array(self.joint_names), len(self)),
-            **dict(zip(("x_right_m", "y_down_m", "z_forward_m"), self.pose.reshape(-1, 3).T, strict=True)),
-            **dict(zip(("sd_x_m", "sd_y_m", "sd_z_m"), np.sqrt(self._variances).reshape(-1, 3).T, strict=True)),
+            "x_right_m": x, "y_down_m": y, "z_forward_m": z, "sd_x_m": sd_x, "sd_y_m": sd_y, "sd_z_m": sd_z,
             "flag": np.array(FLAGS)[self.flags.ravel()],
-        }
+        }  # fmt: skip
         if self.root is not None:
-            roots = np.repeat(self.root, J, axis=0).T
-            columns |= dict(zip(("root_x_m", "root_y_m", "root_z_m"), roots, strict=True))
+            columns |= {f"root_{axis}_m": np.repeat(self.root[:, i], J) for i, axis in enumerate("xyz")}
         return columns
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
-        """Writes npz or json (read back by ``prpose.read_prediction``), csv, trc (OpenSim) or bvh (Blender).
-
-        Args:
-            path: file to write; its ending selects the format.
-            overwrite: replace an existing file.
-
-        Raises:
-            ValueError: for an unknown ending, an existing file, or TRC and BVH without a frame rate.
-        """
+        """Writes npz, json, csv, trc or bvh, by the path's ending; see :func:`prpose.io.export.save_prediction`."""
         from prpose.io.export import save_prediction
 
         save_prediction(self, path, overwrite=overwrite)
@@ -218,7 +173,6 @@ ARRAYS: dict[str, tuple[type, tuple[int | str, ...], float]] = {
 
 
 def _checked(name: str, value: Any, shape: tuple[Any, ...], dtype: type, largest: float) -> Array:
-    """The array as ``dtype``, if it has the shape and is finite and within ``largest``."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
         got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
         raise ValueError(f"expected {name} as an array of numbers, got {got}")
@@ -234,10 +188,8 @@ def _checked(name: str, value: Any, shape: tuple[Any, ...], dtype: type, largest
     return value.astype(dtype, copy=False)
 
 
-def _check_covariance(name: str, value: Array | None) -> None:
+def _check_covariance(name: str, value: Array) -> None:
     """``ValueError`` unless symmetric and positive semi-definite, up to rounding in float32."""
-    if value is None:
-        return
     wide = value.astype(np.float64)
     transposed, tolerance = wide.swapaxes(-1, -2), 1e-9 + 1e-4 * np.abs(wide).max(axis=(-1, -2))
     if (np.abs(wide - transposed).max(axis=(-1, -2)) > tolerance).any():

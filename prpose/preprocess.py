@@ -1,8 +1,4 @@
-"""Keypoints in any layout → Human3.6M-17 without missing joints, which can be lifted.
-
-Short gaps are interpolated linearly. Keypoints that are implausible (:mod:`prpose.plausibility`), outside the image, or
-cannot be completed are errors.
-"""
+"""Keypoints in any layout → Human3.6M-17 without missing joints, which can be lifted."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,46 +13,31 @@ from prpose.plausibility import implausibilities
 from prpose.remap import is_present, to_h36m17
 from prpose.skeleton import H36M_17
 
-MARGIN = 0.1
-"""Share of the image size by which a joint may lie outside the image; detectors extrapolate that far."""
-
+MARGIN = 0.1  # share of the image size by which a joint may lie outside the image; detectors extrapolate that far
 ALLOW = "allow_implausible (--config.allow-implausible)"
 
 
 @dataclass(frozen=True, eq=False)
 class Preprocessed:
-    """Keypoints that can be lifted.
+    """Keypoints that can be lifted: Human3.6M-17, none missing."""
 
-    Args:
-        xy: (T, 17, 2) float32 pixels, Human3.6M-17, none missing.
-        frame_numbers: (T,) numbers of the frames, as in the file.
-        detected: (T, 17) bool, the joint, or all that it is derived from, was detected.
-        interpolated: (T, 17) bool, the joint, or one that it is derived from, was interpolated over time.
-        derived: (T, 17) bool, the joint is a weighted sum of several joints (:mod:`prpose.remap`).
-        confidence: (T, 17) the detector's, the lowest of the joints that it is derived from, 0 where interpolated.
-        warnings: what was interpolated or dropped, and what looks implausible, one sentence each.
-        times_s: (T,) seconds, where the keypoints have them; those of interpolated frames are interpolated, too.
-    """
-
-    xy: Array
-    frame_numbers: Array
-    detected: Array
-    interpolated: Array
-    derived: Array
-    confidence: Array | None
-    warnings: tuple[str, ...]
-    times_s: Array | None = None
+    xy: Array  # (T, 17, 2) float32 pixels
+    frame_numbers: Array  # (T,) as in the file
+    detected: Array  # (T, 17) bool, the joint, or all that it is derived from, was detected
+    interpolated: Array  # (T, 17) bool, the joint, or one that it is derived from, was interpolated over time
+    derived: Array  # (T, 17) bool, the joint is a weighted sum of several joints (prpose.remap)
+    confidence: Array | None  # (T, 17) the lowest of the joints that it is derived from, 0 where interpolated
+    warnings: tuple[str, ...]  # what was interpolated or dropped, and what looks implausible, one sentence each
+    times_s: Array | None = None  # (T,) seconds; those of interpolated frames are interpolated, too
 
 
 def preprocess(
     keypoints: Keypoints, max_gap: int = 5, drop_incomplete: bool = False, allow_implausible: bool = False
 ) -> Preprocessed:
-    """Human3.6M-17 from keypoints in any layout, complete.
+    """Human3.6M-17 from one person's keypoints in any layout, complete.
 
     Args:
-        keypoints: of one person.
-        max_gap: longest gap to interpolate, frames: of a joint, or of whole frames. Nothing is extrapolated before the
-            first or after the last frame.
+        max_gap: longest gap to interpolate, frames: of a joint, or of whole frames. Nothing is extrapolated.
         drop_incomplete: drop frames with missing joints instead of raising an error.
         allow_implausible: warn of keypoints that do not fit the layout, are upside down, lying or outside the image,
             instead of raising an error.
@@ -64,51 +45,38 @@ def preprocess(
     Raises:
         ValueError: for normalised coordinates, implausible keypoints and missing joints.
     """
-    keypoints, warnings = _without_zeros(keypoints)
-    warnings = [*keypoints.warnings, *warnings, *_check_range(keypoints, allow_implausible)]
+    warnings = list(keypoints.warnings)
+    zero = (keypoints.xy == 0).all(axis=-1)  # missing, in many files
+    if zero.any():
+        if (zero | ~keypoints.present).all():
+            raise ValueError("expected keypoints, got (0, 0) everywhere")
+        keypoints = replace(keypoints, xy=np.where(zero[..., None], np.float32(np.nan), keypoints.xy))
+        where = f"{zero.sum()} keypoints in {zero.any(axis=1).sum()} frames"
+        warnings.append(f"{where} are at exactly (0, 0) and count as missing")
+    warnings += _check_range(keypoints, allow_implausible)
     for finding in implausibilities(keypoints.xy, keypoints.layout, keypoints.confidence):
         warnings.append(f"implausible keypoints: {finding.message}")
         if finding.certain and not allow_implausible:
             raise ValueError(f"{warnings[-1]} {ALLOW} predicts nevertheless")
     filled, marks = fill_gaps(keypoints, max_gap)
-    warnings += _warnings_of_gaps(keypoints, filled, marks)
+    numbers = np.asarray(filled.frame_numbers)
+    warnings += _warnings_of_gaps(keypoints, numbers, marks)
     body = to_h36m17(filled.xy, filled.layout, filled.confidence, marks)
     missing = ~is_present(body.xy)
-    complete = np.asarray(~missing.any(axis=1))
-    assert filled.frame_numbers is not None, "filled in by Keypoints"
+    complete = ~missing.any(axis=1)
     if missing.any():
-        numbers = filled.frame_numbers
         where = _most_frequent(missing, lambda j: f"{H36M_17.names[j]} in frames {ranges(numbers[missing[:, j]])}")
         if not drop_incomplete:
-            raise ValueError(
-                f"expected every joint in every frame, got missing joints: {where}; --config.max-gap interpolates "
-                "longer gaps, --config.drop-incomplete drops these frames"
-            )
+            hint = "--config.max-gap interpolates longer gaps, --config.drop-incomplete drops these frames"
+            raise ValueError(f"expected every joint in every frame, got missing joints: {where}; {hint}")
         if not complete.any():
             raise ValueError(f"expected at least one frame with every joint, got missing joints: {where}")
         warnings.append(f"{(~complete).sum()} frames were dropped for missing joints: {where}")
-    return Preprocessed(
-        body.xy[complete],
-        filled.frame_numbers[complete],
-        ~body.interpolated[complete],
-        body.interpolated[complete],
-        body.derived[complete],
-        None if body.confidence is None else body.confidence[complete],
-        tuple(warnings),
-        None if filled.times_s is None else filled.times_s[complete],
-    )
-
-
-def _without_zeros(keypoints: Keypoints) -> tuple[Keypoints, list[str]]:
-    """Keypoints at exactly (0, 0) are missing, as in many files."""
-    zero = (keypoints.xy == 0).all(axis=-1)
-    if not zero.any():
-        return keypoints, []
-    if (zero | ~keypoints.present).all():
-        raise ValueError("expected keypoints, got (0, 0) everywhere")
-    frames = np.any(zero, axis=1).sum()
-    warning = f"{zero.sum()} keypoints in {frames} frames are at exactly (0, 0) and count as missing"
-    return replace(keypoints, xy=np.where(zero[..., None], np.float32(np.nan), keypoints.xy)), [warning]
+    interpolated, derived = body.interpolated[complete], body.derived[complete]
+    confidence = None if body.confidence is None else body.confidence[complete]
+    times = None if filled.times_s is None else filled.times_s[complete]
+    xy, numbers = body.xy[complete], numbers[complete]
+    return Preprocessed(xy, numbers, ~interpolated, interpolated, derived, confidence, tuple(warnings), times)
 
 
 def _check_range(keypoints: Keypoints, allow_implausible: bool) -> list[str]:
@@ -121,19 +89,16 @@ def _check_range(keypoints: Keypoints, allow_implausible: bool) -> list[str]:
         raise ValueError(f"expected pixels of {image}, got normalised ones, from {low.min():.2f} to {high.max():.2f}")
     if len(points) > 1 and (low == high).all():
         raise ValueError("expected a body, got all joints in one point")
-    outside = _outside(points, size)
-    if outside.mean() > 0.5 and not allow_implausible:
-        exchanged = _outside(points[:, ::-1], size).mean() < 0.1
-        hint = "are x and y exchanged?" if exchanged else "is --image-size right?"
+    outside, exchanged = (
+        np.mean(((xy < -MARGIN * size) | (xy > (1 + MARGIN) * size)).any(axis=-1)) for xy in (points, points[:, ::-1])
+    )
+    if outside > 0.5 and not allow_implausible:
+        hint = "are x and y exchanged?" if exchanged < 0.1 else "is --image-size right?"
         raise ValueError(
-            f"expected joints within {image}, got {outside.mean():.0%} outside, x from {low[0]:.0f} to {high[0]:.0f}, "
+            f"expected joints within {image}, got {outside:.0%} outside, x from {low[0]:.0f} to {high[0]:.0f}, "
             f"y from {low[1]:.0f} to {high[1]:.0f}: {hint} {ALLOW} predicts nevertheless"
         )
-    return [f"{outside.mean():.0%} of the joints lie outside {image}"] if outside.mean() > 0.01 else []
-
-
-def _outside(points: Array, size: Array) -> Array:
-    return np.asarray(((points < -MARGIN * size) | (points > (1 + MARGIN) * size)).any(axis=-1))
+    return [f"{outside:.0%} of the joints lie outside {image}"] if outside > 0.01 else []
 
 
 def fill_gaps(keypoints: Keypoints, max_gap: int) -> tuple[Keypoints, Array]:
@@ -141,68 +106,46 @@ def fill_gaps(keypoints: Keypoints, max_gap: int) -> tuple[Keypoints, Array]:
 
     Frames are counted by the usual step, the median difference of frame numbers: every fifth frame has no gaps.
     """
-    assert keypoints.frame_numbers is not None, "filled in by Keypoints"
-    numbers = keypoints.frame_numbers
+    numbers = np.asarray(keypoints.frame_numbers)
     step = max(1, int(np.median(np.diff(numbers)))) if len(numbers) > 1 else 1
-    grid = _with_missing(numbers, step, max_gap)
+    short = [(a, b) for a, b in pairwise(numbers) if (b - a) % step == 0 and (b - a) // step - 1 <= max_gap]
+    grid = np.sort(np.concatenate([numbers, *(np.arange(a + step, b, step) for a, b in short)]))
     place = np.searchsorted(grid, numbers)
-    xy = np.full((len(grid), *keypoints.xy.shape[1:]), np.nan, dtype=np.float32)
-    xy[place] = keypoints.xy
     times = None if keypoints.times_s is None else np.interp(grid, numbers, keypoints.times_s)
     clock = grid if times is None else times
-    present = is_present(xy)
-    marks = np.zeros(present.shape, dtype=bool)
-    for j in range(present.shape[1]):
-        known = np.flatnonzero(present[:, j])
-        gaps = np.flatnonzero(np.diff(known) > 1)
-        for before, after in zip(known[gaps], known[gaps + 1], strict=True):
-            if (grid[after] - grid[before]) / step - 1 <= max_gap:
-                between = np.arange(before + 1, after)
-                share = (clock[between] - clock[before]) / (clock[after] - clock[before])
-                way = xy[after, j] - xy[before, j]
-                xy[between, j] = xy[before, j] + share[:, None].astype(np.float32) * way
-                marks[between, j] = True
+    xy = np.full((len(grid), *keypoints.xy.shape[1:]), np.nan, dtype=np.float32)
+    xy[place] = keypoints.xy
+    present, last = is_present(xy), len(grid) - 1
+    index = np.arange(len(grid))[:, None]
+    before = np.maximum.accumulate(np.where(present, index, 0))  # (T', J) the nearest frames with the joint
+    after = np.minimum.accumulate(np.where(present, index, last)[::-1])[::-1]
+    ends = np.take_along_axis(present, before, axis=0) & np.take_along_axis(present, after, axis=0)
+    marks = ~present & ends & ((grid[after] - grid[before]) / step - 1 <= max_gap)
+    t, j = np.nonzero(marks)
+    a, b = before[t, j], after[t, j]
+    share = ((clock[t] - clock[a]) / (clock[b] - clock[a])).astype(np.float32)
+    xy[t, j] = xy[a, j] + share[:, None] * (xy[b, j] - xy[a, j])
     confidence = None
     if keypoints.confidence is not None:
         confidence = np.zeros(present.shape, dtype=np.float32)
         confidence[place] = keypoints.confidence
         confidence[marks] = 0
-    names = dict(zip(place.tolist(), keypoints.frame_names, strict=False))
-    return replace(
-        keypoints,
-        xy=xy,
-        confidence=confidence,
-        frame_numbers=grid,
-        frame_names=tuple(names.get(t, "") for t in range(len(grid))) if names else (),
-        times_s=times,
-    ), marks
+    return replace(keypoints, xy=xy, confidence=confidence, frame_numbers=grid, frame_names=(), times_s=times), marks
 
 
-def _with_missing(numbers: Array, step: int, max_gap: int) -> Array:
-    """The numbers, and those between them where few are missing."""
-    parts = [numbers[:1]]
-    for before, after in pairwise(numbers):
-        short = (after - before) % step == 0 and (after - before) // step - 1 <= max_gap
-        parts.append(np.arange(before + step, after + 1, step) if short else np.array([after]))
-    return np.concatenate(parts)
-
-
-def _warnings_of_gaps(keypoints: Keypoints, filled: Keypoints, marks: Array) -> list[str]:
-    assert filled.frame_numbers is not None, "filled in by Keypoints"
+def _warnings_of_gaps(keypoints: Keypoints, numbers: Array, marks: Array) -> list[str]:
     warnings = []
     if marks.any():
         joints = _most_frequent(marks, lambda j: f"{LAYOUTS[keypoints.layout].names[j]} in {marks[:, j].sum()} frames")
         warnings.append(f"interpolated: {joints}")
-    if len(filled) > len(keypoints):
-        warnings.append(f"{len(filled) - len(keypoints)} missing frames were interpolated")
-    steps = np.diff(filled.frame_numbers)
-    gaps = np.flatnonzero(steps > np.median(steps)) if len(steps) else np.array([], dtype=int)
+    if len(numbers) > len(keypoints):
+        warnings.append(f"{len(numbers) - len(keypoints)} missing frames were interpolated")
+    steps = np.diff(numbers)
+    gaps = np.flatnonzero(steps > np.median(steps)) if len(steps) else steps
     if len(gaps):
-        before, after = filled.frame_numbers[gaps[0] : gaps[0] + 2]
-        warnings.append(
-            f"{len(gaps)} gaps are too long to interpolate, the first between frames {before} and {after}; temporal "
-            "lifters combine frames from both sides of them"
-        )
+        first = f"between frames {numbers[gaps[0]]} and {numbers[gaps[0] + 1]}"
+        combined = "temporal lifters combine frames from both sides of them"
+        warnings.append(f"{len(gaps)} gaps are too long to interpolate, the first {first}; {combined}")
     return warnings
 
 
@@ -214,17 +157,8 @@ def _most_frequent(marks: Array, describe: Callable[[int], str]) -> str:
 
 
 def ranges(numbers: Sequence[int] | Array) -> str:
-    """Numbers as ranges, the first five.
-
-    Example:
-        >>> ranges([3, 4, 5, 9])
-        '3-5, 9'
-    """
-    parts: list[list[int]] = []
-    for number in map(int, numbers):
-        if parts and number == parts[-1][1] + 1:
-            parts[-1][1] = number
-        else:
-            parts.append([number, number])
-    listed = [f"{a}-{b}" if b > a else f"{a}" for a, b in parts[:5]]
-    return ", ".join(listed) + (" ..." if len(parts) > 5 else "")
+    """Whole numbers as ranges, ``3-5, 9``; the first five of them."""
+    values = np.asarray(numbers)
+    runs = np.split(values, np.flatnonzero(np.diff(values) != 1) + 1)
+    listed = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:5]]
+    return ", ".join(listed) + (" ..." if len(runs) > 5 else "")

@@ -1,8 +1,7 @@
 """Any layout → Human3.6M-17, as named weighted sums; the only place that derives a joint from others.
 
 Limbs are copied; docs/formats.md describes the other joints. The first weighted sum whose sources are all present is
-taken, frame by frame. The weights add up to 1, so that the result moves and scales with the image, and the sums of the
-left side mirror those of the right.
+taken, frame by frame. The weights sum to 1, so that the result moves and scales with the image.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,28 +13,20 @@ from prpose.camera import Array
 from prpose.layouts import LAYOUTS
 from prpose.skeleton import H36M_17
 
-WeightedSum = Mapping[str, float]
-"""Source joints by name, with weights that sum to 1."""
+WeightedSum = Mapping[str, float]  # source joints by name, with weights that sum to 1
 
-TOP_OVER_EARS = 1.72
-TOP_OVER_NOSE = 1.9
-NECK_OVER_EARS = 0.86
-"""Heights over the line of the shoulders, as multiples of the ears' or the nose's. A man of 1.756 m has his shoulders
-(acromion) at 1.44 m and his ears (tragion) 0.13 m below the top of the head (medians of ANSUR II, rounded), so
-(1.756 - 1.44) / (1.756 - 0.13 - 1.44) = 1.7; the nose is some 2 cm lower; the neck is half way from thorax to top."""
+# Heights over the line of the shoulders, as multiples of the ears' or the nose's. A man of 1.756 m has his shoulders
+# (acromion) at 1.44 m and his ears (tragion) 0.13 m below the top of the head (medians of ANSUR II, rounded), so
+# (1.756 - 1.44) / (1.756 - 0.13 - 1.44) = 1.7; the nose is some 2 cm lower; the neck is half way from thorax to top.
+TOP_OVER_EARS, TOP_OVER_NOSE, NECK_OVER_EARS = 1.72, 1.9, 0.86
 
-EARS: tuple[WeightedSum, ...] = (
-    {"left_ear": 0.5, "right_ear": 0.5},
-    {"left_ear": 1.0},  # with both ears present, the first sum applies
-    {"right_ear": 1.0},
-)
+EARS: tuple[WeightedSum, ...] = ({"left_ear": 0.5, "right_ear": 0.5}, {"left_ear": 1.0}, {"right_ear": 1.0})
 HIPS: WeightedSum = {"left_hip": 0.5, "right_hip": 0.5}
 SHOULDERS: WeightedSum = {"left_shoulder": 0.5, "right_shoulder": 0.5}
 LIMBS = tuple(name for name in H36M_17.names if name.startswith(("left_", "right_")))
 
 
-def combined(*parts: tuple[float, WeightedSum]) -> WeightedSum:
-    """A weighted sum of weighted sums."""
+def _combined(*parts: tuple[float, WeightedSum]) -> WeightedSum:
     total: dict[str, float] = {}
     for weight, part in parts:
         for name, share in part.items():
@@ -49,26 +40,22 @@ def _sums(
     """All joints of a layout with nose, ears and limbs."""
 
     def beyond(factor: float, points: Sequence[WeightedSum]) -> tuple[WeightedSum, ...]:
-        return tuple(combined((factor, p), (1 - factor, base)) for p in points for base in thorax)
+        return tuple(_combined((factor, p), (1 - factor, base)) for p in points for base in thorax)
 
     nose: WeightedSum = {"nose": 1.0}
     return {
         **{name: ({name: 1.0},) for name in LIMBS},
         "pelvis": tuple(pelvis),
         "thorax": tuple(thorax),
-        "spine": tuple(combined((0.5, low), (0.5, high)) for low in pelvis for high in thorax),
+        "spine": tuple(_combined((0.5, low), (0.5, high)) for low in pelvis for high in thorax),
         "neck": (nose, *beyond(NECK_OVER_EARS, EARS)),
         "head": (*head, *beyond(TOP_OVER_EARS, EARS), *beyond(TOP_OVER_NOSE, [nose])),
     }
 
 
-_COCO = _sums([HIPS], [SHOULDERS])
-
-WEIGHTED_SUMS: dict[str, dict[str, tuple[WeightedSum, ...]]] = {
+WEIGHTED_SUMS: dict[str, dict[str, tuple[WeightedSum, ...]]] = {  # by layout and joint, in order of preference
     "h36m17": {name: ({name: 1.0},) for name in H36M_17.names},
-    "coco17": _COCO,
-    "wholebody133": _COCO,
-    "blazepose33": _COCO,
+    **dict.fromkeys(("coco17", "wholebody133", "blazepose33"), _sums([HIPS], [SHOULDERS])),
     "coco18": _sums([HIPS], [{"neck": 1.0}, SHOULDERS]),
     "body25": _sums([{"mid_hip": 1.0}, HIPS], [{"neck": 1.0}, SHOULDERS]),
     "halpe26": _sums([{"hip": 1.0}, HIPS], [{"neck": 1.0}, SHOULDERS], [{"head": 1.0}]),
@@ -79,7 +66,6 @@ WEIGHTED_SUMS: dict[str, dict[str, tuple[WeightedSum, ...]]] = {
         "head": ({"head_top": 1.0},),
     },
 }
-"""By layout and joint of Human3.6M-17, in order of preference."""
 
 
 def is_present(xy: Array) -> Array:
@@ -89,27 +75,21 @@ def is_present(xy: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Remapped:
-    """Keypoints in Human3.6M-17.
+    """Keypoints in Human3.6M-17."""
 
-    Args:
-        xy: (T, 17, 2) float32 pixels, NaN where a joint can neither be copied nor derived.
-        confidence: (T, 17) the lowest of a joint's sources, 0 where it has none; None if there are no confidences.
-        derived: (T, 17) bool, computed from several joints rather than copied from one.
-        interpolated: (T, 17) bool, any of its sources was interpolated.
-    """
-
-    xy: Array
-    confidence: Array | None
-    derived: Array
-    interpolated: Array
+    xy: Array  # (T, 17, 2) float32 pixels, NaN where a joint can neither be copied nor derived
+    confidence: Array | None  # (T, 17) the lowest of a joint's sources, 0 where it has none
+    derived: Array  # (T, 17) bool, computed from several joints rather than copied from one
+    interpolated: Array  # (T, 17) bool, any of its sources was interpolated
 
 
 def to_h36m17(xy: Array, layout: str, confidence: Array | None = None, interpolated: Array | None = None) -> Remapped:
     """Human3.6M-17 from (T, J, 2) pixels, NaN where missing, their confidence (T, J) and interpolated (T, J) bool."""
     shape = (len(xy), len(H36M_17))
     present = is_present(xy)
-    found = np.full((*shape, 2), np.nan, dtype=np.float32)
-    lowest = None if confidence is None else np.zeros(shape, dtype=np.float32)
+    scores = present if confidence is None else confidence
+    marks = np.zeros_like(present) if interpolated is None else interpolated
+    found, lowest = np.full((*shape, 2), np.nan, dtype=np.float32), np.zeros(shape, dtype=np.float32)
     derived, marked = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     for j, name in enumerate(H36M_17.names):
         missing = np.ones(len(xy), dtype=bool)
@@ -119,9 +99,7 @@ def to_h36m17(xy: Array, layout: str, confidence: Array | None = None, interpola
             points = xy[now][:, sources].astype(np.float64)
             found[now, j] = (weights[:, None] * points).sum(axis=1)
             derived[now, j] = len(sources) > 1
-            if confidence is not None and lowest is not None:
-                lowest[now, j] = confidence[now][:, sources].min(axis=1)
-            if interpolated is not None:
-                marked[now, j] = interpolated[now][:, sources].any(axis=1)
+            lowest[now, j] = scores[now][:, sources].min(axis=1)
+            marked[now, j] = marks[now][:, sources].any(axis=1)
             missing &= ~now
-    return Remapped(found, lowest, derived, marked)
+    return Remapped(found, None if confidence is None else lowest, derived, marked)

@@ -29,12 +29,7 @@ def ar1(innovations: Sequence[X], rho: float | Sequence[float], previous: X | No
 
     .. math:: e_0 = ε_0, \quad e_t = ρ e_{t-1} + \sqrt{1 - ρ²} ε_t
 
-    Every frame is standard normal; the correlation of frames n apart is ρⁿ.
-
-    Args:
-        innovations: ε of each frame, tensors or arrays of one shape.
-        rho: ρ; or one for each frame, of the step to it from the frame before.
-        previous: e of the frame before the first. Default: there is none.
+    Every frame is standard normal; the correlation of frames n apart is ρⁿ. ``rho`` may be one number a frame.
     """
     frames: list[X] = []
     for t, fresh in enumerate(innovations):

@@ -11,24 +11,15 @@ Side = Literal["left", "right", "middle"]
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A named joint tree with a left/right symmetry.
-
-    Args:
-        names: one name per joint; left and right joints start with ``left_`` and ``right_``.
-        parents: index of each joint's parent, -1 for a root.
-
-    Raises:
-        ValueError: if a joint of one side has no partner.
+    """A named joint tree with a left/right symmetry; ``ValueError`` if a joint of one side has no partner.
 
     Example:
         >>> H36M_17.index("right_knee"), H36M_17.names[H36M_17.mirror[2]], H36M_17.sides[2]
         (2, 'left_knee', 'right')
-        >>> H36M_17.bones[:3]
-        ((1, 0), (2, 1), (3, 2))
     """
 
-    names: tuple[str, ...]
-    parents: tuple[int, ...]
+    names: tuple[str, ...]  # one per joint; left and right joints start with left_ and right_
+    parents: tuple[int, ...]  # index of each joint's parent, -1 for a root
 
     def __post_init__(self) -> None:
         assert len(self.names) == len(self.parents), "one parent per joint"
@@ -50,17 +41,16 @@ class Skeleton:
     def without(self, name: str) -> "Skeleton":
         """The skeleton without one joint of the middle; its children become its parent's."""
         removed = self.index(name)
-        joints = [joint for joint in range(len(self)) if joint != removed]
-        parents = [self.parents[removed] if self.parents[j] == removed else self.parents[j] for j in joints]
-        return Skeleton(
-            names=tuple(self.names[joint] for joint in joints),
-            parents=tuple(parent - (parent > removed) for parent in parents),
-        )
+        parents = [self.parents[removed] if parent == removed else parent for parent in self.parents]
+        parents = [parent - (parent > removed) for joint, parent in enumerate(parents) if joint != removed]
+        return Skeleton(tuple(other for other in self.names if other != name), tuple(parents))
 
     @property
     def mirror(self) -> tuple[int, ...]:
         """Exchanges left and right: ``swapped[..., j, :] = x[..., mirror[j], :]``."""
-        return tuple(self.index(_other_side(name)) for name in self.names)
+        other = {"left": "right_", "right": "left_"}
+        sides = zip(self.names, self.sides, strict=True)
+        return tuple(self.index(other.get(side, "") + name.removeprefix(f"{side}_")) for name, side in sides)
 
     @property
     def bones(self) -> tuple[tuple[int, int], ...]:
@@ -76,19 +66,8 @@ class Skeleton:
         )
 
 
-def _other_side(name: str) -> str:
-    for side, other in (("left_", "right_"), ("right_", "left_")):
-        if name.startswith(side):
-            return other + name.removeprefix(side)
-    return name
-
-
 def mirror_pose(pose: Tensor, mirror: Sequence[int]) -> Tensor:
-    """The mirror image of a 2D or 3D pose, (*, J, C) → the same: x negated, sides exchanged.
-
-    Args:
-        mirror: :attr:`Skeleton.mirror` of the pose's skeleton.
-    """
+    """The mirror image of a 2D or 3D pose, (*, J, C) → the same: x negated, sides exchanged."""
     swapped = pose[..., list(mirror), :]
     sign = swapped.new_ones(swapped.shape[-1])
     sign[0] = -1
@@ -107,21 +86,10 @@ H36M_17 = Skeleton(
     parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
 )
 """The 17 joints of Human3.6M that the field evaluates on; ``neck`` is its neck/nose point."""
-
 H36M_16 = H36M_17.without("neck")
 """The joints of networks without the neck/nose point; the head's parent is the thorax."""
-
-PCK_14 = H36M_17.subset(
-    (
-        *("head", "thorax"),
-        *("right_shoulder", "right_elbow", "right_wrist"),
-        *("left_shoulder", "left_elbow", "left_wrist"),
-        *("right_hip", "right_knee", "right_ankle"),
-        *("left_hip", "left_knee", "left_ankle"),
-    )
-)
+PCK_14 = tuple(joint for joint, name in enumerate(H36M_17.names) if name not in ("pelvis", "spine", "neck"))
 """The 14 joints of MPI-INF-3DHP's official PCK. Its head top is our ``head``, its neck, at the base of the neck, our
 ``thorax``; pelvis, spine and the face point (our ``neck``) do not count."""
-
 PCK_17 = tuple(range(len(H36M_17)))
 """All 17 joints, with the always-correct pelvis, as in the PCK of PRPose's release."""

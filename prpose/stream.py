@@ -27,19 +27,6 @@ class Stream:
     A lifter with a receptive field of several frames gets the current frame in place of future ones, so that no frame
     waits, and the first frame in place of those before it, at whatever rate the frames come. Gaps are not interpolated,
     and nothing is smoothed. :meth:`prpose.Model.stream` creates one, with an example.
-
-    Args:
-        sampler: the lifter and its noise, in eval mode.
-        image_size: width and height, pixels.
-        layout: order of the joints, a key of :data:`prpose.LAYOUTS`.
-        num_samples: S >= 2.
-        seed: seed of the noise.
-        fps: frames per second, for noise that is correlated over time.
-        config: further settings.
-        card: the model's card, for the predictions.
-
-    Raises:
-        ValueError: for fewer than two samples, or a negative seed.
     """
 
     sampler: Sampler = field(repr=False)
@@ -55,55 +42,36 @@ class Stream:
         check_draws(self.num_samples, self.seed)
         shape, generator = (self.num_samples, 2, 1, len(self.sampler.mirror), 2), torch.Generator()
         self._noise = NoiseProcess(shape, self.config.rho(self.fps), generator.manual_seed(self.seed))
+        # Frames in the receptive field, without noise and S times with it, (S + 1, 1, 17, 2); and their mirror images
         self._window: list[tuple[Tensor, Tensor]] = []
-        """Past frames in the receptive field: keypoints without noise first, then the S noisy ones; and the same of
-        the mirror image, (S + 1, 1, 17, 2)."""
-        self._other_units = False
-        """Whether any confidence lay outside [0, 1]; then none widens the noise by default."""
+        self._other_units = False  # whether any confidence lay outside [0, 1]; then none widens the noise by default
 
     @torch.no_grad()
     def __call__(self, xy: ArrayLike, confidence: ArrayLike | None = None) -> Prediction:
-        """Predicts the next frame.
+        """Predicts the next frame, T = 1, from keypoints (J, 2), pixels, NaN where missing, and confidences (J,).
 
-        Args:
-            xy: (J, 2) pixels, NaN where a keypoint is missing.
-            confidence: (J,), the detector's.
-
-        Returns:
-            A prediction of one frame, T = 1.
-
-        Raises:
-            ValueError: as of :meth:`prpose.Model.__call__`.
+        Implausible keypoints raise an error in the first frame, which shows a wrong layout or image size; later ones
+        are only in the prediction's ``warnings``. After a ``ValueError``, the stream can go on with the next frame.
         """
         scores = None if confidence is None else np.asarray(confidence)[None]
         frame = Keypoints(np.asarray(xy)[None], self.image_size, self.layout, scores, self.fps)
-        ready = preprocess(frame, 0, allow_implausible=self.config.allow_implausible)
+        ready = preprocess(frame, 0, allow_implausible=self.config.allow_implausible or bool(self._window))
         device = next(self.sampler.parameters(), torch.empty(0)).device
         x = torch.from_numpy(normalise(ready.xy, *self.image_size)).float()[None].to(device)
         eps = self._noise.next(1).to(device)
         noisy, noisy_mirrored = self.sampler.noisy(x, eps[:, 0], eps[:, 1], self._extra_sigma(x, ready.confidence))
         now = torch.cat([x, noisy[:, 0]]), torch.cat([mirror_pose(x, self.sampler.mirror), noisy_mirrored[:, 0]])
         lifted = self.sampler.lift(*self._windows(now)).cpu()
-        deterministic, samples = lifted[0], lifted[1:]
         camera = self.config.camera(*self.image_size)
-        summary = summarise(samples, deterministic, ready.xy, camera, self.config)
-        fields: dict[str, Any] = {name: value.numpy() for name, value in summary.items()}
+        fields: dict[str, Any] = summarise(lifted[1:], lifted[0], ready.xy, camera, self.config)
         return Prediction(
-            deterministic=deterministic.numpy(),
-            num_samples=self.num_samples,
-            point_estimate=self.config.point_estimate,
-            flags=flags_of(ready, self.config.min_confidence),
-            fps=self.fps,
-            keypoints_px=ready.xy,
-            camera=camera,
-            model=self.card,
-            warnings=ready.warnings,
-            seed=self.seed,
-            **fields,
-        )
+            **{name: value.numpy() for name, value in fields.items()}, deterministic=lifted[0].numpy(),
+            point_estimate=self.config.point_estimate, fps=self.fps, num_samples=self.num_samples, seed=self.seed,
+            flags=flags_of(ready, self.config.min_confidence), keypoints_px=ready.xy, camera=camera,
+            model=self.card, warnings=ready.warnings,
+        )  # fmt: skip
 
     def _extra_sigma(self, x: Tensor, confidence: Array | None) -> Tensor | None:
-        """(1, 1, 17) noise of low confidences, if any."""
         if confidence is not None and self.config.confidence_noise is None:
             self._other_units |= bool(confidence.min() < 0 or confidence.max() > 1)
         if confidence is None or self._other_units:

@@ -19,12 +19,7 @@ def look_up(name: str, table: Mapping[str, T], kind: str) -> T:
 
 
 def unknown(name: str, known: Iterable[str], kind: str) -> str:
-    """Message for an unknown name.
-
-    Example:
-        >>> unknown("htent", ["htnet", "mgcn_lw"], "lifter")
-        "unknown lifter 'htent'; did you mean htnet? (known: htnet, mgcn_lw)"
-    """
+    """Message for an unknown name: "unknown lifter 'htent'; did you mean htnet? (known: htnet, mgcn_lw)"."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]}?" if near else ""
@@ -37,13 +32,7 @@ def is_import_path(name: str) -> bool:
 
 
 def import_object(path: str) -> Any:
-    """The object at ``package.module:name``, from installed packages or the working directory.
-
-    Importing runs code: the path must come from the user, never from a file of another origin.
-
-    Raises:
-        ValueError: if the path is malformed, the module cannot be imported, or it lacks the name.
-    """
+    """The object at ``package.module:name``, which runs code: the path must come from the user, never from a file."""
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:

@@ -1,9 +1,9 @@
 """Reads pickled npz files without running code in them.
 
-A pickle is a program, and ``np.load(allow_pickle=True)`` runs it. This reader accepts dict, list, tuple, str, bytes,
-numbers and NumPy arrays. It knows only the instructions that these need; the names under which NumPy pickles arrays
-stand for classes of this module; attributes are never set. It extends Python's unpickler in Python: the one in C
-crashes on deeply nested keys and allocates as many memo slots as a file asks for.
+A pickle is a program, and ``np.load(allow_pickle=True)`` runs it. This reader knows only the instructions that dict,
+list, tuple, str, bytes, numbers and NumPy arrays need; the names under which NumPy pickles arrays stand for classes of
+this module; attributes are never set. It extends Python's unpickler in Python: the one in C crashes on deeply nested
+keys and allocates as many memo slots as a file asks for.
 """
 
 import io
@@ -18,19 +18,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-LARGEST = 8 * 2**30
-"""Largest size of an unpacked entry, bytes."""
-
-MOST = 4_000_000
-"""Largest number of instructions in a pickle; each takes up to 100 bytes of memory."""
+LARGEST = 8 * 2**30  # largest size of an unpacked entry, bytes
+MOST = 4_000_000  # largest number of instructions in a pickle; each takes up to 100 bytes of memory
 
 
 def read_npz(path: str | Path, key: str) -> Any:
     """One entry of an npz file; a pickled 0-d object array is unwrapped.
 
-    Raises:
-        ValueError: naming the file, if it is missing, truncated or not an npz file, lacks the entry, or contains
-            anything but plain data.
+    ``ValueError`` naming the file, if it is missing, damaged, lacks the entry, or contains anything but plain data.
     """
     data = _entries(path, key).get(key)
     if data is None:
@@ -66,10 +61,9 @@ def _entries(path: str | Path, wanted: str | None = None) -> dict[str, bytes]:
 def _read_npy(data: bytes) -> Any:
     stream = io.BytesIO(data)
     try:
-        if np.lib.format.read_magic(stream) == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        else:
-            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+        first = np.lib.format.read_magic(stream) == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
         if not dtype.hasobject:
             if math.prod(shape) * dtype.itemsize > len(data) or not dtype.itemsize:
                 raise pickle.UnpicklingError(f"expected {shape} of {dtype}, got {len(data)} bytes")
@@ -132,10 +126,8 @@ def _encode(text: str, encoding: str) -> bytes:
 ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): None,  # only the first argument of _reconstruct
     ("numpy", "dtype"): _Dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _Array,
-    ("numpy._core.multiarray", "_reconstruct"): _Array,
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy._core.multiarray", "scalar"): _scalar,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _Array for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
     ("_codecs", "encode"): _encode,
 }
 
@@ -159,23 +151,22 @@ def _plain(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     """The content with arrays in place of their replacements; shared parts are converted once."""
     if value is None or isinstance(value, str | bytes | int | float | complex | np.generic):
         return value
-    if id(value) not in done:  # the value is stored, too, so that its id stays its own
-        done[id(value)] = value, _plain_container(value, done)
-    return done[id(value)][1]
-
-
-def _plain_container(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
+    if id(value) in done:
+        return done[id(value)][1]
+    plain: Any
     if isinstance(value, _Array):
-        array = value.numpy
-        if array.dtype == object:
-            for i, item in enumerate(array.flat):
-                array.flat[i] = _plain(item, done)
-        return array
-    if isinstance(value, dict):
-        return {key: _plain(item, done) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_plain(item, done) for item in value)
-    raise pickle.UnpicklingError(f"expected plain data, got {type(value).__name__}")
+        plain = value.numpy
+        if plain.dtype == object:
+            for i, item in enumerate(plain.flat):
+                plain.flat[i] = _plain(item, done)
+    elif isinstance(value, dict):
+        plain = {key: _plain(item, done) for key, item in value.items()}
+    elif isinstance(value, list | tuple):
+        plain = type(value)(_plain(item, done) for item in value)
+    else:
+        raise pickle.UnpicklingError(f"expected plain data, got {type(value).__name__}")
+    done[id(value)] = value, plain  # the value is stored, too, so that its id stays its own
+    return plain
 
 
 class _Unpickler(pickle._Unpickler):
@@ -212,8 +203,7 @@ class _Unpickler(pickle._Unpickler):
         self.set_items()
 
     def reduce(self) -> None:
-        arguments = self.stack.pop()
-        function = self.stack.pop()
+        arguments, function = self.stack.pop(), self.stack.pop()
         if not any(function is admitted for admitted in (_Dtype, _Array, _scalar, _encode)):
             raise _refused("a call of something other than NumPy's functions")
         self.stack.append(function(*arguments))
@@ -231,9 +221,8 @@ def _short(value: Any) -> str:
 
 
 def _refused(what: str) -> pickle.UnpicklingError:
-    return pickle.UnpicklingError(
-        f"refused {_short(what)}: expected dict, list, str, numbers and arrays only; nothing of it was run"
-    )
+    expected = "expected dict, list, str, numbers and arrays only; nothing of it was run"
+    return pickle.UnpicklingError(f"refused {_short(what)}: {expected}")
 
 
 _OWN: dict[str, Callable[[Any], None]] = {

@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,13 @@ from prpose.nets import graphmlp, htnet, modulated_gcn
 from prpose.noise import VARIANCE_NETS, build_variance_net
 from prpose.tables import unknown
 
-VARIANCE_PREFIX = "avg_"
-"""``avg_htnet`` is the variance net of ``htnet``, as in the published ``avg_model_htnet.pth``."""
-
-REFINEMENT_PREFIX = "refine_"
-"""``refine_graphmlp`` is the refinement of ``graphmlp``'s poses."""
-
+VARIANCE_PREFIX = "avg_"  # avg_htnet is the variance net of htnet, as in the published avg_model_htnet.pth
+REFINEMENT_PREFIX = "refine_"  # refine_graphmlp is the refinement of graphmlp's poses
 DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8),
 )
 """Types of weights that are accepted: no quantised, complex or Boolean ones."""
-
 RENAMINGS: dict[str, Callable[[str], str]] = {
     "htnet": htnet.rename_published,
     "graphmlp": graphmlp.rename_published,
@@ -45,10 +41,8 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
             or prpose's. A published checkpoint may include the network's fixed graph.
         kw: constructor arguments that differ from the published ones.
 
-    Raises:
-        ValueError: for an unknown name; for a file that is missing, truncated or contains anything but tensors
-            (nothing of it is run); for keys, shapes or types of another network, another graph, or weights that are
-            not finite.
+    ``ValueError`` for an unknown name; a file that is missing, truncated or holds more than tensors (nothing of it is
+    run); keys, shapes, types or a graph of another network; NaN or infinity.
     """
     if not isinstance(name, str):
         raise ValueError(f"expected the name of a network, got {type(name).__name__}")
@@ -62,8 +56,7 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
     rename = RENAMINGS.get(name, str)
     if not problem:  # a wrapped lifter's checkpoint is the lifter's own, or ours with the prefix
         state, problem = _renamed(inner, state, lambda key: rename(key.removeprefix(prefix)))
-    problem = problem or mismatch(inner, state)
-    if problem:
+    if problem := problem or mismatch(inner, state):
         raise ValueError(f"{where} is not a checkpoint of {name}: {problem}")
     inner.load_state_dict(state, strict=True)
     return net.eval()
@@ -72,26 +65,15 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
 def _built(name: str, kw: Mapping[str, Any]) -> nn.Module:
     if is_lifter(name):
         return build_lifter(name, **kw)
-    for prefix, table, build in (
-        (VARIANCE_PREFIX, VARIANCE_NETS, build_variance_net),
-        (REFINEMENT_PREFIX, REFINEMENTS, build_refinement),
-    ):
-        if name.startswith(prefix) and name.removeprefix(prefix) in table:
-            return build(name.removeprefix(prefix), **kw)
-    known = (
-        *LIFTERS,
-        *(VARIANCE_PREFIX + net for net in VARIANCE_NETS),
-        *(REFINEMENT_PREFIX + net for net in REFINEMENTS),
-    )
-    raise ValueError(unknown(name, known, "network"))
+    others = {VARIANCE_PREFIX + net: partial(build_variance_net, net) for net in VARIANCE_NETS}
+    others |= {REFINEMENT_PREFIX + net: partial(build_refinement, net) for net in REFINEMENTS}
+    if name not in others:
+        raise ValueError(unknown(name, [*LIFTERS, *others], "network"))
+    return others[name](**kw)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Tensors of a ``.safetensors`` or ``.pth`` file, on the CPU; no code in the file is run.
-
-    Raises:
-        ValueError: naming the file, if it is missing, damaged, or holds anything but tensors.
-    """
+    """Tensors of a ``.safetensors`` or ``.pth`` file, on the CPU; no code in a file is run."""
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
@@ -102,15 +84,13 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("WeightsUnpickler error: ")[2].split("\n")[0]
-        raise ValueError(
-            f"{path}: holds more than tensors; nothing of it was run ({reason or 'damaged, or not a PyTorch file'})"
-        ) from None
+        _, _, reason = str(error).partition("WeightsUnpickler error: ")
+        reason = reason.split("\n")[0] or "damaged, or not a PyTorch file"
+        raise ValueError(f"{path}: holds more than tensors; nothing of it was run ({reason})") from None
     except Exception as error:  # a damaged file can fail in any way at all
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise ValueError(f"{path}: truncated or not a weights file ({reason})") from None
-    problem = _not_tensors(state)
-    if problem:
+    if problem := _not_tensors(state):
         raise ValueError(f"{path}: {problem}")
     return dict(state)
 
@@ -132,13 +112,9 @@ def _not_tensors(state: Any) -> str:
 def _renamed(
     net: nn.Module, state: Mapping[str, Tensor], rename: Callable[[str], str]
 ) -> tuple[dict[str, Tensor], str]:
-    """The state dict with our names and shapes, and the reason why it cannot be loaded, or an empty string.
-
-    Two parameters of one name cannot. A fixed buffer, which our state dict lacks, must have the network's own value.
-    """
-    renamed: dict[str, Tensor] = {}
-    own = net.state_dict()
-    fixed = {name: buffer for name, buffer in net.named_buffers() if name not in own}
+    """The state dict with our names and shapes, and the reason why it cannot be loaded, or an empty string."""
+    renamed, own = dict[str, Tensor](), net.state_dict()
+    fixed = {name: buffer for name, buffer in net.named_buffers() if name not in own}  # must have their own values
     for key, value in state.items():
         ours = rename(key)
         if ours in fixed:
@@ -166,22 +142,19 @@ def mismatch(net: nn.Module, state: Mapping[str, Tensor]) -> str:
     """The reason why ``state`` is not this network's state dict, or an empty string."""
     own = net.state_dict()
     problems = []
-    for kind, keys in (
-        ("missing", [key for key in own if key not in state]),
-        ("unexpected", [key for key in state if key not in own]),
-    ):
-        if keys:
+    for kind, some, others in (("missing", own, state), ("unexpected", state, own)):
+        if keys := [key for key in some if key not in others]:
             more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
             problems.append(f"{kind} {', '.join(keys[:3])}{more}")
     for key, value in own.items():
-        if key in state and state[key].shape != value.shape:
-            expected, got = tuple(value.shape), tuple(state[key].shape)
-            problems.append(f"{key} has shape {got}, expected {expected}")
-            break
-        if key in state and state[key].is_floating_point() != value.is_floating_point():
-            problems.append(f"{key} is of {state[key].dtype}, expected {value.dtype}")
-            break
-        if key in state and not state[key].to(value.dtype).isfinite().all():
-            problems.append(f"{key} has NaN or infinity")
-            break
+        given = state.get(key, value)
+        if given.shape != value.shape:
+            problem = f"has shape {tuple(given.shape)}, expected {tuple(value.shape)}"
+        elif given.is_floating_point() != value.is_floating_point():
+            problem = f"is of {given.dtype}, expected {value.dtype}"
+        elif not given.to(value.dtype).isfinite().all():
+            problem = "has NaN or infinity"
+        else:
+            continue
+        return "; ".join([*problems, f"{key} {problem}"])
     return "; ".join(problems)

@@ -1,7 +1,6 @@
 """What a detector of any layout would find of a walker: points of the body, projected.
 
-Limbs are the clip's own. Face, feet and hands, which walkers have not got, are put where they are
-on people: rigidly on the head, the shins and the forearms.
+Limbs are the clip's own. Face, feet and hands, which walkers lack, are placed rigidly on head, shins and forearms.
 """
 
 import numpy as np
@@ -23,37 +22,28 @@ FEET = {  # metres down the shin, and forward
     "small_toe": (0.06, 0.13),
     "foot_index": (0.06, 0.16),
 }
-OTHER_NAMES = {
+OTHER_NAMES = {  # the layout's name → Human3.6M's, of joints that the walker has
     "coco18": {"neck": "thorax"},
     "body25": {"neck": "thorax", "mid_hip": "pelvis"},
-    "halpe26": {"neck": "thorax", "hip": "pelvis"},
+    "halpe26": {"neck": "thorax", "hip": "pelvis", "head": "head"},
     "mpi28": {"neck": "thorax", "head": "neck", "head_top": "head"},
 }
-"""The layout's name → Human3.6M's, of joints that the walker has."""
-
-
-def points_cam(clip, layout):
-    """(T, J, 3) metres, camera axes: the layout's points of a clip's walker."""
-    joints = {name: clip.poses_cam[:, j].astype(float) for j, name in enumerate(H36M_17.names)}
-    points = {**joints, **_face(joints), **_feet(joints)}
-    points |= {name: joints[ours] for name, ours in OTHER_NAMES.get(layout, {}).items()}
-    if layout == "halpe26":
-        points["head"] = joints["head"]
-    return np.stack([_point(points, joints, name) for name in LAYOUTS[layout].names], axis=1)
 
 
 def detect(clip, layout):
-    """(T, J, 2) pixels and (T, J) scores; the score of a face that looks away is low."""
-    points = points_cam(clip, layout)
-    if layout == "h36m17":
-        return clip.keypoints_px.astype(float), np.full(points.shape[:2], 0.9)
+    """(T, J, 2) pixels and (T, J) confidences; that of a face that looks away is low."""
     names = LAYOUTS[layout].names
-    score = np.full(points.shape[:2], 0.9)
-    forward = _axes({n: clip.poses_cam[:, j].astype(float) for j, n in enumerate(H36M_17.names)})[2]
-    for name in ("nose", "left_eye", "right_eye"):
-        if name in names:
-            score[:, names.index(name)] = np.where(forward[:, 2] < 0, 0.9, 0.2)
-    return clip.camera.project(points), score
+    confidence = np.full((len(clip), len(names)), 0.9)
+    if layout == "h36m17":
+        return clip.keypoints_px.astype(float), confidence
+    joints = {name: clip.poses_cam[:, j].astype(float) for j, name in enumerate(H36M_17.names)}
+    axes = _axes(joints)
+    forward = axes[2]
+    points = {**joints, **_face(joints, *axes), **_feet(joints, forward)}
+    points |= {name: joints[ours] for name, ours in OTHER_NAMES.get(layout, {}).items()}
+    for name in {"nose", "left_eye", "right_eye"} & set(names):
+        confidence[:, names.index(name)] = np.where(forward[:, 2] < 0, 0.9, 0.2)
+    return clip.camera.project(np.stack([_point(points, joints, name) for name in names], axis=1)), confidence
 
 
 def _unit(vector):
@@ -68,19 +58,16 @@ def _axes(joints):
     return left, up, np.cross(left, up)
 
 
-def _face(joints):
-    left, up, forward = _axes(joints)
+def _face(joints, left, up, forward):
     centre = joints["thorax"] + (joints["head"] - joints["thorax"]) / 1.72
     points = {}
     for name, (x, y, z) in HEAD.items():
+        points[name.replace("left_", "right_")] = centre - x * left + y * up + z * forward
         points[name] = centre + x * left + y * up + z * forward
-        other = name.replace("left_", "right_")
-        points[other] = centre + (-x if other != name else x) * left + y * up + z * forward
     return points
 
 
-def _feet(joints):
-    forward = _axes(joints)[2]
+def _feet(joints, forward):
     points = {}
     for side in ("left", "right"):
         down = _unit(joints[f"{side}_ankle"] - joints[f"{side}_knee"])
@@ -95,11 +82,10 @@ def _point(points, joints, name):
         return points[name]
     if "face" in name:  # somewhere between the eyes and the mouth
         return (points["left_eye"] + points["right_mouth"]) / 2
-    if "_" in name and name.split("_")[1] in ("hand", "pinky", "index", "thumb"):
-        side = name.split("_")[0]
-        return joints[f"{side}_wrist"] + 0.3 * (joints[f"{side}_wrist"] - joints[f"{side}_elbow"])
-    near = {"clavicle": "thorax", "foot": "heel", "toe": "big_toe"}
     if name.startswith("spine"):
         return (joints["spine"] + joints["thorax"]) / 2
-    side, part = name.split("_")
-    return points.get(near[part], points.get(f"{side}_{near[part]}"))
+    side, part = name.split("_")[:2]
+    if part in ("hand", "pinky", "index", "thumb"):
+        return joints[f"{side}_wrist"] + 0.3 * (joints[f"{side}_wrist"] - joints[f"{side}_elbow"])
+    near = {"clavicle": "thorax", "foot": "heel", "toe": "big_toe"}[part]
+    return points.get(near, points.get(f"{side}_{near}"))

@@ -18,14 +18,7 @@ from prpose.nets.mlp import back_project
 GOLDEN = Path(__file__).parent / "golden"
 SEED = 1
 VARIANCE_OF = {"htnet": "avg_modulated_gcn", "mgcn_lw": "avg_linear"}
-OURS = {
-    "htnet": "htnet",
-    "mgcn_lw": "mgcn_lw",
-    "avg_modulated_gcn": "avg_htnet",
-    "avg_linear": "avg_mgcn_lw",
-}
-
-
+OURS = {"htnet": "htnet", "mgcn_lw": "mgcn_lw", "avg_modulated_gcn": "avg_htnet", "avg_linear": "avg_mgcn_lw"}
 LIFTER_CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "graphmlp_f1": ("graphmlp", {}),
     "graphmlp_f1_refine": ("refine_graphmlp", {}),
@@ -112,11 +105,8 @@ def golden_draw(S: int, seed: int = SEED):
     """The noise of golden/runs: by item, both images; another seed gives more of its kind."""
 
     def draw(items: range, shape: torch.Size) -> list[tuple[Tensor, Tensor]]:
-        eps = np.stack(
-            [np.random.default_rng([seed, 777, g]).standard_normal((S, 2, 17, 2)) for g in items],
-            axis=1,
-        ).astype(np.float32)
-        both = torch.from_numpy(eps)[:, :, :, None]
+        eps = [np.random.default_rng([seed, 777, g]).standard_normal((S, 2, 17, 2)) for g in items]
+        both = torch.from_numpy(np.stack(eps, axis=1).astype(np.float32))[:, :, :, None]
         return [(both[:, :, 0], both[:, :, 1])]
 
     return draw

@@ -1,10 +1,6 @@
-"""How often wrong and right layouts are found implausible: the table of docs/formats.md.
+"""How often wrong and right layouts are rejected, the table of docs/formats.md: python -m tests.layout_rates"""
 
-python -m tests.layout_rates walkers
-python -m tests.layout_rates cmu17 --root dataset --stride 6
-"""
-
-import argparse
+import sys
 from dataclasses import replace
 
 from prpose.data import DATASETS, load_clips
@@ -15,9 +11,8 @@ from tests.detections import detect
 
 def one_frame(clip, t):
     frames = slice(t, t + 1)
-    return replace(
-        clip, keypoints_px=clip.keypoints_px[frames], poses_cam=clip.poses_cam[frames], confidence=None, hidden=None
-    )
+    xy, poses = clip.keypoints_px[frames], clip.poses_cam[frames]
+    return replace(clip, keypoints_px=xy, poses_cam=poses, confidence=None, hidden=None)
 
 
 def count(clips, true, declared, kinds=("layout", "lying", "upside-down"), change=lambda xy, height: xy):
@@ -32,21 +27,13 @@ def count(clips, true, declared, kinds=("layout", "lying", "upside-down"), chang
     return f"{rejected} rejected, {warned} warned of"
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("data")
-    parser.add_argument("--root", default=".")
-    parser.add_argument("--stride", type=int, default=1)
-    args = parser.parse_args()
-    splits = DATASETS[args.data].splits
-    clips = [clip for split in splits for clip in load_clips(args.data, args.root, split, stride=args.stride)]
+def main(data="walkers", root=".", stride=1):
+    clips = [clip for split in DATASETS[data].splits for clip in load_clips(data, root, split, stride=int(stride))]
     frames = [one_frame(clip, t) for clip in clips for t in range(0, len(clip), max(1, len(clip) // 8))]
     for what, some in (("clips", clips), ("single frames", frames)):
         print(f"{len(some)} {what}")
-        for one, other in (("h36m17", "coco17"), ("coco17", "h36m17")):
-            print(f"  {one} as {other}: {count(some, one, other)}")
-        for layout in LAYOUTS:
-            print(f"  {layout} as itself: {count(some, layout, layout)}", flush=True)
+        for one, other in (("h36m17", "coco17"), ("coco17", "h36m17"), *((name, name) for name in LAYOUTS)):
+            print(f"  {one} as {other}: {count(some, one, other)}", flush=True)
     mirror = list(LAYOUTS["coco17"].mirror)
     for what, kind, change in (
         ("y upwards", "upside-down", lambda xy, height: xy * [1, -1] + [0, height]),
@@ -57,4 +44,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

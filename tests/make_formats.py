@@ -1,19 +1,17 @@
-"""Writes tests/data/formats: one walker (or two) as each format has it.
+"""Writes tests/data/formats, one walker (or two) in each format: python -m tests.make_formats
 
-    python -m tests.make_formats
-
-Eight frames, ten a second; the second person is another walker further left, in another order in
-every other frame. The files are small and in version control, so that the tests do not test this.
+Eight frames, ten a second; the second person is another walker further left, in another order in every other frame.
+The files are in version control, so that the tests of the readers do not depend on this.
 """
 
 import csv
 import json
 import shutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from prpose.atomic import replacing
 from prpose.data import load_clips
 from prpose.keypoints import Keypoints, save_keypoints
 from prpose.layouts import LAYOUTS
@@ -22,10 +20,10 @@ from tests.detections import detect
 HERE = Path(__file__).parent / "data" / "formats"
 FRAMES = slice(30, 78, 6)
 FPS = 10.0
-SHIFT = (-180.0, 0.0)
-"""Pixels, of the second person."""
+SHIFT = (-180.0, 0.0)  # pixels, of the second person
 
 
+@cache
 def clips():
     """Two walkers before the same camera, without detector errors."""
     people = load_clips("walkers", ".", "test", "gt", actions=("walk",))
@@ -45,6 +43,7 @@ def image_size():
 
 
 def triplets(layout, person=0):
+    """x, y, confidence of each joint, a flat list per frame."""
     xy, confidence = walker(layout, person)
     flat = np.concatenate([xy, confidence[..., None]], axis=-1)
     return [[round(float(v), 3) for v in frame.ravel()] for frame in flat]
@@ -56,39 +55,30 @@ def write_json(name, content):
     path.write_text(json.dumps(content) + "\n")
 
 
-def coco_results(layout, name):
-    frames = triplets(layout)
-    write_json(
-        name, [{"image_id": 100 + t, "category_id": 1, "keypoints": k, "score": 0.9} for t, k in enumerate(frames)]
-    )
-
-
-def coco_annotations():
-    width, height = image_size()
+def coco(width, height):
+    for layout, name in (("coco17", "coco_results.json"), ("wholebody133", "coco_results_wholebody.json")):
+        frames = enumerate(triplets(layout))
+        write_json(name, [{"image_id": 100 + t, "category_id": 1, "keypoints": k, "score": 0.9} for t, k in frames])
     xy, confidence = walker("coco17")
     v = np.where(confidence > 0.5, 2.0, 1.0)[..., None]
     v[3, 9] = 1  # a hidden wrist
     v[4, 9] = 0  # and one that is not labelled
     xy[4, 9] = 0
-    flat = np.concatenate([xy, v], axis=-1).reshape(len(xy), -1)
-    sides = {"width": width, "height": height}
-    common = {"category_id": 1, "iscrowd": 0}
-    content = {
-        "images": [{"id": 7 * t + 1, "file_name": f"walk_{t:06d}.jpg", **sides} for t in range(len(flat))],
-        "annotations": [
-            {"id": t, "image_id": 7 * t + 1, **common, "keypoints": k.tolist(), "num_keypoints": int((v[t] > 0).sum())}
-            for t, k in enumerate(flat)
-        ],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(LAYOUTS["coco17"].names)}],
-    }
-    write_json("coco_annotations.json", content)
+    images, annotations = [], []
+    for t, k in enumerate(np.concatenate([xy, v], axis=-1)):
+        images.append({"id": 7 * t + 1, "file_name": f"walk_{t:06d}.jpg", "width": width, "height": height})
+        labelled = {"keypoints": k.ravel().tolist(), "num_keypoints": int((v[t] > 0).sum())}
+        annotations.append({"id": t, "image_id": 7 * t + 1, "category_id": 1, "iscrowd": 0, **labelled})
+    categories = [{"id": 1, "name": "person", "keypoints": list(LAYOUTS["coco17"].names)}]
+    write_json("coco_annotations.json", {"images": images, "annotations": annotations, "categories": categories})
 
 
-def openpose(layout, folder, people):
-    for t, frame in enumerate(zip(*(triplets(layout, person) for person in range(people)), strict=True)):
-        found = [{"person_id": [-1], "pose_keypoints_2d": k, "face_keypoints_2d": []} for k in frame]
-        content = {"version": 1.3, "people": found[:: -1 if t % 2 else 1]}
-        write_json(f"{folder}/walk_{t:012d}_keypoints.json", content)
+def openpose():
+    for layout, people in (("body25", 2), ("coco18", 1)):
+        for t, frame in enumerate(zip(*(triplets(layout, person) for person in range(people)), strict=True)):
+            found = [{"person_id": [-1], "pose_keypoints_2d": k, "face_keypoints_2d": []} for k in frame]
+            content = {"version": 1.3, "people": found[:: -1 if t % 2 else 1]}
+            write_json(f"openpose_{layout}/walk_{t:012d}_keypoints.json", content)
 
 
 def alphapose():
@@ -102,44 +92,30 @@ def alphapose():
 
 
 def mmpose():
-    xy, confidence = walker("coco17")
     names = {str(i): name for i, name in enumerate(LAYOUTS["coco17"].names)}
     meta = {"dataset_name": "coco", "num_keypoints": 17, "keypoint_id2name": names}
     box = {"bbox": [[0.0, 0.0, 10.0, 10.0]], "bbox_score": 0.9}
-    images = [
-        [{"keypoints": k.tolist(), "keypoint_scores": c.tolist(), **box}] for k, c in zip(xy, confidence, strict=True)
-    ]
-    frames = [{"frame_id": t, "instances": people} for t, people in enumerate(images)]
+    frames = []
+    for t, (k, c) in enumerate(zip(*walker("coco17"), strict=True)):
+        people = [{"keypoints": k.tolist(), "keypoint_scores": c.tolist(), **box}]
+        frames.append({"frame_id": t, "instances": people})
+        write_json(f"mmpose_images/walk_{t}.json", people)
+    write_json("mmpose_inferencer.json", frames)
     counted = [{**frame, "frame_id": frame["frame_id"] + 1} for frame in frames]  # the demos do
     write_json("mmpose_demo.json", {"meta_info": meta, "instance_info": counted})
-    write_json("mmpose_inferencer.json", frames)
-    for t, people in enumerate(images):
-        write_json(f"mmpose_images/walk_{t}.json", people)
 
 
-def mediapipe():
+def mediapipe(size):
     xy, confidence = walker("blazepose33")
-    shares = xy / image_size()
-    frames = [
-        {
-            "frame": t,
-            "pose_landmarks": [
-                [
-                    {"x": round(x, 6), "y": round(y, 6), "z": 0.0, "visibility": c}
-                    for (x, y), c in zip(k.tolist(), v.tolist(), strict=True)
-                ]
-            ],
-        }
-        for t, (k, v) in enumerate(zip(shares, confidence, strict=True))
-    ]
-    write_json("mediapipe.json", {"image_size": list(image_size()), "fps": FPS, "frames": frames})
-    table = np.concatenate([shares, np.zeros((*confidence.shape, 1)), confidence[..., None]], axis=-1)
-    with replacing(HERE / "mediapipe.npy") as path:
-        np.save(path, table.astype(np.float32))
+    table = np.stack([*np.moveaxis(xy / size, -1, 0), 0 * confidence, confidence], axis=-1)
+    names = ("x", "y", "z", "visibility")
+    people = [[dict(zip(names, mark, strict=True)) for mark in frame] for frame in table.round(6).tolist()]
+    frames = [{"frame": t, "pose_landmarks": [person]} for t, person in enumerate(people)]
+    write_json("mediapipe.json", {"image_size": list(size), "fps": FPS, "frames": frames})
+    np.save(HERE / "mediapipe.npy", table.astype(np.float32))
 
 
-def videopose3d():
-    width, height = image_size()
+def videopose3d(width, height):
     xy, confidence = walker("coco17")
     metadata = {
         "layout_name": "coco",
@@ -148,46 +124,33 @@ def videopose3d():
         "video_metadata": {"walk.mp4": {"w": width, "h": height}},
     }
     positions = {"walk.mp4": {"custom": [xy.astype(np.float32)]}}
-    with replacing(HERE / "videopose3d.npz") as path:
-        np.savez_compressed(path, positions_2d=positions, metadata=metadata)
+    np.savez_compressed(HERE / "videopose3d.npz", positions_2d=positions, metadata=metadata)
     frames = np.empty((len(xy), 2), dtype=object)
     for t, (k, c) in enumerate(zip(xy, confidence, strict=True)):
         frames[t, 0] = []
         frames[t, 1] = np.stack([*k.T, np.zeros(17), c])[None].astype(np.float32)
-    with replacing(HERE / "detectron2.npz") as path:
-        np.savez_compressed(path, boxes=frames, keypoints=frames, metadata={"w": width, "h": height})
+    metadata = {"w": width, "h": height}
+    np.savez_compressed(HERE / "detectron2.npz", boxes=frames, keypoints=frames, metadata=metadata)
 
 
-def arrays():
-    xy, confidence = walker("h36m17")
+def arrays(size):
+    xy = walker("h36m17")[0].astype(np.float32)
     xy[2, 16] = np.nan
-    with replacing(HERE / "walk_h36m17.npy") as path:
-        np.save(path, xy.astype(np.float32))
-    (HERE / "walk_h36m17.npz").unlink(missing_ok=True)
-    save_keypoints(HERE / "walk_h36m17.npz", Keypoints(xy.astype(np.float32), image_size(), "h36m17", fps=FPS))
-    xy, confidence = walker("coco17")
-    names = LAYOUTS["coco17"].names
+    np.save(HERE / "walk_h36m17.npy", xy)
+    save_keypoints(HERE / "walk_h36m17.npz", Keypoints(xy, size, "h36m17", fps=FPS))
     with (HERE / "walk_coco17.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["frame", *(f"{n}_{part}" for n in names for part in ("x", "y", "score"))])
-        for t, (k, c) in enumerate(zip(xy, confidence, strict=True)):
-            writer.writerow([t, *np.concatenate([k, c[:, None]], axis=-1).ravel().tolist()])
-
-
-def main():
-    shutil.rmtree(HERE, ignore_errors=True)
-    HERE.mkdir(parents=True)
-    coco_results("coco17", "coco_results.json")
-    coco_results("wholebody133", "coco_results_wholebody.json")
-    coco_annotations()
-    openpose("body25", "openpose_body25", people=2)
-    openpose("coco18", "openpose_coco18", people=1)
-    alphapose()
-    mmpose()
-    mediapipe()
-    videopose3d()
-    arrays()
+        writer.writerow(["frame", *(f"{n}_{part}" for n in LAYOUTS["coco17"].names for part in ("x", "y", "score"))])
+        writer.writerows([t, *k] for t, k in enumerate(triplets("coco17")))
 
 
 if __name__ == "__main__":
-    main()
+    shutil.rmtree(HERE, ignore_errors=True)
+    HERE.mkdir(parents=True)
+    coco(*image_size())
+    openpose()
+    alphapose()
+    mmpose()
+    mediapipe(image_size())
+    videopose3d(*image_size())
+    arrays(image_size())

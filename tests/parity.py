@@ -84,14 +84,8 @@ def of_metrics() -> Iterator[tuple[str, float, str]]:
 def runs() -> Iterator[tuple[str, float, str]]:
     for run, case in table("runs/runs.json")["runs"].items():
         options = case["options"]
-        clips = load_clips(
-            options["dataset"],
-            GOLDEN / "data",
-            "test",
-            options.get("keypoints"),
-            (options.get("action", "*"),),
-            int(options.get("downsample", 1)),
-        )
+        which = options["dataset"], GOLDEN / "data", "test", options.get("keypoints"), (options.get("action", "*"),)
+        clips = load_clips(*which, int(options.get("downsample", 1)))
         draw = golden_draw(int(options["hypotheses"])) if options["multi_hypothesis"] else None
         net = sampler(options["lifter"], float(options["alpha"]))
         scores = score(net, Windows(clips), ("P1", "P2"), draw, int(options["batch_size"]))

@@ -1,9 +1,13 @@
 """Predictions for the tests: random ones, and a person standing in front of the camera."""
 
 import numpy as np
+import torch
 
+import prpose
 from prpose.camera import Camera
+from prpose.noise import AdaptiveNoise
 from prpose.prediction import Prediction
+from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17
 
 CAMERA = Camera(1000, 800, (1100.5, 1101.0), (499.5, 400.25))
@@ -76,3 +80,10 @@ def make_prediction(T=4, S=5, seed=0, **changes):
 def prediction_of(pose, **known):
     """A prediction of which only the point estimate matters."""
     return Prediction(pose, np.zeros((len(pose), 17, 3, 3)), pose, 2, **known)
+
+
+def model_of(lifter="mgcn_lw", **kw):
+    """A model with random weights."""
+    torch.manual_seed(0)
+    noise = AdaptiveNoise(prpose.build_variance_net("mgcn_lw"), 0.01)
+    return prpose.Model(Sampler(prpose.build_lifter(lifter, **kw).eval(), noise.eval()).eval())

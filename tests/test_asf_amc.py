@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from prpose.data.mocap import read_bvh
 from prpose.data.mocap.asf_amc import read_amc
-from prpose.data.mocap.bvh import read_bvh
 from tests.mocap_files import AMC_HEAD, ASF, CMU, amc_text, change, needs_cmu, write_amc
 
 
@@ -102,10 +102,7 @@ def test_bone_lengths_of_real_clips_are_constant(path):
         (change("     axis 10 -40 20 XYZ\n", ""), "line 32: bone thigh has no axis"),
         (change("length 7\n", "length 7\n     length 8\n"), "line 39: length twice in a bone"),
         (change("  begin\n     id 3", "  begin\n  begin\n     id 3"), "line 35: bone . has no end"),
-        (
-            change("direction 0 -1 0", "direction 0 0 0"),
-            "line 37: expected a direction of length 1",
-        ),
+        (change("direction 0 -1 0", "direction 0 0 0"), "line 37: expected a direction of length 1"),
         (change("angle deg", "angle grad"), "line 7: expected angle deg or rad, got"),
         (change("   order TX TY TZ RX RY RZ\n", ""), "expected :root with an order"),
     ],

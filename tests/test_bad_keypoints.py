@@ -2,15 +2,13 @@
 
 import io
 import json
-import pickle
-import zipfile
 
 import numpy as np
 import pytest
 
 from prpose.io.keypoints import read_keypoints
 from prpose.preprocess import preprocess
-from tests.make_formats import HERE, image_size, walker
+from tests.make_formats import HERE, image_size
 
 SIZE = image_size()
 COCO = {"image_id": 0, "keypoints": [1.0, 2.0, 0.5] * 17}
@@ -25,45 +23,22 @@ def annotated(**change):
     return {"images": [IMAGE], "annotations": [NOTE]} | change
 
 
-def posed(*people):
-    return {"people": [{"pose_keypoints_2d": keypoints} for keypoints in people]}
-
-
-WALK = [[round(float(v), 1) for v in row.ravel()] for row in np.dstack(
-    [*np.moveaxis(walker("coco17")[0], -1, 0), walker("coco17")[1]])]  # fmt: skip
-
-
-def walk(change=lambda t, k: k, **more):
-    """COCO results of the walker, each frame's (17, 3) changed."""
-    rows = [change(t, np.array(k).reshape(17, 3)) for t, k in enumerate(WALK)]
-    return [{"image_id": t, "keypoints": r.ravel().tolist(), **more} for t, r in enumerate(rows)]
-
-
-def without(joint, frames=range(8)):
-    def change(t, k):
-        k[joint] = 0 if t in frames else k[joint]
-        return k
-
-    return walk(change)
-
-
 JSON = {
     "empty list": ([], "expected at least one person, got an empty list"),
-    "number": (3, "expected JSON of a known format, got int"),
     "other dict": ({"a": 1, "b": 2}, "of a known format, got a, b; --config.format: "),
     "list of numbers": ([1, 2], "expected JSON of a known format, got list"),
-    "two numbers a joint": ([COCO | {"keypoints": [1, 2] * 17}], "[0].keypoints: expected x, y, confidence of each joint, got 34"),
+    "two numbers a joint": ([COCO | {"keypoints": [1, 2] * 17}], "expected x, y, confidence of each joint, got 34"),
     "text": ([COCO | {"keypoints": ["1"] * 51}], "[0].keypoints[0]: expected a number, got text"),
     "true": ([COCO | {"keypoints": [True] * 51}], "[0].keypoints[0]: expected a number, got bool"),
     "infinite": ([COCO | {"keypoints": [1e999, 0, 1] * 17}], "[0].keypoints[0]: expected a number <= 10000000.0"),
-    "huge": ([COCO | {"keypoints": [10**400, 0, 1] * 17}], "[0].keypoints[0]: expected a number in range, got a larger one"),
+    "huge": ([COCO | {"keypoints": [10**400, 0, 1] * 17}], "expected a number in range, got a larger one"),
     "nested": ([COCO | {"keypoints": [[1, 2, 1]] * 17}], "[0].keypoints[0]: expected a number, got a list"),
     "no keypoints": ([{"image_id": 1, "bbox": [0]}], "[0]: expected the field keypoints, got none"),
     "not a result": ([COCO, 7], "[1]: expected an object, got a whole number"),
     "image_id of 1.5": ([COCO | {"image_id": 1.5}], "[0].image_id: expected a whole number"),
     "14 joints": ([COCO | {"keypoints": [1, 2, 1] * 14}], "expected --layout (of 14 joints: none)"),
     "mixed joints": ([COCO, COCO | {"image_id": 1, "keypoints": [1, 2, 1] * 14}], "got [14, 17]"),
-    "nobody seen": ([COCO | {"keypoints": [0, 0, 0] * 17}], "expected at least one keypoint, got none"),
+    "no keypoint": ([COCO | {"keypoints": [0, 0, 0] * 17}], "expected at least one keypoint, got none"),
     "twice in a frame": ([COCO | {"track_id": 4}] * 2, "each track id once in a frame, got '4' twice in frame 0"),
     "alphapose id": ([{"image_id": "0.jpg", "keypoints": [1, 2, 1] * 17}, {"image_id": None}],
                      "[1].image_id: expected a number or text, got null"),
@@ -74,34 +49,23 @@ JSON = {
     "one id twice": (annotated(images=[IMAGE, IMAGE]), "images: expected ids that differ, got one twice"),
     "width of text": (annotated(images=[IMAGE | {"width": "640"}]), "images[0].width: expected a number, got text"),
     "v of 3": (annotated(annotations=[NOTE | {"keypoints": [1, 2, 3] * 17}]), "v of 0, 1 or 2"),
-    "crowd only": (annotated(annotations=[NOTE | {"iscrowd": 1}]), "expected at least one person, got none in any frame"),
+    "crowd only": (annotated(annotations=[NOTE | {"iscrowd": 1}]), "at least one person, got none in any frame"),
     "foreign names": (annotated(categories=[{"id": 1, "keypoints": ["a", "b"] * 8 + ["c"]}]),
                       "the file with the joints a, b, a, b ... does not give its layout"),
-    "openpose nobody": (posed(), "expected at least one person, got none"),
-    "openpose 15": (posed([1, 2, 1] * 15), "expected --layout (of 15 joints: none)"),
-    "openpose mixed": (posed([1, 2, 1] * 18, [1, 2, 1] * 25), "in every frame, got [18, 25]"),
-    "openpose old": ({"people": [{"pose_keypoints": [1]}]}, "people[0]: expected the field pose_keypoints_2d, got none"),
+    "openpose old": ({"people": [{"pose_keypoints": [1]}]}, "expected the field pose_keypoints_2d, got none"),
     "openpose people": ({"people": {"0": 1}}, "people: expected a list, got an object"),
     "mmpose scores": ([INSTANCE | {"keypoint_scores": [1]}], "[0]: expected a score of each joint, got 1 of 17"),
-    "mmpose 3D": ([INSTANCE | {"keypoints": [[1, 2, 3]] * 17}], "[0].keypoints[0]: expected a list of length <= 2"),
+    "mmpose 3D": ([INSTANCE | {"keypoints": [[1, 2, 3]] * 17}], "[0].keypoints[0]: expected a list of length 2, got 3"),
     "mmpose frame": ([{"frame_id": "a", "instances": [INSTANCE]}], "[0].frame_id: expected a number, got text"),
     "mmpose meta only": ({"instance_info": None}, "instance_info: expected a list, got null"),
     "mmpose no layout": ([INSTANCE], "expected --layout (of 17 joints: h36m17, coco17)"),
-    "mediapipe 32": ({"frames": [{"pose_landmarks": [[MARK] * 32]}]}, "frames[0].pose_landmarks: expected 33 landmarks of a person, got 32"),
-    "mediapipe size": (LANDMARKS | {"image_size": [640]}, "image_size: expected a list of length >= 2"),
+    "mediapipe 32": ({"frames": [{"pose_landmarks": [[MARK] * 32]}]}, "pose_landmarks: expected 33 landmarks"),
+    "mediapipe size": (LANDMARKS | {"image_size": [640]}, "image_size: expected a list of length 2, got 1"),
     "mediapipe logits": ({"frames": [{"pose_landmarks": [[MARK | {"visibility": 7.5}] * 33]}]},
                          "visibility from 0 to 1, got 7.5 to 7.5; apply the sigmoid"),
     "mediapipe fps": (LANDMARKS | {"fps": "30"}, "fps: expected a number, got text"),
     "mediapipe huge fps": (LANDMARKS | {"fps": 10**400}, "fps: expected a number in range, got a larger one"),
     "mediapipe infinite fps": (LANDMARKS | {"fps": 1e999}, "expected fps > 0, got inf"),
-    "mediapipe still": (LANDMARKS, "expected a body, got all joints in one point"),
-    "normalised": (walk(lambda t, k: k / [1000, 1000, 1]), "got normalised ones"),
-    "axes exchanged": (walk(lambda t, k: k[:, [1, 0, 2]]), "are x and y exchanged?"),
-    "upside-down": (walk(lambda t, k: k * [1, -1, 1] + [0, 1002, 0]), "does y point up?"),
-    "other size": (walk(lambda t, k: k * [3, 3, 1]), "outside, x from"),
-    "no left hip": (without(11), "missing joints: pelvis in frames 0-7, left_hip in frames"),
-    "late ankle": (without(16, (6, 7)), "right_ankle in frames 6-7; --config.max-gap interpolates longer gaps"),
-    "one joint": (walk(lambda t, k: k * (np.arange(17) == 0)[:, None]), "got missing joints: pelvis"),
 }  # fmt: skip
 
 
@@ -122,17 +86,6 @@ class Evil:
         return print, ("executed",)
 
 
-def evil_npz():
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "|O", "fortran_order": False, "shape": ()})
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name in ("positions_2d", "metadata"):
-            data = b"\x93NUMPY\x01\x00" + header.getvalue()[8:] + pickle.dumps(Evil())
-            archive.writestr(f"{name}.npy", data)
-    return stream.getvalue()
-
-
 COCO_CSV = (HERE / "walk_coco17.csv").read_text().splitlines()
 CUSTOM = {"metadata": {"layout_name": "coco", "video_metadata": {"v": {"w": 640, "h": 480}}}}
 POSES = {"v": {"custom": [np.ones((3, 17, 2), np.float32)]}}
@@ -147,19 +100,13 @@ FILES = {
     "deep.json": (b"[" * 200_000, "nested too deeply"),
     "cut.npz": (b"PK\x03\x04", "truncated or not an npz file"),
     "other.npz": (npz(a=np.ones(3)), "no entry 'keypoints_px'; the file holds 'a'"),
-    "evil.npz": (evil_npz(), "nothing of it was run"),
+    "evil.npz": (npz(positions_2d=Evil(), metadata=Evil()), "nothing of it was run"),
     "mpii.npz": (npz(positions_2d=POSES, metadata={"layout_name": "mpii"}), "with the joints mpii ..."),
     "sides.npz": (npz(positions_2d=POSES, metadata={"layout_name": "coco", "keypoints_symmetry":
                   [[4, 5, 6], [1, 2, 3]]}), "keypoints_symmetry as of coco17, its layout_name"),
     "flat.npz": (npz(positions_2d={"v": {"custom": [np.ones((3, 34))]}}, **CUSTOM), "(3, 34)"),
     "boxes.npz": (npz(boxes=np.ones(2), keypoints=np.ones((2, 3)), metadata={"w": 9, "h": 9}),
                   "frame 0: expected keypoints of two classes"),
-    "score.npz": (npz(keypoints_px=np.ones((2, 17, 2)), score=np.ones((2, 16)), layout="coco17",
-                  image_size=[1000, 1002]), "expected confidence of shape (2, 17), got float64 (2, 16)"),
-    "half.npz": (npz(keypoints_px=np.full((2, 17, 2), (1, np.nan)), layout="coco17",
-                 image_size=[1000, 1002]), "both coordinates or none, got NaN in one of joint 0"),
-    "order.npz": (npz(keypoints_px=np.ones((2, 17, 2)), frames=[3, 3], layout="coco17",
-                  image_size=[1000, 1002]), "expected frame_numbers in increasing order"),
     "bare.npy": (npy(np.ones((2, 17, 2))), "expected --layout (of 17 joints: h36m17, coco17)"),
     "flat.npy": (npy(np.ones((2, 34))), "expected an array (T, J, 2), or (T, J, 3) with the confidence"),
     "objects.npy": (npy(np.array([{}]), allow_pickle=True), "plain numbers, got objects"),

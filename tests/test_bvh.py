@@ -1,17 +1,17 @@
 """BVH against a scalar recursive walk and against bvhio; errors of broken files."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from prpose.data.mocap.bvh import read_bvh
+from prpose.data.mocap import read_bvh
 from tests.mocap_files import CMU, ORDERS, bvh_text, change, needs_cmu
 
 
 @pytest.fixture
 def bvhio():
-    import warnings
-
     with warnings.catch_warnings():  # of its own dependency, about an import
         warnings.simplefilter("ignore")
         return pytest.importorskip("bvhio")
@@ -19,18 +19,14 @@ def bvhio():
 
 def walk(frame):
     """The joints of the made-up tree, one after the other, with SciPy's rotations."""
-    turn = {k: Rotation.from_euler(ORDERS[k], [0, 0, 0]) for k in "abc"}
-    at = iter(frame)
-    take = lambda n: [next(at) for _ in range(n)]  # noqa: E731
-    hips = np.array(take(3))
-    turn = Rotation.from_euler(ORDERS["a"], take(3), degrees=True)
-    leg = hips + turn.apply([1.5, -2, 0.25])
-    leg_turn = turn * Rotation.from_euler(ORDERS["b"], take(3), degrees=True)
+    hips, *angles = np.reshape(frame, (5, 3))
+    turn, leg_own, foot_own, spine_own = (
+        Rotation.from_euler(ORDERS[key], own, degrees=True) for key, own in zip("abcb", angles, strict=True)
+    )
+    leg_turn, spine_turn = turn * leg_own, turn * spine_own
+    leg, spine = hips + turn.apply([1.5, -2, 0.25]), hips + turn.apply([0, 2, 0])
     foot = leg + leg_turn.apply([0, -4, 0.5])
-    foot_turn = leg_turn * Rotation.from_euler(ORDERS["c"], take(3), degrees=True)
-    toe = foot + foot_turn.apply([0, 0, 1])
-    spine = hips + turn.apply([0, 2, 0])
-    spine_turn = turn * Rotation.from_euler(ORDERS["b"], take(3), degrees=True)
+    toe = foot + (leg_turn * foot_own).apply([0, 0, 1])
     return [hips, leg, foot, toe, spine, spine + spine_turn.apply([0, 3, 0])]
 
 

@@ -56,16 +56,13 @@ def test_h36m_from_cdf(tmp_path, capsys):
     assert 0 < max(difference) < 5
 
 
-def test_errors_of_originals_are_one_line(tmp_path, capsys):
-    for command in (
-        ["h36m", "--from-cdf", tmp_path / "none"],
-        ["3dhp", "--from-original", tmp_path / "none"],
-        ["h36m", "--from-cdf", tmp_path],
-    ):
-        assert prpose("data", "prepare", *command, "--root", tmp_path) == 1
-        error = capsys.readouterr().err.strip()
-        assert error.startswith("error: ")
-        assert "\n" not in error
+@pytest.mark.parametrize("words", ["h36m --from-cdf none", "3dhp --from-original none", "h36m --from-cdf ."])
+def test_errors_of_originals_are_one_line(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert prpose("data", "prepare", *words.split(), "--root", tmp_path) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 

@@ -61,7 +61,7 @@ def test_mirrored_test_inputs_are_the_golden_ones():
 
 def test_subset_starts_where_the_release_starts():
     for most, value, length in table("digest/digest.json")["deterministic_random"]["rows"]:
-        assert int(_fraction(str(length)) * (most + 1)) == value
+        assert int(_fraction(length) * (most + 1)) == value
 
 
 def test_windows_repeat_the_ends_of_clips():
@@ -100,76 +100,70 @@ NAMES = {
 }
 
 
-def no_subject(p3, p2):
-    del p3["S9" if "S9" in p3 else "TS3"]
+def first(content):
+    """The actions of the first test subject, and the name of the first of them."""
+    actions = content["S9" if "S9" in content else "TS3"]
+    return actions, next(iter(actions))
 
 
-def no_action(p3, p2):
-    subject = "S9" if "S9" in p2 else "TS3"
-    del p2[subject][next(iter(p2[subject]))]
+def set_camera(which, value):
+    """Damage to camera 0 of the first action of the 3D (0) or 2D (1), or to all of the action's only array."""
 
+    def damage(*contents):
+        actions, name = first(contents[which])
+        old = actions[name][0] if isinstance(actions[name], list) else actions[name]
+        new = value(old.copy()) if callable(value) else value
+        actions[name] = [new, *actions[name][1:]] if isinstance(actions[name], list) else new
 
-def no_camera(p3, p2):
-    subject = "S9" if "S9" in p2 else "TS3"
-    next(iter(p2[subject].values())).pop()
-
-
-def wrong_joints_2d(p3, p2):
-    subject = "S9" if "S9" in p2 else "TS3"
-    xy = next(iter(p2[subject].values()))
-    xy[0] = xy[0][:, :16]
-
-
-def wrong_joints_3d(p3, p2):
-    subject = "S9" if "S9" in p3 else "TS3"
-    for action, poses in p3[subject].items():
-        p3[subject][action] = poses[:, :5] if isinstance(poses, np.ndarray) else [x[:, :5] for x in poses]
-
-
-def nan_2d(p3, p2):
-    next(iter(p2["S9" if "S9" in p2 else "TS3"].values()))[0][7, 3] = np.nan
-
-
-def nan_3d(p3, p2):
-    poses = next(iter(p3["S9" if "S9" in p3 else "TS3"].values()))
-    (poses if isinstance(poses, np.ndarray) else poses[0])[7, 0] = np.inf
-
-
-def short_track(p3, p2):
-    xy = next(iter(p2["S9" if "S9" in p2 else "TS3"].values()))
-    xy[0] = xy[0][:20]
-
-
-def setter(which, place, value):
-    """Damage that puts a value at a place of the first action: itself, or of its camera 0."""
-
-    def damage(p3, p2):
-        content = (p3, p2)[which]
-        actions = content["S9" if "S9" in content else "TS3"]
-        action = next(iter(actions))
-        old = actions[action]
-        new = value(old[0] if isinstance(old, list) else old) if callable(value) else value
-        if place == "camera" and isinstance(old, list):
-            actions[action] = [new, *old[1:]]
-        else:
-            actions[action] = new
-
-    damage.__name__ = f"set_{which}_{place}"
     return damage
 
 
-def no_actions(p3, p2):
-    for content in (p3, p2):
-        content["S9" if "S9" in content else "TS3"].clear()
+def set_action(value):
+    def damage(poses, keypoints):
+        actions, name = first(keypoints)
+        actions[name] = value
+
+    return damage
 
 
-def number_as_action(p3, p2):
-    for content in (p3, p2):
-        actions = content["S9" if "S9" in content else "TS3"]
-        actions[7] = actions.pop(next(iter(actions)))
+def no_subject(poses, keypoints):
+    del poses["S9" if "S9" in poses else "TS3"]
 
 
-ODD_TRACKS = [
+def no_action(poses, keypoints):
+    actions, name = first(keypoints)
+    del actions[name]
+
+
+def no_camera(poses, keypoints):
+    actions, name = first(keypoints)
+    actions[name].pop()
+
+
+def no_actions(*contents):
+    for content in contents:
+        first(content)[0].clear()
+
+
+def number_as_action(*contents):
+    for content in contents:
+        actions, name = first(content)
+        actions[7] = actions.pop(name)
+
+
+def not_a_dict(poses, keypoints):
+    poses["S9" if "S9" in poses else "TS3"] = [1, 2]
+
+
+def spoil(place, value):
+    def change(array):
+        array[place] = value
+        return array
+
+    return change
+
+
+ODD_ARRAYS = [
     (["left"], "expected 2D as an array of numbers, got list"),
     (None, "got NoneType"),
     (lambda x: x.tolist(), "got list"),
@@ -179,11 +173,10 @@ ODD_TRACKS = [
     (lambda x: x[:0], "T > 0, got (0, 17, 2)"),
     (lambda x: np.asarray(3.0), "T > 0, got ()"),
     (lambda x: np.full(x.shape, 1e39), "NaN or infinity in frame 0"),
+    (lambda x: x[:, :16], "(T, 17, 2), T > 0, got ("),
+    (lambda x: x[:20], "expected at least"),
+    (spoil((7, 3), np.nan), "NaN or infinity in frame 7"),
 ]
-
-
-def not_a_dict(p3, p2):
-    p3["S9" if "S9" in p3 else "TS3"] = [1, 2]
 
 
 @pytest.mark.parametrize("dataset", NAMES)
@@ -193,16 +186,13 @@ def not_a_dict(p3, p2):
         (no_subject, ("data_3d_", "no subject", "the file has")),
         (no_action, ("data_2d_", "no action", "subject")),
         (no_camera, ("data_2d_", "subject", "action", "expected", "cameras", "got")),
-        (wrong_joints_2d, ("data_2d_", "action", "camera 0", "(T, 17, 2), T > 0, got (")),
-        (wrong_joints_3d, ("data_3d_", "action", "expected 3D of shape (T, ", "5, 3)")),
-        (nan_2d, ("data_2d_", "action", "camera 0", "NaN or infinity in frame 7")),
-        (nan_3d, ("data_3d_", "action", "expected finite 3D", "NaN or infinity in frame 7")),
-        (short_track, ("data_2d_", "action", "camera 0", "expected at least", "got 20")),
+        *((set_camera(1, value), ("data_2d_", "action", "camera 0", part)) for value, part in ODD_ARRAYS),
+        *((set_camera(0, value), ("data_3d_", "action")) for value, _ in ODD_ARRAYS[:9]),
+        (set_camera(0, lambda x: x[:, :5]), ("data_3d_", "action", "expected 3D of shape (T, ", "5, 3)")),
+        (set_camera(0, spoil((7, 0), np.inf)), ("data_3d_", "action", "expected finite 3D", "infinity in frame 7")),
         (not_a_dict, ("data_3d_", "expected positions_3d = {subject: {action: ...}}")),
-        *((setter(1, "camera", v), ("data_2d_", "action", "camera 0", m)) for v, m in ODD_TRACKS),
-        *((setter(0, "camera", v), ("data_3d_", "action")) for v, _ in ODD_TRACKS),
-        (setter(1, "whole", {"camera": 1}), ("data_2d_", "an array per camera, got dict")),
-        (setter(1, "whole", 3), ("data_2d_", "an array per camera, got int")),
+        (set_action({"camera": 1}), ("data_2d_", "an array per camera, got dict")),
+        (set_action(3), ("data_2d_", "an array per camera, got int")),
         (number_as_action, ("data_3d_", "names as text")),
         (no_actions, ("data_3d_", "no action '*'", "there are none")),
     ],
@@ -225,10 +215,7 @@ def test_bad_requests_raise():
         ({"name": "h36n"}, r"unknown data set 'h36n'; did you mean h36m\?"),
         ({"split": "tests"}, r"unknown split of h36m 'tests'; did you mean test\?"),
         ({"keypoints": "sh"}, r"data_2d_h36m_sh.npz: no such file"),
-        (
-            {"actions": ("Flying",)},
-            r"subject S9: no action 'Flying'; there are Walking, Directions, SittingDown$",
-        ),
+        ({"actions": ("Flying",)}, r"subject S9: no action 'Flying'; there are Walking, Directions, SittingDown$"),
         ({"actions": ("Walking", "Flying")}, "subject S9: no action 'Flying'"),
         ({"subset": 1e-6}, "leave a frame of each clip, got 1e-06 and 1, which leave none of"),
         ({"stride": 0}, "expected stride >= 1, got 0"),

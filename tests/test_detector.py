@@ -1,13 +1,18 @@
 """Detectors over photos, videos, folders and cameras, and what the model makes of their keypoints."""
 
+import sys
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
 import prpose
+from prpose.cli import run
+from prpose.cli.predict import predict
 from prpose.io.detector import create_detector, run_detector
 from prpose.io.keypoints import people_from
 from prpose.io.video import open_video
-from tests.videos import BODY, Constant, Finder, Interrupted, picture, with_square, write_png, write_video
+from tests.videos import BODY, Constant, Finder, picture, with_square, write_png, write_video
 
 
 @pytest.fixture
@@ -76,14 +81,30 @@ def test_a_camera_ends_by_time_or_by_ctrl_c(tmp_path, monkeypatch):
     """FFmpeg's test picture, which never ends, stands in for a camera."""
     monkeypatch.setattr("prpose.io.video._camera_device", lambda path: ("testsrc=rate=30:size=320x240", "lavfi"))
     monkeypatch.chdir(tmp_path)
-    for detector, seconds, frames in ((Constant(), 0.5, 15), (Interrupted(), None, 5)):
+    for detector, seconds, frames in ((Constant(), 0.5, 15), (Constant(5), None, 5)):
         camera = open_video(type(tmp_path)("0"), max_seconds=seconds)
         (keypoints,) = people_from(run_detector(camera, detector))
         assert np.allclose(keypoints.times_s, np.arange(frames) / 30)
         assert keypoints.fps == pytest.approx(30)
     path = write_video(tmp_path / "walk.mp4", [picture()] * 9)
     with pytest.raises(KeyboardInterrupt):  # a file is read whole or not at all
-        run_detector(open_video(path), Interrupted())
+        run_detector(open_video(path), Constant(5))
+
+
+def test_a_detector_is_created_before_the_progress_bars(tmp_path, monkeypatch):
+    """It may download a model, with a bar of its own."""
+    events, command = [], sys.modules[predict.__module__]
+
+    def log(event, value=None):
+        return lambda *args: events.append(event) or nullcontext(value)
+
+    monkeypatch.setattr("prpose.cli.many_files.create_detector", log("detector", Finder()))
+    monkeypatch.setattr(command, "find_model", log("model"))
+    monkeypatch.setattr(command, "progress", lambda name, total: log(name, lambda steps: None)())
+    photo, out = write_png(tmp_path / "1.png", picture()), tmp_path / "out"
+    run(["predict", str(photo), "--out", str(out / "1.npz"), "-n", "2"])
+    run(["predict", str(tmp_path), "--config.per-file", "--out", str(out / "all"), "-n", "2"])
+    assert events == ["detector", "frames", "model", "files", "detector"]
 
 
 def test_a_detector_is_created_by_name_and_closed():

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from prpose.data.mocap.bvh import read_bvh
+from prpose.data.mocap import read_bvh
 from prpose.io.export import save_prediction
-from prpose.io.export.bvh import hierarchy, kabsch, rest_directions, smallest_rotation, zxy_degrees
-from prpose.io.export.csv_trc import placed_y_up
+from prpose.io.export.csv_trc_bvh import kabsch, placed_y_up, rest_directions, zxy_degrees
 from prpose.skeleton import H36M_17
 from tests.prediction_files import make_prediction, prediction_of, random_walk_of_bones, standing
 from tests.test_bvh import bvhio, positions_of_bvhio  # noqa: F401
@@ -110,32 +109,13 @@ def test_angles_of_a_turning_person_have_no_jumps(tmp_path):
     assert abs(np.ptp(rows[:, 5]) - 1074) < 1
 
 
-def test_times_may_be_half_a_frame_off(tmp_path):
-    times = np.arange(6) / 30 + np.array([0, 5, -5, 3, 0, 2]) / 1000
-    assert written(prediction_of(standing(6), times_s=times, fps=30.0), tmp_path / "a.bvh")[1] == (pytest.approx(30))
-
-
-def test_every_bone_has_a_node_and_every_end_an_end_site(tmp_path):
-    nodes = hierarchy(rest_directions())
-    assert sorted(node.children[0] for node in nodes if len(node.children) == 1) == list(range(1, 17))
-    assert [node.name for node in nodes if len(node.children) > 1] == ["pelvis", "thorax"]
-    save_prediction(prediction_of(standing(), fps=30), tmp_path / "a.bvh")
-    ends = [name for name in read_bvh(tmp_path / "a.bvh").names if name.endswith("_end")]
-    assert sorted(ends) == ["head_end", "left_ankle_end", "left_wrist_end", "right_ankle_end",
-                            "right_wrist_end"]  # fmt: skip
-
-
-def test_smallest_rotation_rotates_and_is_smallest():
-    rng = np.random.default_rng(0)
-    end = rng.normal(size=(500, 3))
-    start = np.array([0.6, 0.0, -0.8])
-    near = -start + 10.0 ** rng.uniform(-12, -1, (200, 1)) * rng.normal(size=(200, 3))
-    end = np.concatenate([end, near, [start, -start]])
-    end /= np.linalg.norm(end, axis=-1, keepdims=True)
-    rotations = smallest_rotation(start, end)
-    assert np.abs(rotations.apply(start) - end).max() < 1e-7
-    assert np.abs(rotations.apply(start) - end)[:500].max() < 1e-14
-    assert np.abs(np.cos(rotations.magnitude()) - end @ start).max() < 1e-7
+def test_rate_is_that_of_the_frames_or_30_with_a_warning(tmp_path):
+    every_fifth = prediction_of(standing(3), fps=30.0, frame_numbers=np.array([2, 7, 12]))
+    assert written(every_fifth, tmp_path / "a.bvh")[1] == pytest.approx(6)
+    for name, known in (("b", {}), ("c", {"frame_numbers": np.array([0, 1, 9])})):
+        with pytest.warns(UserWarning, match=f"unknown frame rate: {name}.bvh is written at 30 frames") as caught:
+            assert written(prediction_of(standing(3), **known), tmp_path / f"{name}.bvh")[1] == pytest.approx(30)
+        assert caught[0].filename == __file__
 
 
 def test_kabsch_matches_scipy_one_by_one():

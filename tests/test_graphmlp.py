@@ -4,7 +4,7 @@ import torch
 from prpose import build_lifter
 from prpose.nets.layers import PartitionedGraphConv, body_partitions
 from prpose.skeleton import H36M_17
-from tests.golden_numbers import arrays, golden_lifter
+from tests.golden_numbers import arrays
 
 
 def partitions():
@@ -41,20 +41,6 @@ def test_partitioned_convolution_against_a_loop():
         assert torch.allclose(conv(x), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["graphmlp_f1", "graphmlp_f27"])
-@torch.no_grad()
-def test_intermediate_values(name):
-    net, golden, seen = golden_lifter(name), arrays(f"lifters/{name}.npz"), {}
-    parts = {"embedding": net.embedding} | {f"block{i}": net.blocks[i] for i in range(3)}
-    for key, module in parts.items():
-        module.register_forward_hook(lambda _, __, x, key=key: seen.update({key: x[0]}))
-    net(torch.from_numpy(golden["x"]))
-    for key, value in seen.items():
-        expected = golden[f"mid.{key}"]
-        assert abs(value.numpy() - expected).max() <= 5e-6 * abs(expected).max(), key
-    assert seen.keys() == parts.keys()
-
-
 @torch.no_grad()
 def test_a_token_has_x_of_every_frame_then_y():
     net = build_lifter("graphmlp", frames=3, channels=6).eval()
@@ -71,34 +57,10 @@ def test_a_token_has_x_of_every_frame_then_y():
         assert torch.equal(tokens[0][t, :, 3:], window[..., 1].T)
 
 
-def test_only_nets_of_many_frames_normalise_inside_the_joint_mlp():
-    one, many = (build_lifter("graphmlp", channels=8, frames=F) for F in (1, 3))
-    ours, theirs = set(one.state_dict()), set(many.state_dict())
-    more = {f"blocks.{b}.mlp1.norm{n}.{p}" for b in range(3) for n in (1, 2) for p in PARAMETERS}
-    assert theirs - ours == more
-    assert ours < theirs
-
-
-PARAMETERS = ("weight", "bias")
-
-
-def test_a_dropped_path_leaves_the_sample_as_it_was():
-    net = build_lifter("graphmlp", channels=8, blocks=1, drop_path=[0.999999], dropout=0.0).train()
-    torch.manual_seed(0)
-    x = torch.randn(4, 17, 8)
-    assert torch.equal(net.blocks[0](x), x)
-    assert not torch.equal(net.eval().blocks[0](x), x)
-
-
 @pytest.mark.parametrize(
     ("kw", "message"),
     [
-        ({"frames": 0}, "frames to be an odd integer >= 1, got 0"),
-        ({"frames": 4}, "frames to be an odd integer >= 1, got 4"),
-        ({"frames": "27"}, "frames to be an odd integer >= 1, got '27'"),
-        ({"frames": 1.0}, "frames to be an odd integer >= 1, got 1.0"),
-        ({"frames": True}, "frames to be an odd integer >= 1, got True"),
-        ({"frames": [27]}, r"frames to be an odd integer >= 1, got \[27\]"),
+        *(({"frames": bad}, "frames to be an odd integer >= 1, got ") for bad in (0, 4, "27", 1.0, True, [27])),
         ({"blocks": 2}, "expected 2 drop_path rates, got 3"),
         ({"channels": -8}, "graphmlp cannot be built with .*negative dimension"),
         ({"channel": 8}, "graphmlp cannot be built with .*unexpected keyword argument 'channel'"),

@@ -26,10 +26,8 @@ def test_errors_of_the_detector(clips):
     truth = load_clips("walkers", ".", "test", "gt", stride=5)
     rows = detector_errors(clips)
     assert [row.joint for row in rows] == [*H36M_17.names, "all"]
-    error = np.concatenate(
-        [np.linalg.norm(a.keypoints_px - b.keypoints_px, axis=-1)
-         for a, b in zip(clips, truth, strict=True)]
-    )  # fmt: skip
+    pairs = zip(clips, truth, strict=True)
+    error = np.concatenate([np.linalg.norm(a.keypoints_px - b.keypoints_px, axis=-1) for a, b in pairs])
     hidden = np.concatenate([clip.hidden for clip in clips])
     wrist = rows[H36M_17.index("left_wrist")]
     assert wrist.visible == pytest.approx(np.percentile(error[~hidden[:, 13], 13], [50, 90, 99]), 1e-3)

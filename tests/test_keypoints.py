@@ -7,12 +7,6 @@ XY = np.random.default_rng(0).uniform(0, 1000, (5, 17, 2)).astype(np.float32)
 FILE = {"keypoints_px": XY, "layout": "h36m17", "image_size": [1000, 800], "fps": 30.0}
 
 
-@pytest.fixture
-def path(tmp_path):
-    np.savez(tmp_path / "walk.npz", **FILE)
-    return tmp_path / "walk.npz"
-
-
 def test_load_returns_what_was_saved(tmp_path):
     confidence = np.linspace(0.1, 1, 85).reshape(5, 17).astype(np.float32)
     confidence[2, 3] = 0
@@ -37,6 +31,8 @@ def test_older_names_of_entries_are_read(tmp_path):
     loaded = load_keypoints(tmp_path / "old.npz")
     assert np.array_equal(loaded.confidence, score)
     assert loaded.frame_numbers.tolist() == [3, 4, 5, 6, 7]
+    with pytest.raises(ValueError, match=r"--image-size as in the file, \(1000, 800\), got \(8"):
+        load_keypoints(tmp_path / "old.npz", image_size=(800, 1000))
 
 
 def test_arguments_fill_in_what_the_file_lacks(tmp_path):
@@ -47,11 +43,6 @@ def test_arguments_fill_in_what_the_file_lacks(tmp_path):
         load_keypoints(tmp_path / "bare.npz", image_size=(640, 480))
     keypoints = load_keypoints(tmp_path / "bare.npz", "h36m17", (640, 480), 25)
     assert (keypoints.image_size, keypoints.fps, keypoints.xy.dtype) == ((640, 480), 25, np.float32)
-
-
-def test_arguments_may_not_contradict_the_file(path):
-    with pytest.raises(ValueError, match=r"--image-size as in the file, \(1000, 800\), got \(8"):
-        load_keypoints(path, image_size=(800, 1000))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +56,7 @@ def test_arguments_may_not_contradict_the_file(path):
         ({"keypoints_px": np.full((5, 17, 2), np.nan)}, "at least one keypoint, got none"),
         ({"keypoints_px": np.full((5, 17, 2), np.inf)}, "within 1e[+]07 pixels"),
         ({"keypoints_px": np.full((5, 17, 2), (1, np.nan))}, "got NaN in one of joint 0, frame 0"),
-        ({"keypoints_px": np.zeros((5, 17, 2), complex)}, "array of numbers"),
+        ({"keypoints_px": np.zeros((5, 17, 2), complex)}, "got complex128"),
         ({"layout": "coco16"}, "unknown layout 'coco16'"),
         ({"image_size": [1000.5, 800.0]}, "image_size as width and height"),
         ({"image_size": [1000]}, "image_size as width and height"),

@@ -33,9 +33,6 @@ def test_keyword_arguments_reach_the_constructor():
 def test_receptive_field(name, kw, F):
     lifter = build_lifter(name, **kw)
     assert receptive_field(lifter) == lifter.F == F
-
-
-def test_a_lifter_of_ones_own_is_of_single_frames():
     assert receptive_field(torch.nn.Identity()) == 1
 
 

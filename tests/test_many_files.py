@@ -12,7 +12,8 @@ import pytest
 
 import prpose
 from prpose.cli import guarded, run
-from prpose.cli.predict import alone_command
+from prpose.cli.many_files import Request
+from prpose.config import InferenceConfig
 from prpose.keypoints import load_keypoints, save_keypoints
 from tests.make_formats import HERE
 from tests.videos import Finder, picture, with_square, write_png, write_video
@@ -148,21 +149,12 @@ def test_output_of_a_person_never_replaces_the_input(tmp_path, capsys):
     assert file.read_bytes() == before
 
 
-def test_command_of_one_file_drops_the_options_of_folders():
-    args = [
-        "predict",
-        "d",
-        "--config.per_file",
-        "--out=o",
-        "--jobs=2",
-        "--ray",
-        "--config.output-format",
-        "csv",
-        "-n",
-        "2",
-    ]
-    expected = "prpose predict d/a.csv --out o/a.npz -n 2"
-    assert alone_command(args, Path("d"), Path("d/a.csv"), Path("o/a.npz")) == expected
+def test_command_of_one_file_has_the_options_that_are_not_the_default():
+    config = InferenceConfig(intrinsics=(9, 9, 5, 5), drop_incomplete=True, jobs=2, per_file=True, output_format="csv")
+    request = Request(num_samples=2, image_size=(640, 480), config=config)
+    expected = "prpose predict 'd/a 1.csv' --out o/a.npz --num-samples 2 --image-size 640 480"
+    expected += " --config.intrinsics 9 9 5 5 --config.drop-incomplete"
+    assert request.command(Path("d/a 1.csv"), Path("o/a.npz")) == expected
 
 
 def test_bad_person_stops_no_other(tmp_path, capsys):
@@ -235,11 +227,6 @@ def test_existing_outputs_are_an_error_before_any_work(clips, capsys):
     assert names(out) == ["a.npz", "b.npz", "two.people.npz"]  # each has a person 0
     assert command("predict", clips, "--out", out, "--person", "0", *SIZE) == 1
     assert "a.npz and 2 other outputs exist already" in capsys.readouterr().err
-
-
-def test_empty_folder_is_an_error(tmp_path, capsys):
-    assert command("predict", tmp_path, "--out", tmp_path / "poses", *SIZE) == 1
-    assert "got none" in capsys.readouterr().err
 
 
 def test_people_named_like_paths_stay_in_the_folder(tmp_path, capsys):

@@ -55,13 +55,8 @@ def test_left_handed_files_are_mirrored(tmp_path):
 
 
 def test_means_weights_and_floor(tmp_path):
-    text = (
-        HEAD
-        + "[joints]\n"
-        + ONE_TO_ONE.replace('pelvis = ["pelvis"]', 'pelvis = ["left_hip", "right_hip"]').replace(
-            'neck = ["neck"]', "neck = { thorax = 0.25, head = 0.75 }"
-        )
-    )
+    joints = ONE_TO_ONE.replace('pelvis = ["pelvis"]', 'pelvis = ["left_hip", "right_hip"]')
+    text = HEAD + "[joints]\n" + joints.replace('neck = ["neck"]', "neck = { thorax = 0.25, head = 0.75 }")
     text += '\n[floor]\npoints = ["left_knee"]\nclearance_m = 0.4\n'
     source = recording()
     poses = mapping(tmp_path, text).poses(source)

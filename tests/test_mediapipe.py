@@ -47,27 +47,26 @@ def normalising(model, mean, deviation):
     from mediapipe.tasks.metadata import metadata_schema_py_generated as metadata
     from mediapipe.tasks.metadata import schema_py_generated as schema
 
-    options = metadata.NormalizationOptionsT()
-    options.mean, options.std = [mean], [deviation]
-    unit, tensor = metadata.ProcessUnitT(), metadata.TensorMetadataT()
-    unit.optionsType = metadata.ProcessUnitOptions.NormalizationOptions
-    unit.options = options
-    tensor.name, tensor.processUnits = "image", [unit]
-    graph, whole = metadata.SubGraphMetadataT(), metadata.ModelMetadataT()
-    graph.inputTensorMetadata = [tensor]
-    whole.subgraphMetadata = [graph]
+    def filled(table, **fields):
+        vars(table).update(fields)
+        return table
+
+    def packed(table, identifier):
+        builder = flatbuffers.Builder()
+        builder.Finish(table.Pack(builder), identifier)
+        return bytes(builder.Output())
+
     network = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
-    graph.outputTensorMetadata = [metadata.TensorMetadataT() for _ in network.subgraphs[0].outputs]
-    builder = flatbuffers.Builder()
-    builder.Finish(whole.Pack(builder), b"M001")
-    content, entry = schema.BufferT(), schema.MetadataT()
-    content.data = list(builder.Output())
-    entry.name, entry.buffer = "TFLITE_METADATA", len(network.buffers)
-    network.buffers.append(content)
-    network.metadata = [entry]
-    builder = flatbuffers.Builder()
-    builder.Finish(network.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    options = filled(metadata.NormalizationOptionsT(), mean=[mean], std=[deviation])
+    kind = metadata.ProcessUnitOptions.NormalizationOptions
+    unit = filled(metadata.ProcessUnitT(), optionsType=kind, options=options)
+    image = filled(metadata.TensorMetadataT(), name="image", processUnits=[unit])
+    outputs = [metadata.TensorMetadataT() for _ in network.subgraphs[0].outputs]
+    graph = filled(metadata.SubGraphMetadataT(), inputTensorMetadata=[image], outputTensorMetadata=outputs)
+    content = packed(filled(metadata.ModelMetadataT(), subgraphMetadata=[graph]), b"M001")
+    network.metadata = [filled(schema.MetadataT(), name="TFLITE_METADATA", buffer=len(network.buffers))]
+    network.buffers.append(filled(schema.BufferT(), data=list(content)))
+    return packed(network, b"TFL3")
 
 
 @pytest.fixture(scope="module")
@@ -96,23 +95,17 @@ def detect(path, model, max_people=1):
         return people_from(run_detector(open_video(path), detector))
 
 
-def spread_mm(prediction, part):
-    """Standard deviation per axis of left and right, over all frames."""
-    joints = [H36M_17.index(f"{side}_{part}") for side in ("left", "right")]
-    variance = prediction.covariance[:, joints].trace(axis1=-2, axis2=-1) / 3
-    return 1000 * np.sqrt(variance.mean(axis=0))
-
-
 def test_legs_outside_the_image_are_less_certain_than_shoulders(model, astronaut, capfd):
     (keypoints,) = detect(astronaut, model)
     assert capfd.readouterr().err == ""
     prediction = prpose.load("mgcn-cmu17")(keypoints)
-    shoulders = spread_mm(prediction, "shoulder")
-    assert spread_mm(prediction, "knee").min() > 1.5 * shoulders.max()
-    assert spread_mm(prediction, "ankle").min() > 2.5 * shoulders.max()
-    flagged = {
-        name for name, flag in zip(H36M_17.names, prediction.flags[0], strict=True) if FLAGS[flag] == "low_confidence"
-    }
+    deviations = np.sqrt(prediction.covariance[0].trace(axis1=-2, axis2=-1))
+    spread = dict(zip(H36M_17.names, deviations, strict=True))
+    shoulders = max(spread["left_shoulder"], spread["right_shoulder"])
+    assert min(spread["left_knee"], spread["right_knee"]) > 1.5 * shoulders
+    assert min(spread["left_ankle"], spread["right_ankle"]) > 2.5 * shoulders
+    flags = zip(H36M_17.names, prediction.flags[0], strict=True)
+    flagged = {name for name, flag in flags if FLAGS[flag] == "low_confidence"}
     assert {"left_knee", "right_knee", "left_ankle", "right_ankle"} <= flagged
     assert not {"left_shoulder", "right_shoulder", "neck", "thorax"} & flagged
 

@@ -24,11 +24,6 @@ def golden(name):
     return torch.from_numpy(np.asarray(GOLDEN[name]))
 
 
-def test_there_are_as_many_cases_as_the_readme_names():
-    assert len(CASES) == 14
-    assert set(CASES) - set(ALIGNABLE) == {"pck_threshold"}
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_p1_parity(case):
     p1 = metrics.mpjpe(*case_of(case))
@@ -138,28 +133,11 @@ def test_values_do_not_depend_on_the_batch(metric, shape):
 @pytest.mark.parametrize("higher", [False, True])
 def test_best_and_mean_of_s(higher):
     """Against a loop; the best of more samples is never worse."""
-    values = torch.rand(50, 7, generator=torch.Generator().manual_seed(0))
-    sign = 1 if higher else -1
-    best = values[0].tolist()
-    for s in range(50):
-        for n in range(7):
-            if sign * float(values[s, n]) > sign * best[n]:
-                best[n] = float(values[s, n])
-        assert metrics.best_of_s(values[: s + 1], higher).tolist() == best
-    expected = [sum(column) / 50 for column in values.T.tolist()]
-    assert metrics.mean_of_s(values).tolist() == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("case", ALIGNABLE)
-def test_means_over_a_batch_are_the_references(case):
-    pred, target = case_of(case)
-    for name, of, higher in [
-        ("p1", metrics.mpjpe, False),
-        ("p2", metrics.p_mpjpe, False),
-        ("pck", lambda p, t: metrics.pck(p, t, PCK_17), True),
-    ]:
-        best = metrics.best_of_s(of(pred.double(), target.double()), higher)
-        assert abs(float(best.mean()) - float(golden(f"{case}/{name}_mean"))) < 2e-6
+    values = torch.rand(20, 7, generator=torch.Generator().manual_seed(0))
+    for S in range(1, 21):
+        best = [(max if higher else min)(column) for column in values[:S].T.tolist()]
+        assert metrics.best_of_s(values[:S], higher).tolist() == best
+    assert metrics.mean_of_s(values).tolist() == pytest.approx([sum(column) / 20 for column in values.T.tolist()])
 
 
 def test_shapes_that_do_not_match_raise():
@@ -171,13 +149,10 @@ def test_shapes_that_do_not_match_raise():
                 metric(torch.zeros(poses), torch.zeros(target))
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("bad", [(float("nan"), 0), (0, float("inf"))])
 def test_p2_of_values_that_are_not_finite_raises(bad):
-    pose = random_pose(0)
     with pytest.raises(ValueError, match="finite poses and target"):
-        metrics.p_mpjpe(pose * bad, pose)
-    with pytest.raises(ValueError, match="finite poses and target"):
-        metrics.p_mpjpe(pose, pose + bad)
+        metrics.p_mpjpe(random_pose(0) + bad[0], random_pose(0) + bad[1])
 
 
 def test_bones_of_a_rigid_person_are_constant_and_symmetric():

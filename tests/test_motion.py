@@ -121,11 +121,8 @@ def test_mirrored_and_upside_down_people_raise(action):
 
 def test_handstand_among_others_is_only_reported():
     motions = [walker("W04", action) for action in ("walk", "run", "squat")]
-    handstand = replace(
-        walker("W04", "wave"),
-        name="handstand",
-        poses_world=walker("W04", "wave").poses_world * np.float32([1, -1, -1]),
-    )
+    upright = walker("W04", "wave")
+    handstand = replace(upright, name="handstand", poses_world=upright.poses_world * np.float32([1, -1, -1]))
     assert check_sides([*motions, handstand]) == ["handstand: head down on the whole"]
     with pytest.raises(ValueError, match="clip handstand and 1 more: head down on the whole; is"):
         check_sides([handstand, replace(handstand, name="again")])

@@ -84,12 +84,6 @@ def test_the_kinds_are_the_ends_and_what_lies_between():
     assert noise_rho("ar1", fps=25, time_constant_s=0.5) == pytest.approx(math.exp(-1 / 12.5))
 
 
-def test_hypotheses_do_not_mix():
-    eps = torch.randn(4, 6, 17, 2)
-    together = correlated(eps, 0.7)
-    assert all(torch.equal(together[s], correlated(eps[s], 0.7)) for s in range(4))
-
-
 @pytest.mark.parametrize(
     ("kw", "message"),
     [

@@ -23,11 +23,15 @@ def command(*args):
     return guarded(lambda: run([str(arg) for arg in args]))
 
 
+@pytest.fixture(scope="module")
+def wave():
+    return load_clips("walkers", ".", "test", actions=("wave",), stride=30)[0]
+
+
 @pytest.fixture
-def clip(tmp_path):
-    clip = load_clips("walkers", ".", "test", actions=("wave",), stride=30)[0]
-    save_keypoints(tmp_path / "wave.npz", Keypoints(clip.keypoints_px, (1000, 1002), "h36m17", fps=2.0))
-    return clip
+def clip(wave, tmp_path):
+    save_keypoints(tmp_path / "wave.npz", Keypoints(wave.keypoints_px, (1000, 1002), "h36m17", fps=2.0))
+    return wave
 
 
 def test_file_equals_python_call(clip, tmp_path, capsys):
@@ -46,12 +50,9 @@ def test_file_equals_python_call(clip, tmp_path, capsys):
     assert f"mean longest semi-axis of the 95 % regions {1000 * longest:.0f} mm" in printed
     assert (prediction.seed, prediction.model["name"], prediction.num_samples) == (3, MODEL, 7)
     assert prediction.command == shlex.join(["prpose", *map(str, argv)])  # not sys.argv
-    first = out.read_bytes()
     assert command(*argv) == 1
     assert "exists already" in capsys.readouterr().err
     assert command(*argv, "--overwrite") == 0
-    assert out.read_bytes() != first  # only the command differs
-    assert command(*argv[:-1], tmp_path / "again.npz") == 0
 
 
 def test_config_file_gives_defaults_for_options(clip, tmp_path, capsys):
@@ -98,6 +99,8 @@ def test_config_file_gives_defaults_for_options(clip, tmp_path, capsys):
         (["--model="], "expected a value for --model, got an empty one"),
         (["--overlay", "over.mp4"], "expected"),
         (["--config", "none.toml"], "none.toml: no such file"),
+        (["--config.max-gap", "-1"], "expected max_gap >= 0, got -1"),
+        (["--person", "no\x1b[2J\rbody"], "no\\x1b[2J\\rbody"),
     ],
 )
 def test_mistake_is_one_line_and_writes_nothing(change, message, clip, tmp_path, capsys):
@@ -132,12 +135,6 @@ def test_input_is_never_overwritten(clip, tmp_path, capsys):
     inside = tmp_path / "clip" / "poses.json"  # OpenPose's files are recognised by their names
     for _ in range(2):
         assert command("predict", tmp_path / "clip", "--out", inside, *more) == 0
-
-
-def test_unknown_model_is_an_error_before_a_video_is_read(tmp_path, capsys):
-    (tmp_path / "walk.mp4").write_bytes(b"no video")
-    assert command("predict", tmp_path / "walk.mp4", "--out", tmp_path / "poses.npz", "--model", "gpt") == 1
-    assert "unknown model 'gpt'" in capsys.readouterr().err
 
 
 def test_preprocessing_of_a_detectors_file_is_reported(tmp_path, capsys):
@@ -179,10 +176,3 @@ def test_wrong_layout_is_an_error_unless_allowed(clip, tmp_path, capsys):
     assert command(*argv) == 1
     assert "walk.npy: " in capsys.readouterr().err
     assert command(*argv, "--config.allow-implausible") == 0
-
-
-def test_names_of_files_cannot_control_the_terminal(tmp_path, capsys):
-    assert command("predict", "walk\x1b[2J\r.json", "--out", tmp_path / "poses.npz") == 1
-    error = capsys.readouterr().err
-    assert "walk\\x1b[2J\\r.json: " in error
-    assert "\x1b" not in error

@@ -3,14 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from prpose.prediction import FLAGS, Prediction
+from prpose.prediction import FLAGS
 from prpose.skeleton import H36M_17
 from tests.prediction_files import fields, make_prediction, standing
 
 
 def test_times_are_measured_or_follow_from_the_frame_rate():
     assert np.array_equal(make_prediction().seconds, fields()["times_s"])
-    assert make_prediction(times_s=None, fps=4).seconds.tolist() == [0, 0.25, 0.5, 0.75]
+    every_other = make_prediction(times_s=None, fps=4, frame_numbers=np.arange(6, 14, 2))
+    assert every_other.seconds.tolist() == [0, 0.5, 1, 1.5]
     assert make_prediction(times_s=None, fps=None).seconds is None
 
 
@@ -59,43 +60,27 @@ def edited(name, index, value):
     ("changes", "message"),
     [
         ({"pose": np.zeros((0, 17, 3))}, r"pose of shape \(T, 17, 3\) with T >= 1, got \(0"),
-        ({"pose": np.zeros((4, 16, 3))}, r"pose of shape \(4, 17, 3\), got \(4, 16, 3\)"),
         ({"pose": None}, r"pose of shape \(T, 17, 3\) with T >= 1, got \(\)"),
         ({"num_samples": 4}, "expected 1 to num_samples = 4 samples, got 5"),
-        ({"num_samples": 0, "samples": None}, "expected 1 to num_samples = 0 samples, got 0"),
         ({"samples": np.zeros((0, 4, 17, 3))}, "expected 1 to num_samples = 5 samples, got 0"),
-        ({"samples": np.zeros((3, 4, 16, 3))}, r"samples of shape \(3, 4, 17, 3\), got"),
         (edited("samples", (0, 0, 0), 0.1), "expected samples with the pelvis, joint 0, at 0, got 0.1 m"),
         (edited("samples", (0, 0, 1), np.nan), "expected finite samples, got NaN or infinity"),
         ({"covariance": np.zeros((4, 17, 3))}, r"covariance of shape \(4, 17, 3, 3\), got"),
-        ({"covariance": np.full((4, 17, 3, 3), np.nan)}, "expected finite covariance"),
-        ({"deterministic": np.zeros((4, 17))}, r"deterministic of shape \(4, 17, 3\), got \(4, 17\)"),
         ({"deterministic": "none"}, "deterministic as an array of numbers, got str"),
         (edited("deterministic", (1, 2, 0), 1e6), r"deterministic up to 100000, got values from -.* to 1e\+06"),
         ({"deterministic": standing(4).astype(complex)}, "as an array of numbers, got complex"),
         ({"flags": np.full((4, 17), 4)}, "expected flags up to 3, got values from 4 to 4"),
         ({"flags": np.full((4, 17), 0.5)}, "expected flags as integers, got fractions"),
-        ({"flags": np.full((4, 17), "seen")}, "flags as an array of numbers, got <U4"),
         ({"frame_numbers": np.array([0, 2, 2, 3])}, "increasing frame_numbers, got no increase at frame 2"),
         ({"times_s": np.array([0, 1, 1, 2.0])}, "increasing times_s, got no increase at frame 2"),
-        ({"times_s": np.array([0, 1, np.nan, 2])}, "expected finite times_s"),
         ({"times_s": np.zeros(3)}, r"times_s of shape \(4,\), got \(3,\)"),
-        ({"fps": 0}, "fps > 0, got 0"),
         ({"fps": float("nan")}, "fps > 0, got nan"),
         (edited("root", (2, 2), -1), "in front of the camera, z > 0, got -1 m"),
         ({"root_covariance": np.ones((4, 3, 3)) * [1, 2, 3]}, "root_covariance to be symmetric"),
         ({"root_covariance": np.tile(-np.eye(3), (4, 1, 1))}, "semi-definite, got a variance of -1 m²"),
-        ({"keypoints_px": np.zeros((4, 17, 3))}, r"keypoints_px of shape \(4, 17, 2\)"),
     ],
 )  # fmt: skip
 def test_invalid_fields_are_named(changes, message):
     with pytest.raises(ValueError, match=message) as caught:
         dataclasses.replace(make_prediction(), **changes)
     assert "\n" not in str(caught.value)
-
-
-def test_fields_that_are_not_known_are_none():
-    pose = standing(2)
-    found = Prediction(pose, np.zeros((2, 17, 3, 3)), pose, 2)
-    assert [found.samples, found.seconds, found.root, found.camera] == [None] * 4
-    assert (len(found), found.joint_names) == (2, H36M_17.names)

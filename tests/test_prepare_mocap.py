@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prpose.data import load_clips, load_motions, prepare_mocap
-from prpose.data.mocap.mapping import Source, from_folder
+from prpose.data.mocap.mapping import SHIPPED, Source, from_folder, read_mapping
 from prpose.data.motion import Cleaning
 from prpose.data.prepare_mocap import ACKNOWLEDGEMENT, FPS, build, cmu17_clips, from_cmu
 from prpose.data.synthetic import FixedCameras, Rig
@@ -222,8 +222,10 @@ def test_hash_covers_every_parameter(where, value, folder, monkeypatch):
 
 
 def test_hash_covers_the_skeleton_of_an_amc(tmp_path):
-    source = Source(write_amc(tmp_path), "asf", None, "07_01", "07", "x", "test")
-    assert [path.name for path in prepare_mocap._files(source)] == ["07_01.amc", "07.asf"]
+    mapping = read_mapping(SHIPPED / "cmu_asf.toml")
+    source = Source(write_amc(tmp_path), "asf", mapping, "07_01", "07", "x", "test")
+    clips = prepare_mocap._inputs("mine", [source], Rig(), Cleaning(), "")["clips"]
+    assert set(clips["07_01"]["sha256"]) == {"07_01.amc", "07.asf"}
 
 
 def test_card_records_inputs_and_parameters(folder):

@@ -163,15 +163,11 @@ def test_training_or_test_set_may_be_missing(copy):
         load_clips("3dhp", root, "train", keypoints="gt")
 
 
+TEST_SET = "mpi_inf_3dhp_test_set"
+
+
 @pytest.mark.parametrize(
-    "missing",
-    [
-        "S3/Seq2/annot.mat",
-        "S3/Seq2",
-        "S1",
-        "mpi_inf_3dhp_test_set/TS4/annot_data.mat",
-        "mpi_inf_3dhp_test_set/TS6",
-    ],
+    "missing", ["S3/Seq2/annot.mat", "S3/Seq2", "S1", f"{TEST_SET}/TS4/annot_data.mat", f"{TEST_SET}/TS6"]
 )
 def test_incomplete_part_raises(copy, missing):
     source, root = copy
@@ -222,10 +218,7 @@ def test_missing_variables_raise(copy, path, version, name):
 
 
 def change(name, index, value):
-    def damage(arrays):
-        arrays[name][index] = value(arrays[name][index])
-
-    return damage
+    return lambda arrays: arrays[name].__setitem__(index, value(arrays[name][index]))
 
 
 def with_nan(array):

@@ -107,9 +107,9 @@ def test_detected_keypoints_err_as_the_detector_does(motions):
 
 def test_invalid_settings_raise(motions):
     for kw, message in [
-        ({"motions": []}, "at least one motion"),
+        ({"motions": []}, "at least one clip"),
         ({"F": 2}, "odd window length, got 2"),
-        ({"every": 0}, "got 14 motions and every = 0"),
+        ({"every": 0}, "got 14 clips and every = 0"),
         ({"keypoints": "cpn"}, "unknown 2D 'cpn'"),
     ]:
         with pytest.raises(ValueError, match=message):

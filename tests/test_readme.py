@@ -52,20 +52,15 @@ def parsed_only(tree):
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_command_has_options_that_exist(words, monkeypatch, capsys):
-    monkeypatch.setattr(prpose.cli, "COMMANDS", parsed_only(prpose.cli.COMMANDS))
-    assert guarded(lambda: run(words)) == 0, capsys.readouterr().err
-
-
-def test_commands_run_or_lack_a_file_that_the_repository_does_not_ship(clone, capsys):
-    """In their order, because one may read what another wrote. Training takes hours."""
-    codes = []
-    for words in commands():
-        if words[0] != "train":
-            codes.append(guarded(lambda words=words: run(words)))
-            error = capsys.readouterr().err
-            assert codes[-1] == 0 or re.search(r"no such (file|folder)|extra|not found", error), f"{words}: {error}"
-    assert 0 in codes
+def test_command_parses_and_runs_or_lacks_a_file_that_is_not_shipped(words, clone, monkeypatch, capsys):
+    """Training and evaluation take longer: only their arguments are checked."""
+    if words[0] != "predict":
+        monkeypatch.setattr(prpose.cli, "COMMANDS", parsed_only(prpose.cli.COMMANDS))
+    code, error = guarded(lambda: run(words)), capsys.readouterr().err
+    if "examples/" in " ".join(words) or words[0] != "predict":
+        assert code == 0, error
+    else:
+        assert re.fullmatch(rf"error: {words[1]}: .*no such file.*\n", error)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -31,10 +31,10 @@ def test_covariance_is_numpys():
 
 def test_energy_score_is_proper():
     """The ground truth has spread 1; samples of that spread score best."""
-    truth = draws(2000, 2, 3, seed=3)
+    truth = draws(1000, 2, 3, seed=3)
     scores = {}
     for width in (0.5, 0.8, 1.0, 1.25, 2.0):
-        scores[width] = float(energy_score(width * draws(100, 2000, 2, 3, seed=4), truth).mean())
+        scores[width] = float(energy_score(width * draws(60, 1000, 2, 3, seed=4), truth).mean())
     assert min(scores, key=scores.get) == 1.0
 
 

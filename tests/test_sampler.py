@@ -28,15 +28,8 @@ def test_pipeline_parity(lifter, alpha, chunk, device):
     poses = net(*(x.to(device) for x in inputs)).cpu()
     expected = torch.from_numpy(golden[f"{lifter}/alpha{alpha}/output_3D"]).transpose(0, 1)
     assert (poses[:, :, 0] - expected).abs().max() < 1e-5
-
-
-@pytest.mark.parametrize("lifter", VARIANCE_OF)
-@torch.no_grad()
-def test_single_parity(lifter, device):
-    golden, keypoints, *_ = golden_case()
-    poses = sampler(lifter).to(device).deterministic(keypoints.to(device)).cpu()
-    expected = torch.from_numpy(golden[f"{lifter}/single/output_3D"])
-    assert (poses - expected).abs().max() < 1e-5
+    single = net.deterministic(inputs[0].to(device)).cpu()
+    assert (single - torch.from_numpy(golden[f"{lifter}/single/output_3D"])).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("lifter", VARIANCE_OF)
@@ -89,42 +82,33 @@ def test_two_independent_draws_narrow_the_spread_by_root_two():
     assert (spread / (0.02 / 2**0.5) - 1).abs().max() < 0.02
 
 
-@pytest.mark.parametrize("S", [0, -3])
-def test_num_samples_below_1_raises(S):
-    with pytest.raises(ValueError, match=f"expected num_samples >= 1, got {S}"):
-        sampler("mgcn_lw").sample(torch.zeros(1, 1, 17, 2), S, torch.Generator())
+X, EPS = torch.zeros(2, 1, 17, 2), torch.zeros(3, 2, 1, 17, 2)
 
 
-def test_bad_inputs_raise():
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        *(((torch.zeros(shape), EPS, EPS), r"expected keypoints of shape \(B, T, 17, 2\)")
+          for shape in [(2, 17, 2), (2, 1, 16, 2), (2, 1, 17, 3), (0, 1, 17, 2), (2, 0, 17, 2)]),
+        *(((X + bad, EPS, EPS), "finite keypoints, got NaN") for bad in (float("nan"), float("inf"))),
+        ((X, EPS + float("nan"), EPS), "expected finite eps, got NaN"),
+        ((X, EPS, EPS + float("inf")), "expected finite eps_mirrored, got NaN"),
+        ((X, EPS, EPS[:, 0]), r"expected eps_mirrored of shape \(S, 2, 1, 17, 2\)"),
+        ((X, torch.empty_like(EPS, device="meta"), EPS), "expected eps on cpu, got meta"),
+        ((X.numpy(), EPS, EPS), "keypoints as a tensor of floating.*got ndarray"),
+        ((X.long(), EPS, EPS), "keypoints as a tensor of floating.*got torch.int64"),
+        *(((X, EPS[:S], EPS[:other]), f"S >= 1, got {other} and {S}") for S, other in [(3, 2), (2, 3), (0, 0)]),
+    ],
+)  # fmt: skip
+def test_bad_inputs_raise(inputs, message):
     net, generator = sampler("mgcn_lw"), torch.Generator()
-    broken = torch.zeros(2, 1, 17, 2)
-    broken[1, 0, 3, 1] = float("nan")
-    with pytest.raises(ValueError, match="finite keypoints, got NaN"):
-        net.deterministic(broken)
-    with pytest.raises(ValueError, match="finite keypoints, got NaN"):
-        net.sample(broken, 2, generator)
-    for shape in [(2, 17, 2), (2, 1, 16, 2), (2, 1, 17, 3), (0, 1, 17, 2), (2, 0, 17, 2)]:
-        with pytest.raises(ValueError, match=r"expected keypoints of shape \(B, T, 17, 2\)"):
-            net.sample(torch.zeros(shape), 2, generator)
-    with pytest.raises(ValueError, match=r"expected eps_mirrored of shape \(S, 2, 1, 17, 2\)"):
-        net(torch.zeros(2, 1, 17, 2), torch.zeros(3, 2, 1, 17, 2), torch.zeros(3, 1, 17, 2))
-
-    x, eps = torch.zeros(2, 1, 17, 2), torch.zeros(3, 2, 1, 17, 2)
-    for bad in (float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="expected finite eps, got NaN"):
-            net(x, torch.full_like(eps, bad), eps)
-        with pytest.raises(ValueError, match="expected finite eps_mirrored, got NaN"):
-            net(x, eps, torch.full_like(eps, bad))
-    with pytest.raises(ValueError, match="expected eps on cpu, got meta"):
-        net(x, torch.empty_like(eps, device="meta"), eps)
-    for wrong, got in [(x.numpy(), "ndarray"), (x.long(), "torch.int64"), ([[0, 0]], "list")]:
-        with pytest.raises(ValueError, match=f"keypoints as a tensor of floating.*got {got}"):
-            net.sample(wrong, 2, generator)
-
-    for S, other in [(3, 5), (5, 3), (0, 0)]:
-        shape = (2, 1, 17, 2)
-        with pytest.raises(ValueError, match=f"S >= 1, got {other} and {S}"):
-            net(torch.zeros(shape), torch.zeros(S, *shape), torch.zeros(other, *shape))
+    with pytest.raises(ValueError, match=message):
+        net(*inputs)
+    if "keypoints" in message:
+        with pytest.raises(ValueError, match=message):
+            net.sample(inputs[0], 2, generator)
+    with pytest.raises(ValueError, match="expected num_samples >= 1, got 0"):
+        net.sample(X, 0, generator)
 
 
 PEAK = """
@@ -140,21 +124,15 @@ assert poses.shape == ({S}, {B}, 1, 17, 3)
 @pytest.mark.slow
 def test_peak_memory_hardly_grows_with_num_samples():
     small, large = (peak_gib(PEAK.format(B=64, S=S)) for S in (8, 64))
-    assert large < 2
     assert large - small < 0.15
-
-
-@pytest.mark.slow
-def test_peak_memory_of_512_x_200_is_under_2_gib():
     assert peak_gib(PEAK.format(B=512, S=200)) < 2
 
 
-@pytest.mark.parametrize("lifter", VARIANCE_OF)
-def test_gradients_flow_to_the_keypoints_whatever_the_chunk(lifter):
+def test_gradients_flow_to_the_keypoints_whatever_the_chunk():
     _, keypoints, eps, eps_mirrored = golden_case()
     gradients = []
     for chunk in (3, 512):
-        net, x = sampler(lifter, chunk=chunk), keypoints.clone().requires_grad_()
+        net, x = sampler("mgcn_lw", chunk=chunk), keypoints.clone().requires_grad_()
         net(x, eps, eps_mirrored).square().mean().backward()
         gradients.append(x.grad)
     assert gradients[0].abs().max() > 0

@@ -3,8 +3,7 @@ import pytest
 
 from prpose.data import load_clips, load_motions
 from prpose.data.motion import Cleaning, check_sides
-from prpose.data.synthetic.walker_moves import GAIT, MOVES, cycle
-from prpose.data.synthetic.walkers import LIMITS, SEGMENTS, SPLITS, limited, pose, walker
+from prpose.data.synthetic.walkers import GAIT, LIMITS, MOVES, SEGMENTS, SPLITS, cycle, limited, pose, walker
 from prpose.skeleton import H36M_17
 
 EVERYONE = [(subject, action) for subject in ("W01", "W07", "W13", "W16") for action in MOVES]
@@ -97,7 +96,7 @@ def test_walkers_load_as_clips():
     assert len(clips) == 2 * 2 * 4
     assert {clip.action for clip in clips} == {"sit", "run"}
     for clip in clips:
-        assert len(clip) == 60
+        assert (len(clip), clip.fps) == (60, 15)  # every fourth frame
         assert clip.confidence.shape == clip.hidden.shape == (60, 17)
     truth = load_clips("walkers", "nowhere", "val", "gt", actions=("sit", "run"), stride=4)
     for clip, true in zip(clips, truth, strict=True):

@@ -1,11 +1,12 @@
 """The command line. Only this package chooses devices and seeds, prints and exits."""
 
+import argparse
 import functools
 import inspect
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import tyro
 
 import prpose
 from prpose.atomic import read_toml
-from prpose.cli.console import current_command, print_line, recorded
+from prpose.cli.console import print_line, recorded
 from prpose.cli.data import inspect_data, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
 from prpose.cli.evaluate import evaluate
 from prpose.cli.models import models
@@ -24,11 +25,7 @@ from prpose.cli.predict import predict
 from prpose.cli.train import train_lifter, train_noise
 from prpose.training import processes
 
-__all__ = ["current_command", "guarded", "main", "run"]
-
-Tree = dict[str, Any]
-
-COMMANDS: Tree = {
+COMMANDS: dict[str, Any] = {
     "predict": predict,
     "evaluate": evaluate,
     "train": {"lifter": train_lifter, "noise": train_noise},
@@ -39,13 +36,8 @@ COMMANDS: Tree = {
     "models": models,
     "pack": pack,
 }
-GROUPS = {
-    "train": "Train a lifter or a noise model: lifter, noise.",
-    "data": "Prepare a data set or inspect one: prepare, inspect.",
-    "prepare": "Convert original files to the data sets that prpose reads: h36m, 3dhp, cmu, mocap.",
-}
+# Exit codes after signals that end a command; its temporary files are removed first.
 STOPPED = {128 + getattr(signal, name): name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
-"""Exit codes after signals that end a command; its temporary files are removed first."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -61,12 +53,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run_together(args: list[str]) -> None:
-    """Runs the command; under torchrun, all processes train together, and other commands run in the first one."""
+    """Under torchrun, all processes train together, of which the first prints; it alone runs other commands."""
     with processes.joined(), Path(os.devnull).open("w") as nowhere:
-        if processes.rank() == 0:
-            run(args)
-        elif args[:1] == ["train"]:
-            with redirect_stdout(nowhere):
+        is_first = processes.rank() == 0
+        if is_first or args[:1] == ["train"]:
+            with redirect_stdout(sys.stdout if is_first else nowhere):
                 run(args)
 
 
@@ -75,7 +66,7 @@ def run(args: Sequence[str]) -> None:
 
     Raises:
         ValueError: for a user's mistake.
-        SystemExit: after ``--help``, and for arguments that do not exist.
+        SystemExit: after ``--help``, and for invalid options.
     """
     for before, word in zip(["", *args], args, strict=False):
         if not word or (word.startswith("--") and word.endswith("=")):
@@ -84,23 +75,18 @@ def run(args: Sequence[str]) -> None:
     while rest and isinstance(tree.get(rest[0]), dict):
         words.append(rest[0])
         tree, rest = tree[rest[0]], rest[1:]
-    commands = {name: _group(name) if isinstance(node, dict) else node for name, node in tree.items()}
+    commands = {name: _group(node) if isinstance(node, dict) else node for name, node in tree.items()}
     if rest and rest[0] in commands:
         commands[rest[0]], rest[1:] = _configured(commands[rest[0]], rest[1:])
     with recorded(args):
-        try:
-            tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=rest)
-        except _InvalidConfig as error:
-            raise ValueError(str(error)) from None
+        tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=rest)
 
 
-def _group(name: str) -> Callable[[], None]:
-    """A stand-in that lists a group of commands in the help text."""
-
+def _group(commands: Iterable[str]) -> Callable[[], None]:
     def group() -> None:
         raise AssertionError("run() enters a group before tyro parses the arguments")
 
-    group.__doc__ = GROUPS[name]
+    group.__doc__ = f"Commands: {', '.join(commands)}."  # the help text
     return group
 
 
@@ -109,40 +95,35 @@ def _configured(command: Callable[..., None], args: list[str]) -> tuple[Callable
     kind = get_type_hints(command).get("config")
     if kind is None:
         return command, args
-    config, others = inspect.signature(command).parameters["config"].default, list[str]()
-    words = iter(args)
-    for word in words:
-        option, equals, file = word.partition("=")
-        if option != "--config":
-            others.append(word)
-            continue
-        path = Path(file if equals else next(words, ""))
-        content = read_toml(path)
+    parser = argparse.ArgumentParser("prpose", argparse.SUPPRESS, add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)
+    known, others = parser.parse_known_args(args)
+    config = inspect.signature(command).parameters["config"].default
+    if known.config is not None:
+        content = read_toml(known.config)
         try:
             config = kind.from_mapping(content)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-    return functools.partial(command, config=_reporting(kind)(**vars(config))), others
+            raise ValueError(f"{known.config}: {error}") from None
+    return functools.partial(command, config=_exiting(kind)(**vars(config))), others
 
 
-class _InvalidConfig(Exception):
-    """A ``ValueError`` of a config."""
+def _exiting(kind: Any) -> Any:
+    """A config's class that exits where ``kind`` raises a ``ValueError``, which tyro would print as a box of lines."""
 
+    class Exiting(kind):  # type: ignore[misc]
+        __doc__ = kind.__doc__
 
-def _reporting(kind: type[Any]) -> type[Any]:
-    """A config's class, but tyro does not catch its ``ValueError`` to print it as a box of several lines."""
+        def __post_init__(self) -> None:
+            try:
+                super().__post_init__()
+            except ValueError as error:
+                sys.exit(f"error: {error}")
 
-    def check(self: Any) -> None:
-        try:
-            kind.__post_init__(self)
-        except ValueError as error:
-            raise _InvalidConfig(str(error)) from None
+        def __reduce__(self) -> tuple[Any, ...]:  # other processes have no such class
+            return kind, tuple(vars(self).values())
 
-    def reduce(self: Any) -> tuple[Any, ...]:
-        return kind, tuple(vars(self).values())
-
-    methods = {"__post_init__": check, "__reduce__": reduce, "__doc__": kind.__doc__}
-    return dataclass(frozen=True)(type(kind.__name__, (kind,), methods))
+    return dataclass(frozen=True)(Exiting)
 
 
 def guarded(command: Callable[[], None]) -> int:

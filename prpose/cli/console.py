@@ -8,17 +8,7 @@ from contextlib import contextmanager
 
 import torch
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 _arguments: list[str] = []
 
@@ -34,38 +24,20 @@ def recorded(args: Sequence[str]) -> Iterator[None]:
         _arguments[:] = before
 
 
-def current_arguments() -> list[str]:
-    """The arguments that the command line was called with."""
-    return _arguments[:]
-
-
 def current_command() -> str:
-    """The command line that is running, quoted for a shell; files record it.
-
-    Example:
-        >>> with recorded(["predict", "my walk.json", "--out", "walk.npz"]):
-        ...     current_command()
-        "prpose predict 'my walk.json' --out walk.npz"
-    """
+    """The command line that is running, quoted for a shell; files record it."""
     return shlex.join(["prpose", *_arguments])
 
 
 def printable(text: object) -> str:
-    """One line without control characters, which in a name could change the terminal.
-
-    Example:
-        >>> printable("walk\\x1b[2J.json")
-        'walk\\\\x1b[2J.json'
-    """
+    """One line without control characters, which in a name could change the terminal."""
     line = " ".join(str(text).split("\n"))
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
 
 
 def print_line(text: object, error: bool = False) -> None:
     """One line on standard output, or on standard error, written at once."""
-    stream = sys.stderr if error else sys.stdout
-    stream.write(f"{printable(text)}\n")
-    stream.flush()
+    print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def plain_console() -> Console:
@@ -73,28 +45,15 @@ def plain_console() -> Console:
     return Console(markup=False, emoji=False)
 
 
-class RateColumn(ProgressColumn):
-    """Steps per second."""
-
-    def render(self, task: Task) -> Text:
-        rate = task.finished_speed or task.speed
-        return Text(f"{rate:,.0f}/s" if rate else "–/s")
-
-
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error; the function yielded advances it by a number of steps.
+    """A progress bar on standard error, if that is a terminal; the function yielded advances it by a number of steps.
 
     Args:
         description: What is counted.
         total: Number of steps, or None if unknown.
-
-    Nothing is drawn if standard error is not a terminal.
     """
-    columns = (
-        *(TextColumn(description), BarColumn(), MofNCompleteColumn(), RateColumn()),
-        *(TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()),
-    )
+    columns = *Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn()
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
@@ -102,19 +61,16 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
 
 
 def named_device(name: str, process: int | None = None) -> torch.device:
-    """A PyTorch device by name: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto`` for a GPU if there is one, else the CPU.
+    """A device by name; ``auto`` is a GPU if there is one, else the CPU. ``ValueError`` if it is not available.
 
     Args:
-        name: The device.
+        name: Name of the device: auto, cpu, cuda, cuda:1 ...
         process: Number of this process among those of a machine, which share the GPUs. Default: torchrun's.
-
-    Raises:
-        ValueError: for a device that is not available.
     """
     available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if name == "auto":
         gpus = available[1:]
-        process = int(os.environ.get("LOCAL_RANK", "0")) if process is None else process  # as torchrun sets it
+        process = int(os.environ.get("LOCAL_RANK", "0")) if process is None else process
         return torch.device(gpus[process % len(gpus)] if gpus else "cpu")
     if name not in available and not (name == "cuda" and len(available) > 1):
         raise ValueError(f"expected an available device, got {name!r} (available: {', '.join(available)})")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from rich.table import Table
+from rich.table import Column, Table
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from prpose.atomic import check_output, replacing
@@ -13,6 +13,7 @@ from prpose.cli.console import plain_console, print_line, printable, progress
 from prpose.data import DATASETS, Clip, data_set, human36m, mpi_inf_3dhp
 from prpose.data.clip import PERCENTILES, confidence_rank_correlation, count, detector_errors
 from prpose.data.mocap.mapping import from_folder
+from prpose.data.mpi_inf_3dhp import Annotation
 from prpose.data.prepare_mocap import ACKNOWLEDGEMENT, Report, build, cmu17_clips, from_cmu
 from prpose.data.release_files import Selection
 from prpose.view import draw_samples
@@ -40,10 +41,7 @@ def prepare_h36m(
 
 
 def prepare_3dhp(
-    from_original: Path,
-    root: Path = DATASET,
-    annotation: Literal["univ_annot3", "annot3"] = "univ_annot3",
-    overwrite: Overwrite = False,
+    from_original: Path, root: Path = DATASET, annotation: Annotation = "univ_annot3", overwrite: Overwrite = False
 ) -> None:
     """Convert MPI-INF-3DHP from its original annotations.
 
@@ -56,11 +54,7 @@ def prepare_3dhp(
     _print_counts(mpi_inf_3dhp.from_original(from_original, root, overwrite, annotation), root)
 
 
-def prepare_cmu(
-    from_: Annotated[Path, arg(name="from")],
-    root: Path = DATASET,
-    overwrite: Overwrite = False,
-) -> None:
+def prepare_cmu(from_: Annotated[Path, arg(name="from")], root: Path = DATASET, overwrite: Overwrite = False) -> None:
     """Build cmu17, the free benchmark, from the CMU motion capture database.
 
     Args:
@@ -128,10 +122,8 @@ def inspect_data(
     console, clips = plain_console(), list[Clip]()
     for split in dataset.splits:
         in_split = dataset.load(root, split, Selection(), keypoints or dataset.default_keypoints)
-        console.print(_counts_table(name, split, in_split))
-        errors = _errors_table(in_split)
-        if errors is not None:
-            console.print(errors)
+        for table in filter(None, (_counts_table(name, split, in_split), _errors_table(in_split))):
+            console.print(table)
         clips += in_split
     if picture is not None:
         with replacing(picture) as temporary:
@@ -142,11 +134,8 @@ def inspect_data(
 def _counts_table(name: str, split: str, clips: Sequence[Clip]) -> Table:
     """Clips (one per camera) and frames of a split, by subject and action."""
     title = f"{name} {split}: {len(clips):,} clips, {sum(map(len, clips)):,} frames"
-    table = Table(title=title, title_justify="left")
-    for column in ("subject", "action"):
-        table.add_column(column, no_wrap=True)
-    for column in ("clips", "frames"):
-        table.add_column(column, justify="right")
+    heads = *(Column(head, no_wrap=True) for head in ("subject", "action")), *map(_numbers, ("clips", "frames"))
+    table = Table(*heads, title=title, title_justify="left")
     for (subject, action), (number, frames) in count(clips).items():
         table.add_row(printable(subject), printable(action), f"{number:,}", f"{frames:,}")
     return table
@@ -159,16 +148,18 @@ def _errors_table(clips: Sequence[Clip]) -> Table | None:
         return None
     correlation = "" if rank is None else f"; rank correlation of confidence and error {rank:.2f}"
     title = f"error of the 2D keypoints, pixels at 1000 x 1000{correlation}"
-    table = Table(title=title, title_justify="left", padding=0)
-    table.add_column("joint", no_wrap=True)
     heads = [f"{state}\n{p} %" for state in ("visible", "hidden") for p in PERCENTILES]
-    for head in (*heads, "hidden\nshare", "all\nmean"):
-        table.add_column(head, justify="right", no_wrap=True)
+    columns = map(_numbers, (*heads, "hidden\nshare", "all\nmean"))
+    table = Table(Column("joint", no_wrap=True), *columns, title=title, title_justify="left", padding=0)
     for row in rows:
         values = [value for part in (row.visible, row.hidden) for value in part or (None,) * len(PERCENTILES)]
         cells = ["–" if value is None else f"{value:.1f}" for value in values]
         table.add_row(row.joint, *cells, f"{row.hidden_share:.0%}", f"{row.mean:.1f}")
     return table
+
+
+def _numbers(head: str) -> Column:
+    return Column(head, justify="right", no_wrap=True)
 
 
 def _print_report(report: Report) -> None:
@@ -180,10 +171,8 @@ def _print_report(report: Report) -> None:
     for line in report.implausible:
         print_line(f"warning: implausible, but not dropped: {line}")
     if report.missing:
-        print_line(
-            f"INCOMPLETE: {len(report.missing)} clips of the benchmark were not found, so results are not comparable: "
-            f"{', '.join(report.missing)}"
-        )
+        text = f"INCOMPLETE: {len(report.missing)} clips of the benchmark were not found, so results are not comparable"
+        print_line(f"{text}: {', '.join(report.missing)}")
     print_line(f"Wrote {report.path} (inputs {report.inputs_sha256})")
 
 

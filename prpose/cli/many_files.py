@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -14,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,27 +29,41 @@ from prpose.config import InferenceConfig
 from prpose.io.detector import create_detector, run_detector
 from prpose.io.export import save_prediction
 from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
-from prpose.io.video import Video, input_kind, open_video
+from prpose.io.video import OnFrame, Video, input_kind, open_video
 from prpose.keypoints import Keypoints
 from prpose.prediction import Prediction
 
+Bar = Callable[[int | None], AbstractContextManager[OnFrame]]
 ALL = "all"  # as --person: every person in a file, each with an output of their own
+FOLDER_SETTINGS = ("per_file", "output_format", "jobs", "ray")  # of the config; without effect on a single file
+DEFAULT = InferenceConfig()
+Job = tuple[Path, Path]  # a file and its output
 
 
 @dataclass(frozen=True)
 class Request:
-    """What ``prpose predict`` was asked for; the same for every file. Fields are its options."""
+    """The options of ``prpose predict`` that are the same for every file."""
 
-    model: str
-    num_samples: int
-    seed: int
-    device: str
-    layout: str | None
-    image_size: tuple[int, int] | None
-    fps: float | None
-    person: str | None
-    config: InferenceConfig
-    overwrite: bool
+    model: str = "mgcn-cmu17"
+    num_samples: int = 50
+    seed: int = 0
+    device: str = "auto"
+    layout: str | None = None
+    image_size: tuple[int, int] | None = None
+    fps: float | None = None
+    person: str | None = None
+    config: InferenceConfig = DEFAULT
+    overwrite: bool = False
+
+    def command(self, path: Path, out: Path) -> str:
+        """The command that predicts one file of a folder by itself, with the options that are not the default."""
+        words = ["prpose", "predict", str(path), "--out", str(out)]
+        for prefix, values, defaults in (("--", self, Request()), ("--config.", self.config, DEFAULT)):
+            for name, value in vars(values).items():
+                if name not in ("config", *FOLDER_SETTINGS) and value != getattr(defaults, name):
+                    words.append(prefix + name.replace("_", "-"))
+                    words += [] if value is True else map(str, value if isinstance(value, tuple) else [value])
+        return shlex.join(words)
 
     def video(self, path: Path) -> Video | None:
         """A photo, video, folder of photos or camera; None for keypoints."""
@@ -56,8 +71,8 @@ class Request:
             return None
         return open_video(path, self.fps, self.config.max_seconds)
 
-    def read(self, path: Path, on_frame: Callable[[int], None] | None = None) -> list[Keypoints]:
-        """Keypoints of one person in a file, or of all; ``ValueError`` names the file."""
+    def read(self, path: Path, bar: Bar = lambda total: nullcontext(lambda steps: None)) -> list[Keypoints]:
+        """Keypoints of one person in a file, or of all; ``bar`` shows the frames. ``ValueError`` names the file."""
         config = self.config
         described: dict[str, Any] = {"layout": self.layout, "image_size": self.image_size, "fps": self.fps}
         try:
@@ -65,7 +80,10 @@ class Request:
             if video is None:
                 people = read_people(path, **described, format=config.format)
             else:
-                with create_detector(config.detector, config.detector_model, config.max_people) as detector:
+                with (  # a model is downloaded, with a progress bar of its own, before the bar of the frames
+                    create_detector(config.detector, config.detector_model, config.max_people) as detector,
+                    bar(video.total) as on_frame,
+                ):
                     detections = run_detector(video, detector, on_frame)
                 if video.kind == "folder":
                     del described["fps"]  # the detections have it
@@ -73,15 +91,6 @@ class Request:
             return people if self.person == ALL else [select_person(people, self.person)]
         except ValueError as error:
             raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
-
-
-@dataclass(frozen=True)
-class Job:
-    """A file, its output, and the command that predicts this file alone."""
-
-    path: Path
-    out: Path
-    command: str
 
 
 @dataclass
@@ -96,7 +105,7 @@ class Outcome:
 
 
 class Worker:
-    """Loads the model once, then predicts file after file. ``process`` is its number among those that share GPUs."""
+    """Loads the model once, then predicts file after file; ``process`` is its number among those that share GPUs."""
 
     def __init__(self, request: Request, process: int | None = None) -> None:
         self.request = request
@@ -104,31 +113,26 @@ class Worker:
 
     def __call__(self, job: Job) -> Outcome:
         """Predicts one file; an error is in the outcome, not raised."""
-        outcome = Outcome(job.path)
+        path, out = job
+        outcome, command, by_person = Outcome(path), self.request.command(path, out), self.request.person == ALL
         try:
-            outputs = self.outputs(job)
+            people, outputs = self.request.read(path), [out]
+            if by_person:  # their outputs have their names in them
+                names = [re.sub(r"[^\w-]+", "_", keypoints.person) for keypoints in people]
+                outputs = [out.with_name(f"{out.stem}.{name}{out.suffix}") for name in names]
+                check_apart(path, *outputs)
         except Exception as error:
-            return replace(outcome, errors=[_described(error, str(job.path))])
-        for out, keypoints in outputs.items():
-            person = f", person {keypoints.person}" if self.request.person == ALL else ""
+            return Outcome(path, errors=[_described(error, str(path))])
+        for keypoints, its_out in zip(people, outputs, strict=True):
+            person = f", person {keypoints.person}" if by_person else ""
             try:
-                prediction = self.predict(keypoints, out, job.command)
-                outcome.written.append(out)
+                prediction = self.predict(keypoints, its_out, command)
+                outcome.written.append(its_out)
                 outcome.frames += len(prediction)
-                outcome.warnings += [(f"{job.path.name}{person}", text) for text in prediction.warnings]
+                outcome.warnings += [(f"{path.name}{person}", text) for text in prediction.warnings]
             except Exception as error:
-                outcome.errors.append(_described(error, f"{job.path}{person}"))
+                outcome.errors.append(_described(error, f"{path}{person}"))
         return outcome
-
-    def outputs(self, job: Job) -> dict[Path, Keypoints]:
-        """Keypoints by the file that their prediction goes to; several people's have their names in it."""
-        if self.request.person != ALL:
-            return {job.out: self.request.read(job.path)[0]}
-        people = self.request.read(job.path)
-        names = [re.sub(r"[^\w-]+", "_", keypoints.person) for keypoints in people]
-        outputs = [job.out.with_name(f"{job.out.stem}.{name}{job.out.suffix}") for name in names]
-        check_apart(job.path, *outputs)
-        return dict(zip(outputs, people, strict=True))
 
     def predict(self, keypoints: Keypoints, out: Path, command: str) -> Prediction:
         """Predicts and writes one person's poses."""
@@ -138,8 +142,10 @@ class Worker:
             warnings.simplefilter("ignore", UserWarning)  # they are in prediction.warnings
             prediction = self.model(keypoints, request.num_samples, request.seed, config=request.config)
         prediction = replace(prediction, command=command, created_by=f"prpose {prpose.__version__}")
-        save_prediction(prediction, out, overwrite=request.overwrite)
-        return prediction
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            save_prediction(prediction, out, overwrite=request.overwrite)
+        return replace(prediction, warnings=(*prediction.warnings, *(str(warning.message) for warning in caught)))
 
 
 def check_apart(path: Path, *outputs: Path) -> None:
@@ -162,11 +168,7 @@ def _described(error: Exception, where: str) -> str:
 
 
 def run_jobs(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
-    """Outcomes of all jobs, in the order in which they end; the files do not depend on the number of processes.
-
-    Raises:
-        ValueError: for an unknown model or device, or if Ray is missing.
-    """
+    """Outcomes of all jobs, in the order in which they end; the files do not depend on the number of processes."""
     workers = min(request.config.jobs or 1, len(jobs))
     if not request.config.ray and workers == 1:
         return map(Worker(request), jobs)
@@ -181,45 +183,40 @@ _worker: Worker | None = None
 
 
 def _in_pool(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Outcome]:
-    """Files whose processes died are tried again, each alone, so that the file that is to blame loses no other."""
-    waiting, crashed = deque(jobs), deque[Job]()
-    while waiting or crashed:
-        queue, size = (crashed, 1) if crashed else (waiting, workers)
-        running: dict[Future[Outcome], Job] = {}
-        lost: list[Job] = []
-        with _pool(request, size) as pool:
+    """Files whose processes died are tried again, one by one, so that the file that is to blame loses no other."""
+    waiting = deque(jobs)
+    while waiting:
+        crashed = deque[Job]()
+        yield from _until_a_death(waiting, crashed, request, workers)
+        while crashed:
+            again = deque[Job]()
+            yield from _until_a_death(crashed, again, request, 1)
+            yield from (Outcome(path, errors=[f"{path}: its worker process died twice"]) for path, _ in again)
+
+
+def _until_a_death(queue: deque[Job], lost: deque[Job], request: Request, workers: int) -> Iterator[Outcome]:
+    """Outcomes until the queue is empty or a process dies; the jobs that the pool had then are added to ``lost``."""
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    running: dict[Future[Outcome], Job] = {}
+    with ProcessPoolExecutor(workers, context, _start, (request, context.Value("i", 0))) as pool:
+        try:
             while not lost and (queue or running):
-                while queue and len(running) < size:
+                while queue and len(running) < workers:
                     running[pool.submit(_work, queue[0])] = queue[0]
                     queue.popleft()
-                wait(running, return_when=FIRST_COMPLETED)
-                for future in [future for future in running if future.done()]:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
                     job = running.pop(future)
                     if isinstance(future.exception(), BrokenProcessPool):
                         lost.append(job)
                     else:
                         yield future.result()
-        lost += running.values()  # of a pool that is broken
-        if queue is crashed:
-            yield from (Outcome(job.path, errors=[f"{job.path}: its worker process died twice"]) for job in lost)
-        else:
-            crashed.extend(lost)
-
-
-@contextmanager
-def _pool(request: Request, workers: int) -> Iterator[ProcessPoolExecutor]:
-    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-    pool = ProcessPoolExecutor(workers, context, _start, (request, context.Value("i", 0)))
-    try:
-        yield pool
-    except BrokenProcessPool:  # of submit
-        pass
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+        except BrokenProcessPool:  # of submit
+            pass
+        except BaseException:
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+    lost += running.values()
 
 
 def _start(request: Request, started: Any) -> None:
@@ -267,28 +264,25 @@ def _on_ray(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
         ray, data = importlib.import_module("ray"), importlib.import_module("ray.data")
     except ImportError:
         raise ValueError('expected Ray for --ray, which is not installed: pip install "prpose[ray]"') from None
-    own = not ray.is_initialized()
+    own, wanted = not ray.is_initialized(), request.config.jobs
     if own:
-        local = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False, "num_cpus": request.config.jobs}
+        local = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False, "num_cpus": wanted}
         ray.init(logging_level=logging.ERROR, log_to_driver=False, **local)
     try:
-        context = data.DataContext.get_current()
+        context, available = data.DataContext.get_current(), ray.cluster_resources()
         context.enable_progress_bars, context.max_errored_blocks = False, -1
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-        workers = min(request.config.jobs or int(ray.cluster_resources()["CPU"]), len(jobs))
-        gpu = request.device != "cpu" and bool(ray.cluster_resources().get("GPU"))
-        lost = {job.path for job in jobs}
+        # one file at a time: files that wait in the queue of a worker that dies count as tried, too
+        workers = data.ActorPoolStrategy(
+            size=min(wanted or int(available["CPU"]), len(jobs)), max_tasks_in_flight_per_actor=1
+        )
+        gpus = int(request.device != "cpu" and bool(available.get("GPU")))
+        rows = data.from_items([{"job": pickle.dumps(job)} for job in jobs], override_num_blocks=len(jobs))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # max_task_retries is deprecated, without a successor up to Ray 2.60
-            rows = data.from_items([{"job": pickle.dumps(job)} for job in jobs], override_num_blocks=len(jobs)).map(
-                _RayWorker,
-                fn_constructor_args=(request, os.getcwd()),
-                # one file at a time: files that wait in the queue of a worker that dies count as tried, too
-                compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
-                num_cpus=1,
-                num_gpus=1 if gpu else 0,
-                max_task_retries=2,
-            )
+            arguments = {"num_cpus": 1, "num_gpus": gpus, "max_task_retries": 2}
+            rows = rows.map(_RayWorker, fn_constructor_args=(request, os.getcwd()), compute=workers, **arguments)
+        lost = [path for path, _ in jobs]
         for row in rows.iter_rows():
             outcome = pickle.loads(row["outcome"])
             lost.remove(outcome.path)

@@ -1,9 +1,8 @@
 """``prpose predict``: 2D keypoints, photos or video in, many 3D poses out."""
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +10,10 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from prpose.atomic import check_output
-from prpose.cli.console import current_arguments, current_command, print_line, progress
-from prpose.cli.many_files import ALL, Job, Outcome, Request, Worker, check_apart, run_jobs
+from prpose.cli.console import current_command, print_line, progress
+from prpose.cli.many_files import ALL, DEFAULT, Job, Outcome, Request, Worker, check_apart, run_jobs
 from prpose.config import InferenceConfig
+from prpose.io.detector import find_model
 from prpose.io.export import FORMATS, export_format
 from prpose.io.keypoints import inputs_in, is_one_clip
 from prpose.io.overlay import check_overlay, write_overlay
@@ -22,27 +22,21 @@ from prpose.prediction import Prediction
 from prpose.regions import is_calibrated
 from prpose.stream import check_draws
 
-FOLDER_OPTIONS = {
-    **dict.fromkeys(("--config.per-file", "--ray", "--config.ray"), 1),
-    **dict.fromkeys(("--config.output-format", "--jobs", "--config.jobs"), 2),
-}
-"""Options without effect on a single file, and the number of words that each takes."""
-
 
 def predict(
     path: Annotated[Positional[Path], arg(metavar="IN")],
     out: Path,
-    model: str = "mgcn-cmu17",
-    num_samples: Annotated[int, arg(aliases=["-n"])] = 50,
-    seed: int = 0,
-    device: str = "auto",
+    model: str = Request.model,
+    num_samples: Annotated[int, arg(aliases=["-n"])] = Request.num_samples,
+    seed: int = Request.seed,
+    device: str = Request.device,
     layout: str | None = None,
     image_size: tuple[int, int] | None = None,
     fps: float | None = None,
     person: str | None = None,
     overlay: Path | None = None,
     config_file: Annotated[Path | None, arg(name="config")] = None,
-    config: InferenceConfig = InferenceConfig(),  # noqa: B008
+    config: InferenceConfig = DEFAULT,
     overwrite: FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Predict many 3D poses per frame from 2D keypoints, photos or video.
@@ -82,8 +76,7 @@ def _predict_one(path: Path, out: Path, overlay: Path | None, request: Request) 
     video = request.video(path)
     if overlay is not None:
         check_overlay(None if video is None else video.kind, overlay, request.overwrite)
-    with nullcontext() if video is None else progress("frames", video.total) as advance:
-        keypoints = request.read(path, advance)[0]
+    keypoints = request.read(path, lambda total: progress("frames", total))[0]
     try:
         prediction = worker.predict(keypoints, out, current_command())
     except ValueError as error:
@@ -110,13 +103,16 @@ def _summary(prediction: Prediction) -> str:
 
 
 def _predict_many(path: Path, out: Path, request: Request) -> None:
-    """Predicts every file of a folder, or every person in a file.
+    """Predicts every file of a folder, or every person in a file; prints each warning once with its files, and totals.
 
     Raises:
         ValueError: before anything is written, if the outputs cannot be written; at the end, if some files failed.
     """
     jobs, skipped = _plan(path, out, request)
-    outcomes = list[Outcome]()
+    outcomes, where = list[Outcome](), dict[str, list[str]]()
+    if request.config.detector == "mediapipe" and any(input_kind(file) for file, _ in jobs):
+        with suppress(ValueError):  # it is the error of each video
+            find_model(request.config.detector_model)  # downloaded once, before the bar of the files
     with progress("files", len(jobs)) as advance:
         for outcome in run_jobs(jobs, request):
             outcomes.append(outcome)
@@ -126,7 +122,21 @@ def _predict_many(path: Path, out: Path, request: Request) -> None:
     if skipped:
         print_line(f"warning: neither keypoints nor video, skipped: {_listed(skipped)}", error=True)
     outcomes.sort(key=lambda outcome: outcome.path)
-    _report(outcomes, out, request)
+    for name, text in chain(*(outcome.warnings for outcome in outcomes)):
+        where.setdefault(text, []).append(name)
+    for text, names in where.items():
+        print_line(f"warning: {_listed(names)}: {text}", error=True)
+    written = [its_out for outcome in outcomes for its_out in outcome.written]
+    failed = [outcome.path.name for outcome in outcomes if outcome.errors]
+    print_line(
+        f"{len(jobs) - len(failed)} of {len(jobs)} files, {len(written)} people, "
+        f"{sum(outcome.frames for outcome in outcomes):,} frames, {request.num_samples} samples each"
+    )
+    shown = ", ".join(map(str, written)) if len(jobs) == 1 else f"{len(written)} files in {out}"
+    print_line(f"Wrote {shown or 'nothing'}")
+    if failed:
+        people = " for all people" if request.person == ALL else ""
+        raise ValueError(f"prediction failed{people} in {len(failed)} of {len(jobs)} files: {_listed(failed)}")
 
 
 def _plan(path: Path, out: Path, request: Request) -> tuple[list[Job], list[str]]:
@@ -134,27 +144,28 @@ def _plan(path: Path, out: Path, request: Request) -> tuple[list[Job], list[str]
     per_file = request.config.per_file
     if not path.is_dir() or (_is_clip(path) and not per_file):
         export_format(out)
-        pairs, skipped = [(path, out)], list[str]()
+        outputs, skipped = {path: out}, list[str]()
     else:
         kinds = ("video", "folder", "photo") if per_file else ("video", "folder")
         inputs, others = inputs_in(path, lambda inside: input_kind(inside) in kinds)
-        _check_folder(path, out)
+        if not out.is_dir() and (out.exists() or out.suffix[1:].lower() in FORMATS):
+            raise ValueError(f"{out}: expected a folder for the predictions of many files, got the name of a file")
+        if out.resolve() == path.resolve():
+            raise ValueError(f"{out}: expected another folder than that of the input")
         ending = export_format("", request.config.output_format or "npz")
-        stems = [inside.name if inside.is_dir() else inside.stem for inside in inputs]
-        pairs = [(inside, out / f"{stem}.{ending}") for inside, stem in zip(inputs, stems, strict=True)]
+        outputs = {one: out / f"{one.name if one.is_dir() else one.stem}.{ending}" for one in inputs}
         skipped = [other.name for other in others if other.resolve() != out.resolve()]
-        stem, count = Counter(stems).most_common(1)[0]
+        its_out, count = Counter(outputs.values()).most_common(1)[0]
         if count > 1:
-            names = ", ".join(inside.name for inside, other in zip(inputs, stems, strict=True) if other == stem)
-            raise ValueError(f"expected files with different names, got {names}, whose output is {stem}.{ending}")
+            names = ", ".join(one.name for one in inputs if outputs[one] == its_out)
+            raise ValueError(f"expected files with different names, got {names}, whose output is {its_out.name}")
     if request.person != ALL:  # people are known only when a file is read; each of their outputs is checked then
-        existing = [its_out for _, its_out in pairs if its_out.exists()]
+        existing = [its_out for its_out in outputs.values() if its_out.exists()]
         if len(existing) > 1 and not request.overwrite:
             raise ValueError(f"{existing[0]} and {len(existing) - 1} other outputs exist already; pass --overwrite")
-        for one, its_out in pairs:
+        for one, its_out in outputs.items():
             check_apart(one, check_output(its_out, request.overwrite))
-    args = current_arguments()
-    return [Job(one, its_out, alone_command(args, path, one, its_out)) for one, its_out in pairs], skipped
+    return list(outputs.items()), skipped
 
 
 def _is_clip(folder: Path) -> bool:
@@ -162,67 +173,5 @@ def _is_clip(folder: Path) -> bool:
     return is_one_clip(folder) or input_kind(folder) == "folder"
 
 
-def _check_folder(folder: Path, out: Path) -> None:
-    if out.suffix[1:].lower() in FORMATS and not out.is_dir():
-        raise ValueError(f"{out}: expected a folder for the predictions of many files; --config.output-format names")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: expected a folder for the predictions of many files, got a file")
-    if out.resolve() == folder.resolve():
-        raise ValueError(f"{out}: expected another folder than that of the input")
-
-
-def alone_command(args: Sequence[str], folder: Path, path: Path, out: Path) -> str:
-    """The command that predicts one file of a folder by itself.
-
-    Args:
-        args: Arguments of the command for the folder.
-        folder: The folder, or a single file.
-        path, out: The file and its output.
-
-    Example:
-        >>> args = ["predict", "clips", "--out", "poses", "--jobs", "4", "-n", "9"]
-        >>> alone_command(args, Path("clips"), Path("clips/a.json"), Path("poses/a.npz"))
-        'prpose predict clips/a.json --out poses/a.npz -n 9'
-    """
-    words, rest, named = list[str](), list(args), False
-    while rest:
-        word = rest.pop(0)
-        option, equals, _ = word.partition("=")
-        option = option.replace("_", "-")
-        if option in FOLDER_OPTIONS:
-            rest = rest[0 if equals else FOLDER_OPTIONS[option] - 1 :]
-        elif option == "--out":
-            words += ["--out", str(out)]
-            rest = rest[0 if equals else 1 :]
-        elif not named and not word.startswith("-") and Path(word) == folder:
-            words.append(str(path))
-            named = True
-        else:
-            words.append(word)
-    return shlex.join(["prpose", *words])
-
-
-def _report(outcomes: Sequence[Outcome], out: Path, request: Request) -> None:
-    """Prints each warning once with its files, and the totals."""
-    where: dict[str, list[str]] = {}
-    for name, text in chain(*(outcome.warnings for outcome in outcomes)):
-        where.setdefault(text, []).append(name)
-    for text, names in where.items():
-        print_line(f"warning: {_listed(names)}: {text}", error=True)
-    written = [path for outcome in outcomes for path in outcome.written]
-    failed = [outcome.path.name for outcome in outcomes if outcome.errors]
-    frames = sum(outcome.frames for outcome in outcomes)
-    print_line(
-        f"{len(outcomes) - len(failed)} of {len(outcomes)} files, {len(written)} people, {frames:,} frames, "
-        f"{request.num_samples} samples each"
-    )
-    shown = ", ".join(map(str, written)) if len(outcomes) == 1 else f"{len(written)} files in {out}"
-    print_line(f"Wrote {shown or 'nothing'}")
-    if failed:
-        people = " for all people" if request.person == ALL else ""
-        raise ValueError(f"prediction failed{people} in {len(failed)} of {len(outcomes)} files: {_listed(failed)}")
-
-
 def _listed(names: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,16 +1,20 @@
 """Data sets as clips: paired 2D keypoints and 3D poses of one person seen by one camera."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
 
 from prpose.data import human36m, mpi_inf_3dhp
 from prpose.data.clip import Clip
 from prpose.data.motion import Motion
-from prpose.data.release_files import ALL_ACTIONS, Selection, paths_of, sha256_of
+from prpose.data.release_files import ALL_ACTIONS, Selection, load_release, paths_of
 from prpose.data.synthetic import walkers
 from prpose.data.synthetic.benchmark_file import SPLITS, load_benchmark, path_of, read_card, read_renderings
 from prpose.tables import look_up
+
+T = TypeVar("T", Clip, Motion)
 
 __all__ = ["DATASETS", "Clip", "data_set", "inputs_sha256", "load_clips", "load_motions"]
 
@@ -20,10 +24,17 @@ class DataSet(NamedTuple):
 
     splits: tuple[str, ...]
     default_keypoints: str
-    load: Callable[[Path, str, Selection, str], list[Clip]]
-    """(root, split, selection, keypoints) → clips."""
-    motions: Callable[[Path, str], list[Motion]] | None = None
-    """(root, split) → motions in the world, of data sets that are rendered from motion capture."""
+    load: Callable[[Path, str, Selection, str], list[Clip]]  # (root, split, selection, keypoints) → clips
+    motions: Callable[[Path, str], list[Motion]] | None = None  # (root, split) → motions, where it is made of them
+
+
+def _release(name: str, module: ModuleType) -> DataSet:
+    """A data set of the field's npz files; the module has its splits, its usual 2D and its views."""
+
+    def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
+        return load_release(module.views, paths_of(root, name, keypoints), module.SPLITS[split], selection)
+
+    return DataSet(tuple(module.SPLITS), module.DEFAULT_KEYPOINTS, load)
 
 
 def _benchmark(name: str) -> DataSet:
@@ -37,8 +48,8 @@ def _benchmark(name: str) -> DataSet:
 
 
 DATASETS = {
-    "h36m": DataSet(tuple(human36m.SPLITS), human36m.DEFAULT_KEYPOINTS, human36m.load),
-    "3dhp": DataSet(tuple(mpi_inf_3dhp.SPLITS), mpi_inf_3dhp.DEFAULT_KEYPOINTS, mpi_inf_3dhp.load),
+    "h36m": _release("h36m", human36m),
+    "3dhp": _release("3dhp", mpi_inf_3dhp),
     "cmu17": _benchmark("cmu17"),
     "walkers": DataSet(tuple(walkers.SPLITS), "det", walkers.load, walkers.motions),
 }
@@ -64,11 +75,11 @@ def load_clips(
     """Clips of a data set, in its published order.
 
     Args:
-        name: ``"h36m"``, ``"3dhp"``, ``"cmu17"``, ``"walkers"``, or the name of a prepared benchmark.
-        root: folder with the npz files; not used for walkers.
+        name, root: a key of :data:`DATASETS`, or a prepared benchmark, and the folder with its files.
         split: ``"train"``, ``"test"``, and ``"val"`` where there is one.
         keypoints: which 2D: as in the file's name, or ``"det"`` and ``"gt"``. Default: the usual detector.
-        actions, stride, subset: clips and frames to take, as of :class:`prpose.data.release_files.Selection`.
+        actions, stride, subset: clips and frames to take, as of :class:`prpose.data.release_files.Selection`; clips
+            have the frame rate of the frames taken.
 
     Raises:
         ValueError: for an unknown name or split, an empty split, and for files in which something is missing or
@@ -76,45 +87,43 @@ def load_clips(
 
     Example:
         >>> clips = load_clips("walkers", ".", "test", actions=("walk",), stride=4)
-        >>> len(clips), clips[0].keypoints_px.shape, clips[0].poses_cam.shape
-        (12, (60, 17, 2), (60, 17, 3))
+        >>> len(clips), clips[0].keypoints_px.shape, clips[0].poses_cam.shape, clips[0].fps
+        (12, (60, 17, 2), (60, 17, 3), 15.0)
     """
-    dataset = data_set(name, root)
-    look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
-    selection = Selection(tuple(actions), stride, subset)
-    clips = dataset.load(Path(root), split, selection, keypoints or dataset.default_keypoints)
-    if not clips:
-        raise ValueError(f"{name}: expected recordings in its {split} split, got none")
-    return clips
+    dataset, selection = data_set(name, root), Selection(tuple(actions), stride, subset)
+    return _recordings(dataset, dataset.load, name, root, split, selection, keypoints or dataset.default_keypoints)
 
 
 def load_motions(name: str, root: str | Path, split: str) -> list[Motion]:
-    """Motions in the world, which random cameras render anew while training.
-
-    Raises:
-        ValueError: as of :func:`load_clips`, and for a data set that is not rendered from motion capture.
-    """
+    """Motions in the world; errors as of :func:`load_clips`, and for data that are not rendered from motion capture."""
     dataset = data_set(name, root)
-    look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
     if dataset.motions is None:
         raise ValueError(f"expected a data set made of motion capture, got {name}")
-    motions = dataset.motions(Path(root), split)
-    if not motions:
+    return _recordings(dataset, dataset.motions, name, root, split)
+
+
+def _recordings(
+    dataset: DataSet, read: Callable[..., list[T]], name: str, root: str | Path, split: str, *more: Any
+) -> list[T]:
+    look_up(split, dict.fromkeys(dataset.splits), f"split of {name}")
+    found = read(Path(root), split, *more)
+    if not found:
         raise ValueError(f"{name}: expected recordings in its {split} split, got none")
-    return motions
+    return found
 
 
 def inputs_sha256(name: str, root: str | Path, keypoints: str) -> str:
-    """Hash of everything that a data set was made of: of its npz files' bytes, or as a benchmark's card holds it.
-
-    Empty for walkers. ``ValueError`` as of :func:`data_set`, for a missing file, and for a card without the hash.
-    """
-    dataset = data_set(name, root)
+    """Hash of all that a data set was made of: of its files' bytes, or of a benchmark's card; empty for walkers."""
+    dataset, path = data_set(name, root), path_of(root, name)
     if name == "walkers":
         return ""
     if dataset.motions is None:
-        return sha256_of(paths_of(Path(root), name, keypoints))
-    found = read_card(path_of(root, name)).get("inputs_sha256")
+        paths = paths_of(root, name, keypoints)
+        for path in paths:
+            if not path.is_file():
+                raise ValueError(f"{path}: no such file")
+        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+    found = read_card(path).get("inputs_sha256")
     if not isinstance(found, str):
-        raise ValueError(f"{path_of(root, name)}: card: expected inputs_sha256 in it, got {found!r}")
+        raise ValueError(f"{path}: card: expected inputs_sha256 in it, got {found!r}")
     return found

@@ -11,39 +11,26 @@ from prpose.metrics import rank_correlation
 from prpose.skeleton import H36M_17
 
 UNITS = {2: "pixels", 3: "metres"}
-FARTHEST = {2: 1e7, 3: 1e5}
-"""Largest coordinate in 2D and in 3D; sums of squares stay finite in float32."""
-PERCENTILES = (50, 90, 99)
-"""Of :class:`JointErrors`."""
+FARTHEST = {2: 1e7, 3: 1e5}  # largest coordinate in 2D and in 3D; sums of squares stay finite in float32
+PERCENTILES = (50, 90, 99)  # of JointErrors
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
     """Paired 2D keypoints and 3D poses of one person seen by one camera.
 
-    Args:
-        keypoints_px: (T, J, 2) float32 pixels.
-        poses_cam: (T, J, 3) float32 metres, camera axes (x right, y down, z forward), absolute.
-        camera: image size and calibration.
-        subject, action: names in the data set.
-        camera_index: index of the camera in the data set.
-        fps: frames per second, if known.
-        confidence: (T, J) of the keypoints in [0, 1], if known.
-        hidden: (T, J) bool, joints that the person's own body occludes, if known.
-
-    Raises:
-        ValueError: for wrong shapes, different lengths, or values that are not finite.
+    ``ValueError`` for wrong shapes, different lengths, or values that are not finite.
     """
 
-    keypoints_px: Array
-    poses_cam: Array
+    keypoints_px: Array  # (T, J, 2) float32 pixels
+    poses_cam: Array  # (T, J, 3) float32 metres, camera axes (x right, y down, z forward), absolute
     camera: Camera
     subject: str
     action: str
     camera_index: int
     fps: float | None = None
-    confidence: Array | None = None
-    hidden: Array | None = None
+    confidence: Array | None = None  # (T, J) of the keypoints in [0, 1], if known
+    hidden: Array | None = None  # (T, J) bool, joints that the person's own body occludes, if known
 
     def __post_init__(self) -> None:
         where = f"subject {self.subject}, action {self.action!r}, camera {self.camera_index}"
@@ -59,13 +46,9 @@ class Clip:
 
 
 def check_coordinates(value: Any, J: int, C: int, where: str, what: str) -> Array:
-    """Finite coordinates of J joints within :data:`FARTHEST`, T > 0 frames, as (T, J, C) float32.
-
-    Raises:
-        ValueError: for anything else, starting with ``where``.
-    """
+    """Finite coordinates as (T, J, C) float32, T > 0; ``ValueError``, starting with ``where``, for anything else."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
-        got = f"{value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+        got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
         raise ValueError(f"{where}: expected {what} as an array of numbers, got {got}")
     if value.ndim != 3 or value.shape[1:] != (J, C) or not len(value):
         raise ValueError(f"{where}: expected {what} of shape (T, {J}, {C}), T > 0, got {value.shape}")
@@ -88,43 +71,36 @@ def finite_float32(values: Array, where: str, what: str = "numbers") -> Array:
 
 @dataclass(frozen=True)
 class JointErrors:
-    """Errors of one joint's 2D keypoints, or of all joints', in thousandths of the image width.
-
-    ``hidden_share`` is the share of frames in which the joint is occluded; ``visible`` and ``hidden`` hold the
-    :data:`PERCENTILES` where it is visible and where it is occluded, or None if there is no such frame.
-    """
+    """Errors of one joint's 2D keypoints, or of all joints', in thousandths of the image width."""
 
     joint: str
-    hidden_share: float
-    visible: tuple[float, ...] | None
-    hidden: tuple[float, ...] | None
+    hidden_share: float  # share of frames in which the joint is occluded
+    visible: tuple[float, ...] | None  # PERCENTILES where it is visible; None if it never is
+    hidden: tuple[float, ...] | None  # and where it is occluded
     mean: float
 
 
 def count(clips: Sequence[Clip]) -> dict[tuple[str, str], tuple[int, int]]:
     """Clips and frames by subject and first word of the action, sorted."""
-    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    lengths: dict[tuple[str, str], list[int]] = {}
     for clip in clips:
-        key = (clip.subject, clip.action.split(" ")[0])
-        number, frames = counts.get(key, (0, 0))
-        counts[key] = number + 1, frames + len(clip)
-    return dict(sorted(counts.items()))
+        lengths.setdefault((clip.subject, clip.action.split(" ")[0]), []).append(len(clip))
+    return {key: (len(found), sum(found)) for key, found in sorted(lengths.items())}
 
 
 def detector_errors(clips: Sequence[Clip]) -> list[JointErrors]:
-    """Distance of the 2D keypoints from the projected 3D, joint by joint and, last, of all joints.
-
-    Empty if there are no clips, or if cameras or occluded joints are not known.
-    """
+    """Distance of 2D keypoints from projected 3D, by joint and, last, of all; empty without cameras or occlusion."""
     if not clips or any(clip.camera.focal_px is None or clip.hidden is None for clip in clips):
         return []
     error = np.concatenate([_errors_px(clip) * 1000 / clip.camera.width for clip in clips])
     hidden = np.concatenate([np.asarray(clip.hidden) for clip in clips])
-    rows = [(name, error[:, j], hidden[:, j]) for j, name in enumerate(H36M_17.names)]
-    return [
-        JointErrors(name, float(h.mean()), _percentiles(e[~h]), _percentiles(e[h]), float(e.mean()))
-        for name, e, h in [*rows, ("all", error, hidden)]
-    ]
+    joints: list[tuple[str, Any]] = [(name, j) for j, name in enumerate(H36M_17.names)]
+    rows = []
+    for joint, columns in [*joints, ("all", slice(None))]:
+        e, h = error[:, columns], hidden[:, columns]
+        visible, occluded = (tuple(np.percentile(x, PERCENTILES).tolist()) if x.size else None for x in (e[~h], e[h]))
+        rows.append(JointErrors(joint, float(h.mean()), visible, occluded, float(e.mean())))
+    return rows
 
 
 def confidence_rank_correlation(clips: Sequence[Clip]) -> float | None:
@@ -137,10 +113,5 @@ def confidence_rank_correlation(clips: Sequence[Clip]) -> float | None:
 
 
 def _errors_px(clip: Clip) -> Array:
-    """(T, J) distance of the keypoints from the projected poses."""
     truth = clip.camera.project(clip.poses_cam.astype(np.float64))
     return np.asarray(np.linalg.norm(clip.keypoints_px - truth, axis=-1))
-
-
-def _percentiles(values: Array) -> tuple[float, ...] | None:
-    return tuple(np.percentile(values, PERCENTILES).tolist()) if values.size else None

@@ -11,8 +11,9 @@ import numpy as np
 
 from prpose.atomic import read_json
 from prpose.camera import Array, Camera, Tangential
-from prpose.data.clip import Clip, check_coordinates, finite_float32
-from prpose.data.release_files import Selection, check_pair, import_mocap, paths_of, read_entries, write_pair
+from prpose.data.clip import check_coordinates, finite_float32
+from prpose.data.release_files import View, import_mocap, paths_of, write_release
+from prpose.tables import look_up
 
 SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
 SUBJECTS = (*SPLITS["train"], *SPLITS["test"])
@@ -24,50 +25,28 @@ ACTIONS = (
 )
 CALIBRATION = Path(__file__).with_name("human36m_cameras.json")
 RAW_JOINTS = 32
-KEPT_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
-"""Of the original 32 joints those of ``H36M_17``, in its order."""
+KEPT_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)  # those of H36M_17, in its order
 POSES_FOLDER = Path("MyPoseFeatures") / "D3_Positions"
-CORRUPT = (("S11", "Directions"),)
-"""Left out, as everywhere: the video is corrupt, so that no detector's keypoints belong to it."""
+CORRUPT = (("S11", "Directions"),)  # left out, as everywhere: the video is corrupt, so that no detector's 2D fits
 
 
-def load(root: Path, split: str, selection: Selection, keypoints: str) -> list[Clip]:
-    """Clips of ``data_3d_h36m.npz`` and ``data_2d_h36m_{keypoints}.npz`` in ``root``.
-
-    Raises:
-        ValueError: naming file, subject, action and camera, for anything missing or misshapen.
-    """
-    clips = []
-    for entry in read_entries(paths_of(root, "h36m", keypoints), SPLITS[split], selection):
-        world = check_coordinates(entry.poses, RAW_JOINTS, 3, entry.where_3d, "3D")
-        frames, views = selection.frames(len(world)), cameras(entry.subject)
-        keypoints_px = entry.keypoints_by_camera([len(world)] * len(views))
-        for index, camera in enumerate(views):
-            poses = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))[frames].astype(np.float32)
-            clips.append(Clip(keypoints_px[index][frames], poses, camera, entry.subject, entry.action, index))
-    return clips
+def views(subject: str, stored: Any, where: str) -> list[View]:
+    """Poses in each camera's axes from (T, 32, 3) world metres; ``ValueError``, starting with ``where``, for others."""
+    world = check_coordinates(stored, RAW_JOINTS, 3, where, "3D")[:, KEPT_JOINTS].astype(np.float64)
+    return [(camera, camera.world_to_camera(world)) for camera in cameras(subject)]
 
 
 @cache
 def cameras(subject: str) -> tuple[Camera, ...]:
     """The four calibrated cameras of a subject; ``ValueError`` for an unknown subject."""
     calibration = read_json(CALIBRATION)
-    if subject not in calibration["extrinsics"]:
-        known = ", ".join(calibration["extrinsics"])
-        raise ValueError(f"no Human3.6M cameras for subject {subject}; there are {known}")
-    return tuple(
-        Camera(
-            width=inner["res_w"],
-            height=inner["res_h"],
-            focal_px=tuple(inner["focal_length"]),
-            center_px=tuple(inner["center"]),
-            radial=tuple(inner["radial_distortion"]),
-            tangential=tuple(inner["tangential_distortion"]),
-            orientation=tuple(outer["orientation"]),
-            position_m=tuple(value / 1000 for value in outer["translation"]),
-        )
-        for inner, outer in zip(calibration["intrinsics"], calibration["extrinsics"][subject], strict=True)
-    )
+    outer_of = look_up(subject, calibration["extrinsics"], "subject of Human3.6M's cameras")
+    found = []
+    for inner, outer in zip(calibration["intrinsics"], outer_of, strict=True):
+        lens = (inner[key] for key in ("focal_length", "center", "radial_distortion", "tangential_distortion"))
+        position_m = [value / 1000 for value in outer["translation"]]
+        found.append(Camera(inner["res_w"], inner["res_h"], *map(tuple, (*lens, outer["orientation"], position_m))))
+    return tuple(found)
 
 
 def from_cdf(
@@ -81,62 +60,46 @@ def from_cdf(
     Args:
         source: folder with ``S1/MyPoseFeatures/D3_Positions/*.cdf``, and so on for all :data:`SUBJECTS`; (1, T, 96)
             world millimetres each.
-        root: folder to write to.
-        overwrite: whether to replace existing files.
+        root, overwrite: folder to write to, and whether to replace existing files.
         tangential: lens model, see :meth:`prpose.camera.Camera.project`; that of the published 2D file by default.
 
     Returns:
-        Counts: subjects, recordings (complete: 209), clips (four per recording), frames of clips.
-
-    Raises:
-        ValueError: naming the file or folder, for anything missing, damaged, misshapen or not finite, and for
-            outputs that exist.
+        Counts: subjects, recordings (complete: 209), clips, and frames of clips.
     """
-    source, root = Path(source), Path(root)
-    outputs = check_pair(root, "h36m", overwrite)
-    cdflib = import_mocap("cdflib")
-    files = {subject: _pose_files(source, subject) for subject in SUBJECTS}  # all of them before any is read
-    positions_3d: dict[str, dict[str, Array]] = {}
-    positions_2d: dict[str, dict[str, list[Array]]] = {}
-    for subject, by_action in files.items():
-        world = {action: _read_world(cdflib, path) for action, path in by_action.items()}
-        positions_3d[subject] = world
-        positions_2d[subject] = {a: _project(world[a], subject, tangential, path) for a, path in by_action.items()}
-    return write_pair(outputs, positions_3d, positions_2d)
+
+    def read(subject: str, path: Path) -> tuple[Array, list[Array]]:
+        world, keypoints_px = _read_world(path), []
+        for index, (camera, points) in enumerate(views(subject, world, str(path))):
+            if points[..., 2].min() <= 0:
+                raise ValueError(f"{path}: expected world millimetres, got a joint behind camera {index}")
+            pixels = camera.project(points, tangential)
+            keypoints_px.append(finite_float32(pixels, f"{path}: pixels of camera {index}"))
+        return world, keypoints_px
+
+    files = [file for subject in SUBJECTS for file in _pose_files(Path(source), subject)]  # before any is read
+    return write_release(paths_of(root, "h36m", "gt"), overwrite, files, read)
 
 
-def canonical_action(stem: str) -> str:
-    """The field's name of an action, from an original file's name without its ending.
-
-    Example:
-        >>> canonical_action("WalkingDog_1"), canonical_action("TakingPhoto")
-        ('WalkDog 1', 'Photo')
-    """
-    return stem.replace("TakingPhoto", "Photo").replace("WalkingDog", "WalkDog").replace("_", " ")
-
-
-def _pose_files(source: Path, subject: str) -> dict[str, Path]:
-    """{action: file} of a subject, in alphabetical order of the actions."""
-    folder = source / subject / POSES_FOLDER
-    files: dict[str, Path] = {}
+def _pose_files(source: Path, subject: str) -> list[tuple[str, str, Path]]:
+    """Subject, action and path of each file of a subject, in alphabetical order of the actions."""
+    folder, files = source / subject / POSES_FOLDER, dict[str, Path]()
     for path in sorted(folder.glob("*.cdf")):
         if path.name.startswith(("_ALL", ".")):  # all actions in one file; hidden files of other systems
             continue
-        action = canonical_action(path.stem)
+        action = path.stem.replace("TakingPhoto", "Photo").replace("WalkingDog", "WalkDog").replace("_", " ")
         if action in files:
             raise ValueError(f"{path}: expected one file of {action!r}, got {files[action]} as well")
         if (subject, action) not in CORRUPT:
             files[action] = path
     if not files:
-        raise ValueError(
-            f"{folder}: expected the original Human3.6M poses as {source / '<subject>' / POSES_FOLDER / '*.cdf'} "
-            f"for {', '.join(SUBJECTS)}, got none of {subject}"
-        )
-    return dict(sorted(files.items()))
+        pattern = f"{source / '<subject>' / POSES_FOLDER / '*.cdf'} for {', '.join(SUBJECTS)}"
+        raise ValueError(f"{folder}: expected the original Human3.6M poses as {pattern}, got none of {subject}")
+    return [(subject, action, path) for action, path in sorted(files.items())]
 
 
-def _read_world(cdflib: Any, path: Path) -> Array:
+def _read_world(path: Path) -> Array:
     """(T, 32, 3) float32 metres, world axes, of a CDF file with ``Pose`` in millimetres."""
+    cdflib = import_mocap("cdflib")
     try:
         cdf = cdflib.CDF(path)
         names = (*cdf.cdf_info().zVariables, *cdf.cdf_info().rVariables)
@@ -145,19 +108,7 @@ def _read_world(cdflib: Any, path: Path) -> Array:
         raise ValueError(f"{path}: truncated or not a CDF file ({type(error).__name__}: {error})") from None
     if pose is None:
         raise ValueError(f"{path}: no variable Pose; the file holds {', '.join(names) or 'nothing'}")
-    columns = RAW_JOINTS * 3
-    if pose.ndim != 3 or pose.shape != (1, max(pose.shape[1], 1), columns) or pose.dtype.kind != "f":
-        got = f"{pose.dtype} {pose.shape}"
-        raise ValueError(f"{path}: expected floating-point Pose of shape (1, T, {columns}), got {got}")
+    if pose.ndim != 3 or pose.shape[::2] != (1, RAW_JOINTS * 3) or not pose.size or pose.dtype.kind != "f":
+        expected = f"floating-point Pose of shape (1, T, {RAW_JOINTS * 3})"
+        raise ValueError(f"{path}: expected {expected}, got {pose.dtype} {pose.shape}")
     return finite_float32(pose[0].reshape(-1, RAW_JOINTS, 3) / 1000, str(path))
-
-
-def _project(world: Array, subject: str, tangential: Tangential, path: Path) -> list[Array]:
-    """[(T, 17, 2) float32 pixels, one per camera] of (T, 32, 3) metres, world axes."""
-    keypoints_px = []
-    for index, camera in enumerate(cameras(subject)):
-        points = camera.world_to_camera(world[:, KEPT_JOINTS].astype(np.float64))
-        if points[..., 2].min() <= 0:
-            raise ValueError(f"{path}: expected world millimetres, got a joint behind camera {index}")
-        keypoints_px.append(finite_float32(camera.project(points, tangential), f"{path}: pixels of camera {index}"))
-    return keypoints_px

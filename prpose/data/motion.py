@@ -5,40 +5,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import find_objects, label
 
 from prpose.camera import Array
 from prpose.data.clip import check_coordinates
 from prpose.skeleton import H36M_17
 
-RATES = (5.0, 5000.0)
-"""Admitted frame rates of motion capture; anything else is taken for a wrong unit."""
-LEG_M = (0.3, 1.4)
-"""Admitted lengths from hip to ankle along the bones, from toddlers to giants."""
-FAULTS = (
+RATES = (5.0, 5000.0)  # admitted frame rates of motion capture; anything else is taken for a wrong unit
+LEG_M = (0.3, 1.4)  # admitted lengths from hip to ankle along the bones, from toddlers to giants
+FAULTS = (  # least value of each of _stance's measures, in metres, and what is wrong below it
     (0.0, "head down on the whole", "is up the axis that the joint mapping names?"),
     (-0.01, "the knees bend backwards", "are left and right, or the axes, exchanged in the joint mapping?"),
 )
-"""Least value of each of :func:`_stance`'s measures, in metres, and what is wrong below it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """World positions of one person's joints over time.
-
-    Args:
-        name: of the clip.
-        subject, action: names in the data set.
-        poses_world: (T, 17, 3) float32 metres, right-handed, z up, ground at 0.
-        fps: frames per second.
-
-    Raises:
-        ValueError: naming the clip, for wrong shapes or values that are not finite.
-    """
+    """World positions of one person's joints over time; ``ValueError``, naming the clip, for invalid ones."""
 
     name: str
     subject: str
     action: str
-    poses_world: Array
+    poses_world: Array  # (T, 17, 3) float32 metres, right-handed, z up, ground at 0
     fps: float
 
     def __post_init__(self) -> None:
@@ -52,22 +40,13 @@ class Motion:
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What counts as an artefact of motion capture.
+    """What counts as an artefact of motion capture."""
 
-    Args:
-        frozen_m_s: no joint moves faster than this from frame to frame ...
-        frozen_s: ... for at least this long, and over two steps at least: the recording is frozen.
-        jump_m_s: a joint faster than this jumps: a marker was lost or exchanged. The fastest human movements,
-            a kick or a pitch, stay below; 24 m/s is 0.2 m a frame at 120 fps.
-        margin_s: dropped on both sides of a jump; at least a frame.
-        shortest_s: pieces shorter than this are dropped.
-    """
-
-    frozen_m_s: float = 1e-4
-    frozen_s: float = 0.025
-    jump_m_s: float = 24.0
-    margin_s: float = 0.05
-    shortest_s: float = 0.5
+    frozen_m_s: float = 1e-4  # no joint moves faster than this from frame to frame ...
+    frozen_s: float = 0.025  # ... for at least this long, and over two steps at least: the recording is frozen
+    jump_m_s: float = 24.0  # a joint faster than any human movement, a kick or a pitch, was lost or exchanged
+    margin_s: float = 0.05  # dropped on both sides of a jump; at least a frame
+    shortest_s: float = 0.5  # pieces shorter than this are dropped
 
     def good(self, poses: Array, fps: float) -> Array:
         """Which frames of (T, J, 3) are good, (T,) bool; frames with NaN are not."""
@@ -79,9 +58,9 @@ class Cleaning:
         speed = step * fps  # (T - 1,)
         speed[bad[1:] | bad[:-1]] = self.frozen_m_s * 2  # neither frozen nor a jump
         # Of a short run of repeated poses all frames are good.
-        for start, stop in _runs(speed <= self.frozen_m_s):
-            if stop - start >= _frames_in(self.frozen_s, fps, least=2):
-                bad[start : stop + 1] = True
+        for run in _runs(speed <= self.frozen_m_s):
+            if run.stop - run.start >= _frames_in(self.frozen_s, fps, least=2):
+                bad[run.start : run.stop + 1] = True
         margin = _frames_in(self.margin_s, fps, least=1)
         for frame in np.flatnonzero(speed > self.jump_m_s):
             bad[max(0, frame + 1 - margin) : frame + 1 + margin] = True
@@ -90,18 +69,16 @@ class Cleaning:
     def pieces(self, poses: Array, fps: float) -> list[slice]:
         """Runs of good frames that are long enough."""
         shortest = _frames_in(self.shortest_s, fps, least=1)
-        return [slice(a, b) for a, b in _runs(self.good(poses, fps)) if b - a >= shortest]
+        return [run for run in _runs(self.good(poses, fps)) if run.stop - run.start >= shortest]
 
 
 def _frames_in(seconds: float, fps: float, least: int) -> int:
-    """Frames that span at least so many seconds; 1/120 s written as 0.0083333 is 1/120 s."""
-    return max(least, math.ceil(seconds * fps - 0.01))
+    return max(least, math.ceil(seconds * fps - 0.01))  # 1/120 s written as 0.0083333 is 1/120 s
 
 
-def _runs(mask: Array) -> list[tuple[int, int]]:
-    """Start and stop of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(int)))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+def _runs(mask: Array) -> list[slice]:
+    """Each run of True."""
+    return [run for (run,) in find_objects(label(mask)[0])]
 
 
 def resample(poses: Array, fps: float, to_fps: float) -> Array:
@@ -120,9 +97,11 @@ def cut(
     name: str, subject: str, action: str, poses_world: Array, fps: float, to_fps: float, pieces: Sequence[slice]
 ) -> list[Motion]:
     """Pieces of a recording, (T, 17, 3) metres, as motions at ``to_fps``; the second is called ``name#2``."""
-    resampled = [resample(poses_world[piece], fps, to_fps).astype(np.float32) for piece in pieces]
-    names = [name if number == 1 else f"{name}#{number}" for number in range(1, len(pieces) + 1)]
-    return [Motion(own, subject, action, poses, to_fps) for own, poses in zip(names, resampled, strict=True)]
+    motions = []
+    for number, piece in enumerate(pieces, start=1):
+        poses = resample(poses_world[piece], fps, to_fps).astype(np.float32)
+        motions.append(Motion(name if number == 1 else f"{name}#{number}", subject, action, poses, to_fps))
+    return motions
 
 
 def check_units(poses_world: Array, fps: float) -> None:
@@ -141,45 +120,34 @@ def check_units(poses_world: Array, fps: float) -> None:
 
 
 def check_sides(motions: Sequence[Motion]) -> list[str]:
-    """Checks that people stand on their feet and that their knees bend forward, on average.
+    """A line for each motion, of all of one joint mapping, in which people do not stand with their knees ahead.
 
-    Args:
-        motions: all motions of one joint mapping.
-
-    Returns:
-        A line for each motion that does not, among others that do: a handstand, for example.
-
-    Raises:
-        ValueError: if the motions on average do not: the mapping is upside down, or exchanges left and right.
+    ``ValueError`` if they do not on average: the mapping is upside down, or exchanges left and right.
     """
     if not motions:
         return []
     measures = np.array([_stance(motion) for motion in motions])
     average = np.average(measures, axis=0, weights=[len(motion) for motion in motions])
-    named = f"clip {motions[0].name}" + (f" and {len(motions) - 1} more" if motions[1:] else "")
-    for measure, (least, fault, question) in zip(average, FAULTS, strict=True):
-        if measure < least:
-            raise ValueError(f"{named}: {fault}; {question}")
-    return [
-        f"{motion.name}: {fault}"
-        for motion, row in zip(motions, measures, strict=True)
-        for measure, (least, fault, _) in zip(row, FAULTS, strict=True)
-        if measure < least
-    ]
+    implausible: list[str] = []
+    for (least, fault, question), values, whole in zip(FAULTS, measures.T, average, strict=True):
+        if whole < least:
+            named = motions[0].name + (f" and {len(motions) - 1} more" if motions[1:] else "")
+            raise ValueError(f"clip {named}: {fault}; {question}")
+        implausible += [
+            f"{motion.name}: {fault}" for motion, value in zip(motions, values, strict=True) if value < least
+        ]
+    return implausible
 
 
 def _stance(motion: Motion) -> tuple[float, float]:
     """Metres, on average: thorax above ankles; knees ahead of the line from hip to ankle."""
-
-    def joint(name: str) -> Array:
-        return motion.poses_world[:, H36M_17.index(name)].astype(np.float64)
-
-    feet = (joint("left_ankle") + joint("right_ankle")) / 2
-    across = joint("left_hip") - joint("right_hip")
+    joints = dict(zip(H36M_17.names, motion.poses_world.astype(np.float64).swapaxes(0, 1), strict=True))
+    feet = (joints["left_ankle"] + joints["right_ankle"]) / 2
+    across = joints["left_hip"] - joints["right_hip"]
     ahead = 0.0
     for side in ("left", "right"):
-        hip, knee, ankle = (joint(f"{side}_{name}") for name in ("hip", "knee", "ankle"))
+        hip, knee, ankle = (joints[f"{side}_{name}"] for name in ("hip", "knee", "ankle"))
         forward = np.cross(across, hip - ankle)
         forward = forward / np.maximum(np.linalg.norm(forward, axis=-1, keepdims=True), 1e-9)
         ahead += float(((knee - (hip + ankle) / 2) * forward).sum(-1).mean())
-    return float((joint("thorax") - feet)[:, 2].mean()), ahead
+    return float((joints["thorax"] - feet)[:, 2].mean()), ahead

@@ -20,10 +20,7 @@ from prpose.layouts import BODY_SHARE, BOX, COCO_SIGMA, THINNEST
 from prpose.tables import look_up
 
 FPS = 60.0
-
 CMU17_CLIPS = Path(__file__).with_name("cmu17_clips.csv")
-"""Clip (file name without ending), CMU's subject and trial, action and split of all 125 clips of cmu17."""
-
 ACKNOWLEDGEMENT = (
     "The data used in this project was obtained from mocap.cs.cmu.edu. "
     "The database was created with funding from NSF EIA-0196217."
@@ -35,36 +32,27 @@ class Report:
     """What went into a benchmark, and what did not."""
 
     path: Path
+    missing: list[str]  # clips of the benchmark that were not found
     inputs_sha256: str = ""
-    clips: dict[str, int] = field(default_factory=dict)
+    clips: dict[str, int] = field(default_factory=dict)  # by split, as the frames
     frames: dict[str, int] = field(default_factory=dict)
-    dropped: dict[str, int] = field(default_factory=dict)
-    """Frames of the recording left out, by clip."""
-    missing: list[str] = field(default_factory=list)
-    implausible: list[str] = field(default_factory=list)
-    """Clips that are upside down or mirrored, among others that are not."""
+    dropped: dict[str, int] = field(default_factory=dict)  # frames of the recording left out, by clip
+    implausible: list[str] = field(default_factory=list)  # clips that are upside down or mirrored, among others
 
 
 def from_cmu(
     folder: Path, root: Path, overwrite: bool = False, on_clip: Callable[[int], None] = lambda clips: None
 ) -> Report:
-    """Makes ``data_cmu17.npz``, version 1, in ``root`` from the clips in ``folder``.
+    """Makes ``data_cmu17.npz``, version 1, in ``root`` from the clips in ``folder``; the report names missing ones.
 
-    A clip that the benchmark takes from a BVH file is looked for under CMU's own trial name as well, so that the
-    original ASF/AMC download serves; the report names what is missing.
-
-    Args:
-        folder: with ``NN/NN.asf`` and ``NN/NN_MM.amc`` as CMU has them, and ``ACTION_k.bvh``, at any depth.
-        root, overwrite, on_clip: as of :func:`build`.
+    ``folder`` has ``NN/NN.asf`` and ``NN/NN_MM.amc`` as CMU has them, and ``ACTION_k.bvh``, at any depth; a clip that
+    the benchmark takes from a BVH file is looked for under CMU's own trial name as well.
 
     Raises:
         ValueError: if the folder lacks all clips of a split, and as of :func:`build`.
     """
     trials, bvh = _by_stem(folder, ".amc"), _by_stem(folder, ".bvh")
-    mappings = {
-        ".amc": ("asf", read_mapping(SHIPPED / "cmu_asf.toml")),
-        ".bvh": ("bvh", read_mapping(SHIPPED / "cmu_bvh.toml")),
-    }
+    mappings = {FORMATS[each][0]: (each, read_mapping(SHIPPED / f"cmu_{each}.toml")) for each in ("asf", "bvh")}
     sources, missing = [], []
     for row in cmu17_clips():
         # A BVH file with a trial's name is a conversion of it, on another skeleton.
@@ -93,7 +81,7 @@ def _by_stem(folder: Path, ending: str) -> dict[str, Path]:
 
 
 def cmu17_clips() -> list[dict[str, str]]:
-    """Rows of :data:`CMU17_CLIPS`."""
+    """Clip (file name without ending), CMU's subject and trial, action and split of all 125 clips of cmu17."""
     with CMU17_CLIPS.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -109,11 +97,7 @@ def build(
 ) -> Report:
     """Makes the benchmark ``data_{name}.npz`` in ``root``; the same files give the same bytes.
 
-    Args:
-        name, sources: of the benchmark; its recordings, at least one.
-        root, overwrite: folder, and whether to replace an existing file in it.
-        note, missing: origin of the data and names of missing clips, for the file's card.
-        on_clip: called with 1 after each clip.
+    ``note`` and ``missing`` clips are for the file's card; ``on_clip`` is called with 1 after each clip.
 
     Raises:
         ValueError: naming the recording, for anything that cannot be read; if people do not stand upright on average,
@@ -122,22 +106,20 @@ def build(
     path = check_output(path_of(root, name), overwrite)
     _check_sources(sources)
     sources = sorted(sources, key=lambda source: source.name)  # the file does not depend on the caller's order
-    rig, cleaning = Rig(), Cleaning()
-    report = Report(path, missing=sorted(missing))
+    rig, cleaning, report = Rig(), Cleaning(), Report(path, sorted(missing))
     renderings: dict[str, list[Rendering]] = {split: [] for split in SPLITS}
     by_mapping: dict[str, list[Motion]] = {}
     for source in sources:
         motions, dropped = _motions(source, cleaning)
         by_mapping.setdefault(repr(source.mapping), []).extend(motions)
         renderings[source.split] += [rig.render(motion, seed=name) for motion in motions]
-        if dropped:
-            report.dropped[source.name] = dropped
+        report.dropped |= {source.name: dropped} if dropped else {}
         on_clip(1)
     for motions in by_mapping.values():
         report.implausible += check_sides(motions)
-    _check_names([each.motion.name for split in SPLITS for each in renderings[split]])
-    report.clips = {split: len(renderings[split]) for split in SPLITS}
-    report.frames = {split: sum(len(each.motion) for each in renderings[split]) for split in SPLITS}
+    _check_names([motion.name for motions in by_mapping.values() for motion in motions])
+    report.clips = {split: len(found) for split, found in renderings.items()}
+    report.frames = {split: sum(len(each.motion) for each in found) for split, found in renderings.items()}
     if not any(report.clips.values()):
         raise ValueError("expected at least half a second of good frames, got none")
     inputs = _inputs(name, sources, rig, cleaning, note)
@@ -165,9 +147,9 @@ def _check_sources(sources: Sequence[Source]) -> None:
 
 
 def _check_names(names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"expected each clip once, got {twice[0]} more than once")
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"expected each clip once, got {name} more than once")
 
 
 def _motions(source: Source, cleaning: Cleaning) -> tuple[list[Motion], int]:
@@ -186,32 +168,27 @@ def _motions(source: Source, cleaning: Cleaning) -> tuple[list[Motion], int]:
 
 def _inputs(name: str, sources: Sequence[Source], rig: Rig, cleaning: Cleaning, note: str) -> dict[str, Any]:
     """Everything that the file depends on, under the names of the file's version 1: their hash identifies it."""
-    parameters, clips = asdict(rig), {}
+    parameters, clips, constants = asdict(rig), dict[str, Any](), dict[str, Any]()
     parameters["detector"]["doubt"] = parameters["detector"].pop("confidence_noise")
     for source in sources:
         # Weights as lists: they are summed in their order.
         mapping = asdict(source.mapping) | {"joints": [list(weights.items()) for weights in source.mapping.joints]}
-        hashes = {each.name: _sha256(each.read_bytes()) for each in _files(source)}
+        files = [source.path, *([skeleton_beside(source.path)] if source.format == "asf" else [])]
+        hashes = {each.name: _sha256(each.read_bytes()) for each in files}
         names = {"subject": source.subject, "action": source.action, "split": source.split}
         clips[source.name] = names | {"mapping": mapping, "sha256": hashes}
-    constants: dict[str, Any] = {"coco_sigma": COCO_SIGMA, "limbs": LIMBS, "person_size": (BOX, BODY_SHARE, THINNEST)}
+    constants |= {"coco_sigma": COCO_SIGMA, "limbs": LIMBS, "person_size": (BOX, BODY_SHARE, THINNEST)}
     constants |= {"amc_fps": AMC_FPS, "ankle_height_m": JointMapping.clearance_m}
-    file = {"format": FORMAT, "version": 1, "name": name, "note": note, "fps": FPS}
-    inputs = {"constants": constants, "studio": parameters, "cleaning": asdict(cleaning), "clips": clips}
-    return file | inputs | {"cameras_sha256": _sha256(human36m.CALIBRATION.read_bytes())}
-
-
-def _files(source: Source) -> list[Path]:
-    return [source.path, *([skeleton_beside(source.path)] if source.format == "asf" else [])]
+    inputs: dict[str, Any] = {"constants": constants, "studio": parameters, "clips": clips}
+    inputs |= {"cleaning": asdict(cleaning), "format": FORMAT, "version": 1, "name": name, "note": note, "fps": FPS}
+    return inputs | {"cameras_sha256": _sha256(human36m.CALIBRATION.read_bytes())}
 
 
 def _sorted(value: Any) -> Any:
     """The same content with sorted keys, so that its text is always the same."""
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [_sorted(item) for item in value]
-    return value
+    return [_sorted(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _sha256(content: bytes) -> str:

@@ -6,7 +6,7 @@ from the end. Everything else that does not fit raises a ``ValueError`` that nam
 
 import hashlib
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from prpose.atomic import check_output, replacing
-from prpose.camera import Array
-from prpose.data.clip import check_coordinates
+from prpose.camera import Array, Camera
+from prpose.data.clip import Clip, check_coordinates
 from prpose.skeleton import H36M_17
 from prpose.unpickle import entry_names, read_npz
 
 ALL_ACTIONS = ("*",)
+
+View = tuple[Camera, Array]  # a camera, and poses in its axes, (T, 17, 3) metres
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,8 @@ class Selection:
 
     Args:
         actions: first words of action names ("Walking" takes "Walking 1"), or ``("*",)`` for all.
-        stride: every stride-th frame.
-        subset: share of each clip, in (0, 1]: one run of frames at a start that depends on its length alone (as in
-            VideoPose3D, so that published low-data settings can be repeated).
-
-    Raises:
-        ValueError: if stride < 1 or subset lies outside (0, 1].
+        stride: every stride-th frame; >= 1.
+        subset: share of each clip, in (0, 1]: a run of frames whose start depends on its length alone (VideoPose3D).
     """
 
     actions: tuple[str, ...] = ALL_ACTIONS
@@ -47,7 +45,6 @@ class Selection:
             raise ValueError(f"expected subset in (0, 1], got {self.subset}")
 
     def wants(self, action: str) -> bool:
-        """Whether the action is selected."""
         return any(word in (*ALL_ACTIONS, action.split(" ")[0]) for word in self.actions)
 
     def check(self, actions: Iterable[str], where: str) -> None:
@@ -55,7 +52,7 @@ class Selection:
         words = list(dict.fromkeys(action.split(" ")[0] for action in actions))
         for word in self.actions:
             if word not in words and not (word in ALL_ACTIONS and words):
-                raise ValueError(f"{where}: no action {word!r}; there are {_listed(words)}")
+                raise ValueError(f"{where}: no action {word!r}; there are {', '.join(words) or 'none'}")
 
     def frames(self, T: int) -> slice:
         """The frames to take of a clip of T; ``ValueError`` if none is left."""
@@ -63,115 +60,82 @@ class Selection:
             return slice(0, T, self.stride)
         length = round(T // self.stride * self.subset) * self.stride
         if not length:
-            raise ValueError(
-                "expected a subset and stride that leave a frame of each clip, "
-                f"got {self.subset} and {self.stride}, which leave none of {T}"
-            )
-        start = int(_fraction(str(T)) * (T - length + 1))
+            settings = f"{self.subset} and {self.stride}, which leave none of {T}"
+            raise ValueError(f"expected a subset and stride that leave a frame of each clip, got {settings}")
+        start = int(_fraction(T) * (T - length + 1))
         return slice(start, start + length, self.stride)
 
 
-def _fraction(text: str) -> float:
-    """A number in [0, 1] that depends on the text alone, as in VideoPose3D."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little") / (2**32 - 1)
+def _fraction(number: int) -> float:
+    return int.from_bytes(hashlib.sha256(str(number).encode()).digest()[:4], "little") / (2**32 - 1)
 
 
-def paths_of(root: Path, name: str, keypoints: str) -> tuple[Path, Path]:
+def paths_of(root: str | Path, name: str, keypoints: str) -> tuple[Path, Path]:
     """Paths of a data set's 3D and 2D files."""
-    return root / f"data_3d_{name}.npz", root / f"data_2d_{name}_{keypoints}.npz"
+    return Path(root) / f"data_3d_{name}.npz", Path(root) / f"data_2d_{name}_{keypoints}.npz"
 
 
-def sha256_of(paths: Iterable[Path]) -> str:
-    """One hash of several files' bytes; ``ValueError`` if one is missing."""
-    whole = hashlib.sha256()
-    for path in paths:
-        if not path.is_file():
-            raise ValueError(f"{path}: no such file")
-        with path.open("rb") as file:
-            while part := file.read(2**20):
-                whole.update(part)
-    return whole.hexdigest()
+def load_release(
+    views: Callable[[str, Any, str], list[View]],
+    paths: tuple[Path, Path],
+    subjects: Sequence[str],
+    selection: Selection,
+) -> list[Clip]:
+    """Clips of a 3D and a 2D file, by subject, then by action in the order of the 2D file, then by camera.
 
-
-@dataclass(frozen=True)
-class Entry:
-    """Poses and keypoints of one subject and action as the files hold them, not checked yet; their places in these."""
-
-    subject: str
-    action: str
-    poses: Any
-    keypoints: Any
-    where_3d: str
-    where_2d: str
-
-    def poses_by_camera(self, J: int) -> list[Array]:
-        """Poses of each camera, (T, J, 3) float32 metres; ``ValueError`` if they are no such list."""
-        poses = _by_camera(self.poses, self.where_3d)
-        if not poses or np.ndim(poses[0]) == 2:
-            got = f"{len(poses)} frames" if poses else "none"
-            raise ValueError(f"{self.where_3d}: expected 3D of at least one camera, got {got}")
-        return [check_coordinates(each, J, 3, f"{self.where_3d}, camera {i}", "3D") for i, each in enumerate(poses)]
-
-    def keypoints_by_camera(self, lengths: Sequence[int]) -> list[Array]:
-        """Keypoints of each camera, (T, 17, 2) float32 pixels, cut to these lengths; ``ValueError`` if they are not."""
-        cameras = _by_camera(self.keypoints, self.where_2d)
-        if len(cameras) != len(lengths):
-            raise ValueError(f"{self.where_2d}: expected {len(lengths)} cameras, got {len(cameras)}")
-        checked = []
-        for camera, (xy, T) in enumerate(zip(cameras, lengths, strict=True)):
-            where = f"{self.where_2d}, camera {camera}"
-            if isinstance(xy, np.ndarray) and xy.ndim == 3:
-                xy = xy[:T, :, :2] if xy.shape[2] == 3 else xy[:T]  # the third is a confidence
-            checked.append(check_coordinates(xy, len(H36M_17), 2, where, "2D"))
-            if len(checked[-1]) < T:
-                raise ValueError(f"{where}: expected at least {T} frames of 2D, got {len(checked[-1])}")
-        return checked
-
-
-def _by_camera(values: Any, where: str) -> list[Any]:
-    if not isinstance(values, list | tuple) and not (isinstance(values, np.ndarray) and values.ndim > 0):
-        raise ValueError(f"{where}: expected a list with an array per camera, got {type(values).__name__}")
-    return list(values)
-
-
-def read_entries(paths: tuple[Path, Path], subjects: Sequence[str], selection: Selection) -> Iterator[Entry]:
-    """Selected entries of a 3D and a 2D file, by subject, then by action in the order of the 2D file.
-
-    Raises:
-        ValueError: naming the file and what it lacks, if a subject or action is in one file only, or a selected
-            action is in neither.
+    ``views`` takes a subject, an action's 3D as the file holds it, and its place there, with which errors begin.
     """
     poses, keypoints = _positions(paths[0], "positions_3d"), _positions(paths[1], "positions_2d")
     _check_joints(paths[1])
+    clips = []
     for subject in subjects:
         for path, content in zip(paths, (poses, keypoints), strict=True):
             if subject not in content:
-                raise ValueError(f"{path}: no subject {subject}; the file has {_listed(content)}")
+                raise ValueError(f"{path}: no subject {subject}; the file has {', '.join(content)}")
         where_3d, where_2d = (f"{path}: subject {subject}" for path in paths)
         own, other = poses[subject], keypoints[subject]
         for where, present, expected in ((where_3d, own, other), (where_2d, other, own)):
             selection.check(present, where)
             for action in filter(selection.wants, expected):
                 if action not in present:
-                    raise ValueError(f"{where}: no action {action!r}; there are {_listed(present)}")
+                    raise ValueError(f"{where}: no action {action!r}; there are {', '.join(present)}")
         for action in filter(selection.wants, other):
-            places = (f"{where}, action {action!r}" for where in (where_3d, where_2d))
-            yield Entry(subject, action, own[action], other[action], *places)
+            found = views(subject, own[action], f"{where_3d}, action {action!r}")
+            lengths = [len(poses_cam) for _, poses_cam in found]
+            all_px = _keypoints_px(other[action], lengths, f"{where_2d}, action {action!r}")
+            for index, ((camera, poses_cam), xy) in enumerate(zip(found, all_px, strict=True)):
+                frames = selection.frames(len(poses_cam))
+                clips.append(Clip(xy[frames], poses_cam[frames].astype(np.float32), camera, subject, action, index))
+    return clips
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
+def by_camera(values: Any, where: str) -> list[Any]:
+    """The arrays of an action's cameras; ``ValueError`` if there is no list of them."""
+    if not isinstance(values, list | tuple) and not (isinstance(values, np.ndarray) and values.ndim > 0):
+        raise ValueError(f"{where}: expected a list with an array per camera, got {type(values).__name__}")
+    return list(values)
+
+
+def _keypoints_px(stored: Any, lengths: Sequence[int], where: str) -> list[Array]:
+    """Keypoints of each camera, (T, 17, 2) float32 pixels, cut to these lengths."""
+    cameras, checked = by_camera(stored, where), []
+    if len(cameras) != len(lengths):
+        raise ValueError(f"{where}: expected {len(lengths)} cameras, got {len(cameras)}")
+    for camera, (xy, T) in enumerate(zip(cameras, lengths, strict=True)):
+        if isinstance(xy, np.ndarray) and xy.ndim == 3:
+            xy = xy[:T, :, :2] if xy.shape[2] == 3 else xy[:T]  # the third is a confidence
+        checked.append(check_coordinates(xy, len(H36M_17), 2, f"{where}, camera {camera}", "2D"))
+        if len(checked[-1]) < T:
+            raise ValueError(f"{where}, camera {camera}: expected at least {T} frames of 2D, got {len(checked[-1])}")
+    return checked
 
 
 def _positions(path: Path, key: str) -> dict[str, dict[str, Any]]:
     content = read_npz(path, key)
-    if not (
-        isinstance(content, dict)
-        and all(isinstance(actions, dict) for actions in content.values())
-        and all(isinstance(name, str) for name in [*content, *(a for d in content.values() for a in d)])
-    ):
+    fits = isinstance(content, dict) and all(isinstance(actions, dict) for actions in content.values())
+    if not fits or not all(isinstance(name, str) for names in (content, *content.values()) for name in names):
         raise ValueError(f"{path}: expected {key} = {{subject: {{action: ...}}}}, names as text")
-    return content
+    return dict(content)
 
 
 def _check_joints(path: Path) -> None:
@@ -182,38 +146,36 @@ def _check_joints(path: Path) -> None:
         raise ValueError(f"{path}: expected num_joints = {len(H36M_17)} in its metadata, got {joints!r:.40}")
 
 
-def check_pair(root: Path, name: str, overwrite: bool) -> tuple[Path, Path]:
-    """Paths of a data set's 3D and ground-truth 2D files; ``ValueError`` if they may not be written."""
-    path_3d, path_2d = paths_of(root, name, "gt")
-    return check_output(path_3d, overwrite), check_output(path_2d, overwrite)
-
-
-def write_pair(
+def write_release(
     paths: tuple[Path, Path],
-    positions_3d: Mapping[str, Mapping[str, Any]],
-    positions_2d: Mapping[str, Mapping[str, Sequence[Array]]],
+    overwrite: bool,
+    files: Sequence[tuple[str, str, Path]],
+    read: Callable[[str, Path], tuple[Any, list[Array]]],
 ) -> dict[str, int]:
-    """Writes the 3D and the 2D file, or neither; counts of subjects, recordings, clips (one per camera) and frames.
+    """Writes a 3D and a ground-truth 2D file, or neither; counts of subjects, recordings, clips and their frames.
 
     Args:
-        paths: of the 3D and the 2D file.
-        positions_3d: {subject: {action: float32 metres}}, as the data set's ``load`` expects.
-        positions_2d: {subject: {action: [(T, 17, 2) float32 pixels, one per camera]}}.
+        paths, overwrite: the two files, and whether to replace them.
+        files: subject, action and path of each original file.
+        read: from subject and path, the 3D to store, and (T, 17, 2) float32 pixels for each camera.
     """
-    sides = [[j for j, name in enumerate(H36M_17.names) if name.startswith(side)] for side in ("left_", "right_")]
+    path_3d, path_2d = (check_output(path, overwrite) for path in paths)
+    positions_3d: dict[str, dict[str, Any]] = {}
+    positions_2d: dict[str, dict[str, list[Array]]] = {}
+    for subject, action, path in files:
+        poses, keypoints_px = read(subject, path)
+        positions_3d.setdefault(subject, {})[action] = poses
+        positions_2d.setdefault(subject, {})[action] = keypoints_px
+    sides = [[j for j, side in enumerate(H36M_17.sides) if side == wanted] for wanted in ("left", "right")]
     metadata = {"layout_name": "h36m", "num_joints": len(H36M_17), "keypoints_symmetry": sides}
-    # Dicts are 0-d object arrays in the published files, too.
-    boxed = [np.array(content, dtype=object) for content in (positions_3d, positions_2d, metadata)]
-    with replacing(paths[0]) as temporary_3d, replacing(paths[1]) as temporary_2d:
+    boxed = [np.array(content, dtype=object) for content in (positions_3d, positions_2d, metadata)]  # as published
+    with replacing(path_3d) as temporary_3d, replacing(path_2d) as temporary_2d:
         np.savez_compressed(temporary_3d, positions_3d=boxed[0])
         np.savez_compressed(temporary_2d, positions_2d=boxed[1], metadata=boxed[2])
     recordings = [cameras for actions in positions_2d.values() for cameras in actions.values()]
-    return {
-        "subjects": len(positions_2d),
-        "recordings": len(recordings),
-        "clips": sum(len(cameras) for cameras in recordings),
-        "frames": sum(len(xy) for cameras in recordings for xy in cameras),
-    }
+    frames = [len(xy) for cameras in recordings for xy in cameras]
+    counts = (len(positions_2d), len(recordings), len(frames), sum(frames))
+    return dict(zip(("subjects", "recordings", "clips", "frames"), counts, strict=True))
 
 
 def import_mocap(module: str) -> Any:
@@ -221,5 +183,4 @@ def import_mocap(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        package = module.partition(".")[0]
-        raise ValueError(f'{package} is needed to read this format: pip install "prpose[mocap]"') from None
+        raise ValueError(f'{module} is needed to read this format: pip install "prpose[mocap]"') from None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from prpose.camera import Array, normalise
+from prpose.camera import normalise
 from prpose.data.clip import Clip
 from prpose.skeleton import H36M_17, Skeleton, mirror_pose
 
@@ -19,20 +19,13 @@ from prpose.skeleton import H36M_17, Skeleton, mirror_pose
 class Batch(NamedTuple):
     """Windows, with the pose of the frame that each belongs to."""
 
-    keypoints: Tensor
-    """(B, F, J, 2) normalised."""
-    target: Tensor
-    """(B, 1, J, 3) metres, camera axes, relative to the pelvis."""
-    root: Tensor
-    """(B, 3) metres, camera axes: position of the pelvis."""
-    clip: Tensor
-    """(B,) index into the clips."""
-    frame: Tensor
-    """(B,) index into the clip."""
-    mirrored: Tensor
-    """(B,) bool: whether the item is a mirror image."""
-    confidence: Tensor
-    """(B, F, J) of the keypoints, in [0, 1]; 1 where it is not known."""
+    keypoints: Tensor  # (B, F, J, 2) normalised
+    target: Tensor  # (B, 1, J, 3) metres, camera axes, relative to the pelvis
+    root: Tensor  # (B, 3) metres, camera axes: position of the pelvis
+    clip: Tensor  # (B,) index into the clips
+    frame: Tensor  # (B,) index into the clip
+    mirrored: Tensor  # (B,) bool: whether the item is a mirror image
+    confidence: Tensor  # (B, F, J) of the keypoints, in [0, 1]; 1 where it is not known
 
     def to(self, device: torch.device | str) -> "Batch":
         """The batch on a device."""
@@ -50,6 +43,32 @@ class Batch(NamedTuple):
         )
 
 
+class Items:
+    """One item for every so many-th frame of each clip, with the F frames of its window; clips are repeated."""
+
+    def __init__(self, lengths: Sequence[int], F: int, every: int, causal: bool, copies: int = 1) -> None:
+        if not lengths or every < 1:
+            raise ValueError(f"expected at least one clip and every >= 1, got {len(lengths)} clips and every = {every}")
+        if F < 1 or F % 2 == 0:
+            raise ValueError(f"expected an odd window length, got {F}")
+        self.middle = F - 1 if causal else F // 2
+        self.offsets = torch.arange(F) - self.middle
+        T = torch.tensor(lengths)
+        self.starts, self.ends = T.cumsum(0) - T, T.cumsum(0)
+        items = (T + every - 1) // every
+        firsts = (items.cumsum(0) - items) * copies
+        self.clip_of = torch.arange(len(T)).repeat_interleave(items * copies)
+        within = torch.arange(len(self.clip_of)) - firsts[self.clip_of]
+        self.copy_of = within // items[self.clip_of]
+        self.frame_of = within % items[self.clip_of] * every
+
+    def window(self, index: Tensor) -> Tensor:
+        """Frames of items (B,), counted over all clips, (B, F)."""
+        clip = self.clip_of[index]
+        frames = (self.starts[clip] + self.frame_of[index])[:, None] + self.offsets
+        return frames.clamp(self.starts[clip][:, None], self.ends[clip][:, None] - 1)
+
+
 class Windows(Dataset[Batch]):
     """All F-frame windows of some clips, one for each frame; the ends of clips are repeated.
 
@@ -57,15 +76,11 @@ class Windows(Dataset[Batch]):
     image. Indexing with a tensor gives a batch.
 
     Args:
-        clips: at least one.
+        clips, skeleton: at least one, and their skeleton.
         F: odd window length.
         mirrored: whether mirror images are items as well (for training).
         every: windows belong to every so many-th frame of each clip; their frames stay neighbours.
         causal: whether a window belongs to its last frame instead of its middle one.
-        skeleton: of the clips.
-
-    Raises:
-        ValueError: if there is no clip, every < 1, or F is even or < 1.
     """
 
     def __init__(
@@ -77,38 +92,24 @@ class Windows(Dataset[Batch]):
         causal: bool = False,
         skeleton: Skeleton = H36M_17,
     ) -> None:
-        if not clips or every < 1:
-            raise ValueError(f"expected at least one clip and every >= 1, got {len(clips)} clips and every = {every}")
-        self.clips = tuple(clips)
-        self.mirror = skeleton.mirror
+        self.items = Items([len(clip) for clip in clips], F, every, causal, copies=2 if mirrored else 1)
+        self.clips, self.mirror = tuple(clips), skeleton.mirror
+        self.clip_of, self.frame_of = self.items.clip_of, self.items.frame_of
+        self.is_mirrored = self.items.copy_of == 1
         poses = torch.from_numpy(np.concatenate([clip.poses_cam for clip in clips]))
-        self.roots = poses[:, 0]
-        self.targets = poses - poses[:, :1]
+        self.roots, self.targets = poses[:, 0], poses - poses[:, :1]
         keypoints = [normalise(c.keypoints_px, c.camera.width, c.camera.height) for c in clips]
         self.keypoints = torch.from_numpy(np.concatenate(keypoints)).to(self.targets)
         known = [np.ones(c.keypoints_px.shape[:2]) if c.confidence is None else c.confidence for c in clips]
         self.confidence = torch.from_numpy(np.concatenate(known)).to(self.targets)
-        lengths = torch.tensor([len(clip) for clip in clips])
-        self.starts = lengths.cumsum(0) - lengths
-        self.ends = self.starts + lengths
-        self.offsets = torch.from_numpy(offsets_of(F, causal))
-        # Clip and frame of each item, clip by clip, mirror images behind their originals.
-        copies = 2 if mirrored else 1
-        items = (lengths + every - 1) // every
-        firsts = (items.cumsum(0) - items) * copies
-        self.clip_of = torch.arange(len(clips)).repeat_interleave(items * copies)
-        within = torch.arange(len(self.clip_of)) - firsts[self.clip_of]
-        self.is_mirrored = within >= items[self.clip_of]
-        self.frame_of = within % items[self.clip_of] * every
 
     def __len__(self) -> int:
         return len(self.clip_of)
 
     def __getitem__(self, index: int | Tensor) -> Batch:
-        index = torch.atleast_1d(torch.as_tensor(index))
-        clip, frame, mirrored = self.clip_of[index], self.frame_of[index], self.is_mirrored[index]
-        row = self.starts[clip] + frame
-        window = (row[:, None] + self.offsets).clamp(self.starts[clip][:, None], self.ends[clip][:, None] - 1)
+        items = torch.atleast_1d(torch.as_tensor(index))
+        clip, frame, mirrored = self.clip_of[items], self.frame_of[items], self.is_mirrored[items]
+        window, row = self.items.window(items), self.items.starts[clip] + frame
         target, root = self.targets[row][:, None], self.roots[row]
         batch = Batch(self.keypoints[window], target, root, clip, frame, mirrored, self.confidence[window])
         return batch.mirror(self.mirror)
@@ -135,13 +136,6 @@ class Windows(Dataset[Batch]):
             parts.append(function(batch.to(device)).cpu())
             on_batch(len(indices))
         return torch.cat(parts)
-
-
-def offsets_of(F: int, causal: bool = False) -> Array:
-    """Frames of a window relative to the one that it belongs to, (F,); ``ValueError`` if F is even or < 1."""
-    if F < 1 or F % 2 == 0:
-        raise ValueError(f"expected an odd window length, got {F}")
-    return np.arange(F) - (F - 1 if causal else F // 2)
 
 
 def shuffled(N: int, seed: tuple[int, ...]) -> Tensor:

@@ -1,6 +1,6 @@
 """Predictions drawn on the photo or video that they belong to (video: extra ``video``)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -10,39 +10,28 @@ from PIL import Image, ImageDraw, ImageFont
 
 from prpose.atomic import check_output, replacing
 from prpose.camera import Array
-from prpose.io.video import Kind, Video, import_av
+from prpose.io.video import Kind, OnFrame, Video, import_av
 from prpose.prediction import Prediction
 from prpose.regions import LEVEL, region_quantiles
 from prpose.skeleton import H36M_17
 
-SIDE_COLOURS = {"left": "#1f77b4", "right": "#ff7f0e", "middle": "#6e6e6e"}
-"""Of overlays and figures."""
+SIDE_COLOURS = {"left": "#1f77b4", "right": "#ff7f0e", "middle": "#6e6e6e"}  # of overlays and figures
 BONES, JOINT_COLOURS = H36M_17.bones, tuple(SIDE_COLOURS[side] for side in H36M_17.sides)
-TimedImage = tuple[Image.Image, float | None]
 TIME_BASE = Fraction(1, 90_000)
-DEFAULT_FPS = 10
-"""Of a folder of photos without a frame rate."""
-MOST_SAMPLES = 20
-"""Samples drawn; more are not easier to see."""
-REGION_JOINTS = tuple(
-    j for j, name in enumerate(H36M_17.names) if name.endswith(("head", "elbow", "wrist", "knee", "ankle"))
-)
+DEFAULT_FPS = 10  # of a folder of photos without a frame rate
+MOST_SAMPLES = 20  # drawn; more are not easier to see
+ENDS = ("head", "elbow", "wrist", "knee", "ankle")
+REGION_JOINTS = tuple(j for j, name in enumerate(H36M_17.names) if name.endswith(ENDS))
 CIRCLE = np.stack([np.cos(a := np.linspace(0, 2 * np.pi, 37)), np.sin(a)])
-VIEWS = (("Camera view", (0, 1)), ("Side view", (2, 1)))
-"""Titles, and the camera axes drawn to the right and down: as seen by the camera, and from its left."""
+VIEWS = {"Camera view": (0, 1), "Side view": (2, 1)}  # camera axes drawn to the right and down
 PAPER, INK, WHITE = "#fafafa", "#3c3c3c", "#ffffff"
-FINE = 2
-"""Lines are drawn at this multiple of the resolution, and averaged: that makes them smooth."""
+FINE = 2  # lines are drawn at this multiple of the resolution, and averaged: that makes them smooth
 FARTHEST_PX = 1e4
 FONT = cache(ImageFont.load_default)
 
 
 def check_overlay(kind: Kind | None, path: Path, overwrite: bool) -> None:
-    """Checks, before the work, that an overlay of an input (None: keypoints) can be written.
-
-    Raises:
-        ValueError: for keypoints, a camera, a wrong ending, or an existing file.
-    """
+    """``ValueError`` if no overlay of the input can be written: keypoints (None), a camera, wrong ending, no PyAV."""
     if kind is None or kind == "camera":
         got = "keypoints" if kind is None else "a camera, which cannot be read twice"
         raise ValueError(f"{path}: expected a photo or video to draw the overlay on, got {got}")
@@ -50,40 +39,29 @@ def check_overlay(kind: Kind | None, path: Path, overwrite: bool) -> None:
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"{path}: expected {' or '.join(suffixes)} for the overlay of a {kind}, got {path.suffix!r}")
     check_output(path, overwrite)
+    if kind != "photo":
+        import_av()
 
 
 def write_overlay(
-    video: Video,
-    prediction: Prediction,
-    path: Path,
-    overwrite: bool = False,
-    on_frame: Callable[[int], None] | None = None,
+    video: Video, prediction: Prediction, path: Path, overwrite: bool = False, on_frame: OnFrame = lambda steps: None
 ) -> None:
-    """Draws a prediction on every frame of its video, at the frame's time.
+    """Draws a prediction on every frame of its input (a photo's as PNG), at the frame's time.
 
     On the frame: the projected samples; and the keypoints with their bones, left blue and right orange, with a ring
     for a flagged joint. Beside it: samples, pose and 95 % regions as seen by the camera and from its left.
-
-    Args:
-        video: the input of the prediction.
-        prediction: with the video's frame numbers.
-        path: ``.png`` for a photo, else ``.mp4``, ``.mov`` or ``.mkv``.
-        overwrite: replace an existing file.
-        on_frame: called with 1 after every frame.
-
-    Raises:
-        ValueError: as :func:`check_overlay`, or if the video cannot be decoded.
+    ``on_frame`` is called with 1 after every frame. ``ValueError`` as :func:`check_overlay`.
     """
     check_overlay(video.kind, path, overwrite)
     with replacing(path) as temporary:
-        images = _images(video, prediction, on_frame or (lambda steps: None))
+        images = _images(video, prediction, on_frame)
         if video.kind == "photo":
             next(images)[0].save(temporary)
         else:
             _encode(images, temporary, Fraction(video.fps or DEFAULT_FPS).limit_denominator(1001))
 
 
-def _images(video: Video, prediction: Prediction, on_frame: Callable[[int], None]) -> Iterator[TimedImage]:
+def _images(video: Video, prediction: Prediction, on_frame: OnFrame) -> Iterator[tuple[Image.Image, float | None]]:
     scene, index = None, {int(number): t for t, number in enumerate(np.asarray(prediction.frame_numbers))}
     for frame in video.frames():
         scene = scene or Scene(prediction, *frame.image.shape[1::-1])
@@ -91,13 +69,12 @@ def _images(video: Video, prediction: Prediction, on_frame: Callable[[int], None
         on_frame(1)
 
 
-def _encode(images: Iterator[TimedImage], path: Path, rate: Fraction) -> None:
+def _encode(images: Iterator[tuple[Image.Image, float | None]], path: Path, rate: Fraction) -> None:
     """Writes a video, H.264 where FFmpeg has an encoder for it, else MPEG-4. Images without a time come at the rate."""
     av, first_s, last = import_av(), 0.0, -1
-    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    options = {"crf": "23", "preset": "veryfast"} if codec == "libx264" else {}
+    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"  # which ignores the options
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, options=options)
+        stream = container.add_stream(codec, rate=rate, options={"crf": "23", "preset": "veryfast"})
         stream.pix_fmt, stream.codec_context.time_base = "yuv420p", TIME_BASE
         for count, (image, time_s) in enumerate(images):
             time_s = float(count / rate) if time_s is None else time_s
@@ -120,66 +97,52 @@ class Scene:
         self.per_metre = self.panel / 2 / max(1.0, 1.1 * float(np.abs(prediction.pose).max()))
 
     def draw(self, image: Array, t: int | None, time_s: float | None = None) -> Image.Image:
-        """One frame, RGB, width + height / 2 by height.
-
-        Args:
-            image: (H, W, 3) uint8, the frame.
-            t: index of the frame's pose, or None where the person is absent.
-            time_s: written on the image.
-        """
-        whole = Image.new("RGB", (self.width + self.panel, self.height))
-        whole.paste(self._frame(Image.fromarray(image).resize((self.width, self.height)), t))
-        for row, (title, axes) in enumerate(VIEWS):
-            whole.paste(self._view(t, axes, title), (self.width, row * self.panel))
+        """A frame (H, W, 3) with its views; ``t`` is the index of its pose, or None where the person is absent."""
+        whole = Image.new("RGB", (self.width + self.panel, self.height), PAPER)
+        frame = Image.fromarray(image).resize((self.width, self.height))
+        whole.paste(frame if t is None else self._frame(Canvas(frame), t))
+        pen = ImageDraw.Draw(whole)
+        for row, (title, axes) in enumerate(VIEWS.items()):
+            left, top, right, bottom = self.width, row * self.panel, self.width + self.panel, (row + 1) * self.panel
+            if t is not None:
+                whole.paste(self._view(t, axes), (left, top))
+            pen.line([(left, top), (left, bottom - 1), (right, bottom - 1)], INK)
+            pen.text((left + 8, top + 6), title, INK, FONT(14))
+            for line, side in enumerate(("left", "right")):
+                pen.text((right - 8, top + 6 + 18 * line), side, SIDE_COLOURS[side], FONT(14), "ra")
         if time_s is not None:
-            pen, place = ImageDraw.Draw(whole), (10, self.height - 10)
-            pen.text(place, f"{time_s:.2f} s", WHITE, FONT(18), "ls", stroke_width=1, stroke_fill="black")
+            place, text = (10, self.height - 10), f"{time_s:.2f} s"
+            pen.text(place, text, WHITE, FONT(18), "ls", stroke_width=1, stroke_fill="black")
         return whole
 
-    def _frame(self, image: Image.Image, t: int | None) -> Image.Image:
+    def _frame(self, canvas: "Canvas", t: int) -> Image.Image:
         prediction = self.prediction
-        if t is None or prediction.keypoints_px is None:
-            return image
-        canvas = Canvas(image)
         if prediction.samples is not None and prediction.root is not None and prediction.camera is not None:
             points = prediction.samples[:MOST_SAMPLES, t].astype(np.float64) + prediction.root[t]
             in_front = points[..., 2:] > 0.05
             projected = prediction.camera.project(np.where(in_front, points, 1.0))
             for xy in np.where(in_front, projected, np.nan) * self.scale:
                 canvas.bones(xy, 1.0, 0.3)
-        xy, width = prediction.keypoints_px[t] * self.scale, max(2.0, self.height / 200)
-        canvas.bones(xy, width + 2, 0.6, WHITE)
-        canvas.bones(xy, width)
-        for point, colour, flag in zip(xy, JOINT_COLOURS, np.asarray(prediction.flags)[t], strict=True):
-            canvas.joint(point, width, colour, bool(flag))
+        if prediction.keypoints_px is not None:
+            xy, width = prediction.keypoints_px[t] * self.scale, max(2.0, self.height / 200)
+            canvas.bones(xy, width + 2, 0.6, WHITE)
+            canvas.bones(xy, width)
+            for point, colour, flag in zip(xy, JOINT_COLOURS, np.asarray(prediction.flags)[t], strict=True):
+                canvas.joint(point, width, colour, bool(flag))
         return canvas.image.reduce(FINE)
 
-    def _view(self, t: int | None, axes: tuple[int, int], title: str) -> Image.Image:
-        panel = self.panel
-        image = Image.new("RGB", (panel, panel), PAPER)
-        if t is not None:
-            image = self._poses(Canvas(image), t, axes)
-        pen, font = ImageDraw.Draw(image), FONT(14)
-        pen.line([(0, 0), (0, panel - 1), (panel, panel - 1)], INK)
-        pen.text((8, 6), title, INK, font)
-        for row, side in enumerate(("left", "right")):
-            pen.text((panel - 8, 6 + 18 * row), side, SIDE_COLOURS[side], font, "ra")
-        return image
-
-    def _poses(self, canvas: "Canvas", t: int, axes: tuple[int, int]) -> Image.Image:
-        prediction = self.prediction
-
-        def shown(poses: Array) -> Array:
-            return np.asarray(self.panel / 2 + poses[..., axes].astype(np.float64) * self.per_metre)
-
-        if prediction.samples is not None:
-            for xy in shown(prediction.samples[:MOST_SAMPLES, t]):
-                canvas.bones(xy, 1.0, 0.2)
-        canvas.bones(shown(prediction.pose[t]), 2.5)
+    def _view(self, t: int, axes: tuple[int, int]) -> Image.Image:
+        prediction, canvas = self.prediction, Canvas(Image.new("RGB", (self.panel, self.panel), PAPER))
+        samples = () if prediction.samples is None else prediction.samples[:MOST_SAMPLES, t]
+        poses = np.array([*samples, prediction.pose[t]], np.float64)[..., axes]
+        *others, pose = self.panel / 2 + self.per_metre * poses
+        for xy in others:
+            canvas.bones(xy, 1.0, 0.2)
+        canvas.bones(pose, 2.5)
         for joint in REGION_JOINTS:  # a region's shadow is the ellipse of the covariance along the two axes
             values, vectors = np.linalg.eigh(prediction.covariance[t, joint][np.ix_(axes, axes)].astype(np.float64))
             radii = np.sqrt(np.maximum(values, 0) * self.quantiles[joint]) * self.per_metre
-            canvas.region(shown(prediction.pose[t, joint]) + ((vectors * radii) @ CIRCLE).T, JOINT_COLOURS[joint])
+            canvas.region(pose[joint] + ((vectors * radii) @ CIRCLE).T, JOINT_COLOURS[joint])
         return canvas.image.reduce(FINE)
 
 
@@ -191,7 +154,7 @@ class Canvas:
         self.pen = ImageDraw.Draw(self.image, "RGBA")  # blends with the image
 
     def bones(self, xy: Array, width: float, opacity: float = 1.0, colour: str | None = None) -> None:
-        """A pose (17, 2), in the colours of its sides unless one is given. Bones with an end far away are left out."""
+        """A pose (17, 2), in the colours of its sides unless one is given; without bones with an end far away."""
         points, near = (xy * FINE).tolist(), np.all(np.abs(xy) < FARTHEST_PX, axis=-1)  # false where NaN
         for joint, parent in BONES:
             if near[joint] and near[parent]:

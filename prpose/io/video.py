@@ -1,8 +1,7 @@
 """Photos, videos, folders of photos and cameras as frames, one at a time (video and cameras: extra ``video``)."""
 
-import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil
@@ -18,22 +17,19 @@ from prpose.io.keypoints import ENDINGS
 from prpose.io.keypoints.detections import frame_numbers
 
 Kind = Literal["photo", "video", "folder", "camera"]
-
+OnFrame = Callable[[int], None]
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-VIDEOS = (
-    *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts"),
-    *(".wmv", ".flv", ".ogv", ".3gp", ".gif"),
-)
+VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv",
+          ".3gp", ".gif")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One frame: its number in the video or folder; upright image, (H, W, 3) uint8 RGB; and a photo's file name."""
+    """One frame: its number; upright image, (H, W, 3) uint8 RGB; time, where known; and a photo's file name."""
 
     number: int
     image: Array
     time_s: float | None = None
-    """By the video's clock or the folder's frame rate, where known."""
     name: str = ""
 
 
@@ -42,11 +38,8 @@ class Video:
     """A sequence of frames. Files can be read several times, a camera once.
 
     Args:
-        path: the file, folder or device.
-        kind: photo, video, folder (of photos) or camera.
-        fps: nominal frames per second, where known.
-        total: number of frames, where known; a video's is what its header states.
-        max_seconds: frames from this time on are left out.
+        fps, total: nominal frame rate and number of frames, where known; a video's are those of its header.
+        max_seconds: frames of a video or camera from this time on are left out.
         names: file names of the photos, by frame number.
         warnings: problems of the file, one sentence each, known after the last frame.
     """
@@ -61,14 +54,11 @@ class Video:
 
     def frames(self) -> Iterator[Frame]:
         """The frames in order, decoded one at a time; ``ValueError`` naming a file that cannot be decoded."""
-        return self._photos() if self.kind in ("photo", "folder") else self._video()
-
-    def _photos(self) -> Iterator[Frame]:
-        folder, first = (self.path if self.kind == "folder" else self.path.parent), min(self.names)
+        if not self.names:
+            yield from self._video()
         for number, name in self.names.items():
-            if self.fps and self.max_seconds is not None and (number - first) / self.fps >= self.max_seconds:
-                return
-            yield Frame(number, read_photo(folder / name), number / self.fps if self.fps else None, name)
+            image = read_photo(self.path / name if self.kind == "folder" else self.path)
+            yield Frame(number, image, number / self.fps if self.fps else None, name)
 
     def _video(self) -> Iterator[Frame]:
         skipped: list[str] = []
@@ -81,9 +71,8 @@ class Video:
                 if time <= last:
                     skipped.append("its time is not later than that of the frame before")
                     continue
-                first = time if not count else first
-                if self.max_seconds is not None and time - first >= self.max_seconds:
-                    is_cut = True
+                first = first if count else time
+                if is_cut := self.max_seconds is not None and time - first >= self.max_seconds:
                     break
                 start = first if self.kind == "camera" else 0.0  # a camera's clock starts with the machine
                 yield Frame(count, _upright(decoded, stream.sample_aspect_ratio), time - start)
@@ -100,38 +89,38 @@ def open_video(path: Path, fps: float | None = None, max_seconds: float | None =
     """A photo, video, folder of photos (the frames of one clip, in natural order) or camera.
 
     Args:
-        path: the file or folder; a camera's number, ``0``, or its device, ``/dev/video0``.
-        fps: frames per second of a folder.
+        path: of the file or folder; a camera's number, ``0``, or its device, ``/dev/video0``.
+        fps: of a folder or camera.
         max_seconds: length to read; a camera without it is read until interrupted.
 
     Raises:
         ValueError: naming the file, if it is none of these or cannot be opened; if PyAV is missing.
     """
     kind = input_kind(path)
-    if kind == "camera":
-        return Video(path, kind, fps, max_seconds=max_seconds)
-    if kind is None or not path.exists():
+    if kind is None or (kind != "camera" and not path.exists()):
         raise ValueError(f"{path}: expected a photo, video, folder of photos or camera, got no such file or folder")
+    if kind == "camera":
+        return Video(path, kind, fps, None, max_seconds)
     if kind == "photo":
         return Video(path, kind, None, 1, None, {0: path.name})
     if kind == "folder":
-        names = {number: name for name, number in frame_numbers(_photos_in(path)).items()}
-        return Video(path, kind, fps, len(names), max_seconds, dict(sorted(names.items())))
+        names = sorted((number, name) for name, number in frame_numbers(_photos_in(path)).items())
+        if fps and max_seconds is not None:
+            names = [(number, name) for number, name in names if (number - names[0][0]) / fps < max_seconds]
+        return Video(path, kind, fps, len(names), None, dict(names))
     with _opened(path) as stream:
-        rate, total = stream.average_rate, stream.frames or None
-        if total is None and stream.duration and rate:
-            total = round(stream.duration * stream.time_base * rate)
-        if total is not None and rate and max_seconds is not None:
+        rate, total = float(stream.average_rate or 0), stream.frames
+        total = total or (round(stream.duration * stream.time_base * rate) if stream.duration else 0)
+        if rate and max_seconds is not None:
             total = min(total, ceil(max_seconds * rate))
-    return Video(path, kind, float(rate) if rate else None, total, max_seconds)
+    return Video(path, kind, rate or None, total or None, max_seconds)
 
 
 def input_kind(path: Path) -> Kind | None:
     """Photo, video, folder (of photos alone) or camera, by name; None for everything else."""
     if path.is_dir():
-        others = (*VIDEOS, *ENDINGS)
-        mixed = any(file.suffix.lower() in others for file in path.iterdir())
-        return "folder" if _photos_in(path) and not mixed else None
+        is_mixed = any(file.suffix.lower() in (*VIDEOS, *ENDINGS) for file in path.iterdir())
+        return "folder" if _photos_in(path) and not is_mixed else None
     if str(path).startswith("/dev/video") or (path.name == str(path) and path.name.isdecimal() and not path.exists()):
         return "camera"
     ending = path.suffix.lower()
@@ -159,29 +148,25 @@ def import_av() -> Any:
 
 
 def _photos_in(folder: Path) -> list[str]:
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTOS)
-    return [path.name for path in paths if not path.name.startswith(".")]
+    return sorted(p.name for p in folder.iterdir() if p.suffix.lower() in PHOTOS and not p.name.startswith("."))
 
 
 def _upright(frame: Any, aspect: Any) -> Array:
     """PyAV's frame as (H, W, 3) uint8 RGB with square pixels, turned by its rotation."""
-    width = round(frame.width * aspect) if aspect else frame.width
-    pixels = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+    pixels = frame.to_ndarray(format="rgb24", width=round(frame.width * (aspect or 1)), height=frame.height)
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 
 def _decoded(stream: Any, skipped: list[str]) -> Iterator[Any]:
     """The frames of a stream; errors of packets that cannot be decoded are added to ``skipped``."""
-    av = import_av()
     packets = stream.container.demux(stream)
     while len(skipped) <= 1000:
         try:
-            packet = next(packets, None)
-            if packet is None:
+            if (packet := next(packets, None)) is None:
                 return
             frames = packet.decode()
-        except av.FFmpegError as error:
-            skipped.append(_reason(error))
+        except import_av().FFmpegError as error:
+            skipped.append(error.strerror)
         else:
             yield from frames
 
@@ -194,7 +179,8 @@ def _opened(path: Path, is_camera: bool = False) -> Iterator[Any]:
     try:
         container = av.open(name, format=format)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise ValueError(f"{path}: expected {expected} that can be opened ({_reason(error)})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path}: expected {expected} that can be opened ({reason})") from None
     with container:
         if not container.streams.video:
             got = ", ".join(sorted({stream.type for stream in container.streams})) or "an empty file"
@@ -203,13 +189,6 @@ def _opened(path: Path, is_camera: bool = False) -> Iterator[Any]:
 
 
 def _camera_device(path: Path) -> tuple[str, str]:
-    """FFmpeg's name of a camera, and the format that reads it."""
-    if sys.platform == "darwin":
-        return path.name, "avfoundation"
-    if sys.platform.startswith("linux"):
-        return (f"/dev/video{path}" if path.name.isdecimal() else str(path)), "v4l2"
-    raise ValueError(f"{path}: expected Linux or macOS for a camera, got {sys.platform}")
-
-
-def _reason(error: Exception) -> str:
-    return re.sub(r"^\[Errno -?\d+\] ", "", str(error).split("\n")[0]).split(": '")[0]
+    """FFmpeg's name of a camera, and of the format that reads it."""
+    device = f"/dev/video{path}" if path.name.isdecimal() else str(path)
+    return (path.name, "avfoundation") if sys.platform == "darwin" else (device, "v4l2")

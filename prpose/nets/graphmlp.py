@@ -11,24 +11,13 @@ from prpose.nets.layers import MLP, DropPath, PartitionedGraphConv, check_clip, 
 class GraphMLP(nn.Module):
     """Lifter from F frames to their middle one, (*, T, J, 2) → (*, T - F + 1, J, 3).
 
-    A joint is a token with its x in each of the F frames, then its y, as features. The defaults are the published
-    network for one frame.
+    A joint is a token with its x in each of the F frames, then its y, as features. Defaults: the published network
+    for one frame (Li et al., GraphMLP, arXiv 2206.06420).
 
     Args:
         partitions: fixed graph, (4, J, J); see :func:`prpose.nets.layers.body_partitions`.
-        frames: F, odd.
-        channels: width of a token.
-        blocks: number of blocks.
-        joint_hidden: width inside the MLPs over joints.
-        mlp_hidden: width inside the MLPs over channels.
-        dropout: rate in the MLPs.
+        joint_hidden, mlp_hidden: widths of the MLPs over joints and over channels.
         drop_path: stochastic-depth rate of each block.
-
-    Raises:
-        ValueError: for an even number of frames, or not one rate per block; in ``forward`` for fewer than F frames.
-
-    Reference:
-        Li et al., GraphMLP: A Graph MLP-Like Architecture for 3D Human Pose Estimation, arXiv 2206.06420.
     """
 
     def __init__(
@@ -66,24 +55,17 @@ class Block(nn.Module):
     """Mixes joints, then channels, each by the sum of an MLP and a graph convolution, (N, J, C) → the same."""
 
     def __init__(
-        self,
-        partitions: Tensor,
-        channels: int,
-        joint_hidden: int,
-        mlp_hidden: int,
-        dropout: float,
-        drop_path: float,
-        normalised: bool,
+        self, graph: Tensor, channels: int, joint_hidden: int, mlp_hidden: int, dropout: float, rate: float, norms: bool
     ) -> None:
         super().__init__()
-        J = partitions.shape[-1]
+        J = graph.shape[-1]
         self.norm1 = nn.LayerNorm(J, eps=1e-6)
-        self.mlp1 = MLP(J, joint_hidden, dropout, normalised)
-        self.conv1 = PartitionedGraphConv(partitions, channels, channels)
+        self.mlp1 = MLP(J, joint_hidden, dropout, norms)
+        self.conv1 = PartitionedGraphConv(graph, channels, channels)
         self.norm2 = nn.LayerNorm(channels, eps=1e-6)
         self.mlp2 = MLP(channels, mlp_hidden, dropout)
-        self.conv2 = PartitionedGraphConv(partitions, channels, channels)
-        self.drop_path = DropPath(drop_path)
+        self.conv2 = PartitionedGraphConv(graph, channels, channels)
+        self.drop_path = DropPath(rate)
 
     def forward(self, x: Tensor) -> Tensor:
         u = self.norm1(x.mT)  # (N, C, J)
@@ -104,15 +86,11 @@ PUBLISHED_KEYS = {
     ".mlp_1.": ".mlp1.",
     ".mlp_2.": ".mlp2.",
 }
-GRAPHS = re.compile(r"A|mlp_gcn\.blocks\.\d+\.(gcn_[12]\.)?adj")
-"""Keys under which the published state dict repeats the fixed graph."""
+GRAPHS = re.compile(r"A|mlp_gcn\.blocks\.\d+\.(gcn_[12]\.)?adj")  # keys that repeat the fixed graph
 
 
 def rename_published(key: str) -> str:
-    """Our name of a published GraphMLP parameter; other names are returned unchanged.
-
-    Every copy of the fixed graph has the name of the first block's buffer, which our state dict lacks.
-    """
+    """Our name of a published GraphMLP parameter; of any copy of the fixed graph, that of the first block's."""
     if GRAPHS.fullmatch(key):
         return "blocks.0.conv1.partitions"
     for published, ours in PUBLISHED_KEYS.items():

@@ -1,5 +1,7 @@
 """HTNet: joints, limbs and the whole body, on a third of the channels each (arXiv 2302.09790)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,18 +15,13 @@ LIMBS = ((1, 2, 3), (4, 5, 6), (11, 12, 13), (14, 15, 16))
 class HTNet(nn.Module):
     """Hierarchical lifter for one frame, (*, 17, 2) → (*, 17, 3). Defaults: the published model.
 
+    Cai et al., HTNet: Human Topology Aware Network for 3D Human Pose Estimation, ICASSP 2023.
+
     Args:
         adjacency: fixed graph, (17, 17); see :func:`prpose.nets.layers.body_adjacency`.
         channels: width, split into three equal chunks.
-        blocks: number of blocks.
-        graph_hidden: width inside the local-joint graph convolutions.
-        mlp_hidden: width inside every MLP.
-        heads: attention heads.
-        dropout: rate in MLPs and attention.
+        graph_hidden, mlp_hidden: widths inside the local-joint graph convolutions and inside every MLP.
         drop_path: stochastic-depth rate of each block.
-
-    Reference:
-        Cai et al., HTNet: Human Topology Aware Network for 3D Human Pose Estimation, ICASSP 2023.
     """
 
     F = 1  # receptive field, frames
@@ -64,30 +61,22 @@ class Block(nn.Module):
     """Joints → parts → body, each chunk fed by the one before; then an MLP over all channels."""
 
     def __init__(
-        self,
-        adjacency: Tensor,
-        channels: int,
-        graph_hidden: int,
-        mlp_hidden: int,
-        heads: int,
-        dropout: float,
-        drop_path: float,
+        self, graph: Tensor, channels: int, graph_hidden: int, mlp_hidden: int, heads: int, dropout: float, rate: float
     ) -> None:
         super().__init__()
         chunk = channels // 3
-        self.joints = LocalJoints(adjacency, chunk, graph_hidden, drop_path)
-        self.parts = InterPart(chunk, mlp_hidden, dropout, drop_path)
-        self.body = GlobalBody(chunk, heads, dropout, drop_path)
+        self.joints = LocalJoints(graph, chunk, graph_hidden, rate)
+        self.parts = InterPart(chunk, mlp_hidden, dropout, rate)
+        self.body = GlobalBody(chunk, heads, dropout, rate)
         self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.mlp = MLP(channels, mlp_hidden, dropout)
-        self.drop_path = DropPath(drop_path)
+        self.drop_path = DropPath(rate)
 
     def forward(self, x: Tensor) -> Tensor:
         a, b, c = x.chunk(3, dim=-1)
         a = self.joints(a)
         b = self.parts(b + a)
-        c = self.body(c + b)
-        x = torch.cat([a, b, c], dim=-1)
+        x = torch.cat([a, b, self.body(c + b)], dim=-1)
         return x + self.drop_path(self.mlp(self.norm(x)))
 
 
@@ -112,9 +101,8 @@ class InterPart(nn.Module):
 
     def __init__(self, channels: int, mlp_hidden: int, dropout: float, drop_path: float) -> None:
         super().__init__()
-        ends = tuple(limb[1:] for limb in LIMBS)
         self.limbs = PartPool(LIMBS, channels, mlp_hidden, dropout, drop_path)
-        self.ends = PartPool(ends, channels, mlp_hidden, dropout, drop_path)
+        self.ends = PartPool([limb[1:] for limb in LIMBS], channels, mlp_hidden, dropout, drop_path)
 
     def forward(self, p: Tensor) -> Tensor:
         return self.limbs(p) + self.ends(p) + p
@@ -123,22 +111,16 @@ class InterPart(nn.Module):
 class PartPool(nn.Module):
     """Pools each part's joints into a token, which replaces all but the part's first joint."""
 
+    members: Tensor
+    followers: Tensor
+
     def __init__(
-        self,
-        parts: tuple[tuple[int, ...], ...],
-        channels: int,
-        mlp_hidden: int,
-        dropout: float,
-        drop_path: float,
+        self, parts: Sequence[tuple[int, ...]], channels: int, mlp_hidden: int, dropout: float, drop_path: float
     ) -> None:
         super().__init__()
-        size = len(parts[0])
-        members = torch.tensor([joint for part in parts for joint in part])
-        followers = torch.tensor([joint for part in parts for joint in part[1:]])
-        self.members: Tensor
-        self.followers: Tensor
-        self.register_buffer("members", members, persistent=False)
-        self.register_buffer("followers", followers, persistent=False)
+        members, size = torch.tensor(parts), len(parts[0])
+        self.register_buffer("members", members.flatten(), persistent=False)
+        self.register_buffer("followers", members[:, 1:].flatten(), persistent=False)
         self.norm = nn.LayerNorm(channels)
         self.conv = nn.Conv1d(channels, channels, kernel_size=size, stride=size)
         self.norm_mlp = nn.LayerNorm(channels)
@@ -148,12 +130,9 @@ class PartPool(nn.Module):
 
     def forward(self, p: Tensor) -> Tensor:
         u = self.norm(p)  # (N, J, C)
-        # Stride and kernel are equal, so that the convolution is a linear map of each part. As such it is computed in
-        # full float32 on CUDA, where cuDNN rounds to TF32 by default.
-        parts = u[:, self.members].unflatten(1, (-1, self.copies + 1))  # (N, parts, size, C)
-        parts = parts.transpose(2, 3).flatten(2)
-        tokens = F.gelu(F.linear(parts, self.conv.weight.flatten(1), self.conv.bias))
-        tokens = self.drop_path(tokens)  # (N, parts, C)
+        # Stride and kernel are equal: as a linear map it is computed in full float32 on CUDA; cuDNN rounds to TF32.
+        parts = u[:, self.members].unflatten(1, (-1, self.copies + 1)).transpose(2, 3).flatten(2)  # (N, parts, C·size)
+        tokens = self.drop_path(F.gelu(F.linear(parts, self.conv.weight.flatten(1), self.conv.bias)))  # (N, parts, C)
         tokens = tokens + self.drop_path(self.mlp(self.norm_mlp(tokens)))
         return u.index_copy(1, self.followers, tokens.repeat_interleave(self.copies, dim=1))
 
@@ -208,6 +187,6 @@ def rename_published(key: str) -> str:
         return key
     for published, ours in PUBLISHED_KEYS.items():
         # A part's own norm_mlp has its final name already when the block's is looked for.
-        if published in key and not (published == ".norm_mlp." and ".parts." in key):
+        if not (published == ".norm_mlp." and ".parts." in key):
             key = key.replace(published, ours)
     return key

@@ -14,13 +14,9 @@ def body_adjacency(parents: Sequence[int]) -> Tensor:
 
     Symmetric bone links, each row divided by its number of neighbours, then a diagonal of ones (as in the release of
     the Modulated GCN, which normalises before it adds self-links).
-
-    Args:
-        parents: parent of each joint, -1 for the root.
     """
     links = _bones(parents)
-    links = links / links.sum(1, keepdim=True)
-    return links.fill_diagonal_(1)
+    return (links / links.sum(1, keepdim=True)).fill_diagonal_(1)
 
 
 def body_partitions(parents: Sequence[int], mirror: Sequence[int], centre: int) -> Tensor:
@@ -28,11 +24,6 @@ def body_partitions(parents: Sequence[int], mirror: Sequence[int], centre: int) 
 
     Parts: self-links; bones towards the centre; bones away from it; left-right pairs. Each column is divided by its
     number of links in all parts (as in the GraphMLP release; the partitions are those of ST-GCN, arXiv 1801.07455).
-
-    Args:
-        parents: parent of each joint, -1 for the root.
-        mirror: the joint on the other side, or the joint itself.
-        centre: the joint from which distances along bones are counted.
     """
     J = len(parents)
     own, bones = torch.eye(J), _bones(parents)
@@ -61,16 +52,10 @@ class ModulatedGraphConv(nn.Module):
         \text{split: }  & (A_s ∘ I)(M ∘ x W_0) + (A_s ∘ (1 - I))(M ∘ x W_1) + b \\
         \text{shared: } & A_s (M ∘ x W_0) + b
 
-    with :math:`A_s = (A + A_2 + (A + A_2)^T) / 2`, A fixed, and :math:`A_2, M, W, b` learnt.
-
-    Args:
-        adjacency: fixed graph A, (J, J).
-        in_channels, out_channels: features per joint.
-        split: separate weights for a joint itself and for its neighbours.
-
-    Reference:
-        Zou & Tang, Modulated Graph Convolutional Network for 3D Human Pose Estimation, ICCV 2021.
+    with :math:`A_s = (A + A_2 + (A + A_2)^T) / 2`, A fixed, :math:`A_2, M, W, b` learnt (Zou & Tang, ICCV 2021).
     """
+
+    adjacency: Tensor
 
     def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int, split: bool = True) -> None:
         super().__init__()
@@ -80,7 +65,6 @@ class ModulatedGraphConv(nn.Module):
         self.M = nn.Parameter(torch.empty(J, out_channels))
         self.adj2 = nn.Parameter(torch.full((J, J), 1e-6))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self.adjacency: Tensor
         self.register_buffer("adjacency", adjacency.clone(), persistent=False)
         nn.init.xavier_uniform_(self.W, gain=1.414)
         nn.init.xavier_uniform_(self.M, gain=1.414)
@@ -102,22 +86,14 @@ class PartitionedGraphConv(nn.Module):
 
     .. math:: y_w = \sum_k \sum_v A_{kvw} (W_k x_v + b_k)
 
-    with A fixed, from joint v to joint w.
-
-    Args:
-        partitions: fixed graph A in K parts, (K, J, J); see :func:`body_partitions`.
-        in_channels, out_channels: features per joint.
-
-    Reference:
-        Yan et al., Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action Recognition, AAAI 2018
-        (arXiv 1801.07455), without its learnt edge weights.
+    with A fixed, (K, J, J), from joint v to joint w (ST-GCN, arXiv 1801.07455, without its learnt edge weights).
     """
+
+    partitions: Tensor
 
     def __init__(self, partitions: Tensor, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        K = len(partitions)
-        self.linear = nn.Linear(in_channels, K * out_channels)
-        self.partitions: Tensor
+        self.linear = nn.Linear(in_channels, len(partitions) * out_channels)
         self.register_buffer("partitions", partitions.clone(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -127,14 +103,7 @@ class PartitionedGraphConv(nn.Module):
 
 
 class MLP(nn.Module):
-    """Linear → GELU → dropout → linear → dropout, (*, C) → (*, C).
-
-    Args:
-        channels: C.
-        hidden: hidden width.
-        dropout: rate.
-        normalised: apply a layer norm after each linear map.
-    """
+    """Linear → GELU → dropout → linear → dropout, (*, C) → (*, C); optionally a layer norm after each linear map."""
 
     def __init__(self, channels: int, hidden: int, dropout: float, normalised: bool = False) -> None:
         super().__init__()
@@ -175,14 +144,8 @@ class NonLocalBlock(nn.Module):
 
     .. math:: x + BN(W \, softmax(q k^T) \, v), \quad q, k, v = W_q x, W_k x, W_v x
 
-    with C/2 channels and unscaled products. It starts as the identity: the batch norm's scale and offset are 0.
-
-    Args:
-        channels: C.
-
-    Reference:
-        Wang et al., Non-local Neural Networks, CVPR 2018 (embedded Gaussian), as in the 17-joint network of
-        Zou & Tang, ICCV 2021.
+    with C/2 channels and unscaled products. It starts as the identity: the batch norm's scale and offset are 0. Wang et
+    al., Non-local Neural Networks, CVPR 2018 (embedded Gaussian), as in the 17-joint network of Zou & Tang, ICCV 2021.
     """
 
     def __init__(self, channels: int) -> None:
@@ -196,8 +159,7 @@ class NonLocalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         key, value = self.pool(self.key(x)), self.pool(self.value(x))
-        mixed = self.weights(self.query(x), key) @ value
-        return x + self.norm(self.out(mixed))
+        return x + self.norm(self.out(self.weights(self.query(x), key) @ value))
 
     def pool(self, x: Tensor) -> Tensor:
         """Features to attend to, (*, J, C/2) → (*, K, C/2): here every joint's."""
@@ -211,22 +173,15 @@ class NonLocalBlock(nn.Module):
 class PairNonLocalBlock(NonLocalBlock):
     r"""A non-local block that attends to pairs of joints, residual, (\*, J, C) → (\*, J, C).
 
-    Keys and values are the channel-wise maximum over a pair, and the weights
-    :math:`\max(0, w \cdot [q_i, k_j])` divided by the number of pairs, with w learnt.
-
-    Args:
-        channels: C.
-        pairs: two joints each.
-
-    Reference:
-        Wang et al., Non-local Neural Networks, CVPR 2018 (concatenation), as in the 16-joint network of
-        Zou & Tang, ICCV 2021.
+    Keys and values are the channel-wise maximum over a pair, the weights :math:`\max(0, w \cdot [q_i, k_j])` divided by
+    the number of pairs, with w learnt (concatenation, as in the 16-joint network of Zou & Tang).
     """
+
+    pairs: Tensor
 
     def __init__(self, channels: int, pairs: Sequence[Sequence[int]]) -> None:
         super().__init__(channels)
         self.pairwise = nn.Linear(channels // 2 * 2, 1, bias=False)
-        self.pairs: Tensor
         self.register_buffer("pairs", torch.tensor(pairs), persistent=False)
 
     def pool(self, x: Tensor) -> Tensor:

@@ -7,16 +7,7 @@ from torch import Tensor, nn
 class ResidualMLP(nn.Module):
     """Flattened pose through residual linear stages, (*, J, 2) → (*, J, out); defaults: the published variance net.
 
-    Args:
-        joints: J.
-        hidden: width.
-        stages: number of residual stages of two layers each.
-        out_channels: 1 for a variance net, 3 for a lifter.
-        dropout: rate after every hidden layer.
-
-    Reference:
-        Martinez et al., A simple yet effective baseline for 3D human pose estimation, ICCV 2017. Parameter names are
-        the published state-dict keys.
+    Martinez et al., A simple yet effective baseline for 3D human pose estimation, ICCV 2017; published parameter names.
     """
 
     def __init__(
@@ -58,18 +49,8 @@ class Refinement(nn.Module):
     """Blends x and y of two poses, joint by joint, (*, J, 3) and (*, J, 3) → (*, J, 3).
 
     The poses are the lifter's and its keypoints at its depths (:func:`back_project`). An MLP gives the weights of the
-    lifter's x and y, between 0 and 1; z stays the lifter's. The defaults are the module published with the Modulated
-    GCN; that of GraphMLP has ``hidden=1536``.
-
-    Args:
-        joints: J.
-        hidden: width of the MLP.
-        dropout: rate of the MLP. The release of the Modulated GCN leaves it on in evaluation; here eval mode turns it
-            off.
-
-    Reference:
-        Cai et al., Exploiting Spatial-temporal Relationships for 3D Pose Estimation via Graph Convolutional Networks,
-        ICCV 2019. Parameter names are the published state-dict keys.
+    lifter's x and y, between 0 and 1; z stays the lifter's (Cai et al., ICCV 2019). Defaults: the module published with
+    the Modulated GCN, whose release leaves dropout on in evaluation. Parameter names are the published ones.
     """
 
     def __init__(self, joints: int = 17, hidden: int = 1024, dropout: float = 0.5) -> None:
@@ -90,20 +71,12 @@ class Refinement(nn.Module):
 
 
 def back_project(poses: Tensor, keypoints: Tensor, pelvis_depth: Tensor, intrinsics: Tensor) -> Tensor:
-    """Keypoints in camera space, each at its joint's depth, by a pinhole camera.
+    """Keypoints in camera space, each at its joint's depth, by a pinhole camera: (*, J, 3) metres, pelvis at 0.
 
     Args:
         poses: (*, J, 3) metres, camera axes, relative to the pelvis (joint 0); only z is used.
-        keypoints: (*, J, 2) of the same frames, normalised.
         pelvis_depth: (*) z of the pelvis in camera space, metres.
-        intrinsics: (*, 4 or more) focal lengths and centre in normalised units, as
-            :meth:`prpose.camera.Camera.intrinsics` returns them.
-
-    Returns:
-        (*, J, 3) poses: camera axes, metres, pelvis at 0.
-
-    Raises:
-        ValueError: for a camera without focal lengths.
+        intrinsics: (*, 4 or more) as of :meth:`prpose.camera.Camera.intrinsics`; ``ValueError`` if not calibrated.
     """
     focal, centre = intrinsics[..., None, :2], intrinsics[..., None, 2:4]  # (*, 1, 2)
     if not focal.all():

@@ -10,27 +10,16 @@ from prpose.nets.layers import ChannelNorm, ModulatedGraphConv, NonLocalBlock, P
 class ModulatedGCN(nn.Module):
     """Residual stack of modulated graph convolutions, (*, J, 2) → (*, J, out).
 
-    Input layer, ``blocks`` residual blocks of two graph layers, one graph convolution as output. The defaults are the
-    published variance net of HTNet; the light lifter is ``hidden=128, out_channels=3, split=False``.
+    Zou & Tang, Modulated Graph Convolutional Network for 3D Human Pose Estimation, ICCV 2021. Defaults: the published
+    variance net of HTNet; the light lifter is ``hidden=128, out_channels=3, split=False``. Parameter names are the
+    published state-dict keys, except in non-local blocks (:func:`rename_published`).
 
     Args:
         adjacency: fixed graph, (J, J); see :func:`prpose.nets.layers.body_adjacency`.
-        hidden: width.
-        blocks: number of residual blocks.
-        out_channels: 3 for a lifter, 1 for a variance net.
         split: separate weights for a joint itself and for its neighbours.
-        dropout: rate after every ReLU.
         non_local: a non-local block before the output.
-        pairs: pairs of joints of a non-local block after the input layer and after every residual block. Default: no
-            such blocks.
+        pairs: pairs of joints of a non-local block after the input layer and after every residual block.
         unit_modulation: initialise M with ones instead of random numbers.
-
-    Raises:
-        ValueError: for negative ``blocks``, or types other than these.
-
-    Reference:
-        Zou & Tang, Modulated Graph Convolutional Network for 3D Human Pose Estimation, ICCV 2021.
-        Parameter names are the published state-dict keys, except in non-local blocks (:func:`rename_published`).
     """
 
     F = 1  # receptive field, frames

@@ -13,27 +13,13 @@ from prpose.nets.layers import ChannelNorm, check_clip, odd
 class TemporalModel(nn.Module):
     """Lifter from F frames to one of them, (*, T, J, 2) → (*, T - F + 1, J, 3).
 
-    Valid convolutions over time: one from all coordinates to channels, a residual block of a dilated convolution and a
-    linear map for every further filter width, and a linear map to all coordinates. F is the product of the widths; the
-    pose is that of the middle frame or, if causal, of the last. The defaults are the published network of 27 frames.
+    Pavllo et al., 3D human pose estimation in video with temporal convolutions and semi-supervised training, CVPR 2019;
+    parameter names are the published state-dict keys. Defaults: the published network of 27 frames.
 
-    Exactly F frames use the strided form (:meth:`strided`), longer clips the dilated one (:meth:`dilated`), with equal
-    results in eval mode. In training mode the batch norms of the strided form use only the frames that the pose depends
-    on, as in the training of the published network.
+    Exactly F frames use :meth:`strided`, longer clips :meth:`dilated`, with equal results in eval mode. In training,
+    batch norms of the first use only the frames that the pose depends on, as published.
 
-    Args:
-        joints: J.
-        filter_widths: of the convolutions over time, odd.
-        causal: the pose depends on its own and earlier frames only.
-        channels: width.
-        dropout: rate after every ReLU.
-
-    Raises:
-        ValueError: for no widths, even ones, or other types; in ``forward`` for fewer than F frames.
-
-    Reference:
-        Pavllo et al., 3D human pose estimation in video with temporal convolutions and semi-supervised training,
-        CVPR 2019. Parameter names are the published state-dict keys.
+    F is the product of the odd ``filter_widths``. If ``causal``, the pose is that of the last frame, not of the middle.
     """
 
     def __init__(
@@ -49,41 +35,30 @@ class TemporalModel(nn.Module):
             raise ValueError(f"expected a list of filter_widths, got {filter_widths!r:.80}")
         if not isinstance(causal, bool):
             raise ValueError(f"expected causal to be true or false, got {causal!r:.80}")
-        first, *further = (odd("every one of filter_widths", width) for width in filter_widths)
-        self.filter_widths = (first, *further)
+        self.filter_widths = [odd("every one of filter_widths", width) for width in filter_widths]
         self.F = math.prod(self.filter_widths)
         self.causal = causal
 
-        self.expand_conv = TapConv(2 * joints, channels, first, bias=False)
+        self.expand_conv = TapConv(2 * joints, channels, self.filter_widths[0], bias=False)
         self.expand_bn = ChannelNorm(channels)
         # A block's two convolutions stand one after the other: 0 and 1 are the first block's.
-        kernels = [size for width in further for size in (width, 1)]
+        kernels = [size for width in self.filter_widths[1:] for size in (width, 1)]
         self.layers_conv = nn.ModuleList(TapConv(channels, channels, size, bias=False) for size in kernels)
         self.layers_bn = nn.ModuleList(ChannelNorm(channels) for _ in kernels)
         self.shrink = TapConv(channels, 3 * joints, 1)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, keypoints: Tensor) -> Tensor:
-        if keypoints.ndim >= 3 and keypoints.shape[-3] == self.F:
-            return self.strided(keypoints)
-        return self.dilated(keypoints)
+        exact = keypoints.ndim >= 3 and keypoints.shape[-3] == self.F
+        return self.strided(keypoints) if exact else self.dilated(keypoints)
 
     def dilated(self, keypoints: Tensor) -> Tensor:
-        """All poses of a clip, (*, T, J, 2) → (*, T - F + 1, J, 3).
-
-        Raises:
-            ValueError: for fewer than F frames.
-        """
+        """All poses of a clip, (*, T, J, 2) → (*, T - F + 1, J, 3)."""
         check_clip(keypoints, self.F)
         return self._lift(keypoints, strided=False)
 
     def strided(self, keypoints: Tensor) -> Tensor:
-        """The pose of a window of F frames, (*, F, J, 2) → (*, 1, J, 3).
-
-        Raises:
-            ValueError: for another number of frames than F.
-        """
-        check_clip(keypoints, self.F)
+        """The pose of a window of F frames, (*, F, J, 2) → (*, 1, J, 3)."""
         if keypoints.shape[-3] != self.F:
             raise ValueError(f"expected windows of {self.F} frames, got {keypoints.shape[-3]}")
         return self._lift(keypoints, strided=True)
@@ -96,9 +71,9 @@ class TemporalModel(nn.Module):
             if block == 0:
                 x = self._layer(seen, self.expand_conv, self.expand_bn)
             else:
-                first, second = 2 * block - 2, 2 * block - 1
-                y = self._layer(seen, self.layers_conv[first], self.layers_bn[first])
-                y = self._layer(y[..., None, :], self.layers_conv[second], self.layers_bn[second])
+                i = 2 * block - 2
+                y = self._layer(seen, self.layers_conv[i], self.layers_bn[i])
+                y = self._layer(y[..., None, :], self.layers_conv[i + 1], self.layers_bn[i + 1])
                 x = seen[..., -1 if self.causal else width // 2, :] + y
             dilation *= width
         return self.shrink(x[..., None, :]).unflatten(-1, (-1, 3))
@@ -110,16 +85,11 @@ class TemporalModel(nn.Module):
 def taps(x: Tensor, width: int, dilation: int, stride: int) -> Tensor:
     """Inputs of each element of a moving filter, (*, T, C) → (*, T', width, C)."""
     starts = x.shape[-2] - (width - 1) * dilation
-    seen = [x[..., k * dilation : k * dilation + starts : stride, :] for k in range(width)]
-    return torch.stack(seen, dim=-2)
+    return torch.stack([x[..., k * dilation : k * dilation + starts : stride, :] for k in range(width)], dim=-2)
 
 
 class TapConv(nn.Conv1d):
-    """A convolution of :func:`taps`, (*, T', width, in) → (*, T', out).
-
-    As a linear map it is computed in full float32 on CUDA, where cuDNN rounds to TF32 by default, and works for any
-    stride and dilation.
-    """
+    """A convolution of :func:`taps` as a linear map, in full float32 on CUDA too, (*, T', width, in) → (*, T', out)."""
 
     def forward(self, seen: Tensor) -> Tensor:
         weight = self.weight.transpose(1, 2).flatten(1)  # (out, width·in)

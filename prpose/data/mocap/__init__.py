@@ -1,4 +1,4 @@
-"""Motion capture files as point trajectories: what their readers share, and the formats without a skeleton."""
+"""Motion capture files as point trajectories: what their readers share, BVH, C3D, and named points as npz."""
 
 import math
 import struct
@@ -13,19 +13,17 @@ from prpose.camera import Array
 from prpose.data.release_files import import_mocap
 from prpose.unpickle import read_npz
 
+CHANNELS = {f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
+
+Lines = list[tuple[int, list[str]]]  # numbers, counted from 1, and words of the lines that are not empty
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Named points over time, in the file's own unit and axes.
+    """Named points over time, in the file's own unit and axes."""
 
-    Args:
-        names: of the points: ends of bones (ASF/AMC), joints and end sites (BVH), markers (C3D).
-        positions: (T, P, 3) float64; NaN where a marker is missing.
-        fps: frames per second.
-    """
-
-    names: tuple[str, ...]
-    positions: Array
+    names: tuple[str, ...]  # ends of bones (ASF/AMC), joints and end sites (BVH), markers (C3D)
+    positions: Array  # (T, P, 3) float64; NaN where a marker is missing
     fps: float
 
 
@@ -47,18 +45,27 @@ def euler(axes: str, degrees: Array) -> Rotation:
 
 
 def forward_kinematics(parents: Sequence[int], turns: Iterable[Rotation], offsets: Iterable[Array]) -> Array:
-    """Points of a tree, (T, P, 3): each is its parent plus its own offset, turned.
+    """Points of a tree, (T, P, 3): each is its parent (-1: the origin), which comes before it, plus its turned offset.
 
-    Args:
-        parents: index of each point's parent, which comes before it; -1 for the root.
-        turns: rotation of each offset into the world, for T frames or for all.
-        offsets: (T, 3) or (3,), from the parent; of the root, from the origin.
+    Rotations into the world, and offsets, (T, 3) or (3,), are for T frames or for all.
     """
     points: list[Array] = []
     for parent, turn, offset in zip(parents, turns, offsets, strict=True):
         step = turn.apply(offset)
         points.append(step if parent < 0 else points[parent] + step)
     return np.stack(np.broadcast_arrays(*points), axis=1)
+
+
+def lines_of(path: Path, encoding: str = "utf-8", comment: str | None = None) -> Lines:
+    """Lines of a text file, up to ``comment``; ``ValueError`` naming the file if it is missing or not text."""
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        text = Path(path).read_text(encoding=encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected a text file ({error.reason})") from None
+    lines = ((line.partition(comment)[0] if comment else line).split() for line in text.splitlines())
+    return [(number, words) for number, words in enumerate(lines, start=1) if words]
 
 
 def numbers(path: Path, line: int, words: Sequence[str], count: int) -> list[float]:
@@ -76,16 +83,107 @@ def numbers(path: Path, line: int, words: Sequence[str], count: int) -> list[flo
 
 
 def line_error(path: Path, line: int, message: str) -> ValueError:
-    """A ``ValueError`` that names file and line, lines counted from 1."""
+    """A ``ValueError`` that names file and line."""
     return ValueError(f"{path}, line {line}: {message}")
 
 
-def read_c3d(path: Path) -> Recording:
-    """Markers of a C3D file, in its own unit; a missing one is NaN.
+@dataclass
+class Joint:
+    """A joint or end site of a BVH hierarchy; an end site has neither channels nor children."""
 
-    Raises:
-        ValueError: naming the file, if ezc3d (extra ``mocap``) is missing or cannot read it.
+    name: str
+    parent: int
+    end: bool
+    offset: Array | None = None
+    channels: tuple[str, ...] = ()
+
+
+def read_bvh(path: Path) -> Recording:
+    """Positions of all joints and end sites of a BVH file; an end site is named after its joint, ``Head_end``.
+
+    A joint's rotations are multiplied in the order of its channels; position channels replace its offset.
+    ``ValueError``, naming file and line, for anything that is not BVH or is truncated.
     """
+    lines = lines_of(path)
+    joints, length = _hierarchy(path, lines)
+    values, fps = _motion(path, lines[length:], sum(len(joint.channels) for joint in joints))
+    turns, offsets, start = [Rotation.identity()], [], 0  # a joint's own rotation follows its parents'
+    for joint in joints:
+        own = values[:, start : start + len(joint.channels)]
+        start += len(joint.channels)
+        offset = np.tile(np.asarray(joint.offset), (len(values), 1))
+        for i, channel in enumerate(joint.channels):
+            if channel.endswith("position"):
+                offset[:, "XYZ".index(channel[0])] = own[:, i]
+        rotations = [i for i, channel in enumerate(joint.channels) if channel.endswith("rotation")]
+        axes = "".join(joint.channels[i][0] for i in rotations)
+        turns.append(turns[joint.parent + 1] * euler(axes, own[:, rotations]))
+        offsets.append(offset)
+    parents = [joint.parent for joint in joints]
+    positions = forward_kinematics(parents, [turns[parent + 1] for parent in parents], offsets)
+    return recording_of(path, [joint.name for joint in joints], positions, fps)
+
+
+def _hierarchy(path: Path, lines: Lines) -> tuple[list[Joint], int]:
+    """Joints in the order of the file, parents first, and the number of lines up to MOTION."""
+    joints: list[Joint] = []
+    stack: list[int] = []  # open joints
+    opening = False  # a name was read, its brace not yet
+    for index, (number, words) in enumerate(lines):
+        current = joints[stack[-1]] if stack and not opening else None
+        match words:
+            case ["HIERARCHY"] if not joints:
+                continue
+            case ["MOTION"] if joints and not stack and not opening:
+                return joints, index + 1
+            case [("ROOT" | "JOINT" | "End") as kind, *name] if not opening and name:
+                if (kind == "ROOT") != (not stack) or (kind == "ROOT" and joints) or (current and current.end):
+                    raise line_error(path, number, f"{kind} is not expected here")
+                label = f"{current.name}_end" if current and kind == "End" else " ".join(name)
+                if any(joint.name == label for joint in joints):
+                    raise line_error(path, number, f"{label} is there already")
+                joints.append(Joint(label, stack[-1] if stack else -1, end=kind == "End"))
+                opening = True
+            case ["{"] if opening:
+                stack.append(len(joints) - 1)
+                opening = False
+            case ["}"] if current:
+                if current.offset is None:
+                    raise line_error(path, number, f"{current.name} has no OFFSET")
+                stack.pop()
+            case ["OFFSET", *offset] if current and current.offset is None:
+                current.offset = np.array(numbers(path, number, offset, 3))
+            case ["CHANNELS", count, *channels] if current and not current.end and not current.channels:
+                if count != str(len(channels)) or not set(channels) <= CHANNELS or len(set(channels)) != len(channels):
+                    expected = f"expected {count} different channels such as Xrotation"
+                    raise line_error(path, number, f"{expected}, got {channels}")
+                current.channels = tuple(channels)
+            case _:
+                raise line_error(path, number, f"{' '.join(words)[:60]!r} is not expected here")
+    raise ValueError(f"{path}: the file ends before its MOTION section")
+
+
+def _motion(path: Path, lines: Lines, columns: int) -> tuple[Array, float]:
+    """Channel values (T, C) and frame rate, from the lines after MOTION."""
+    found: list[float] = []
+    for index, (what, head) in enumerate({"frames": ["Frames:"], "frame time": ["Frame", "Time:"]}.items()):
+        number, words = lines[index] if index < len(lines) else (0, [])
+        if words[: len(head)] != head:
+            where = f"{path}, line {number}" if number else f"{path}, at its end"
+            raise ValueError(f"{where}: expected {what} ({' '.join(head)} ...)")
+        found += numbers(path, number, words[len(head) :], 1)
+    frames, seconds = found
+    if frames < 1 or frames != int(frames):
+        raise line_error(path, lines[0][0], f"expected at least one frame, got {frames:g}")
+    if seconds <= 0:
+        raise line_error(path, lines[1][0], f"expected a frame time > 0, got {seconds:g}")
+    if len(lines) - 2 != frames:
+        raise line_error(path, lines[-1][0], f"expected {int(frames)} rows of motion, got {len(lines) - 2}")
+    return np.array([numbers(path, number, row, columns) for number, row in lines[2:]]), 1 / seconds
+
+
+def read_c3d(path: Path) -> Recording:
+    """Markers of a C3D file, NaN where missing; ``ValueError`` without ezc3d (extra ``mocap``) or if it fails."""
     ezc3d = import_mocap("ezc3d")
     try:
         data = Path(path).read_bytes()

@@ -1,7 +1,7 @@
 """Acclaim ASF/AMC files: a skeleton of bones with local axes, and joint angles per frame."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,12 +9,10 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from prpose.camera import Array
-from prpose.data.mocap import Recording, euler, forward_kinematics, line_error, numbers, recording_of
+from prpose.data.mocap import Recording, euler, forward_kinematics, line_error, lines_of, numbers, recording_of
 
-FPS = 120.0
-"""Frame rate of the CMU database; AMC files do not hold it."""
-KEYS = ("name", "direction", "length", "position", "orientation", "axis", "dof", "order")
-"""Of a bone's or the root's description; others are ignored."""
+FPS = 120.0  # frame rate of the CMU database; AMC files do not hold it
+KEYS = {"name", "direction", "length", "position", "orientation", "axis", "dof", "order"}  # others are ignored
 
 
 @dataclass
@@ -25,7 +23,7 @@ class Bone:
     parent: str = ""
     direction: Array = field(default_factory=lambda: np.zeros(3))
     length: float = 0.0
-    axis: Array = field(default_factory=lambda: np.zeros(3))
+    axis: Array = field(default_factory=lambda: np.zeros(3))  # degrees
     axis_order: str = "xyz"
     dof: tuple[str, ...] = ()
     given: set[str] = field(default_factory=set)
@@ -34,20 +32,25 @@ class Bone:
 def read_amc(path: Path, asf: Path | None = None) -> Recording:
     """Positions of the root and of the *end* of each bone, in the file's unit, 120 fps.
 
-    Args:
-        path: the motion (.amc).
-        asf: its skeleton; if not given, the only .asf in the folder, or the one whose name the motion's begins with
-            (``02.asf`` for ``02_01.amc``; of two, the longer).
-
-    Raises:
-        ValueError: naming file and line, for anything that is not ASF/AMC, does not fit together or is truncated.
+    The skeleton ``asf`` is by default the only .asf in the folder, or the one whose name the motion's begins with
+    (``02.asf`` for ``02_01.amc``; of two, the longer). ``ValueError``, naming file and line, for anything that is not
+    ASF/AMC, does not fit together or is truncated.
     """
     path = Path(path)
-    bones = read_asf(asf or skeleton_beside(path))
+    bones = _read_asf(asf or skeleton_beside(path))
     return recording_of(path, list(bones), _positions(bones, _read_values(path, bones)), FPS)
 
 
-def _positions(bones: dict[str, Bone], values: dict[str, Array]) -> Array:
+def skeleton_beside(path: Path) -> Path:
+    """The .asf that :func:`read_amc` takes for a motion; ``ValueError`` if none fits."""
+    found = sorted(asf for asf in path.parent.iterdir() if asf.suffix.lower() == ".asf")
+    named = [asf for asf in found if re.match(re.escape(asf.stem) + r"(?![a-zA-Z0-9])", path.stem)]
+    if not named and len(found) != 1:
+        raise ValueError(f"{path}: expected its .asf in the same folder, got {len(found)} of them")
+    return max(named or found, key=lambda asf: len(asf.stem))
+
+
+def _positions(bones: Mapping[str, Bone], values: Mapping[str, Array]) -> Array:
     """Positions (T, P, 3) of root and bone ends from values (T, len(dof)).
 
     With C the rotation of a bone's axes and R that of its angles (x first, then y, z), a bone turns by C·R·C⁻¹
@@ -71,98 +74,95 @@ def _positions(bones: dict[str, Bone], values: dict[str, Array]) -> Array:
     return forward_kinematics(parents, [Rotation.identity(), *list(turns.values())[1:]], offsets)
 
 
-def read_asf(path: Path) -> dict[str, Bone]:
-    """Bones by name, parents first; sections that do not describe the skeleton are ignored.
-
-    Raises:
-        ValueError: naming file and line, for missing or misshapen bones or a broken hierarchy.
-    """
-    bones = {"root": Bone("root")}
-    section, bone, order, degrees = "", None, ["root"], True
-    for number, line in _lines(path):
-        words = line.split()
+def _read_asf(path: Path) -> dict[str, Bone]:
+    """Bones by name, parents first; sections that do not describe the skeleton are ignored."""
+    bones, order = {"root": Bone("root")}, ["root"]
+    section, unit, bone = "", ["deg"], None
+    for number, words in lines_of(path, "latin1", comment="#"):
         if bone is not None and (words[0].startswith(":") or words == ["begin"]):
             raise line_error(path, number, f"bone {bone.name or '?'} has no end")
-        if words[0].startswith(":"):
-            section = words[0]
-        elif section == ":units" and words[0] == "angle":
-            if words[1:] not in (["deg"], ["rad"]):
-                raise line_error(path, number, f"expected angle deg or rad, got {words[1:]}")
-            degrees = words[1:] == ["deg"]
-        elif section == ":root":
-            _describe(path, number, bones["root"], words)
-        elif section == ":bonedata" and words == ["begin"]:
-            bone = Bone("")
-        elif section == ":bonedata" and words == ["end"] and bone is not None:
-            missing = sorted({"name", "direction", "length", "axis"} - bone.given)
-            if missing or bone.name in bones:
-                fault = f"has no {', '.join(missing)}" if missing else "is there already"
-                raise line_error(path, number, f"bone {bone.name or '?'} {fault}")
-            bones[bone.name], bone = bone, None
-        elif section == ":bonedata" and bone is not None:
-            _describe(path, number, bone, words)
-        elif section == ":hierarchy" and words not in (["begin"], ["end"]):
-            children = words[1:]
-            if words[0] not in order or not set(children) <= set(bones) - set(order):
-                raise line_error(path, number, f"expected new children of a known bone, got {words}")
-            for child in children:
-                bones[child].parent = words[0]
-            order += children
+        match section, words:
+            case _, [word, *_] if word.startswith(":"):
+                section = word
+            case ":units", ["angle", *unit] if unit not in (["deg"], ["rad"]):
+                raise line_error(path, number, f"expected angle deg or rad, got {unit}")
+            case ":root", _:
+                _describe(path, number, bones["root"], words)
+            case ":bonedata", ["begin"]:
+                bone = Bone("")
+            case ":bonedata", ["end"] if bone is not None:
+                missing = sorted({"name", "direction", "length", "axis"} - bone.given)
+                if missing or bone.name in bones:
+                    fault = f"has no {', '.join(missing)}" if missing else "is there already"
+                    raise line_error(path, number, f"bone {bone.name or '?'} {fault}")
+                bones[bone.name], bone = bone, None
+            case ":bonedata", _ if bone is not None:
+                _describe(path, number, bone, words)
+            case ":hierarchy", [parent, *children] if words not in (["begin"], ["end"]):
+                if parent not in order or not set(children) <= set(bones) - set(order):
+                    raise line_error(path, number, f"expected new children of a known bone, got {words}")
+                for child in children:
+                    bones[child].parent = parent
+                order += children
     if len(bones) == 1 or len(order) != len(bones):
         missing = sorted(set(bones) - set(order)) or ["all bones"]
         raise ValueError(f"{path}: expected a hierarchy with every bone; {', '.join(missing)} missing")
     if not bones["root"].dof:
         raise ValueError(f"{path}: expected :root with an order such as TX TY TZ RX RY RZ")
-    if not degrees:
-        for each in bones.values():
-            each.axis = np.rad2deg(each.axis)
+    for each in bones.values():
+        each.axis = np.rad2deg(each.axis) if unit == ["rad"] else each.axis
     return {name: bones[name] for name in order}
 
 
 def _describe(path: Path, number: int, bone: Bone, words: list[str]) -> None:
-    """One line of a bone's or the root's description."""
-    key, values = words[0], words[1:]
+    """Reads one line of a bone's or the root's description."""
+    key, *values = words
     if key in bone.given:
         raise line_error(path, number, f"{key} twice in a bone, or in the root")
-    if key in KEYS:
-        bone.given.add(key)
-    if key == "name":
-        bone.name = " ".join(values)
-    elif key == "direction":
-        bone.direction = np.array(numbers(path, number, values, 3))
-        if abs(np.linalg.norm(bone.direction) - 1) > 0.01:
-            raise line_error(path, number, f"expected a direction of length 1, got {values}")
-    elif key == "length":
-        bone.length = numbers(path, number, values, 1)[0]
-        if bone.length < 0:
-            raise line_error(path, number, f"expected a length >= 0, got {values[0]}")
-    elif key in ("position", "orientation") and any(numbers(path, number, values, 3)):
-        raise line_error(path, number, f"expected a root without {key} of its own, got {values}")
-    elif key == "axis":
-        bone.axis_order = values[-1].lower() if values else ""
-        if sorted(bone.axis_order) != ["x", "y", "z"]:
-            raise line_error(path, number, f"expected an order of axes such as XYZ, got {values}")
-        if len(values) > 1 or bone.name != "root":  # the root's line holds the order only
-            bone.axis = np.array(numbers(path, number, values[:-1], 3))
-    elif key in ("dof", "order"):
-        bone.dof = tuple(value.lower() for value in values)
-        admitted = {"rx", "ry", "rz"} | ({"tx", "ty", "tz"} if key == "order" else set())
-        if not set(bone.dof) <= admitted or len(set(bone.dof)) != len(bone.dof):
-            raise line_error(path, number, f"expected {key} of {sorted(admitted)}, got {values}")
+    bone.given |= {key} & KEYS
+    wrong = ""
+    match key:
+        case "name":
+            bone.name = " ".join(values)
+        case "direction":
+            bone.direction = np.array(numbers(path, number, values, 3))
+            wrong = "a direction of length 1" if abs(np.linalg.norm(bone.direction) - 1) > 0.01 else ""
+        case "length":
+            (bone.length,) = numbers(path, number, values, 1)
+            wrong = "a length >= 0" if bone.length < 0 else ""
+        case "position" | "orientation":
+            wrong = f"a root without {key} of its own" if any(numbers(path, number, values, 3)) else ""
+        case "axis":
+            bone.axis_order = values[-1].lower() if values else ""
+            wrong = "an order of axes such as XYZ" if sorted(bone.axis_order) != ["x", "y", "z"] else ""
+            if not wrong and bone.name != "root":  # the root's axes do not turn
+                bone.axis = np.array(numbers(path, number, values[:-1], 3))
+        case "dof" | "order":
+            bone.dof = tuple(value.lower() for value in values)
+            admitted = ("rx", "ry", "rz") + (("tx", "ty", "tz") if key == "order" else ())
+            different = len(set(bone.dof)) == len(bone.dof)
+            wrong = "" if different and set(bone.dof) <= set(admitted) else f"{key} of {', '.join(admitted)}"
+    if wrong:
+        raise line_error(path, number, f"expected {wrong}, got {' '.join(values)}")
 
 
-def _read_values(path: Path, bones: dict[str, Bone]) -> dict[str, Array]:
+def _read_values(path: Path, bones: Mapping[str, Bone]) -> dict[str, Array]:
     """Values of every bone that has degrees of freedom, (T, len(dof)), angles in degrees."""
     rows: dict[str, list[list[float]]] = {name: [] for name, bone in bones.items() if bone.dof}
-    scale, frames, number, first = 1.0, 0, 0, 0
-    for number, line in _lines(path):
-        name, *words = line.split()
+    scale, frames, first, number = 1.0, 0, 0, 0
+
+    def check_frame() -> None:
+        missing = [name for name, row in rows.items() if len(row) < frames]
+        if missing:
+            raise line_error(path, number, f"frame {frames} ends without {', '.join(missing)}")
+
+    for number, (name, *words) in lines_of(path, "latin1", comment="#"):
         if name.startswith(":"):
             if frames or name.upper() not in (":FULLY-SPECIFIED", ":DEGREES", ":RADIANS"):
                 raise line_error(path, number, f"expected :DEGREES or :RADIANS, before the first frame, got {name}")
             scale = float(np.rad2deg(1)) if name.upper() == ":RADIANS" else scale
         elif not words and name.isascii() and name.isdigit():
-            _check_frame(path, number, rows, frames)
+            check_frame()
             first = first if frames else int(name[:9])
             if len(name) > 9 or int(name) != first + frames:
                 raise line_error(path, number, f"expected frame {first + frames}, got {name[:60]}")
@@ -173,32 +173,8 @@ def _read_values(path: Path, bones: dict[str, Bone]) -> dict[str, Array]:
             raise line_error(path, number, f"{name} twice in a frame, or outside of one")
         else:
             rows[name].append(numbers(path, number, words, len(bones[name].dof)))
-    _check_frame(path, number, rows, frames)
+    check_frame()
     if not frames:
         raise ValueError(f"{path}: expected at least one frame, got none")
     scales = {name: [scale if dof[0] == "r" else 1.0 for dof in bones[name].dof] for name in rows}
     return {name: np.array(row) * scales[name] for name, row in rows.items()}
-
-
-def _check_frame(path: Path, number: int, rows: dict[str, list[list[float]]], frames: int) -> None:
-    missing = [name for name, row in rows.items() if len(row) != frames]
-    if missing:
-        raise line_error(path, number, f"frame {frames} ends without {', '.join(missing)}")
-
-
-def skeleton_beside(path: Path) -> Path:
-    """The .asf that :func:`read_amc` takes for a motion; ``ValueError`` if none fits."""
-    found = sorted(asf for asf in path.parent.iterdir() if asf.suffix.lower() == ".asf")
-    named = [asf for asf in found if re.match(re.escape(asf.stem) + r"(?![a-zA-Z0-9])", path.stem)]
-    if not named and len(found) != 1:
-        raise ValueError(f"{path}: expected its .asf in the same folder, got {len(found)} of them")
-    return max(named or found, key=lambda asf: len(asf.stem))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines without comments; empty ones are left out."""
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file")
-    for number, line in enumerate(Path(path).read_text(encoding="latin1").splitlines(), start=1):
-        if line := line.split("#")[0].strip():
-            yield number, line

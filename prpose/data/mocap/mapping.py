@@ -14,58 +14,42 @@ import numpy as np
 
 from prpose.atomic import read_toml
 from prpose.camera import Array
-from prpose.data.mocap import Recording, read_c3d, read_npz_points
+from prpose.data.mocap import Recording, read_bvh, read_c3d, read_npz_points
 from prpose.data.mocap.asf_amc import read_amc
-from prpose.data.mocap.bvh import read_bvh
 from prpose.skeleton import H36M_17
 from prpose.tables import look_up
 
-SHIPPED = Path(__file__).parent.parent / "mappings"
-"""Folder of the bundled mappings: ``cmu_asf.toml``, ``cmu_bvh.toml``."""
-FORMATS: dict[str, tuple[str, Callable[[Path], Recording]]] = {
+SHIPPED = Path(__file__).parent.parent / "mappings"  # folder of the bundled mappings: cmu_asf.toml, cmu_bvh.toml
+FORMATS: dict[str, tuple[str, Callable[[Path], Recording]]] = {  # file ending and reader; an .asf lies beside its .amc
     "bvh": (".bvh", read_bvh),
     "asf": (".amc", read_amc),
     "c3d": (".c3d", read_c3d),
     "npz": (".npz", read_npz_points),
 }
-"""File ending and reader of each format; the .asf of an .amc lies beside it."""
-COLUMNS = ("file", "subject", "action", "split")
-"""Of a ``clips.csv``."""
+COLUMNS = ("file", "subject", "action", "split")  # of a clips.csv
 ANKLES = H36M_17.subset(("left_ankle", "right_ankle"))
-FAR_M = 100.0
-"""Poses farther from the origin are moved to it; float32 has steps of some 0.01 mm there."""
+FAR_M = 100.0  # poses farther from the origin are moved to it; float32 has steps of some 0.01 mm there
 
 Weights = Mapping[str, float]
+Row = tuple[str, str, str, str]  # file, relative to the folder, subject, action and split of a recording
 
 
 @dataclass(frozen=True)
 class JointMapping:
-    """How a recording becomes Human3.6M-17 poses in metres, z up.
+    """How a recording becomes Human3.6M-17 poses in metres, z up."""
 
-    Args:
-        joints: weights of points, one mapping per joint of ``H36M_17``, in its order.
-        metres_per_unit: scale of the recording.
-        up: axis of the recording that points up.
-        left_handed: whether the recording's axes are.
-        floor: points of the feet; the ankles, 0.08 m above the ground, if empty or always missing.
-        clearance_m: height of the lowest of them above the ground, at rest.
-    """
-
-    joints: tuple[Weights, ...]
+    joints: tuple[Weights, ...]  # weights of points, one mapping per joint of H36M_17, in its order
     metres_per_unit: float
-    up: str
-    left_handed: bool = False
-    floor: tuple[str, ...] = ()
-    clearance_m: float = 0.08
+    up: str  # axis of the recording
+    left_handed: bool = False  # whether the recording's axes are
+    floor: tuple[str, ...] = ()  # points of the feet; if empty or always missing, the ankles, 0.08 m above the ground
+    clearance_m: float = 0.08  # height of the lowest of them above the ground, at rest
 
     def poses(self, recording: Recording) -> Array:
         """(T, 17, 3) float64: metres, right-handed, z up, ground at 0; NaN where a point is missing.
 
         The ground is at the lowest point of the feet at rest. A person far from the origin (map coordinates, for
-        example) is moved there.
-
-        Raises:
-            ValueError: naming the points that the recording lacks.
+        example) is moved there. Points that the recording lacks raise ``ValueError``.
         """
         index = {name: i for i, name in enumerate(recording.names)}
         wanted = {name for weights in self.joints for name in weights} | set(self.floor)
@@ -79,7 +63,7 @@ class JointMapping:
         lowest, clearance_m = _lowest_at_rest(world[:, [index[name] for name in self.floor], 2]), self.clearance_m
         if lowest is None:
             lowest, clearance_m = _lowest_at_rest(poses[:, ANKLES, 2]), JointMapping.clearance_m
-        poses[..., 2] += clearance_m - (lowest or 0.0)  # without feet there is no good frame
+        poses[..., 2] += clearance_m - (lowest or 0)  # without feet there is no good frame
         pelvis = poses[np.isfinite(poses).all(axis=(1, 2)), 0, :2]
         if np.abs(pelvis).max(initial=0.0) > FAR_M:
             poses[..., :2] -= np.median(pelvis, axis=0)
@@ -111,15 +95,15 @@ def read_mapping(path: str | Path) -> JointMapping:
     content = read_toml(Path(path))
     try:
         file = msgspec.convert(content, _MappingFile)
-        if set(file.joints) != set(H36M_17.names):
-            missing = ", ".join(sorted(set(H36M_17.names) - set(file.joints))) or "none"
-            unknown = ", ".join(sorted(set(file.joints) - set(H36M_17.names))) or "none"
-            raise ValueError(f"expected [joints] of Human3.6M-17; missing: {missing}, unknown: {unknown}")
+        missing, unknown = set(H36M_17.names) - set(file.joints), set(file.joints) - set(H36M_17.names)
+        if missing or unknown:
+            listed = [", ".join(sorted(names)) or "none" for names in (missing, unknown)]
+            raise ValueError("expected [joints] of Human3.6M-17; missing: {}, unknown: {}".format(*listed))
         joints = tuple(_weights(name, file.joints[name]) for name in H36M_17.names)
     except ValueError as error:
         raise ValueError(f"{path}: {str(error).replace('$.', '')}") from None
-    floor = file.floor or _Floor((), JointMapping.clearance_m)
-    return JointMapping(joints, file.metres_per_unit, file.up, file.left_handed, floor.points, floor.clearance_m)
+    floor = (file.floor.points, file.floor.clearance_m) if file.floor else ()
+    return JointMapping(joints, file.metres_per_unit, file.up, file.left_handed, *floor)
 
 
 def _weights(joint: str, value: list[str] | dict[str, float]) -> Weights:
@@ -146,46 +130,29 @@ class Source:
 def from_folder(
     folder: Path, format: str, joints: Path, val: Sequence[str] = (), test: Sequence[str] = ()
 ) -> list[Source]:
-    """Recordings of a user's own folder.
+    """Recordings of a user's own folder, at any depth, as its ``clips.csv`` describes them.
 
-    A ``clips.csv`` in the folder describes them. Without it, the subject is the name of a file's folder or, in the
-    folder itself, the file's name up to the first ``_``; the action is the rest of the name; and the split goes by
-    subject.
+    Without it, the subject is the name of a file's folder or, in the folder itself, the file's name up to the first
+    ``_``; the action is the rest of the name; and the split goes by subject.
 
     Args:
-        folder: with the files, at any depth.
-        format: a key of :data:`FORMATS`.
-        joints: joint mapping.
+        folder, format: with the files, and a key of :data:`FORMATS`.
+        joints: file of the joint mapping.
         val, test: subjects of these splits; if neither is given, all are ``test``.
-
-    Raises:
-        ValueError: naming what is missing.
     """
     ending, _ = look_up(format, FORMATS, "format")
     mapping = read_mapping(joints)
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
-    if (folder / "clips.csv").is_file():
-        if val or test:
-            raise ValueError(f"{folder / 'clips.csv'} defines the splits; leave out --val and --test")
-        rows = _read_table(folder)
-    else:
-        remaining = "train" if test or val else "test"
-        rows = [_named(path, folder) for path in files_in(folder, ending)]
-        subjects = sorted({row["subject"] for row in rows})
-        unknown, both = sorted({*val, *test} - {*subjects}), sorted({*val} & {*test})
-        if not rows:
-            raise ValueError(f"{folder}: no {ending} files in it")
-        if unknown or both:
-            wrong = f"no subject {', '.join(unknown)}" if unknown else f"{', '.join(both)} in val and test"
-            raise ValueError(f"{folder}: expected each subject in one split, got {wrong}; there are {subjects}")
-        for row in rows:
-            row["split"] = "test" if row["subject"] in test else "val" if row["subject"] in val else remaining
+    has_table = (folder / "clips.csv").is_file()
+    if has_table and (val or test):
+        raise ValueError(f"{folder / 'clips.csv'} defines the splits; leave out --val and --test")
+    rows = _read_table(folder) if has_table else _rows_by_name(folder, ending, val, test)
     sources = []
-    for row in rows:
-        path = folder / row.pop("file")
+    for file, subject, action, split in rows:
+        path = folder / file
         name = path.relative_to(folder).with_suffix("").as_posix().replace("/", "_")
-        sources.append(Source(path, format, mapping, name, **row))
+        sources.append(Source(path, format, mapping, name, subject, action, split))
     return sources
 
 
@@ -194,16 +161,28 @@ def files_in(folder: Path, ending: str) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ending and path.is_file())
 
 
-def _named(path: Path, folder: Path) -> dict[str, str]:
-    """File, subject and action of a recording, from its name."""
-    subject, _, action = path.stem.partition("_")
-    if path.parent != folder:
-        subject, action = path.parent.name, path.stem
-    subject = subject.strip() or path.stem
-    return {"file": str(path.relative_to(folder)), "subject": subject, "action": action.strip() or subject}
+def _rows_by_name(folder: Path, ending: str, val: Sequence[str], test: Sequence[str]) -> list[Row]:
+    """Rows as of a ``clips.csv``, from the files' names."""
+    splits = dict.fromkeys(val, "val") | dict.fromkeys(test, "test")
+    rows = []
+    for path in files_in(folder, ending):
+        subject, _, action = path.stem.partition("_")
+        if path.parent != folder:
+            subject, action = path.parent.name, path.stem
+        subject = subject.strip() or path.stem
+        split = splits.get(subject, "train" if splits else "test")
+        rows.append((str(path.relative_to(folder)), subject, action.strip() or subject, split))
+    if not rows:
+        raise ValueError(f"{folder}: no {ending} files in it")
+    subjects = sorted({subject for _, subject, _, _ in rows})
+    unknown, both = sorted(set(splits) - set(subjects)), sorted({*val} & {*test})
+    if unknown or both:
+        wrong = f"no subject {', '.join(unknown)}" if unknown else f"{', '.join(both)} in val and test"
+        raise ValueError(f"{folder}: expected each subject in one split, got {wrong}; there are {subjects}")
+    return rows
 
 
-def _read_table(folder: Path) -> list[dict[str, str]]:
+def _read_table(folder: Path) -> list[Row]:
     """Rows of a folder's ``clips.csv``."""
     path = folder / "clips.csv"
     try:
@@ -214,13 +193,12 @@ def _read_table(folder: Path) -> list[dict[str, str]]:
         raise ValueError(f"{path}: not a table ({error})") from None
     if not rows or any(head.count(column) != 1 for column in COLUMNS):
         raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}, once each, and at least one row")
-    described = []
+    found = []
     for number, row in enumerate(rows, start=2):
-        cells = {column: (row.get(column) or "").strip() for column in COLUMNS}
-        if None in row or not all(cells.values()):
+        file, subject, action, split = cells = [(row.get(column) or "").strip() for column in COLUMNS]
+        if None in row or not all(cells):
             raise ValueError(f"{path}, line {number}: expected a cell for each column, got {list(row.values())}")
-        file = folder / cells["file"]
-        if not file.is_relative_to(folder) or not file.is_file():
-            raise ValueError(f"{path}, line {number}: expected a file in the folder, got {file}")
-        described.append(cells)
-    return described
+        if not (folder / file).is_relative_to(folder) or not (folder / file).is_file():
+            raise ValueError(f"{path}, line {number}: expected a file in the folder, got {folder / file}")
+        found.append((file, subject, action, split))
+    return found

@@ -11,42 +11,30 @@ from prpose.data.motion import Motion
 from prpose.data.synthetic.detector_noise import Body, DetectorNoise
 from prpose.rng import generator
 
-KEYPOINTS = ("det", "gt")
-"""Kinds of 2D: of the simulated detector, and the ground truth."""
-NEAREST_M = 0.1
-"""Least depth of a joint of a clip."""
-STEEPEST = 0.6
-"""Slope of a ray against the axis, x/z or y/z, beyond which the lens polynomial folds back."""
+KEYPOINTS = ("det", "gt")  # kinds of 2D: of the simulated detector, and the ground truth
+NEAREST_M = 0.1  # least depth of a joint of a clip
+STEEPEST = 0.6  # slope of a ray against the axis, x/z or y/z, beyond which the lens polynomial folds back
 
 
 @dataclass(frozen=True)
 class FixedCameras:
-    """Human3.6M's four cameras around a clip, with the person in every frame of each.
+    """Human3.6M's four cameras around a clip, with the person in every frame of each."""
 
-    Args:
-        subjects: lenses are those of the first one's cameras; positions are the average over all of them.
-        frame: joints stay within this share of the half width and height of the image.
-        step, farthest: cameras are moved away until they do, in multiples of Human3.6M's distance.
-        nearest_m, steepest: least depth of a joint, and largest slope of its ray against the axis.
-    """
-
-    subjects: tuple[str, ...] = SUBJECTS
-    frame: float = 0.95
-    step: float = 0.05
-    farthest: float = 8.0
-    nearest_m: float = 0.5
-    steepest: float = STEEPEST
+    subjects: tuple[str, ...] = SUBJECTS  # lenses are those of the first one's cameras; positions are the average
+    frame: float = 0.95  # joints stay within this share of the half width and height of the image
+    step: float = 0.05  # cameras are moved away until they do, in multiples of Human3.6M's distance ...
+    farthest: float = 8.0  # ... up to this
+    nearest_m: float = 0.5  # least depth of a joint
+    steepest: float = STEEPEST  # largest slope of its ray against the axis
 
     def around(self, poses_world: Array, yaw: float) -> tuple[Camera, ...]:
         """Four cameras that look at the middle of (T, 17, 3) poses, turned around it by ``yaw``, radians.
 
-        Raises:
-            ValueError: if no distance is far enough.
+        ``ValueError`` if no distance is far enough.
         """
         low, high = poses_world.min(axis=(0, 1)), poses_world.max(axis=(0, 1))
-        middle = (low + high) / 2
+        middle, found = (low + high) / 2, []
         turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
-        found = []
         for index, intrinsic in enumerate(cameras(self.subjects[0])):
             place = np.mean([cameras(subject)[index].position_m for subject in self.subjects], axis=0)
             for scale in np.arange(1, self.farthest, self.step):
@@ -76,61 +64,43 @@ def quaternion(rotation: Array) -> tuple[float, float, float, float]:
 
     SciPy's differs in the last bit, which would change prepared benchmarks.
     """
-    # The largest of the four components is divided by, never a small one.
-    trace = np.trace(rotation)
-    i = int(np.argmax([trace, *np.diag(rotation)]))
-    q = np.empty(4)
-    if i == 0:
-        q[0] = 1 + trace
-        q[1:] = [rotation[c, b] - rotation[b, c] for b, c in ((1, 2), (2, 0), (0, 1))]
-    else:
-        a, b, c = i - 1, i % 3, (i + 1) % 3
-        q[0] = rotation[c, b] - rotation[b, c]
-        q[1 + a] = 1 + rotation[a, a] - rotation[b, b] - rotation[c, c]
-        q[1 + b] = rotation[a, b] + rotation[b, a]
-        q[1 + c] = rotation[a, c] + rotation[c, a]
-    q /= np.linalg.norm(q)
-    w, x, y, z = (q if q[0] >= 0 else -q).tolist()
+    r, d = rotation, np.diag(rotation)
+    multiples = np.empty((4, 4))  # of the quaternion, row by row; take the one with the largest factor
+    multiples[0, 1:] = multiples[1:, 0] = [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]]
+    multiples[1:, 1:] = r + r.T
+    multiples[np.diag_indices(4)] = [1 + np.trace(r), *(1 + d[i] - d[i - 2] - d[i - 1] for i in range(3))]
+    q = multiples[np.argmax([np.trace(r), *d])]
+    w, x, y, z = (np.copysign(1, q[0]) * q / np.linalg.norm(q)).tolist()
     return w, x, y, z
 
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """A motion in front of C cameras, with the keypoints that a detector finds.
-
-    Args:
-        motion: what was rendered.
-        cameras: C of them.
-        detected_px: (C, T, 17, 2) float32 pixels.
-        confidence: (C, T, 17) float32 in (0, 1).
-        hidden: (C, T, 17) bool, joints that the person's own body occludes.
-    """
+    """A motion in front of C cameras, with the keypoints that a detector finds."""
 
     motion: Motion
     cameras: tuple[Camera, ...]
-    detected_px: Array
-    confidence: Array
-    hidden: Array
+    detected_px: Array  # (C, T, 17, 2) float32 pixels
+    confidence: Array  # (C, T, 17) float32 in (0, 1)
+    hidden: Array  # (C, T, 17) bool, joints that the person's own body occludes
 
     def clips(self, keypoints: str, frames: slice) -> list[Clip]:
         """One clip per camera, with the detector's 2D (``det``) or the ground truth (``gt``).
 
-        Raises:
-            ValueError: if a joint is behind a camera, or far out of its image.
+        The frame rate is that of ``frames``. ``ValueError`` if a joint is behind a camera.
         """
-        motion, clips = self.motion, []
+        motion, detected, clips = self.motion, keypoints == "det", []
         for index, camera in enumerate(self.cameras):
             poses = camera.world_to_camera(motion.poses_world.astype(np.float64))
             nearest = poses[..., 2].min()
             if nearest < NEAREST_M:
                 expected = f"expected all joints {NEAREST_M} m in front of camera {index}"
                 raise ValueError(f"clip {motion.name}: {expected}, got one at {nearest:g} m")
-            detected = keypoints == "det"
             xy = (self.detected_px[index] if detected else camera.project(poses))[frames].astype(np.float32)
-            names = (motion.subject, motion.action, index, motion.fps)
+            named = (motion.subject, motion.action, index, motion.fps / (frames.step or 1))
             confidence = self.confidence[index, frames] if detected else None
             poses = poses[frames].astype(np.float32)
-            clips.append(Clip(xy, poses, camera, *names, confidence, self.hidden[index, frames]))
+            clips.append(Clip(xy, poses, camera, *named, confidence, self.hidden[index, frames]))
         return clips
 
 
@@ -145,8 +115,7 @@ class Rig:
     def render(self, motion: Motion, seed: str) -> Rendering:
         """The motion from four fixed cameras; the same motion and seed give the same rendering.
 
-        Raises:
-            ValueError: naming the clip, if no camera can be far enough away.
+        ``ValueError``, naming the clip, if no camera can be far enough away.
         """
         rng = generator(seed, motion.name)
         poses = motion.poses_world.astype(np.float64)

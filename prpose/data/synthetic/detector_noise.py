@@ -15,26 +15,19 @@ from prpose.layouts import COCO_SIGMA, person_size
 from prpose.rng import ar1
 from prpose.skeleton import H36M_17
 
-LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
-"""Exchanged as a whole by an inversion."""
+LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))  # exchanged as a whole by an inversion
 
-Capsule = tuple[str, str, float]
-"""A segment between two joints with a radius in metres."""
+Capsule = tuple[str, str, float]  # a segment between two joints, with a radius in metres
 
 # Radii: mean circumferences of the ANSUR II survey (Gordon et al., 2014, men and women) divided by 2π, rounded;
 # of the trunk, which is flat, half its depth.
 TRUNK: tuple[Capsule, ...] = (
-    ("pelvis", "thorax", 0.12),
-    ("left_hip", "right_hip", 0.10),
-    ("left_shoulder", "right_shoulder", 0.09),
+    *(("pelvis", "thorax", 0.12), ("left_hip", "right_hip", 0.10), ("left_shoulder", "right_shoulder", 0.09)),
 )
+PAIRS = (("hip", "knee", 0.08), ("knee", "ankle", 0.05), ("shoulder", "elbow", 0.05), ("elbow", "wrist", 0.04))
 CAPSULES = (
-    *TRUNK,
-    ("neck", "head", 0.09),
-    *((f"{side}_hip", f"{side}_knee", 0.08) for side in ("left", "right")),
-    *((f"{side}_knee", f"{side}_ankle", 0.05) for side in ("left", "right")),
-    *((f"{side}_shoulder", f"{side}_elbow", 0.05) for side in ("left", "right")),
-    *((f"{side}_elbow", f"{side}_wrist", 0.04) for side in ("left", "right")),
+    *(*TRUNK, ("neck", "head", 0.09)),
+    *((f"{side}_{upper}", f"{side}_{lower}", radius) for upper, lower, radius in PAIRS for side in ("left", "right")),
 )
 
 
@@ -43,23 +36,16 @@ class Body:
     """A body of capsules on Human3.6M-17, which occludes its own joints.
 
     A joint is hidden if the line of sight to it passes through a capsule that does not end at it.
-
-    Args:
-        capsules: (joint, joint, radius in metres).
-        trunk: those of the capsules that make the trunk.
-        inside: joints inside the trunk, which it does not hide.
-        clearance_m: the line of sight ends so far in front of the joint, at the joint's own surface.
     """
 
     capsules: tuple[Capsule, ...] = CAPSULES
-    trunk: tuple[Capsule, ...] = TRUNK
-    inside: tuple[str, ...] = ("pelvis", "spine", "thorax")
-    clearance_m: float = 0.15
+    trunk: tuple[Capsule, ...] = TRUNK  # those of the capsules that make the trunk
+    inside: tuple[str, ...] = ("pelvis", "spine", "thorax")  # joints inside the trunk, which it does not hide
+    clearance_m: float = 0.15  # the line of sight ends so far in front of the joint, at its own surface
 
     def hidden(self, poses_cam: Array) -> Array:
         """Joints hidden from the camera at the origin, (*, 17, 3) metres in camera axes → (*, 17) bool."""
-        starts = np.array([H36M_17.index(a) for a, _, _ in self.capsules])
-        ends = np.array([H36M_17.index(b) for _, b, _ in self.capsules])
+        starts, ends = (np.array(H36M_17.subset(names)) for names in list(zip(*self.capsules, strict=True))[:2])
         radii = np.array([radius for _, _, radius in self.capsules])
         distance = np.linalg.norm(poses_cam, axis=-1)
         share = np.clip(1 - self.clearance_m / np.maximum(distance, 1e-9), 0, 1)
@@ -98,40 +84,25 @@ class DetectorNoise:
     model zoo: 7.36 px, where people are some 1.2 times as large in the image as here). ``overlap`` is some
     three times COCO's sigma of a hip; ``peak`` and ``confidence_noise`` give a rank correlation of confidence
     and error near -0.5. The others are choices within the taxonomy above; docs/data.md shows the errors.
-
-    Args:
-        jitter: standard deviation, per axis, of a visible joint's error over COCO's sigma.
-        hidden: factor on the jitter of an occluded joint.
-        tail: standard deviation of the logarithm of the jitter's momentary scale; 0 is Gaussian.
-        inversion: probability that a limb is exchanged with its opposite where the two coincide in the image.
-        overlap: distance of the two, in units of the person's size, at which it has fallen to 1/e.
-        grab, grab_hidden: probability that a single joint is found at its opposite, visible or occluded.
-        grab_width: factor on the heatmap's width of such a joint, which lowers its confidence.
-        peak: how fast the confidence falls with the width of the heatmap.
-        confidence_noise: standard deviation of the logarithm of the confidence's own error.
-        jitter_s, event_s: time constants of the jitter, and of inversions, grabs and scale.
     """
 
-    jitter: float = 0.30
-    hidden: float = 2.5
-    tail: float = 0.5
-    inversion: float = 0.04
-    overlap: float = 0.25
-    grab: float = 0.002
-    grab_hidden: float = 0.03
-    grab_width: float = 2.0
-    peak: float = 0.4
-    confidence_noise: float = 0.4
-    jitter_s: float = 0.1
-    event_s: float = 0.25
+    jitter: float = 0.30  # standard deviation, per axis, of a visible joint's error over COCO's sigma
+    hidden: float = 2.5  # factor on the jitter of an occluded joint
+    tail: float = 0.5  # standard deviation of the logarithm of the jitter's momentary scale; 0 is Gaussian
+    inversion: float = 0.04  # probability that limbs are exchanged where left and right coincide in the image
+    overlap: float = 0.25  # their distance, in units of the person's size, at which it has fallen to 1/e
+    grab: float = 0.002  # probability that a single visible joint is found at its opposite
+    grab_hidden: float = 0.03  # ... an occluded one
+    grab_width: float = 2.0  # factor on the heatmap's width of such a joint, which lowers its confidence
+    peak: float = 0.4  # how fast the confidence falls with the width of the heatmap
+    confidence_noise: float = 0.4  # standard deviation of the logarithm of the confidence's own error
+    jitter_s: float = 0.1  # time constant of the jitter
+    event_s: float = 0.25  # ... of inversions, grabs and scale
 
     def detect(self, keypoints_px: Array, hidden: Array, fps: float, rng: np.random.Generator) -> tuple[Array, Array]:
         """Keypoints that the detector finds, (*, T, 17, 2) pixels, and their confidence, (*, T, 17) in (0, 1).
 
-        Args:
-            keypoints_px, hidden: ground truth, (*, T, 17, 2) pixels, and (*, T, 17) as of :meth:`Body.hidden`.
-            fps: frames per second.
-            rng: source of all randomness.
+        ``keypoints_px`` are the true ones, of the same shape; ``hidden`` is as of :meth:`Body.hidden`.
         """
         shape = keypoints_px.shape[:-1]
         size = person_size(keypoints_px)[..., None]  # (*, T, 1)
@@ -143,7 +114,9 @@ class DetectorNoise:
         source = keypoints_px
         for limb in LIMBS:
             source = self._exchange(source, limb, size, fps, rng)
-        grabbed = self._grabbed(hidden, fps, rng)
+        sided = np.array(H36M_17.mirror) != np.arange(len(H36M_17))  # joints on the midline have no opposite
+        chance = np.where(hidden, self.grab_hidden, self.grab) * sided
+        grabbed = ndtr(correlated(rng, hidden.shape, fps, self.event_s)) < chance
         source = np.where(grabbed[..., None], source[..., H36M_17.mirror, :], source)
         found = source + spread[..., None] * noise
         # A heatmap's peak falls with its width, which grows with jitter and grabs but not with inversions.
@@ -159,21 +132,10 @@ class DetectorNoise:
         apart = keypoints_px[..., left, :] - keypoints_px[..., right, :]
         apart = np.linalg.norm(apart, axis=-1).mean(-1) / size[..., 0]  # (*, T)
         probability = self.inversion * np.exp(-((apart / self.overlap) ** 2))
-        inverted = happens(probability, correlated(rng, apart.shape, fps, self.event_s, time_axis=-1))
+        inverted = ndtr(correlated(rng, apart.shape, fps, self.event_s, time_axis=-1)) < probability
         exchanged = keypoints_px.copy()
         exchanged[..., [*left, *right], :] = keypoints_px[..., [*right, *left], :]
         return np.where(inverted[..., None, None], exchanged, keypoints_px)
-
-    def _grabbed(self, hidden: Array, fps: float, rng: np.random.Generator) -> Array:
-        """Joints found at their opposite; those on the midline have none."""
-        sided = np.array(H36M_17.mirror) != np.arange(len(H36M_17))
-        probability = np.where(hidden, self.grab_hidden, self.grab) * sided
-        return happens(probability, correlated(rng, hidden.shape, fps, self.event_s))
-
-
-def happens(probability: Array, normal: Array) -> Array:
-    """Events of the given probabilities, driven by standard-normal values: correlated if those are."""
-    return np.asarray(ndtr(normal) < probability)
 
 
 def correlated(

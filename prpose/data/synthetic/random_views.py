@@ -5,7 +5,7 @@ the seed of the epoch: the same seed gives the same batches.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,27 +15,20 @@ from prpose.camera import Array, distort, look_at
 from prpose.data.human36m import cameras
 from prpose.data.motion import Motion
 from prpose.data.synthetic import KEYPOINTS, STEEPEST, Rig
-from prpose.data.windows import Batch, offsets_of, shuffled
+from prpose.data.windows import Batch, Items, shuffled
 from prpose.skeleton import H36M_17
 from prpose.tables import look_up
 
 
 @dataclass(frozen=True)
 class RandomCameras:
-    """A camera per window, like Human3.6M's but anywhere around the person.
+    """A camera per window, like Human3.6M's but anywhere around the person."""
 
-    Args:
-        distance_m, height_m: ranges, uniform; height above the ground.
-        offset: largest distance of the pelvis from the middle of the image, in half image widths.
-        roll_deg: standard deviation.
-        zoom: standard deviation of the logarithm of the focal length's change.
-    """
-
-    distance_m: tuple[float, float] = (3.5, 9.0)
-    height_m: tuple[float, float] = (1.0, 2.2)
-    offset: float = 0.45
-    roll_deg: float = 1.0
-    zoom: float = 0.02
+    distance_m: tuple[float, float] = (3.5, 9.0)  # range, uniform
+    height_m: tuple[float, float] = (1.0, 2.2)  # range above the ground, uniform
+    offset: float = 0.45  # largest distance of the pelvis from the middle of the image, in half image widths
+    roll_deg: float = 1.0  # standard deviation
+    zoom: float = 0.02  # standard deviation of the logarithm of the focal length's change
 
     def render(self, poses_world: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         """Windows (N, F, J, 3) in the world, each from a new camera: poses_cam, keypoints_px and image sizes (N, 2)."""
@@ -64,13 +57,9 @@ class RandomCameras:
 
 @dataclass(frozen=True)
 class Proportions:
-    """Random changes of the body: of its size, and of each pair of bones, left as right.
+    """Random changes of the body: of its size, and of each pair of bones, left as right."""
 
-    Args:
-        size, bone: standard deviations of the logarithm of the factors.
-    """
-
-    size: float = 0.05
+    size: float = 0.05  # standard deviation of the logarithm of the factor
     bone: float = 0.05
 
     def change(self, poses_world: Array, rng: np.random.Generator) -> Array:
@@ -91,48 +80,35 @@ class Proportions:
         return changed
 
 
-@dataclass
 class RandomViews:
     """F-frame windows of motions, each in front of a new random camera in every epoch.
 
     Used in training as :class:`prpose.data.windows.Windows` is, through :meth:`batches`.
 
     Args:
-        motions: at least one.
-        F, every, causal: as of :class:`prpose.data.windows.Windows`.
+        motions, F, every, causal: at least one, and as of :class:`prpose.data.windows.Windows`.
         keypoints: ``"det"`` or ``"gt"``.
-        cameras, proportions, rig: random cameras and bodies; body and detector of the rig are used.
-
-    Raises:
-        ValueError: if there is no motion, F is even, every < 1, or the keypoints are unknown.
+        cameras, proportions: random cameras and bodies.
     """
 
-    motions: Sequence[Motion]
-    F: int = 1
-    every: int = 1
-    keypoints: str = "det"
-    causal: bool = False
-    cameras: RandomCameras = field(default_factory=RandomCameras)
-    proportions: Proportions = field(default_factory=Proportions)
-    rig: Rig = field(default_factory=Rig)
-
-    def __post_init__(self) -> None:
-        if not self.motions or self.every < 1:
-            got = f"{len(self.motions)} motions and every = {self.every}"
-            raise ValueError(f"expected at least one motion and every >= 1, got {got}")
-        self.offsets = offsets_of(self.F, self.causal)
-        look_up(self.keypoints, dict.fromkeys(KEYPOINTS), "2D")
-        lengths = np.array([len(motion) for motion in self.motions])
-        self.poses = np.concatenate([motion.poses_world for motion in self.motions])
-        self.fps = np.array([motion.fps for motion in self.motions])
-        self.starts = np.cumsum(lengths) - lengths
-        self.ends = self.starts + lengths
-        items = -(-lengths // self.every)
-        self.clip_of = np.repeat(np.arange(len(lengths)), items)
-        self.frame_of = np.concatenate([np.arange(n) * self.every for n in items])
+    def __init__(
+        self,
+        motions: Sequence[Motion],
+        F: int = 1,
+        every: int = 1,
+        keypoints: str = "det",
+        causal: bool = False,
+        cameras: RandomCameras = RandomCameras(),
+        proportions: Proportions = Proportions(),
+    ) -> None:
+        look_up(keypoints, dict.fromkeys(KEYPOINTS), "2D")
+        self.motions, self.keypoints = motions, keypoints
+        self.cameras, self.proportions, self.rig = cameras, proportions, Rig()
+        self.items = Items([len(motion) for motion in motions], F, every, causal)
+        self.poses = np.concatenate([motion.poses_world for motion in motions])
 
     def __len__(self) -> int:
-        return len(self.clip_of)
+        return len(self.items.clip_of)
 
     def batches(
         self, batch_size: int, seed: tuple[int, ...] | None = None, start: int = 0
@@ -144,31 +120,22 @@ class RandomViews:
         assert seed is not None, "random views have no order of their own"
         for number, indices in enumerate(shuffled(len(self), seed).split(batch_size)):
             if number >= start:
-                yield indices, self.render(indices.numpy(), np.random.default_rng((*seed, number)))
+                yield indices, self.render(indices, np.random.default_rng((*seed, number)))
 
-    def render(self, index: Array, rng: np.random.Generator) -> Batch:
+    def render(self, index: Tensor, rng: np.random.Generator) -> Batch:
         """The items ``index``, (B,), each in front of a new camera; ``rng`` is the source of all randomness."""
-        clip, frame = self.clip_of[index], self.frame_of[index]
-        window = (self.starts[clip] + frame)[:, None] + self.offsets
-        window = np.clip(window, self.starts[clip][:, None], self.ends[clip][:, None] - 1)
+        clip, frame = self.items.clip_of[index], self.items.frame_of[index]
         mirrored = torch.from_numpy(rng.random(len(index)) < 0.5)
-        poses_world = self.proportions.change(self.poses[window].astype(np.float64), rng)
-        poses_cam, keypoints_px, size = self.cameras.render(poses_world, rng)
+        poses_world = self.poses[self.items.window(index).numpy()].astype(np.float64)
+        poses_cam, keypoints_px, size = self.cameras.render(self.proportions.change(poses_world, rng), rng)
         confidence = np.ones(keypoints_px.shape[:-1])
         if self.keypoints == "det":
-            hidden = self.rig.body.hidden(poses_cam)
-            fps = float(self.fps[clip[0]])
+            hidden, fps = self.rig.body.hidden(poses_cam), self.motions[int(clip[0])].fps
             keypoints_px, confidence = self.rig.detector.detect(keypoints_px, hidden, fps, rng)
         width, height = size[:, None, None, 0], size[:, None, None, 1]
         x, y = keypoints_px[..., 0] / width * 2 - 1, keypoints_px[..., 1] / width * 2 - height / width
-        poses = torch.from_numpy(poses_cam[:, int(np.flatnonzero(self.offsets == 0)[0])]).float()
-        batch = Batch(
-            torch.from_numpy(np.stack([x, y], axis=-1)).float(),
-            (poses - poses[:, :1])[:, None],
-            poses[:, 0],
-            torch.from_numpy(clip),
-            torch.from_numpy(frame),
-            mirrored,
-            torch.from_numpy(confidence).float(),
-        )
+        keypoints = torch.from_numpy(np.stack([x, y], axis=-1)).float()
+        poses = torch.from_numpy(poses_cam[:, self.items.middle]).float()
+        target, root = (poses - poses[:, :1])[:, None], poses[:, 0]
+        batch = Batch(keypoints, target, root, clip, frame, mirrored, torch.from_numpy(confidence).float())
         return batch.mirror(H36M_17.mirror)

@@ -5,34 +5,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from prpose.atomic import check_output, replacing
-from prpose.io.export.bvh import write_bvh
-from prpose.io.export.csv_trc import write_csv, write_trc
+from prpose.io.export.csv_trc_bvh import write_bvh, write_csv, write_trc
 from prpose.io.export.npz_json import read_json_prediction, read_npz_prediction, write_json, write_npz
 from prpose.prediction import Prediction
 from prpose.tables import look_up
 
-FORMATS: dict[str, Callable[[Prediction, BinaryIO, str], None]] = {
-    "npz": write_npz,
-    "json": write_json,
-    "csv": write_csv,
-    "trc": write_trc,
-    "bvh": write_bvh,
-}
-"""The writer of each format, by the ending of its files; docs/output.md describes them."""
+FORMATS: dict[str, Callable[[Prediction, BinaryIO, str], None]]  # writers by the ending of their files
+FORMATS = {"npz": write_npz, "json": write_json, "csv": write_csv, "trc": write_trc, "bvh": write_bvh}
 
 
 def export_format(path: str | Path, name: str | None = None) -> str:
-    """The format's name, by default the path's ending; ``ValueError`` if it is none of :data:`FORMATS`.
-
-    Example:
-        >>> export_format("walk.xyz")
-        Traceback (most recent call last):
-        ValueError: unknown export format 'xyz' (known: bvh, csv, json, npz, trc)
-    """
-    if name is None:
-        name = Path(path).suffix.lower().removeprefix(".")
-        if not name:
-            raise ValueError(f"{path}: expected a file name that ends in .{', .'.join(FORMATS)}")
+    """The format's name, by default the path's ending; ``ValueError`` if it is none of :data:`FORMATS`."""
+    name = Path(path).suffix.lower().removeprefix(".") if name is None else name
+    if not name:
+        raise ValueError(f"{path}: expected a file name that ends in .{', .'.join(FORMATS)}")
     look_up(name, FORMATS, "export format")
     return name
 
@@ -43,13 +29,12 @@ def save_prediction(
     """Writes the prediction as a file, completely or not at all; equal predictions give equal bytes.
 
     Args:
-        prediction: one person's.
+        prediction: one person's. BVH without a frame rate is written at 30 frames per second, with a warning.
         path: file to write; missing folders are created.
         format: a key of :data:`FORMATS`. Default: the path's ending.
-        overwrite: replace an existing file.
 
     Raises:
-        ValueError: for an unknown format, an existing file, TRC and BVH without a frame rate, or BVH with uneven times.
+        ValueError: for an unknown format, an existing file, TRC without a frame rate, or BVH with uneven times.
     """
     write = FORMATS[export_format(path, format)]
     check_output(path, overwrite)
@@ -58,10 +43,7 @@ def save_prediction(
 
 
 def read_prediction(path: str | Path) -> Prediction:
-    """Reads an npz or JSON file of :func:`save_prediction`; the content tells which.
-
-    Args:
-        path: file of format version 2, or 1 (``prpose-poses``).
+    """Reads an npz or JSON file of :func:`save_prediction`, of format version 2 or 1 (``prpose-poses``).
 
     Raises:
         ValueError: naming the file, if it is missing, damaged, of another format or of a later version.

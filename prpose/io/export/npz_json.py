@@ -1,46 +1,173 @@
-"""Predictions as npz (arrays by name, and the header as JSON text ``info``) or as one JSON object; read back."""
+"""Predictions as npz (arrays by name, and the header as JSON text ``info``) or as one JSON object; read back.
 
+Files are of version 2 of the format; those of version 1 are converted while reading.
+"""
+
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, Literal, TypeVar
 
 import msgspec
 import numpy as np
+from msgspec import Meta, Struct
 
-from prpose.camera import Array
-from prpose.io.export.schema import (
-    FORMAT,
-    FORMAT_1,
-    OLD,
-    Document,
-    Header,
-    arrays,
-    header,
-    to_prediction,
-    upgraded,
-)
+from prpose.camera import Array, Camera
 from prpose.io.keypoints.detections import check
-from prpose.prediction import ARRAYS, Prediction
+from prpose.prediction import ARRAYS, FLAGS, Prediction
+from prpose.regions import LEVEL, is_calibrated, region_quantiles
+from prpose.skeleton import H36M_17
 from prpose.unpickle import entry_names, read_npz
 
-H = TypeVar("H", bound=Header)
+FORMAT: Literal["prpose-prediction"] = "prpose-prediction"
+FORMAT_1 = "prpose-poses"  # of version 1
+AXES = "camera: x right, y down, z forward; right-handed"
+ORIGIN = "poses: the pelvis, joint 0, at 0; root: the camera's centre"
+UNITS = {"poses, roots, semi-axes": "m", "covariances": "m^2", "times": "s", "keypoints, focal lengths, centres": "px"}
+UNCALIBRATED = (
+    "Over-confident: covariance and regions describe the spread of the samples; the true pose lies outside the regions "
+    "more often than the level states."
+)
+CALIBRATED = (
+    "The covariance is that of the samples and over-confident; the regions are conformal: they contain the true pose "
+    "at the stated level on the model's validation data, and less often in motions unlike its training data."
+)
+FEW = 20  # with fewer samples the covariance itself is inaccurate
+
+H = TypeVar("H", bound="Header")
+J = Meta(min_length=17, max_length=17)
+Point = tuple[float, float, float]
+Matrix = tuple[Point, Point, Point]
+Pose = Annotated[list[Point], J]
+Clip = Annotated[list[Pose], Meta(min_length=1)]
+Matrices = Annotated[list[Matrix], J]
+Pixels = Annotated[list[tuple[float, float]], J]
+Flag = Annotated[int, Meta(ge=0, lt=len(FLAGS))]
 
 
-class _Version(msgspec.Struct):
+class Region(Struct):
+    """The confidence regions: level, whether conformal, squared Mahalanobis distance per joint, and a note."""
+
+    level: float
+    calibrated: bool
+    quantiles: Annotated[list[float], J]
+    note: str
+
+
+class Header(Struct, kw_only=True):
+    """All but the arrays: the ``info`` text of an npz file, and the first keys of a JSON file."""
+
+    format: Literal["prpose-prediction"]
+    version: Literal[2]
+    created_by: Annotated[str, Meta(description="program and version")]
+    command: Annotated[str, Meta(description="command line that wrote the file")]
+    warnings: Annotated[list[str], Meta(description="what preprocessing changed or found implausible")]
+    seed: Annotated[int, Meta(ge=0, description="of the noise")] | None
+    model: Annotated[dict[str, Any], Meta(description="the model's card")]
+    axes: str
+    origin: str
+    units: dict[str, str]
+    joints: Annotated[list[str], J]
+    parents: Annotated[list[int], J, Meta(description="index of each joint's parent, -1 for the root")]
+    frames: Annotated[int, Meta(ge=1, description="T")]
+    fps: Annotated[float, Meta(gt=0, description="nominal frames per second")] | None
+    num_samples: Annotated[int, Meta(ge=1, description="S, of point estimate and covariance")]
+    saved_samples: Annotated[int, Meta(ge=0, description="K, of these in the file")]
+    point_estimate: str
+    flag_names: list[str]
+    region: Region
+    camera: Camera | None
+
+
+class Document(Header, kw_only=True, forbid_unknown_fields=True):
+    """A JSON file: the header's keys, then the arrays as nested lists."""
+
+    frame_numbers: Annotated[list[int], Meta(min_length=1, description="(T), in the video or folder, increasing")]
+    times_s: Annotated[list[float] | None, Meta(description="(T) seconds, increasing")] = None
+    pose: Annotated[Clip, Meta(description="(T, 17, 3) m, the point estimate")]
+    covariance: Annotated[list[Matrices], Meta(description="(T, 17, 3, 3) m^2, per joint, over all samples")]
+    deterministic: Annotated[Clip, Meta(description="(T, 17, 3) m, the lifter's pose without noise")]
+    flags: Annotated[list[Annotated[list[Flag], J]], Meta(description="(T, 17), indices of flag_names")]
+    root: Annotated[list[Point] | None, Meta(description="(T, 3) m, the pelvis in camera space")] = None
+    root_covariance: Annotated[list[Matrix] | None, Meta(description="(T, 3, 3) m^2")] = None
+    keypoints_px: Annotated[list[Pixels] | None, Meta(description="(T, 17, 2) px, the input as Human3.6M-17")] = None
+    region_semi_axes_m: Annotated[Clip, Meta(description="(T, 17, 3) m, of each joint's ellipsoid, longest first")]
+    region_directions: Annotated[list[Matrices], Meta(description="(T, 17, 3, 3), unit vectors of these axes, in rows")]
+    samples: Annotated[list[Clip] | None, Meta(description="(K, T, 17, 3) m, the first K samples")] = None
+
+
+OLD = {
+    "created_by": "made_by", "warnings": "notes", "num_samples": "S", "saved_samples": "hypotheses_kept",
+    "point_estimate": "aggregated_by", "pose": "aggregate", "deterministic": "single", "root": "root_cam",
+    "samples": "hypotheses", "quantiles": "limits",
+}  # fmt: skip
+"""Names that version 1 had, by those of version 2."""
+COPIED = ("created_by", "command", "seed", "model", "fps", "num_samples", "point_estimate", "camera")
+
+
+class _Version(Struct):
     format: str = ""
     version: int = 0
 
 
+def header(prediction: Prediction) -> Header:
+    calibrated, S = is_calibrated(prediction.model), prediction.num_samples
+    note = CALIBRATED if calibrated else UNCALIBRATED
+    note += f" With {S} samples the covariance itself is inaccurate." if S < FEW else ""
+    copied: dict[str, Any] = {name: getattr(prediction, name) for name in COPIED}
+    return Header(
+        format=FORMAT, version=2, axes=AXES, origin=ORIGIN, units=UNITS, flag_names=list(FLAGS),
+        joints=list(H36M_17.names), parents=list(H36M_17.parents), warnings=list(prediction.warnings),
+        frames=len(prediction), saved_samples=0 if prediction.samples is None else len(prediction.samples),
+        region=Region(LEVEL, calibrated, region_quantiles(prediction.model).tolist(), note),
+        **copied | {"model": dict(prediction.model)},
+    )  # fmt: skip
+
+
+def arrays(prediction: Prediction) -> dict[str, Array]:
+    """Fields of the prediction that are arrays and not None, and its regions; samples last."""
+    semi_axes, directions = (part.astype(np.float32) for part in prediction.regions())
+    found = {name: getattr(prediction, name) for name in ARRAYS if name != "samples"}
+    found |= {"region_semi_axes_m": semi_axes, "region_directions": directions, "samples": prediction.samples}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def upgraded(old: dict[str, Any]) -> dict[str, Any]:
+    """Version 1's header, or document, as that of version 2."""
+    names = {name: new for new, name in OLD.items()}
+    content = {names.get(name, name): value for name, value in old.items()} | {"format": FORMAT, "version": 2}
+    if isinstance(region := content.get("region"), dict):
+        content["region"] = {names.get(name, name): value for name, value in region.items()}
+    estimate = str(content.get("point_estimate")).replace("single", "deterministic").replace("-", "_")
+    return content | {"point_estimate": estimate}
+
+
+def to_prediction(head: Header, found: dict[str, Array]) -> Prediction:
+    """The prediction of a header and its arrays; ``ValueError`` for other joints, or where the two contradict."""
+    if tuple(head.joints) != H36M_17.names:
+        raise ValueError("expected the 17 joints of Human3.6M, got others")
+    if head.camera is not None and min(head.camera.width, head.camera.height) < 1:
+        raise ValueError(f"expected camera of width and height >= 1, got {head.camera.width} x {head.camera.height}")
+    for name in ("frame_numbers", "covariance", "deterministic", "flags", "pose"):
+        if name not in found:
+            raise ValueError(f"expected {name} in the file, got none")
+    known: dict[str, Any] = found | {name: getattr(head, name) for name in COPIED}
+    prediction = Prediction(**known, warnings=tuple(head.warnings))
+    K = 0 if prediction.samples is None else len(prediction.samples)
+    if (head.frames, head.saved_samples) != (len(prediction), K):
+        raise ValueError(f"expected {head.saved_samples} samples of {head.frames} frames, got {K} of {len(prediction)}")
+    return prediction
+
+
+def _text(head: Header) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(head), indent=1)
+
+
 def write_npz(prediction: Prediction, stream: BinaryIO, name: str) -> None:
     """Plain arrays without pickles; not compressed, as float noise hardly compresses."""
-    head = header(prediction)
-    content: dict[str, Any] = {
-        **arrays(prediction),
-        "joints": np.array(head.joints),
-        "parents": np.array(head.parents),
-        **({} if head.fps is None else {"fps": np.array(head.fps)}),
-        "info": np.array(_text(head).decode()),
-    }
-    np.savez(stream, **content)
+    head, content = header(prediction), arrays(prediction)
+    content |= {"joints": np.array(head.joints), "parents": np.array(head.parents)}
+    content |= {} if head.fps is None else {"fps": np.array(head.fps)}
+    np.savez(stream, **content, info=np.array(_text(head).decode()))  # type: ignore[arg-type]
 
 
 def write_json(prediction: Prediction, stream: BinaryIO, name: str) -> None:
@@ -56,59 +183,39 @@ def write_json(prediction: Prediction, stream: BinaryIO, name: str) -> None:
 
 
 def read_npz_prediction(path: Path) -> Prediction:
-    """Reads the npz that :func:`write_npz` writes, or one of version 1."""
-    names = entry_names(path)
-    if "info" not in names:
-        raise ValueError("expected an entry info in the npz file, got none")
-    head, version = _decode(str(read_npz(path, "info")).encode(), Header)
-    entries = {name: old if version == 1 else name for name in ARRAYS for old in [OLD.get(name, name)]}
-    return to_prediction(
-        head, {k: np.asarray(read_npz(path, name)) if name in names else None for k, name in entries.items()}
-    )
+    """The prediction of an npz file, also of version 1."""
+    names, head = entry_names(path), _decode(str(read_npz(path, "info")).encode(), Header)
+    entries = {name: name if name in names else OLD.get(name, "") for name in ARRAYS}
+    return to_prediction(head, {k: read_npz(path, name) for k, name in entries.items() if name in names})
 
 
 def read_json_prediction(path: Path) -> Prediction:
-    """Reads the JSON that :func:`write_json` writes, or that of version 1."""
-    document, _ = _decode(path.read_bytes(), Document)
+    """The prediction of a JSON file, also of version 1."""
+    document = _decode(path.read_bytes(), Document)
     rows = {name: getattr(document, name) for name in ARRAYS}
-    return to_prediction(document, {name: None if row is None else np.asarray(row) for name, row in rows.items()})
+    return to_prediction(document, {name: np.asarray(row) for name, row in rows.items() if row is not None})
 
 
-def _decode(text: bytes, kind: type[H]) -> tuple[H, int]:
-    """Header or document, and the version of the file.
-
-    Raises:
-        ValueError: for damaged JSON, another format, a later version, or a wrong type, with its place.
-    """
+def _decode(text: bytes, kind: type[H]) -> H:
     try:
         found = msgspec.json.decode(text, type=_Version)
         if found.format not in (FORMAT, FORMAT_1):
             raise ValueError(f"expected a file of format {FORMAT}, got {found.format!r:.40}")
         if found.version != (1 if found.format == FORMAT_1 else 2):
             raise ValueError(f"expected version 1 or 2, got {found.version}")
-        if found.version == 1:
-            return check(upgraded(msgspec.json.decode(text)), kind), 1
-        try:
-            return msgspec.json.decode(text, type=kind), 2
-        except msgspec.ValidationError:  # once more, for a message with the place
-            return check(msgspec.json.decode(text), kind), 2
+        if found.version == 2:
+            with suppress(msgspec.ValidationError):  # once more below, for a message with the place
+                return msgspec.json.decode(text, type=kind)
+        content = msgspec.json.decode(text)
+        return check(upgraded(content) if found.version == 1 else content, kind)
     except msgspec.ValidationError as error:
         raise ValueError(f"expected a file of format {FORMAT}: {error}") from None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ValueError(f"not a JSON file ({error})") from None
 
 
-def _text(head: Header) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(head), indent=1)
-
-
 def shortest(values: Array) -> Array:
-    """Float32 as the float64 with the fewest digits, 7 to 9, that is the same float32: 0.1, not 0.10000000149011612.
-
-    Example:
-        >>> shortest(np.array([0.1, -2.5e-5, 1 / 3], dtype=np.float32)).tolist()
-        [0.1, -2.5e-05, 0.33333334]
-    """
+    """Float32 as the float64 with the fewest digits, 7 to 9, that is the same float32: 0.1, not 0.10000000149011612."""
     wide = values.astype(np.float64)
     size = np.abs(wide)
     exponent = np.floor(np.log10(size, where=size > 0, out=np.zeros_like(size)))

@@ -7,39 +7,21 @@ from typing import Any
 
 from prpose.io.keypoints import coco, mediapipe, mmpose, openpose, tables, videopose3d
 from prpose.io.keypoints.detections import Detections, frame_numbers, has, load_json
-from prpose.io.keypoints.tracking import people_from, select_person
+from prpose.io.keypoints.tracking import people_from as people_from
+from prpose.io.keypoints.tracking import select_person as select_person
 from prpose.keypoints import Keypoints, load_keypoints
 from prpose.tables import look_up
 from prpose.unpickle import entry_names
 
-__all__ = [
-    "FORMATS",
-    "Format",
-    "inputs_in",
-    "is_one_clip",
-    "people_from",
-    "read_keypoints",
-    "read_people",
-    "select_person",
-]
-
 
 @dataclass(frozen=True)
 class Format:
-    """A file format of keypoints.
+    """A file format of keypoints."""
 
-    Args:
-        read: a file's JSON, or its path if it is no JSON → detections. None for prpose's own npz.
-        fields: alternatives; a file whose JSON, or whose first item, has all fields of one is of this format, and so is
-            an npz with these entries. Default: every file with the ending.
-        ending: of its files.
-        frame_files: pattern of the files in a folder with one file per frame. The reader numbers all frames 0.
-    """
-
-    read: Callable[[Any], Detections] | None
-    fields: tuple[str, ...] = ()
+    read: Callable[[Any], Detections] | None  # of a file's JSON, or its path if it is no JSON; None for our own npz
+    fields: tuple[str, ...] = ()  # alternatives: the file's JSON, its first item, or an npz has all fields of one
     ending: str = ".json"
-    frame_files: str | None = None
+    frame_files: str | None = None  # pattern of the files in a folder with one per frame; each is read as frame 0
 
     def matches(self, content: Any) -> bool:
         """Whether a file with this JSON, or these entries, may be of this format."""
@@ -58,7 +40,7 @@ class Format:
         return files if self.frame_files != "*.json" else []
 
 
-FORMATS: dict[str, Format] = {
+FORMATS: dict[str, Format] = {  # the first that matches a file is its format
     "coco-annotations": Format(coco.read_annotations, ("images annotations",)),
     "openpose": Format(openpose.read, ("people",), frame_files="*_keypoints.json"),
     "mediapipe": Format(mediapipe.read, ("frames", "pose_landmarks")),
@@ -72,8 +54,6 @@ FORMATS: dict[str, Format] = {
     "npy": Format(tables.read_npy, ending=".npy"),
     "csv": Format(tables.read_csv, ending=".csv"),
 }
-"""By name; the first that matches a file is its format. docs/formats.md describes each."""
-
 ENDINGS = tuple(dict.fromkeys(format.ending for format in FORMATS.values()))
 
 
@@ -119,10 +99,7 @@ def read_people(
     fps: float | None = None,
     format: str | None = None,
 ) -> list[Keypoints]:
-    """The keypoints of all people in a file, those with the most frames first.
-
-    Arguments and errors are those of :func:`read_keypoints`.
-    """
+    """Keypoints of all people in a file, those with the most frames first; arguments as of :func:`read_keypoints`."""
     path = Path(path)
     if format is not None:
         look_up(format, FORMATS, "format")
@@ -153,13 +130,10 @@ def _read(path: Path, format: Format, content: Any) -> Detections:
             raise ValueError(f"{file.name}: {error}" if path.is_dir() else str(error)) from None
     if format.frame_files is None:
         return found[0]
+    frames = [(numbers[file.name], part.detections) for file, part in zip(files, found, strict=True)]
     return replace(
         found[0],
-        detections=[
-            replace(detection, frame=numbers[file.name])
-            for file, part in zip(files, found, strict=True)
-            for detection in part.detections
-        ],
+        detections=[replace(detection, frame=number) for number, people in frames for detection in people],
         frame_names={number: name for name, number in numbers.items()},
     )
 
@@ -167,15 +141,13 @@ def _read(path: Path, format: Format, content: Any) -> Detections:
 def recognise(path: Path) -> tuple[str, Any]:
     """The name of the format of a file or folder, and a file's JSON; ``ValueError`` if it is unknown."""
     if path.is_dir():
-        for name, format in FORMATS.items():
-            if format.files_in(path):
-                return name, None
+        if name := next((name for name, format in FORMATS.items() if format.files_in(path)), None):
+            return name, None
         raise ValueError("expected *_keypoints.json of OpenPose, JSON of MMPose or images in the folder, got none")
-    ending, content = path.suffix.lower(), None
-    if ending == ".json":
-        content = load_json(path)
-        if content == []:
-            raise ValueError("expected at least one person, got an empty list")
+    ending = path.suffix.lower()
+    content = load_json(path) if ending == ".json" else None
+    if content == []:
+        raise ValueError("expected at least one person, got an empty list")
     fields = dict.fromkeys(entry_names(path)) if ending == ".npz" else content
     for name, format in FORMATS.items():
         if format.ending == ending and format.matches(fields):
@@ -183,10 +155,8 @@ def recognise(path: Path) -> tuple[str, Any]:
     if ending == ".json":
         got = ", ".join(content) if isinstance(content, dict) else type(content).__name__
         raise ValueError(f"expected JSON of a known format, got {got:.80}; --config.format: {', '.join(FORMATS)}")
-    raise ValueError(
-        f"expected an image or a video (.jpg, .mp4 ...), or keypoints, as {', '.join(ENDINGS)} or a folder, "
-        f"got {ending or 'no ending'}"
-    )
+    known = f"an image or a video (.jpg, .mp4 ...), or keypoints, as {', '.join(ENDINGS)} or a folder"
+    raise ValueError(f"expected {known}, got {ending or 'no ending'}")
 
 
 def is_one_clip(folder: Path) -> bool:
@@ -195,19 +165,13 @@ def is_one_clip(folder: Path) -> bool:
 
 
 def inputs_in(folder: Path, other: Callable[[Path], bool] = lambda path: False) -> tuple[list[Path], list[Path]]:
-    """Keypoint files and folders of one clip in a folder, and everything else in it, both sorted by name.
+    """Keypoint files, clips and what ``other`` accepts in a folder, and everything else in it, both sorted by name.
 
-    Hidden files and the content of deeper folders are ignored; ``other`` tells images and video.
-
-    Raises:
-        ValueError: if there is no input.
+    Hidden files and the content of deeper folders are ignored; ``ValueError`` if there is no input.
     """
-
-    def is_input(path: Path) -> bool:
-        return other(path) or (is_one_clip(path) if path.is_dir() else path.suffix.lower() in ENDINGS)
-
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    inputs = [path for path in inside if is_input(path)]
+    keypoints = [path for path in inside if (is_one_clip(path) if path.is_dir() else path.suffix.lower() in ENDINGS)]
+    inputs = [path for path in inside if path in keypoints or other(path)]
     if not inputs:
         raise ValueError(f"{folder}: expected images, video or keypoint files in it ({', '.join(ENDINGS)}), got none")
     return inputs, [path for path in inside if path not in inputs]

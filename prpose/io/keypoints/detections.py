@@ -17,58 +17,36 @@ from prpose.remap import is_present
 
 T = TypeVar("T")
 
-Value = Annotated[float, Meta(ge=-LARGEST_PX, le=LARGEST_PX)] | None
-"""A coordinate or a confidence; null and NaN are missing."""
-Whole = Annotated[float, Meta(multiple_of=1, ge=-(2**53), le=2**53)]
-"""A whole number, which some programs write as 3.0."""
+Value = Annotated[float, Meta(ge=-LARGEST_PX, le=LARGEST_PX)] | None  # null and NaN are missing
+Whole = Annotated[float, Meta(multiple_of=1, ge=-(2**53), le=2**53)]  # some programs write 3.0
+WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": "an object", "array": "a list"}
 
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """One person in one frame.
-
-    Args:
-        frame: number of the frame.
-        xy: (J, 2) float64, NaN where a keypoint is missing; pixels, unless the detections are normalised.
-        confidence: (J,) the detector's, where it gives one.
-        track_id: the person's id over time, where the file has one.
-    """
+    """One person in one frame."""
 
     frame: int
-    xy: Array
-    confidence: Array | None = None
-    track_id: str | None = None
+    xy: Array  # (J, 2) float64, NaN where a keypoint is missing; pixels, unless the detections are normalised
+    confidence: Array | None = None  # (J,)
+    track_id: str | None = None  # the person's id over time, where the file has one
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """Everything that a file or a detector gives.
-
-    Args:
-        detections: all people in all frames.
-        layout: order of the joints, where file or detector give it.
-        default_layouts: the format's layouts by number of joints, which ``--layout`` overrides.
-        joint_names: the file's names of the joints, for the error if they are no layout's.
-        image_size: width and height, pixels, where the file gives them.
-        image_sizes: the same by track id, where they differ.
-        fps: frames per second, where the file gives them.
-        frame_names: file names of the images, by frame.
-        normalised: whether x and y are fractions of width and height.
-        times_s: seconds, by frame, where the file has them.
-        warnings: problems of the file, one sentence each.
-    """
+    """Everything that a file or a detector gives: all people in all frames."""
 
     detections: Sequence[Detection]
-    layout: str | None = None
-    default_layouts: Mapping[int, str] = field(default_factory=dict)
-    joint_names: tuple[str, ...] = ()
-    image_size: tuple[int, int] | None = None
-    image_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    layout: str | None = None  # order of the joints, where file or detector give it
+    default_layouts: Mapping[int, str] = field(default_factory=dict)  # by number of joints; --layout overrides them
+    joint_names: tuple[str, ...] = ()  # the file's, which give the layout if they are those of one
+    image_size: tuple[int, int] | None = None  # width and height, pixels, where the file gives them
+    image_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # by track id, where they differ
     fps: float | None = None
-    frame_names: Mapping[int, str] = field(default_factory=dict)
-    normalised: bool = False
-    times_s: Mapping[int, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    frame_names: Mapping[int, str] = field(default_factory=dict)  # file names of the images, by frame
+    normalised: bool = False  # x and y are fractions of width and height
+    times_s: Mapping[int, float] = field(default_factory=dict)  # by frame, where the file has them
+    warnings: tuple[str, ...] = ()  # problems of the file, one sentence each
 
 
 def load_json(path: Path) -> Any:
@@ -91,25 +69,17 @@ def check(content: Any, schema: type[T], place: str = "") -> T:
     except msgspec.ValidationError as error:
         what, _, inner = str(error).partition(" - at `$")
         place = (place + inner.rstrip("`")).lstrip(".") or "top level"
-        raise ValueError(f"{place}: {_in_words(what)}") from None
+    what = re.sub("^Object missing required field `(.*)`$", r"expected the field \1, got none", what)
+    what = what.replace("Number out of range", "expected a number in range, got a larger one")
+    what = what.replace("`float` that's a multiple of 1.0", "a whole number").replace(" | null`", "`")
+    what = re.sub("`([a-z |]+)`", lambda match: " or ".join(WORDS.get(t, t) for t in match[1].split(" | ")), what)
+    raise ValueError(f"{place}: {what.replace('Expected', 'expected')}")
 
 
 def has(content: Any, *fields: str) -> bool:
     """Whether JSON is an object, or a list that starts with one, with all these fields."""
     first = content[0] if isinstance(content, list) and content else content
     return isinstance(first, dict) and all(name in first for name in fields)
-
-
-WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": "an object", "array": "a list"}
-
-
-def _in_words(message: str) -> str:
-    """msgspec's message without its names of types."""
-    message = re.sub("^Object missing required field `(.*)`$", r"expected the field \1, got none", message)
-    message = message.replace("Number out of range", "expected a number in range, got a larger one")
-    message = message.replace("`float` that's a multiple of 1.0", "a whole number").replace(" | null`", "`")
-    words = re.sub("`([a-z |]+)`", lambda match: " or ".join(WORDS.get(t, t) for t in match[1].split(" | ")), message)
-    return words.replace("Expected", "expected")
 
 
 def triplets(values: Sequence[float | None], place: str) -> tuple[Array, Array]:
@@ -127,14 +97,7 @@ def without_missing(xy: Array, confidence: Array) -> tuple[Array, Array]:
 
 
 def frame_numbers(names: Sequence[str]) -> dict[str, int]:
-    """Frame numbers from file names: the last number in each, if they all differ, else counted in natural order.
-
-    Example:
-        >>> frame_numbers(["a_012_keypoints.json", "a_007_keypoints.json"])
-        {'a_012_keypoints.json': 12, 'a_007_keypoints.json': 7}
-        >>> frame_numbers(["cam2_end.png", "cam2_begin.png"])
-        {'cam2_begin.png': 0, 'cam2_end.png': 1}
-    """
+    """Frame numbers from file names: the last number in each, if they all differ, else counted in natural order."""
     digits = {name: re.findall("[0-9]+", Path(name).stem) for name in names}
     numbers = {name: int(found[-1][:17]) for name, found in digits.items() if found}
     if len(numbers) == len(names) == len(set(numbers.values())):

@@ -1,15 +1,13 @@
 """MediaPipe's pose landmarks: 33 points with x and y as fractions of the image, and a visibility.
 
-MediaPipe writes no file of its own. The JSON that is read here is its PoseLandmarkerResult, frame by frame;
-docs/formats.md has the lines that write it.
+MediaPipe writes no file of its own; docs/formats.md has the lines that write its PoseLandmarkerResult as JSON.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check, without_missing
@@ -17,25 +15,19 @@ from prpose.io.keypoints.tables import load_npy
 
 
 class Landmark(msgspec.Struct):
-    """One of the 33 points of a person."""
-
     x: Value = None
     y: Value = None
     visibility: Value = None
 
 
 class Frame(msgspec.Struct):
-    """People of a frame, or, of the older Pose solution, the landmarks of its one person."""
-
-    pose_landmarks: list[list[Landmark] | Landmark]
+    pose_landmarks: list[list[Landmark] | Landmark]  # of people, or of the one person of the older Pose solution
     frame: Whole | None = None
 
 
 class Clip(msgspec.Struct):
-    """A file; it may also be the list of frames alone."""
-
-    frames: list[Frame]
-    image_size: Annotated[list[Whole], Meta(min_length=2, max_length=2)] | None = None
+    frames: list[Frame]  # a file may also be this list alone
+    image_size: tuple[Whole, Whole] | None = None
     fps: float | None = None
 
 
@@ -45,7 +37,7 @@ def read(source: Any) -> Detections:
         array = load_npy(source)
         if array.ndim != 3 or array.shape[1] != 33 or array.shape[2] not in (4, 5):
             raise ValueError(f"expected (T, 33, 4 or 5): x, y, z, visibility (presence); got {array.shape}")
-        found = [_person(t, array[t][:, [0, 1, 3]], f"frame {t}") for t in range(len(array))]
+        found = [_person(t, table[:, [0, 1, 3]], f"frame {t}") for t, table in enumerate(array)]
         found = [person for person in found if person.confidence is not None and person.confidence.any()]
         return Detections(found, "blazepose33", normalised=True)
     clip = check({"frames": source} if isinstance(source, list) else source, Clip)

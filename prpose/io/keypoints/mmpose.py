@@ -2,31 +2,25 @@
 
 The demos (demo/topdown_demo_with_mmdet.py) write meta_info, with the names of the joints, and instance_info: of a
 video, {frame_id, instances} per frame, and of an image its instances. The inferencer (mmpose/apis/inferencers) writes
-the same lists without meta_info, for a folder of images one file each. Instances are those of
-mmpose/structures/utils.py.
+the same lists without meta_info, for a folder of images one file each.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check, has, without_missing
-from prpose.layouts import LAYOUTS
+from prpose.layouts import LAYOUTS, WHOLEBODY_133
 
 
 class Instance(msgspec.Struct):
-    """One person."""
-
-    keypoints: list[Annotated[list[Value], Meta(min_length=2, max_length=2)]]
+    keypoints: list[tuple[Value, Value]]
     keypoint_scores: list[Value]
     track_id: Any = None
 
 
 class Frame(msgspec.Struct):
-    """One frame of a video."""
-
     frame_id: Whole
     instances: list[Instance]
 
@@ -39,26 +33,22 @@ def read(content: Any) -> Detections:
         names, place = _joint_names(content.get("meta_info")), "instance_info"
         content = content.get("instance_info")
     if has(content, "instances"):
-        detections = [
-            found
-            for i, frame in enumerate(check(content, list[Frame], place))
-            for found in _people(frame.instances, int(frame.frame_id), f"{place}[{i}].instances")
-        ]
+        frames = {f"{place}[{i}].instances": frame for i, frame in enumerate(check(content, list[Frame], place))}
     else:
-        detections = _people(check(content, list[Instance], place), 0, place)
-    return Detections(detections, _layout(names), joint_names=names)
-
-
-def _people(instances: list[Instance], frame: int, place: str) -> list[Detection]:
+        frames = {place: Frame(0, check(content, list[Instance], place))}
     detections = []
-    for i, instance in enumerate(instances):
-        xy, confidence = (np.array(part, dtype=float) for part in (instance.keypoints, instance.keypoint_scores))
-        if not len(xy) or len(xy) != len(confidence):
-            raise ValueError(f"{place}[{i}]: expected a score of each joint, got {len(confidence)} of {len(xy)}")
-        tracked = type(instance.track_id) is int and instance.track_id >= 0
-        track_id = str(instance.track_id) if tracked else None
-        detections.append(Detection(frame, *without_missing(xy, confidence), track_id))
-    return detections
+    for place, frame in frames.items():
+        for i, instance in enumerate(frame.instances):
+            xy, confidence = (np.array(part, dtype=float) for part in (instance.keypoints, instance.keypoint_scores))
+            if not len(xy) or len(xy) != len(confidence):
+                raise ValueError(f"{place}[{i}]: expected a score of each joint, got {len(confidence)} of {len(xy)}")
+            tracked = type(instance.track_id) is int and instance.track_id >= 0
+            track_id = str(instance.track_id) if tracked else None
+            detections.append(Detection(int(frame.frame_id), *without_missing(xy, confidence), track_id))
+    layout = next((key for key, layout in LAYOUTS.items() if layout.names == names), None)
+    if len(names) == len(WHOLEBODY_133) and (*WHOLEBODY_133.names[:23], "face-0") == names[:24]:
+        layout = "wholebody133"  # MMPose numbers the face and names the hands in its own way
+    return Detections(detections, layout, joint_names=names)
 
 
 def _joint_names(meta: Any) -> tuple[str, ...]:
@@ -67,14 +57,3 @@ def _joint_names(meta: Any) -> tuple[str, ...]:
     if not isinstance(table, dict) or not all(key.isascii() and key.isdecimal() and len(key) < 6 for key in table):
         return ()
     return tuple(str(table[key]) for key in sorted(table, key=int))
-
-
-def _layout(names: tuple[str, ...]) -> str | None:
-    """The layout with those names; MMPose numbers the face and names the hands in its own way.
-
-    Its ``h36m`` has left and right exchanged in the names, not in the data, and is none of ours.
-    """
-    wholebody = LAYOUTS["wholebody133"].names
-    if len(names) == len(wholebody) and names[:23] == wholebody[:23] and names[23] == "face-0":
-        return "wholebody133"
-    return next((key for key, layout in LAYOUTS.items() if layout.names == names), None)

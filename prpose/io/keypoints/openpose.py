@@ -6,20 +6,15 @@ import msgspec
 
 from prpose.io.keypoints.detections import Detection, Detections, Value, check, triplets
 
-LAYOUTS = {25: "body25", 18: "coco18"}
-"""Its models by number of body parts. The experimental BODY_25B has 25 others, which the file does not tell."""
+LAYOUTS = {25: "body25", 18: "coco18"}  # by number of body parts; BODY_25B has 25 others, which the file does not tell
 
 
 class Person(msgspec.Struct):
-    """x, y, confidence of each body part; ``person_id`` is [-1] unless people are tracked."""
-
-    pose_keypoints_2d: list[Value]
-    person_id: Any = None
+    pose_keypoints_2d: list[Value]  # x, y, confidence of each body part
+    person_id: Any = None  # [-1] unless people are tracked
 
 
 class Frame(msgspec.Struct):
-    """One file."""
-
     people: list[Person]
 
 
@@ -28,9 +23,8 @@ def read(content: Any) -> Detections:
     detections = []
     for i, person in enumerate(check(content, Frame).people):
         xy, confidence = triplets(person.pose_keypoints_2d, f"people[{i}].pose_keypoints_2d")
-        match person.person_id:
-            case [int(number)] if number >= 0 and confidence.any():
-                detections.append(Detection(0, xy, confidence, str(number)))
-            case _ if confidence.any():
-                detections.append(Detection(0, xy, confidence))
+        ids = person.person_id
+        tracked = isinstance(ids, list) and len(ids) == 1 and isinstance(ids[0], int) and ids[0] >= 0
+        if confidence.any():
+            detections.append(Detection(0, xy, confidence, str(ids[0]) if tracked else None))
     return Detections(detections, default_layouts=LAYOUTS)

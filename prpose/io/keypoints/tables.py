@@ -46,53 +46,41 @@ def within_range(numbers: Array) -> Array:
 
 
 def read_csv(path: Path) -> Detections:
-    """Columns frame, person, NAME_x, NAME_y and NAME_score of each joint of one layout.
-
-    ``frame``, ``person`` and the scores are optional; an empty cell is a missing keypoint.
-    """
+    """Columns NAME_x, NAME_y of each joint of a layout; optionally NAME_score, frame and person. Cells may be empty."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
+            header, *rows = [row for row in csv.reader(file) if row] or [[]]
     except (UnicodeDecodeError, csv.Error):
         raise ValueError("expected CSV in UTF-8, got another encoding") from None
-    header = [name.strip() for name in rows[0]] if rows else []
-    if len(set(header)) != len(header):
+    columns = {name.strip(): c for c, name in enumerate(header)}
+    if len(columns) != len(header):
         raise ValueError("expected columns of different names, got one twice")
-    layout = _layout(header)
-    names = LAYOUTS[layout].names
-    scored = any(name.endswith("_score") for name in header)
-    wanted = [f"{name}_{part}" for name in names for part in ("x", "y", "score")[: 2 + scored]]
-    if missing := [name for name in wanted if name not in header]:
-        raise ValueError(f"expected columns of every joint of {layout}, got none for {missing[0]}")
-    columns = [header.index(name) for name in wanted]
-    detections = []
-    for i, row in enumerate(rows[1:]):
-        place = f"line {i + 2}"
-        if len(row) != len(header):
-            raise ValueError(f"{place}: expected {len(header)} cells, got {len(row)}")
-        table = within_range(np.array([_number(row[c], f"{place}, {header[c]}") for c in columns]))
-        table = table.reshape(len(names), -1)
-        xy, confidence = without_missing(table[:, :2], table[:, 2] if scored else np.ones(len(names)))
-        frame = _number(row[header.index("frame")], f"{place}, frame") if "frame" in header else i
-        if not float(frame).is_integer():
-            raise ValueError(f"{place}, frame: expected a whole number, got {frame:g}")
-        person = row[header.index("person")].strip() if "person" in header else None
-        detections.append(Detection(int(frame), xy, confidence if scored else None, person))
-    return Detections(detections, layout, joint_names=names)
-
-
-def _layout(header: list[str]) -> str:
-    """The layout whose joints the columns name."""
-    joints = {name.removesuffix("_x") for name in header if name.endswith("_x")}
-    found = [key for key, layout in LAYOUTS.items() if set(layout.names) == joints]
-    if not found:
-        known, some = ", ".join(LAYOUTS), ", ".join(header[:4]) or "nothing"
+    joints = {name.removesuffix("_x") for name in columns if name.endswith("_x")}
+    layout = next((key for key, layout in LAYOUTS.items() if set(layout.names) == joints), None)
+    if layout is None:
+        known, some = ", ".join(LAYOUTS), ", ".join([*columns][:4]) or "nothing"
         raise ValueError(f"expected columns NAME_x and NAME_y of every joint of one layout ({known}), got {some:.80}")
-    return found[0]
+    parts = ("x", "y", "score")[: 2 + any(name.endswith("_score") for name in columns)]
+    wanted = [f"{name}_{part}" for name in LAYOUTS[layout].names for part in parts]
+    if missing := [name for name in wanted if name not in columns]:
+        raise ValueError(f"expected columns of every joint of {layout}, got none for {missing[0]}")
+    detections = []
+    for i, row in enumerate(rows):
+        if len(row) != len(header):
+            raise ValueError(f"line {i + 2}: expected {len(header)} cells, got {len(row)}")
+        cells = {name: row[c].strip() for name, c in columns.items()}
+        numbers = {name: _number(cells[name], f"line {i + 2}, {name}") for name in wanted}
+        table = within_range(np.array([*numbers.values()])).reshape(-1, len(parts))
+        xy, confidence = without_missing(table[:, :2], table[:, 2] if len(parts) == 3 else np.ones(len(table)))
+        frame = _number(cells["frame"], f"line {i + 2}, frame") if "frame" in cells else i
+        if not float(frame).is_integer():
+            raise ValueError(f"line {i + 2}, frame: expected a whole number, got {frame:g}")
+        detections.append(Detection(int(frame), xy, confidence if len(parts) == 3 else None, cells.get("person")))
+    return Detections(detections, layout)
 
 
 def _number(text: str, place: str) -> float:
     try:
-        return float(text) if text.strip() else float("nan")
+        return float(text or "nan")
     except ValueError:
         raise ValueError(f"{place}: expected a number, got {text!r:.40}") from None

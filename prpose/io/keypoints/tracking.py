@@ -10,30 +10,17 @@ from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections
 from prpose.keypoints import Keypoints, agree
 from prpose.layouts import COCO_SIGMA, LAYOUTS, find_layout, person_size
-from prpose.remap import is_present
+from prpose.remap import LIMBS, is_present
 from prpose.skeleton import Skeleton
 
-MIN_OKS = 0.1
-"""Lowest similarity of one person in neighbouring frames. COCO's thresholds for a correct detection are 0.5 to 0.95; a
-walker at 10 frames a second still has some 0.3."""
-
-MAX_ABSENCE = 15
-"""A person absent for more frames gets a new id on return."""
-
-LIMBS = tuple(name for name in COCO_SIGMA if name.startswith(("left_", "right_")))
-"""Joints that all layouts have, by the same names."""
+MIN_OKS = 0.1  # lowest similarity of one person in neighbouring frames; a walker at 10 fps still has some 0.3
+MAX_ABSENCE = 15  # frames; a person absent for longer gets a new id on return
 
 
 def people_from(
-    found: Detections,
-    layout: str | None = None,
-    image_size: tuple[int, int] | None = None,
-    fps: float | None = None,
+    found: Detections, layout: str | None = None, image_size: tuple[int, int] | None = None, fps: float | None = None
 ) -> list[Keypoints]:
-    """Detections of all frames → the keypoints of each person, those with the most frames first.
-
-    Arguments and errors are those of :func:`prpose.read_keypoints`.
-    """
+    """Keypoints of each person from the detections of all frames, as of :func:`prpose.read_people`."""
     if not found.detections:
         raise ValueError("expected at least one person, got none in any frame")
     name = _layout(found, layout)
@@ -41,25 +28,15 @@ def people_from(
     people = []
     for person, detections in group_by_person(found.detections, LAYOUTS[name]).items():
         size = agree("image size", found.image_sizes.get(person, found.image_size), image_size)
-        xy = np.stack([detection.xy for detection in detections])
-        if found.normalised:
-            xy = xy * size
-        confidence = [detection.confidence for detection in detections if detection.confidence is not None]
+        xy = np.stack([detection.xy for detection in detections]) * (size if found.normalised else 1)
+        scores = [detection.confidence for detection in detections if detection.confidence is not None]
+        confidence = np.stack(scores) if len(scores) == len(detections) else None
         frames = [detection.frame for detection in detections]
+        times = np.array([found.times_s[frame] for frame in frames]) if found.times_s else None
         names = tuple(found.frame_names.get(frame, "") for frame in frames)
+        names = names if all(names) else ()
         people.append(
-            Keypoints(
-                xy.astype(np.float32),
-                size,
-                name,
-                np.stack(confidence).astype(np.float32) if len(confidence) == len(detections) else None,
-                rate,
-                np.array(frames),
-                np.array([found.times_s[frame] for frame in frames]) if found.times_s else None,
-                person,
-                names if all(names) else (),
-                found.warnings,
-            )
+            Keypoints(xy, size, name, confidence, rate, np.array(frames), times, person, names, found.warnings)
         )
     return sorted(people, key=len, reverse=True)
 
@@ -70,48 +47,38 @@ def _layout(found: Detections, given: str | None) -> str:
     if len(counts) > 1:
         raise ValueError(f"expected as many joints in every frame, got {sorted(counts)}")
     J = counts.pop()
-    given = given or (found.default_layouts.get(J) if found.layout is None else None)
-    if found.layout is None and given is None:
+    known = found.layout or next((key for key, layout in LAYOUTS.items() if layout.names == found.joint_names), None)
+    given = given or (found.default_layouts.get(J) if known is None else None)
+    if known is None and given is None:
         fitting = ", ".join(key for key, layout in LAYOUTS.items() if len(layout) == J) or "none"
         joints = f" with the joints {', '.join(found.joint_names[:4])} ..." if found.joint_names else ""
         raise ValueError(f"the file{joints} does not give its layout: expected --layout (of {J} joints: {fitting})")
-    name = agree("layout", found.layout, given)
+    name = agree("layout", known, given)
     if len(find_layout(name)) != J:
         raise ValueError(f"expected the {len(LAYOUTS[name])} joints of {name}, got {J}")
     return name
 
 
 def select_person(people: Sequence[Keypoints], person: str | None = None) -> Keypoints:
-    """One person's keypoints: the only ones, or those of an id.
-
-    Raises:
-        ValueError: listing the people, if there are several and none is given, or the id is none of theirs.
-    """
-    if person is None and len(people) == 1:
-        return people[0]
-    for keypoints in people:
-        if keypoints.person == person:
-            return keypoints
-    spans = [(k.person, len(k), np.asarray(k.frame_numbers), k.confidence) for k in people[:10]]
-    listed = "; ".join(
-        f"{name} ({T} frames, {numbers[0]} to {numbers[-1]}"
-        + ("" if confidence is None else f", mean confidence {confidence.mean():.2f}")
-        + ")"
-        for name, T, numbers, confidence in spans
-    )
-    more = f"; and {len(people) - 10} more" if len(people) > 10 else ""
+    """One person's keypoints: the only ones, or those of an id; else a ``ValueError`` lists the people."""
+    chosen = people if person is None else [keypoints for keypoints in people if keypoints.person == person]
+    if len(chosen) == 1:
+        return chosen[0]
+    listed = []
+    for k in people[:10]:
+        numbers = np.asarray(k.frame_numbers)
+        mean = "" if k.confidence is None else f", mean confidence {k.confidence.mean():.2f}"
+        listed.append(f"{k.person} ({len(k)} frames, {numbers[0]} to {numbers[-1]}{mean})")
+    if len(people) > 10:
+        listed.append(f"and {len(people) - 10} more")
     wanted = "one person, or --person" if person is None else f"the id of a person, got {person!r}"
-    raise ValueError(f"expected {wanted}; there are {len(people)}: {listed}{more}")
+    raise ValueError(f"expected {wanted}; there are {len(people)}: {'; '.join(listed)}")
 
 
 def group_by_person(detections: Sequence[Detection], layout: Skeleton) -> dict[str, list[Detection]]:
     """Detections by person, each in order of frames.
 
-    The file's track ids count if every detection has one. Without them, a file with one person in each frame is of one
-    person; several are matched from frame to frame (:func:`track`).
-
-    Raises:
-        ValueError: if one id occurs twice in a frame.
+    Track ids count if every detection has one. Else one person in each frame is one person, and several are matched.
     """
     detections = sorted(detections, key=lambda found: found.frame)
     if any(found.track_id is None for found in detections):
@@ -122,9 +89,8 @@ def group_by_person(detections: Sequence[Detection], layout: Skeleton) -> dict[s
     for found in detections:
         person = people.setdefault(str(found.track_id), [])
         if person and person[-1].frame == found.frame:
-            raise ValueError(
-                f"expected each track id once in a frame, got {found.track_id!r:.40} twice in frame {found.frame}"
-            )
+            twice = f"{found.track_id!r:.40} twice in frame {found.frame}"
+            raise ValueError(f"expected each track id once in a frame, got {twice}")
         person.append(found)
     return people
 
@@ -132,9 +98,8 @@ def group_by_person(detections: Sequence[Detection], layout: Skeleton) -> dict[s
 def track(detections: Sequence[Detection], layout: Skeleton) -> list[str]:
     """Ids "0", "1" ... in order of appearance, of detections in order of frames.
 
-    In each frame, people are assigned to the last detections of the known ones so that the sum of their similarities
-    (:func:`oks`) is largest (Kuhn-Munkres; Kuhn, Naval Research Logistics Quarterly 2, 1955). Pairs below
-    :data:`MIN_OKS` are different people, and so is a person after :data:`MAX_ABSENCE` frames.
+    People are assigned to the last detections of known ones, so that the sum of their similarities is largest (Kuhn,
+    Naval Research Logistics Quarterly 2, 1955).
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -146,11 +111,8 @@ def track(detections: Sequence[Detection], layout: Skeleton) -> list[str]:
         known = [person for person, (frame, _) in last.items() if now - frame <= MAX_ABSENCE]
         limbs = [person.xy[joints] for person in people]
         similarity = np.array([[oks(last[person][1], limb, sigma) for person in known] for limb in limbs])
-        assigned = {
-            row: known[column]
-            for row, column in (zip(*linear_sum_assignment(similarity, maximize=True), strict=True) if known else ())
-            if similarity[row, column] >= MIN_OKS
-        }
+        pairs = zip(*linear_sum_assignment(similarity, maximize=True), strict=True) if known else ()
+        assigned = {row: known[column] for row, column in pairs if similarity[row, column] >= MIN_OKS}
         for i, limb in enumerate(limbs):
             person = assigned.get(i, len(last))
             last[person] = (now, limb)
@@ -169,5 +131,4 @@ def oks(one: Array, other: Array, sigma: Array) -> float:
         return 0.0
     size = max(float(person_size(pose[is_present(pose)])) for pose in (one, other))
     squared = ((one[both] - other[both]) ** 2).sum(axis=-1)
-    scale = 2 * (max(size, 1e-6) * 2 * sigma[both]) ** 2
-    return float(np.exp(-squared / scale).mean())
+    return float(np.exp(-squared / (2 * (max(size, 1e-6) * 2 * sigma[both]) ** 2)).mean())
