@@ -90,4 +90,4 @@ def check_draws(num_samples: int, seed: int) -> None:
     """``ValueError`` for a number of samples or a seed that cannot be drawn from."""
     for name, value, lowest, end in (("num_samples", num_samples, 2, 2**31), ("seed", seed, 0, 2**63)):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or not lowest <= value < end:
-            raise ValueError(f"expected {name} as an integer >= {lowest}, got {value!r:.80}")
+            raise ValueError(f"expected {name} as an integer from {lowest} to {end - 1:,}, got {value!r:.80}")
