@@ -96,15 +96,14 @@ def _annotation_files(source: Path) -> list[tuple[str, str, Path]]:
 
 def _read_annotations(path: Path, train: bool, annotation: Annotation) -> tuple[list[Array], list[Array]]:
     """(T, 17, 3) metres and (T, 17, 2) pixels of each camera, float32, joints matched by name."""
-    content = _read_mat(path, ("annot2", annotation) if train else ("annot2", annotation, "valid_frame"))
+    content = _read_mat(path, ["annot2", annotation] + ([] if train else ["valid_frame"]))
     names, count = (TRAIN_JOINTS, TRAIN_CAMERAS) if train else (TEST_JOINTS, 1)
     indices = [names.index(OTHER_NAMES.get(name, name)) for name in H36M_17.names]
     found: dict[str, list[Array]] = {}
     for name, channels, per_unit in (("annot2", 2, 1), (annotation, 3, 1000)):
         cells = content[name] if train else [_valid_frames(path, content, name, channels)]
         if not isinstance(cells, list) or len(cells) != count:
-            got = len(cells) if isinstance(cells, list) else "no cell array"
-            raise ValueError(f"{path}: expected {name} of {count} cells, got {got}")
+            raise ValueError(f"{path}: expected {name} of {count} cells, got {len(cells)} of {type(cells).__name__}")
         found[name] = []
         for index, cell in enumerate(cells):
             where, columns = f"{path}: {name}, camera {index}", len(names) * channels
@@ -146,21 +145,20 @@ def _read_mat(path: Path, names: Sequence[str]) -> dict[str, Any]:
             with h5py.File(path, "r") as file:
                 present = [name for name in file if not name.startswith("#")]
                 raw = {name: file[name][()].T for name in names if name in file}
-                cells = {name: [file[cell][()].T for cell in raw[name].ravel()] for name in raw if _is_cells(raw[name])}
+                content = {
+                    key: [file[x][()].T for x in v.ravel()] if v.dtype == object else v for key, v in raw.items()
+                }
         else:
             with warnings.catch_warnings():
                 # SciPy warns of a variable that it cannot read and gives text for it, which is not a number.
                 warnings.filterwarnings("ignore", message="Unreadable variable")
-                raw = scipy.io.loadmat(path, appendmat=False, variable_names=list(names))
+                found = scipy.io.loadmat(path, appendmat=False, variable_names=list(names))
             present = [name for name, _, _ in scipy.io.whosmat(path, appendmat=False)]
-            cells = {name: list(raw[name].ravel()) for name in names if name in raw and _is_cells(raw[name])}
+            raw = {name: np.asarray(found[name]) for name in names if name in found}
+            content = {key: list(v.ravel()) if v.dtype == object else v for key, v in raw.items()}
     except Exception as error:  # both libraries raise many kinds of errors for damaged files
         raise ValueError(f"{path}: truncated or not a MATLAB file ({type(error).__name__}: {error})") from None
     for name in names:
-        if name not in raw:
+        if name not in content:
             raise ValueError(f"{path}: no variable {name}; the file holds {', '.join(present) or 'nothing'}")
-    return raw | cells
-
-
-def _is_cells(value: Any) -> bool:
-    return np.asarray(value).dtype == object
+    return content

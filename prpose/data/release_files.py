@@ -140,7 +140,7 @@ def _positions(path: Path, key: str) -> dict[str, dict[str, Any]]:
 
 def _check_joints(path: Path) -> None:
     """``ValueError`` if the metadata of a 2D file, where there are any, declare another number of joints."""
-    metadata = read_npz(path, "metadata") if "metadata" in entry_names(path) else None
+    metadata = read_npz(path, "metadata") if "metadata" in entry_names(path) else {}
     joints = metadata.get("num_joints", len(H36M_17)) if isinstance(metadata, dict) else len(H36M_17)
     if not isinstance(joints, int | np.integer) or joints != len(H36M_17):
         raise ValueError(f"{path}: expected num_joints = {len(H36M_17)} in its metadata, got {joints!r:.40}")

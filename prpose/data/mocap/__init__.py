@@ -28,7 +28,7 @@ class Recording:
 
 
 def recording_of(path: Path, names: Sequence[str], positions: Array, fps: float) -> Recording:
-    """The recording of a file; ``ValueError`` for no frames, unnamed points, a name twice, or a wrong frame rate."""
+    """The recording of a file, if it is valid."""
     if positions.shape != (len(positions), len(names), 3) or not len(positions):
         raise ValueError(f"{path}: expected positions of shape (T, {len(names)}, 3), T > 0, got {positions.shape}")
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -57,7 +57,7 @@ def forward_kinematics(parents: Sequence[int], turns: Iterable[Rotation], offset
 
 
 def lines_of(path: Path, encoding: str = "utf-8", comment: str | None = None) -> Lines:
-    """Lines of a text file, up to ``comment``; ``ValueError`` naming the file if it is missing or not text."""
+    """Lines of a text file, up to ``comment``."""
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
     try:
@@ -83,7 +83,6 @@ def numbers(path: Path, line: int, words: Sequence[str], count: int) -> list[flo
 
 
 def line_error(path: Path, line: int, message: str) -> ValueError:
-    """A ``ValueError`` that names file and line."""
     return ValueError(f"{path}, line {line}: {message}")
 
 
@@ -109,15 +108,14 @@ def read_bvh(path: Path) -> Recording:
     values, fps = _motion(path, lines[length:], sum(len(joint.channels) for joint in joints))
     turns, offsets, start = [Rotation.identity()], [], 0  # a joint's own rotation follows its parents'
     for joint in joints:
-        own = values[:, start : start + len(joint.channels)]
+        columns = list(enumerate(joint.channels, start))
         start += len(joint.channels)
         offset = np.tile(np.asarray(joint.offset), (len(values), 1))
-        for i, channel in enumerate(joint.channels):
+        for column, channel in columns:
             if channel.endswith("position"):
-                offset[:, "XYZ".index(channel[0])] = own[:, i]
-        rotations = [i for i, channel in enumerate(joint.channels) if channel.endswith("rotation")]
-        axes = "".join(joint.channels[i][0] for i in rotations)
-        turns.append(turns[joint.parent + 1] * euler(axes, own[:, rotations]))
+                offset[:, "XYZ".index(channel[0])] = values[:, column]
+        rotations = {column: channel[0] for column, channel in columns if channel.endswith("rotation")}
+        turns.append(turns[joint.parent + 1] * euler("".join(rotations.values()), values[:, list(rotations)]))
         offsets.append(offset)
     parents = [joint.parent for joint in joints]
     positions = forward_kinematics(parents, [turns[parent + 1] for parent in parents], offsets)
@@ -165,21 +163,16 @@ def _hierarchy(path: Path, lines: Lines) -> tuple[list[Joint], int]:
 
 def _motion(path: Path, lines: Lines, columns: int) -> tuple[Array, float]:
     """Channel values (T, C) and frame rate, from the lines after MOTION."""
-    found: list[float] = []
-    for index, (what, head) in enumerate({"frames": ["Frames:"], "frame time": ["Frame", "Time:"]}.items()):
-        number, words = lines[index] if index < len(lines) else (0, [])
-        if words[: len(head)] != head:
-            where = f"{path}, line {number}" if number else f"{path}, at its end"
-            raise ValueError(f"{where}: expected {what} ({' '.join(head)} ...)")
-        found += numbers(path, number, words[len(head) :], 1)
-    frames, seconds = found
-    if frames < 1 or frames != int(frames):
-        raise line_error(path, lines[0][0], f"expected at least one frame, got {frames:g}")
+    match lines:
+        case [(at, ["Frames:", frames]), (then, ["Frame", "Time:", time]), *rows]:
+            (T,), (seconds,) = numbers(path, at, [frames], 1), numbers(path, then, [time], 1)
+        case _:
+            raise ValueError(f"{path}: expected Frames: and Frame Time: after MOTION, with a number each")
+    if T < 1 or len(rows) != T:
+        raise line_error(path, at, f"expected as many frames as rows of motion, got {frames} and {len(rows)} rows")
     if seconds <= 0:
-        raise line_error(path, lines[1][0], f"expected a frame time > 0, got {seconds:g}")
-    if len(lines) - 2 != frames:
-        raise line_error(path, lines[-1][0], f"expected {int(frames)} rows of motion, got {len(lines) - 2}")
-    return np.array([numbers(path, number, row, columns) for number, row in lines[2:]]), 1 / seconds
+        raise line_error(path, then, f"expected a frame time > 0, got {time}")
+    return np.array([numbers(path, number, row, columns) for number, row in rows]), 1 / seconds
 
 
 def read_c3d(path: Path) -> Recording:

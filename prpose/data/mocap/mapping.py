@@ -31,7 +31,7 @@ ANKLES = H36M_17.subset(("left_ankle", "right_ankle"))
 FAR_M = 100.0  # poses farther from the origin are moved to it; float32 has steps of some 0.01 mm there
 
 Weights = Mapping[str, float]
-Row = tuple[str, str, str, str]  # file, relative to the folder, subject, action and split of a recording
+Row = tuple[Path, str, str, str]  # file, subject, action and split of a recording
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,6 @@ def read_mapping(path: str | Path) -> JointMapping:
 
 
 def _weights(joint: str, value: list[str] | dict[str, float]) -> Weights:
-    """Weights of points from their names, which weigh the same, or from weights that sum to 1."""
     weights = value if isinstance(value, dict) else {name: value.count(name) / len(value) for name in value}
     if not abs(sum(weights.values()) - 1) <= 1e-6:
         raise ValueError(f"expected {joint} as names, or as weights that sum to 1, got {value!r}")
@@ -144,16 +143,12 @@ def from_folder(
     mapping = read_mapping(joints)
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
-    has_table = (folder / "clips.csv").is_file()
-    if has_table and (val or test):
-        raise ValueError(f"{folder / 'clips.csv'} defines the splits; leave out --val and --test")
-    rows = _read_table(folder) if has_table else _rows_by_name(folder, ending, val, test)
-    sources = []
-    for file, subject, action, split in rows:
-        path = folder / file
-        name = path.relative_to(folder).with_suffix("").as_posix().replace("/", "_")
-        sources.append(Source(path, format, mapping, name, subject, action, split))
-    return sources
+    table = folder / "clips.csv"
+    if table.is_file() and (val or test):
+        raise ValueError(f"{table} defines the splits; leave out --val and --test")
+    rows = _read_table(table) if table.is_file() else _rows_by_name(folder, ending, val, test)
+    names = [path.relative_to(folder).with_suffix("").as_posix().replace("/", "_") for path, *_ in rows]
+    return [Source(path, format, mapping, name, *row) for name, (path, *row) in zip(names, rows, strict=True)]
 
 
 def files_in(folder: Path, ending: str) -> list[Path]:
@@ -162,7 +157,6 @@ def files_in(folder: Path, ending: str) -> list[Path]:
 
 
 def _rows_by_name(folder: Path, ending: str, val: Sequence[str], test: Sequence[str]) -> list[Row]:
-    """Rows as of a ``clips.csv``, from the files' names."""
     splits = dict.fromkeys(val, "val") | dict.fromkeys(test, "test")
     rows = []
     for path in files_in(folder, ending):
@@ -171,7 +165,7 @@ def _rows_by_name(folder: Path, ending: str, val: Sequence[str], test: Sequence[
             subject, action = path.parent.name, path.stem
         subject = subject.strip() or path.stem
         split = splits.get(subject, "train" if splits else "test")
-        rows.append((str(path.relative_to(folder)), subject, action.strip() or subject, split))
+        rows.append((path, subject, action.strip() or subject, split))
     if not rows:
         raise ValueError(f"{folder}: no {ending} files in it")
     subjects = sorted({subject for _, subject, _, _ in rows})
@@ -182,9 +176,8 @@ def _rows_by_name(folder: Path, ending: str, val: Sequence[str], test: Sequence[
     return rows
 
 
-def _read_table(folder: Path) -> list[Row]:
-    """Rows of a folder's ``clips.csv``."""
-    path = folder / "clips.csv"
+def _read_table(path: Path) -> list[Row]:
+    """Rows of a ``clips.csv``."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             table = csv.DictReader(lines)
@@ -198,7 +191,8 @@ def _read_table(folder: Path) -> list[Row]:
         file, subject, action, split = cells = [(row.get(column) or "").strip() for column in COLUMNS]
         if None in row or not all(cells):
             raise ValueError(f"{path}, line {number}: expected a cell for each column, got {list(row.values())}")
-        if not (folder / file).is_relative_to(folder) or not (folder / file).is_file():
-            raise ValueError(f"{path}, line {number}: expected a file in the folder, got {folder / file}")
-        found.append((file, subject, action, split))
+        recording = path.parent / file
+        if not recording.is_relative_to(path.parent) or not recording.is_file():
+            raise ValueError(f"{path}, line {number}: expected a file in the folder, got {recording}")
+        found.append((recording, subject, action, split))
     return found

@@ -45,22 +45,20 @@ def path_of(root: str | Path, name: str) -> Path:
 
 def write_benchmark(path: Path, renderings: Mapping[str, Sequence[Rendering]], card: Mapping[str, Any]) -> None:
     """Writes the renderings of each split, and a card that records what they were made of, whole or not at all."""
-    splits = [split for split in SPLITS for _ in renderings.get(split, ())]
     found = [rendering for split in SPLITS for rendering in renderings.get(split, ())]
     motions = [rendering.motion for rendering in found]
     content: dict[str, Any] = {
         "format": np.array(FORMAT),
         "card": np.array(json.dumps(card, indent=1, sort_keys=True, allow_nan=False)),
         **{f"clip_{name}": np.array([getattr(m, name) for m in motions]) for name in ("name", "subject", "action")},
-        "clip_split": np.array(splits),
+        "clip_split": np.array([split for split in SPLITS for _ in renderings.get(split, ())]),
         "clip_length": np.array([len(motion) for motion in motions]),
         "clip_fps": np.array([motion.fps for motion in motions]),
         "clip_cameras": np.array([[_numbers(camera) for camera in rendering.cameras] for rendering in found]),
         "poses_world": np.concatenate([motion.poses_world for motion in motions]),
-        "detected_px": np.concatenate([rendering.detected_px for rendering in found], axis=1),
-        "score": np.concatenate([rendering.confidence for rendering in found], axis=1),
-        "hidden": np.concatenate([rendering.hidden for rendering in found], axis=1),
     }
+    for key, name in (("detected_px", "detected_px"), ("score", "confidence"), ("hidden", "hidden")):
+        content[key] = np.concatenate([getattr(rendering, name) for rendering in found], axis=1)
     with replacing(path) as temporary:
         np.savez(temporary, **content)
 

@@ -22,19 +22,15 @@ from prpose.rng import generator
 from prpose.skeleton import H36M_17
 from prpose.tables import look_up
 
-Angles = dict[str, Array]
-"""Joint angles over time, (T,) degrees: ``spine_*``, ``neck_flexion``, the others after ``left_`` or ``right_``."""
-Move = Callable[[Array, np.random.Generator], Angles]
-"""An action: angles at the frame times (T,) seconds, ``heading`` and ``lean`` of the pelvis among them."""
+Angles = dict[str, Array]  # (T,) degrees: spine_*, neck_flexion, the others after left_ or right_
+Move = Callable[[Array, np.random.Generator], Angles]  # from frame times (T,); with heading and lean of the pelvis
 
 SPLITS = {"train": tuple(f"W{i:02d}" for i in range(1, 13)), "val": ("W13", "W14"), "test": ("W15", "W16", "W17")}
-"""Walkers of each split; each of them does every action."""
 FPS, SECONDS = 60.0, 4.0
 
-# Fractions of stature: Drillis & Contini, Body Segment Parameters, 1966, as drawn in Winter, Biomechanics and
-# Motor Control of Human Movement, fig. 4.1. The trunk is divided at the spine point, and the head at the
-# neck/nose point, as on Human3.6M's skeletons. Hip and shoulder are half the breadth; the figure's 0.0955 of the hip
-# is to the outside.
+# Fractions of stature: Drillis & Contini, Body Segment Parameters, 1966, as drawn in Winter, Biomechanics and Motor
+# Control of Human Movement, fig. 4.1. Trunk and head are divided as on Human3.6M's skeletons; hip and shoulder are half
+# the breadth (the figure's 0.0955 of the hip is to the outside).
 SEGMENTS = {
     "hip": 0.055,
     "knee": 0.245,
@@ -90,7 +86,7 @@ def load(root: Path, split: str, selection: Selection, keypoints: str = "det") -
 
 
 def motions(root: Path, split: str) -> list[Motion]:
-    """Motions of the walkers of a split; ``root`` is not used."""
+    """Every action of each walker of a split; ``root`` is not used."""
     return [walker(name, action) for name in SPLITS[split] for action in MOVES]
 
 
@@ -126,10 +122,8 @@ def _root_path(joints: Array, ankle_height_m: float) -> Array:
 
 
 def random_body(rng: np.random.Generator) -> dict[str, float]:
-    """Lengths of :data:`SEGMENTS` and height of a standing foot's ankle, metres.
-
-    Stature is 1.70 ± 0.10 m (men and women, ANSUR II, rounded), segments are ± 4 %.
-    """
+    """Lengths of :data:`SEGMENTS` and height of a standing foot's ankle, metres."""
+    # Men and women, ANSUR II, rounded: 1.70 ± 0.10 m; segments ± 4 %.
     stature = float(np.clip(1.70 + 0.10 * rng.standard_normal(), 1.45, 2.0))
     body = {name: share * stature * float(np.exp(0.04 * rng.standard_normal())) for name, share in SEGMENTS.items()}
     return body | {"pelvis": 0.0, "ankle_height": ANKLE_HEIGHT * stature}
@@ -141,30 +135,24 @@ def pose(body: Mapping[str, float], angles: Mapping[str, Array], heading: Array,
     Angles that are missing are 0; ``heading`` is from x towards y, ``lean`` the forward tilt of the pelvis.
     """
 
-    def turn(axes: str, *degrees: Array) -> Rotation:
+    def turn(axes: str, *joints: str, signs: tuple[float, ...] = (1, 1, 1)) -> Rotation:
+        degrees = [sign * angles.get(name, 0 * heading) for name, sign in zip(joints, signs, strict=False)]
         return euler(axes, np.stack(degrees, axis=-1))
 
-    def angle(name: str) -> Array:
-        return np.asarray(angles.get(name, np.zeros(len(heading))))
-
-    pelvis = turn("zy", heading, lean)
-    trunk = pelvis * turn("zxy", angle("spine_twist"), angle("spine_bend"), angle("spine_flexion"))
-    neck = trunk * turn("y", angle("neck_flexion"))
+    pelvis = euler("zy", np.stack([heading, lean], axis=-1))
+    trunk = pelvis * turn("zxy", "spine_twist", "spine_bend", "spine_flexion")
+    neck = trunk * turn("y", "neck_flexion")
     up, down = np.array([0, 0, 1.0]), np.array([0, 0, -1.0])
-    bones = {"pelvis": (pelvis, 0 * up), "spine": (pelvis, up), "thorax": (trunk, up), "neck": (neck, up)}
-    bones["head"] = (neck, up)
+    bones = {"pelvis": (pelvis, 0 * up), "spine": (pelvis, up), "thorax": (trunk, up)}
+    bones |= {"neck": (neck, up), "head": (neck, up)}
     for side, left in (("left", 1.0), ("right", -1.0)):
-        thigh = pelvis * turn("yx", -angle(f"{side}_hip_flexion"), left * angle(f"{side}_hip_abduction"))
-        arm = trunk * turn("yx", -angle(f"{side}_shoulder_flexion"), left * angle(f"{side}_shoulder_abduction"))
+        thigh = pelvis * turn("yx", f"{side}_hip_flexion", f"{side}_hip_abduction", signs=(-1, left))
+        arm = trunk * turn("yx", f"{side}_shoulder_flexion", f"{side}_shoulder_abduction", signs=(-1, left))
+        shin = thigh * turn("y", f"{side}_knee_flexion")
+        forearm = arm * turn("y", f"{side}_elbow_flexion", signs=(-1,))
         out = np.array([0, left, 0])
-        bones |= {
-            f"{side}_hip": (pelvis, out),
-            f"{side}_knee": (thigh, down),
-            f"{side}_ankle": (thigh * turn("y", angle(f"{side}_knee_flexion")), down),
-            f"{side}_shoulder": (trunk, out),
-            f"{side}_elbow": (arm, down),
-            f"{side}_wrist": (arm * turn("y", -angle(f"{side}_elbow_flexion")), down),
-        }
+        bones |= {f"{side}_hip": (pelvis, out), f"{side}_knee": (thigh, down), f"{side}_ankle": (shin, down)}
+        bones |= {f"{side}_shoulder": (trunk, out), f"{side}_elbow": (arm, down), f"{side}_wrist": (forearm, down)}
     turns, directions = zip(*(bones[name] for name in H36M_17.names), strict=True)
     offsets = [way * body[_unsided(name)] for name, way in zip(H36M_17.names, directions, strict=True)]
     return forward_kinematics(H36M_17.parents, turns, offsets)
