@@ -25,9 +25,10 @@ from tests.measure import peak_gib
 RUNS = table("runs/runs.json")["runs"]
 
 
-@pytest.mark.parametrize(
-    "run", [pytest.param(run, marks=pytest.mark.slow if "htnet" in run or "s40" in run else ()) for run in RUNS]
-)
+SLOW = [run for run in RUNS if "htnet" in run or "s40" in run]
+
+
+@pytest.mark.parametrize("run", [pytest.param(run, marks=pytest.mark.slow if run in SLOW else ()) for run in RUNS])
 def test_scores_match_the_golden_run(run):
     golden, case = arrays(f"runs/{run}.npz"), RUNS[run]
     options = case["options"]

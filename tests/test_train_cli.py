@@ -14,7 +14,7 @@ import torch
 from prpose import load_published
 from prpose.cli import guarded, run
 
-SMALL = ["--data", "walkers", "--lifter", "mgcn_lw", "--epochs", "2", "--config.every", "40"]
+SMALL = ["--data", "walkers", "--lifter", "mgcn_lw", "--epochs", "2", "--config.every", "20"]
 
 
 def prpose(*args):
