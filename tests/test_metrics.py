@@ -72,7 +72,7 @@ def test_pck_is_strict_at_the_threshold():
 
 
 def test_pck_joint_sets_differ_by_the_joints_left_out():
-    pose, target = torch.zeros(17, 3), torch.zeros(17, 3)
+    pose, target = torch.zeros(2, 17, 3)
     pose[[7, 9]] = 1.0  # spine and neck wrong: seen by 17 joints, not by 14
     assert float(metrics.pck(pose, target, PCK_14)) == 1
     assert float(metrics.pck(pose, target, PCK_17)) == pytest.approx(15 / 17)

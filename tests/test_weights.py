@@ -77,8 +77,7 @@ def test_published_and_own_keys_of_lifters_load_alike(name, half):
 
 @pytest.mark.parametrize("key", ["A", "mlp_gcn.blocks.2.gcn_2.adj"])
 def test_another_graph_than_ours_is_refused(key):
-    state = rule_state("graphmlp_f1")
-    graph = state[key]
+    graph = (state := rule_state("graphmlp_f1"))[key]
     weight, link = graph + 1e-4 * (graph == graph.max()), graph + 1e-4 * (graph == 0)
     for other in (weight, link, graph.mT, graph[:3], graph * float("nan"), (graph * 12).long()):
         with pytest.raises(ValueError, match=rf"graphmlp: {key} is not this network's own graph"):
@@ -89,8 +88,7 @@ def test_another_graph_than_ours_is_refused(key):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_our_graph_is_known_in_every_precision(dtype):
-    state = rule_state("graphmlp_f1")
-    graph = state["A"].double()
+    graph = (state := rule_state("graphmlp_f1"))["A"].double()
     thirds = torch.where((graph - 1 / 3).abs() < 1e-6, 1 / 3, graph)  # as float64 has them
     net = load_published("graphmlp", state | {"A": thirds.to(dtype)})
     assert torch.equal(net.blocks[0].conv1.partitions, state["A"])
