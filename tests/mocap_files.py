@@ -11,18 +11,39 @@ from prpose.skeleton import H36M_17
 CMU = Path(__file__).parent.parent.parent / "shared" / "cmu"
 needs_cmu = pytest.mark.skipif(not CMU.is_dir(), reason="no CMU motion capture: real files are not checked")
 
-# A line ends where the file's lines end or at a semicolon.
 BVH_TREE = """HIERARCHY
-ROOT Hips; {; OFFSET 0 0 0; CHANNELS 6 Xposition Yposition Zposition %(a)s
-  JOINT Leg; {; OFFSET 1.5 -2 0.25; CHANNELS 3 %(b)s
-    JOINT Foot; {; OFFSET 0 -4 0.5; CHANNELS 3 %(c)s
-      End Site; {; OFFSET 0 0 1; }; }; }
-  JOINT Spine; {; OFFSET 0 2 0; CHANNELS 3 %(b)s
-    End Site; {; OFFSET 0 3 0; }; }; }
+ROOT Hips
+{
+  OFFSET 0 0 0
+  CHANNELS 6 Xposition Yposition Zposition %(a)s
+  JOINT Leg
+  {
+    OFFSET 1.5 -2 0.25
+    CHANNELS 3 %(b)s
+    JOINT Foot
+    {
+      OFFSET 0 -4 0.5
+      CHANNELS 3 %(c)s
+      End Site
+      {
+        OFFSET 0 0 1
+      }
+    }
+  }
+  JOINT Spine
+  {
+    OFFSET 0 2 0
+    CHANNELS 3 %(b)s
+    End Site
+    {
+      OFFSET 0 3 0
+    }
+  }
+}
 MOTION
 Frames: %(frames)d
 Frame Time: 0.02
-""".replace("; ", "\n")
+"""
 ORDERS = {"a": "ZYX", "b": "XZY", "c": "YXZ"}
 
 
