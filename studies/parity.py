@@ -1,4 +1,4 @@
-"""Prints the table of largest deviations from the golden numbers: ``python -m tests.parity``."""
+"""Prints the table of largest deviations from the golden numbers: ``python -m studies.parity``."""
 
 from collections.abc import Iterator
 
