@@ -103,7 +103,8 @@ def _read_annotations(path: Path, train: bool, annotation: Annotation) -> tuple[
     for name, channels, per_unit in (("annot2", 2, 1), (annotation, 3, 1000)):
         cells = content[name] if train else [_valid_frames(path, content, name, channels)]
         if not isinstance(cells, list) or len(cells) != count:
-            raise ValueError(f"{path}: expected {name} of {count} cells, got {len(cells)} of {type(cells).__name__}")
+            got = len(cells) if isinstance(cells, list) else "no cell array"
+            raise ValueError(f"{path}: expected {name} of {count} cells, got {got}")
         found[name] = []
         for index, cell in enumerate(cells):
             where, columns = f"{path}: {name}, camera {index}", len(names) * channels
