@@ -26,6 +26,12 @@ def folder(tmp_path):
     return write_folder(tmp_path)
 
 
+@pytest.fixture
+def short(tmp_path):
+    """A second of each recording."""
+    return write_folder(tmp_path, change=lambda positions: positions[:120])
+
+
 def sources(folder, **kw):
     return from_folder(folder / "mocap", "npz", folder / "joints.toml", **kw)
 
@@ -189,21 +195,21 @@ def test_poses_survive_and_bytes_repeat(folder):
         assert np.abs(world - world[:, :1] - (original - original[:, :1])).max() < 1e-4
 
 
-def test_hash_covers_every_input(folder):
+def test_hash_covers_every_input(short):
     def inputs(**kw):
-        return built(folder, **kw).inputs_sha256
+        return built(short, **kw).inputs_sha256
 
     before = inputs()
     assert inputs() == before
-    (folder / "joints.toml").write_text(MAPPING.replace("0.001", "0.00101"))
+    (short / "joints.toml").write_text(MAPPING.replace("0.001", "0.00101"))
     hashes = {before, inputs()}
-    write_recording(folder / "mocap/W02_run.npz", "W02", "walk")
+    write_recording(short / "mocap/W02_run.npz", "W02", "walk")
     hashes.add(inputs())
     for order in ("{ thorax = 0.9, neck = 0.1 }", "{ neck = 0.1, thorax = 0.9 }"):  # sums depend on it
-        (folder / "joints.toml").write_text(MAPPING.replace('["thorax"]', order))
+        (short / "joints.toml").write_text(MAPPING.replace('["thorax"]', order))
         hashes.add(inputs())
     for field in ("subject", "action", "split"):
-        changed = [replace(s, **{field: "val" if field == "split" else "x"}) for s in sources(folder)]
+        changed = [replace(s, **{field: "val" if field == "split" else "x"}) for s in sources(short)]
         hashes.add(inputs(found=changed))
     assert len(hashes | {inputs(note="mine")}) == 9
 
@@ -215,10 +221,10 @@ def test_hash_covers_every_input(folder):
         *(("Rig", Rig(cameras=FixedCameras(frame=0.9))), ("Rig", Rig(body=Body(clearance_m=0.1)))),
     ],
 )
-def test_hash_covers_every_parameter(where, value, folder, monkeypatch):
-    before = built(folder).inputs_sha256
+def test_hash_covers_every_parameter(where, value, short, monkeypatch):
+    before = built(short).inputs_sha256
     monkeypatch.setattr(prepare_mocap, where, value if where.isupper() else lambda: value)
-    assert built(folder).inputs_sha256 != before
+    assert built(short).inputs_sha256 != before
 
 
 def test_hash_covers_the_skeleton_of_an_amc(tmp_path):
@@ -260,14 +266,19 @@ def test_folder_without_cmu_clips_raises(tmp_path):
         from_cmu(tmp_path, tmp_path)
 
 
+def copy_of_cmu(folder, *more):
+    """A test clip, a validation clip and a BVH clip, with their skeletons."""
+    files = [f"asfamc/{file}" for file in ("02/02.asf", "02/02_03.amc", "07/07.asf", "07/07_05.amc", *more)]
+    for file in (*files, "bvh/running_2.bvh"):
+        path = folder / "cmu" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((CMU / file).read_bytes())
+
+
 @needs_cmu
 def test_some_clips_in_cmus_own_layout(tmp_path):
     """Train, val and test, one of them a BVH clip under the name of its CMU trial."""
-    files = ("03/03.asf", "03/03_02.amc", "07/07.asf", "07/07_05.amc", "02/02.asf", "02/02_03.amc", "02/02_01.amc")
-    for file in (*(f"asfamc/{file}" for file in files), "bvh/running_2.bvh"):
-        path = tmp_path / "cmu" / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(CMU / file)
+    copy_of_cmu(tmp_path, "03/03.asf", "03/03_02.amc", "02/02_01.amc")
     report = from_cmu(tmp_path / "cmu", tmp_path)
     card = read_card(report.path)
     assert len(card["missing_clips"]) == 120
@@ -291,11 +302,7 @@ def test_some_clips_in_cmus_own_layout(tmp_path):
 
 @needs_cmu
 def test_differing_files_of_one_clip_raise(tmp_path):
-    files = ("asfamc/02/02.asf", "asfamc/02/02_03.amc", "asfamc/07/07.asf", "asfamc/07/07_05.amc", "bvh/running_2.bvh")
-    for file in files:
-        path = tmp_path / "cmu" / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes((CMU / file).read_bytes())
+    copy_of_cmu(tmp_path)
     walk = tmp_path / "cmu/asfamc/02/02_03.amc"
     (walk.parent / "02_03.bvh").write_bytes((CMU / "bvh/running_1.bvh").read_bytes())  # a conversion: not used
     (tmp_path / "cmu/02_03.AMC").write_bytes(walk.read_bytes())  # the same once more
