@@ -231,13 +231,7 @@ def fixed_targets(targets: Tensor) -> Loss:
 
 def load_windows(args: argparse.Namespace, split: str) -> Windows:
     clips = load_clips(
-        args.dataset,
-        args.root_path,
-        split,
-        args.keypoints,
-        (args.actions,),
-        args.downsample,
-        args.subset,
+        args.dataset, args.root_path, split, args.keypoints, (args.actions,), args.downsample, args.subset
     )
     return Windows(clips, mirrored=split == "train")
 

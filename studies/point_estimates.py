@@ -25,13 +25,7 @@ from prpose.placement import place, plane_of, reprojection_errors
 from prpose.postprocess import gaussian, geometric_median, mean, medoid, one_euro, reprojection_weights
 from prpose.skeleton import H36M_17
 
-UNITS = {
-    "P1": "mm",
-    "P2": "mm",
-    "bone asymmetry": "mm",
-    "bone-length deviation": "mm",
-    "acceleration error": "m/s²",
-}
+UNITS = {"P1": "mm", "P2": "mm", "bone asymmetry": "mm", "bone-length deviation": "mm", "acceleration error": "m/s²"}
 
 
 def main(

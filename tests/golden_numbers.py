@@ -50,9 +50,8 @@ def rule_state(name: str, fitted: bool = False) -> dict[str, Tensor]:
     path = f"{'lifters' if name in LIFTER_CASES else 'models'}/{name}"
     state = {tensor["key"]: torch.from_numpy(_filled(tensor, path)) for tensor in table(f"{path}.json")["tensors"]}
     if fitted:
-        for key, value in arrays("models/fitted_heads.npz").items():
-            if key.startswith(f"{name}/"):
-                state[key.removeprefix(f"{name}/")] = torch.from_numpy(value)
+        heads = arrays("models/fitted_heads.npz").items()
+        state |= {k.removeprefix(f"{name}/"): torch.from_numpy(v) for k, v in heads if k.startswith(f"{name}/")}
     return state
 
 
@@ -61,8 +60,7 @@ def _filled(tensor: dict[str, Any], path: str) -> np.ndarray:
         return arrays(f"{path}.npz")[tensor["from"]].copy()
     v = np.random.default_rng([SEED, tensor["i"]]).standard_normal(tensor["shape"])
     spread = {"normal": v, "absnormal": np.abs(v), "const": np.zeros_like(v)}[tensor["kind"]]
-    filled = tensor["mean"] + tensor["scale"] * spread
-    return np.asarray(filled, dtype=tensor["dtype"]).copy()
+    return np.asarray(tensor["mean"] + tensor["scale"] * spread, dtype=tensor["dtype"]).copy()
 
 
 def golden_lifter(name: str, state: dict[str, Tensor] | None = None) -> nn.Module:
@@ -97,8 +95,7 @@ def network(name: str, fitted: bool = False) -> nn.Module:
 
 
 def sampler(name: str, alpha: float = 0.005, chunk: int = 512) -> Sampler:
-    noise = AdaptiveNoise(network(VARIANCE_OF[name]), alpha)
-    return Sampler(network(name, fitted=True), noise, chunk=chunk).eval()
+    return Sampler(network(name, fitted=True), AdaptiveNoise(network(VARIANCE_OF[name]), alpha), chunk=chunk).eval()
 
 
 def golden_draw(S: int, seed: int = SEED):

@@ -54,6 +54,23 @@ def bvh_text(frames=3, orders=ORDERS, seed=0):
     return BVH_TREE % (channels | {"frames": frames}) + rows + "\n"
 
 
+BONES = [
+    (1, "hip", "1 0 0", "2", "0 0 0 XYZ"),
+    (
+        2,
+        "thigh",
+        "0.34202 -0.939693 0",
+        "7.5",
+        "10 -40 20 XYZ",
+        "rx ry rz",
+        "(-160.0 20.0)",
+        "(-70.0 70.0)",
+        "(-60.0 70.0)",
+    ),
+    (3, "shin", "0 -1 0", "7", "30 15 20 ZXY", "rz rx", "(-10.0 170.0)", "(-10.0 170.0)"),
+]
+KEYS = ("id", "name", "direction", "length", "axis", "dof", "limits", "      ", "      ")
+BONE_TEXTS = ["".join(f"     {key} {value}\n" for key, value in zip(KEYS, bone, strict=False)) for bone in BONES]
 ASF = """# made up
 :version 1.10
 :name someone
@@ -69,34 +86,7 @@ ASF = """# made up
    position 0 0 0
    orientation 0 0 0
 :bonedata
-  begin
-     id 1
-     name hip
-     direction 1 0 0
-     length 2
-     axis 0 0 0 XYZ
-  end
-  begin
-     id 2
-     name thigh
-     direction 0.34202 -0.939693 0
-     length 7.5
-     axis 10 -40 20 XYZ
-     dof rx ry rz
-     limits (-160.0 20.0)
-            (-70.0 70.0)
-            (-60.0 70.0)
-  end
-  begin
-     id 3
-     name shin
-     direction 0 -1 0
-     length 7
-     axis 30 15 20 ZXY
-     dof rz rx
-     limits (-10.0 170.0)
-            (-10.0 170.0)
-  end
+BONES
 :hierarchy
   begin
     root hip
@@ -105,7 +95,7 @@ ASF = """# made up
   end
 :future-section
    unknown
-"""
+""".replace("BONES", "\n".join(f"  begin\n{text}  end" for text in BONE_TEXTS))
 
 AMC_HEAD = "#!OML:ASF made up\n:FULLY-SPECIFIED\n:DEGREES\n"
 
@@ -115,8 +105,7 @@ def amc_text(frames=3, seed=0):
     for frame in range(1, frames + 1):
         text += f"{frame}\n"
         for bone, count in (("root", 6), ("thigh", 3), ("shin", 2)):
-            values = " ".join(f"{value:.5f}" for value in rng.uniform(-170, 170, count))
-            text += f"{bone} {values}\n"
+            text += " ".join([bone, *(f"{value:.5f}" for value in rng.uniform(-170, 170, count))]) + "\n"
     return text
 
 

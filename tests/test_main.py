@@ -19,15 +19,17 @@ ROOT = Path(__file__).parent.parent
 RUNS = table("runs/runs.json")["runs"]
 
 
+FLAGS = {"lifter": "--shhpe_model", "batch_size": "--batch_size", "dataset": "--dataset", "keypoints": "-k",
+         "action": "-a", "downsample": "--downsample", "alpha": "--alpha", "hypotheses": "--sample_nums"}  # fmt: skip
+
+
 def argv_of(options):
-    argv = ["--shhpe_model", options["lifter"], "--batch_size", options["batch_size"]]
-    for flag, option in [
-        ("--dataset", "dataset"), ("-k", "keypoints"), ("-a", "action"),
-        ("--downsample", "downsample"), ("--alpha", "alpha"), ("--sample_nums", "hypotheses"),
-    ]:  # fmt: skip
-        if option in options:
-            argv += [flag, options[option]]
+    argv = [x for option, flag in FLAGS.items() if option in options for x in (flag, options[option])]
     return argv + ["--mutilhyp_test"] * options["multi_hypothesis"]
+
+
+def epochs(capsys):
+    return [line for line in capsys.readouterr().out.split("\n") if line.startswith("e: ")]
 
 
 def last_line(capsys):
@@ -54,30 +56,24 @@ def test_printed_digits(run, release, capsys):
 )
 def test_the_commands_run_as_written_from_a_clone(options, form, release):
     """In a shell, from a folder with main.py in it; with fewer samples than published, for time."""
-    run = subprocess.run(
-        f'{sys.executable} {ROOT / "main.py"} --shhpe_model "htnet" --sample_nums 3 --mutilhyp_test {options} '
-        "--downsample 4",
-        shell=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    start = f'{sys.executable} {ROOT / "main.py"} --shhpe_model "htnet" --sample_nums 3 --mutilhyp_test'
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE"}
+    command = f"{start} {options} --downsample 4"
+    run = subprocess.run(command, shell=True, env=env, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert re.fullmatch(form, run.stdout.strip().split("\n")[-1])
 
 
 @pytest.mark.slow
 def test_seeded_noise_agrees_in_distribution_with_the_references(release, capsys):
-    """Eight seeds of our stream, eight of the reference's rule: the same means."""
     argv = [*argv_of(RUNS["h36m_mgcn_lw_s40_alpha0.03"]["options"]), "--downsample", "9"]
-    ours, theirs = [], []
-    for seed in range(1, 9):
-        main.main([*argv, "--seed", str(seed)])
-        ours.append([float(x) for x in re.findall(r"\d+\.\d\d", last_line(capsys))])
-        main.main(argv, draw=golden_draw(40, seed))
-        theirs.append([float(x) for x in re.findall(r"\d+\.\d\d", last_line(capsys))])
-    a, b = np.array(ours), np.array(theirs)
+
+    def means(*more, **draw):
+        main.main([*argv, *more], **draw)
+        return [float(x) for x in re.findall(r"\d+\.\d\d", last_line(capsys))]
+
+    pairs = [(means("--seed", str(seed)), means(draw=golden_draw(40, seed))) for seed in range(1, 9)]
+    a, b = (np.array(x) for x in zip(*pairs, strict=True))
     assert (a.std(axis=0) > 0).all()  # seeds matter
     standard_error = np.sqrt((a.var(axis=0, ddof=1) + b.var(axis=0, ddof=1)) / 8)
     assert (np.abs(a.mean(axis=0) - b.mean(axis=0)) < 4 * standard_error).all()
@@ -86,7 +82,7 @@ def test_seeded_noise_agrees_in_distribution_with_the_references(release, capsys
 
 def test_training_writes_the_published_file(release, capsys):
     main.main(["--shhpe_model", "mgcn_lw", "--train", "--nepoch", "4", "--downsample", "3"])
-    lines = [line for line in capsys.readouterr().out.split("\n") if line.startswith("e: ")]
+    lines = epochs(capsys)
     assert len(lines) == 3  # one less than asked for, as published
     assert re.match(r"e: 1, lr: 0\.0005000, loss: \d\.\d{4}", lines[0])
     assert re.match(r"e: 3, lr: 0\.0004512, loss: ", lines[2])
@@ -94,28 +90,19 @@ def test_training_writes_the_published_file(release, capsys):
     assert losses[-1] < losses[0]
     path = release / "ckpt/your_model/avg_model_mgcn_lw.pth"
     assert list(path.parent.iterdir()) == [path]
-    published = table("models/avg_linear.json")["state_dict_order"]
-    assert list(torch.load(path, weights_only=True)) == published
+    assert list(torch.load(path, weights_only=True)) == table("models/avg_linear.json")["state_dict_order"]
     assert load_published("avg_mgcn_lw", path)
 
 
 @pytest.mark.parametrize("lifter", [pytest.param("htnet", marks=pytest.mark.slow), "mgcn_lw"])
 def test_training_logs_the_released_loss(lifter, release, monkeypatch, capsys):
     """Golden weights, no dropout, no shuffling: the reference's log lines, digit for digit."""
-
-    def start(name):
-        net = network(VARIANCE_OF[name])
-        for module in net.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-        return net
-
-    monkeypatch.setattr(main, "build_variance_net", start)
+    monkeypatch.setattr(torch.nn.Dropout, "forward", lambda self, x: x)
+    monkeypatch.setattr(main, "build_variance_net", lambda name: network(VARIANCE_OF[name]))
     monkeypatch.setattr(main, "Windows", InOrder)
     main.main(["--shhpe_model", lifter, "--train", "--nepoch", "3", "--batch_size", "64"])
-    lines = [line for line in capsys.readouterr().out.split("\n") if line.startswith("e: ")]
     golden = table("train/train.json")["models"][lifter]["two_epoch_published_log"]
-    assert [line.partition("  (mse")[0] for line in lines] == golden
+    assert [line.partition("  (mse")[0] for line in epochs(capsys)] == golden
 
 
 @pytest.mark.parametrize(

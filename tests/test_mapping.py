@@ -8,26 +8,27 @@ from prpose.skeleton import H36M_17
 ONE_TO_ONE = "\n".join(f'{name} = ["{name}"]' for name in H36M_17.names)
 FLOOR = '\n[floor]\npoints = ["a"]\nclearance_m = '
 HEAD = 'metres_per_unit = 0.001\nup = "y"\n'
+TEXT = HEAD + "[joints]\n" + ONE_TO_ONE
 
 
-def mapping(tmp_path, text=HEAD + "[joints]\n" + ONE_TO_ONE):
-    path = tmp_path / "joints.toml"
-    path.write_text(text)
-    return read_mapping(path)
+def mapping(tmp_path, text=TEXT):
+    (tmp_path / "joints.toml").write_text(text)
+    return read_mapping(tmp_path / "joints.toml")
 
 
-def recording(positions=None):
-    if positions is None:
-        positions = np.random.default_rng(0).uniform(100, 2000, (40, 17, 3))
+POSITIONS = np.random.default_rng(0).uniform(100, 2000, (40, 17, 3))
+
+
+def recording(positions=POSITIONS):
     return Recording(H36M_17.names, positions, 100.0)
 
 
 @pytest.mark.parametrize(("up", "order"), [("x", (1, 2, 0)), ("y", (2, 0, 1)), ("z", (0, 1, 2))])
-def test_axes_units_and_ground(up, order, tmp_path):
-    text = HEAD.replace('"y"', f'"{up}"') + "[joints]\n" + ONE_TO_ONE
-    source = recording()
-    poses = mapping(tmp_path, text).poses(source)
-    expected = source.positions[..., list(order)] / 1000
+def test_axes_handedness_units_and_ground(up, order, tmp_path):
+    text = TEXT.replace('up = "y"', f'up = "{up}"')
+    poses = mapping(tmp_path, text).poses(recording())
+    assert np.allclose(mapping(tmp_path, "left_handed = true\n" + text).poses(recording()) * [-1, 1, 1], poses)
+    expected = POSITIONS[..., list(order)] / 1000
     assert np.allclose(poses[..., :2], expected[..., :2])
     offset = poses[..., 2] - expected[..., 2]
     assert np.ptp(offset) < 1e-9  # all of the body is lifted alike
@@ -37,52 +38,32 @@ def test_axes_units_and_ground(up, order, tmp_path):
 
 
 def test_distant_person_is_moved_to_the_origin(tmp_path):
-    """Map coordinates: in float32 the bones would change their lengths by centimetres."""
     near = mapping(tmp_path).poses(recording())
-    far = mapping(tmp_path).poses(recording(recording().positions + np.array([5e8, 0, -4e8])))
+    far = mapping(tmp_path).poses(recording(POSITIONS + np.array([5e8, 0, -4e8])))
     assert np.abs(far[..., :2]).max() < 3
     shift = far - near
     assert np.abs(shift - shift[0, 0]).max() < 1e-6
     assert np.abs(shift[..., 2]).max() < 1e-6
-    assert np.array_equal(mapping(tmp_path).poses(recording(recording().positions * 1.0)), near)
-
-
-def test_left_handed_files_are_mirrored(tmp_path):
-    source = recording()
-    right = mapping(tmp_path).poses(source)
-    left = mapping(tmp_path, HEAD + "left_handed = true\n[joints]\n" + ONE_TO_ONE).poses(source)
-    assert np.allclose(left * [-1, 1, 1], right)
 
 
 def test_means_weights_and_floor(tmp_path):
-    joints = ONE_TO_ONE.replace('pelvis = ["pelvis"]', 'pelvis = ["left_hip", "right_hip"]')
-    text = HEAD + "[joints]\n" + joints.replace('neck = ["neck"]', "neck = { thorax = 0.25, head = 0.75 }")
-    text += '\n[floor]\npoints = ["left_knee"]\nclearance_m = 0.4\n'
-    source = recording()
-    poses = mapping(tmp_path, text).poses(source)
+    text = TEXT.replace('pelvis = ["pelvis"]', 'pelvis = ["left_hip", "right_hip"]')
+    text = text.replace('neck = ["neck"]', "neck = { thorax = 0.25, head = 0.75 }") + FLOOR.replace(
+        '"a"', '"left_knee"'
+    )
+    poses = mapping(tmp_path, text + "0.4").poses(recording())
     assert np.allclose(poses[:, 0], (poses[:, 1] + poses[:, 4]) / 2)
     assert np.allclose(poses[:, 9], 0.25 * poses[:, 8] + 0.75 * poses[:, 10])
     assert np.percentile(poses[:, 5, 2], 5) == pytest.approx(0.4)
 
 
-def test_missing_marker_affects_only_its_joint(tmp_path):
-    positions = recording().positions.copy()
-    positions[3, 16] = np.nan
-    poses = mapping(tmp_path).poses(recording(positions))
-    assert np.isnan(poses[3, 16]).all()
-    assert np.isnan(poses).sum() == 3
-
-
 @pytest.mark.parametrize("name", ["cmu_asf", "cmu_bvh"])
 def test_shipped_mappings(name):
     shipped = read_mapping(SHIPPED / f"{name}.toml")
-    assert len(shipped.joints) == 17
     assert all(abs(sum(weights.values()) - 1) < 1e-9 for weights in shipped.joints)
-    for j, weights in enumerate(shipped.joints):
-        side = H36M_17.names[j][0]
-        for point in weights:
-            if side in "lr" and H36M_17.names[j].startswith(("left_", "right_")):
-                assert point[0].lower() == side
+    for joint, weights in zip(H36M_17.names, shipped.joints, strict=True):
+        if joint.startswith(("left_", "right_")):
+            assert {point[0].lower() for point in weights} == {joint[0]}
 
 
 @pytest.mark.parametrize(
@@ -97,8 +78,8 @@ def test_shipped_mappings(name):
         (lambda t: t.replace('["head"]', "3"), "got `int` - at `joints"),
         (lambda t: t.replace('"y"', '"up"'), "Invalid enum value 'up' - at `up`"),
         *(
-            (lambda t, value=value: t.replace("0.001", value), ".* - at `metres_per_unit`")
-            for value in ("0", '"mm"', "9" * 400, "true", "nan")
+            (lambda t, v=v: t.replace("0.001", v), ".* - at `metres_per_unit`")
+            for v in ("0", '"mm"', "9" * 400, "true", "nan")
         ),
         (lambda t: "units = 3\n" + t, "unknown field `units`"),
         (lambda t: 'left_handed = "false"\n' + t, "Expected `bool`, got `str` - at `left_handed`"),
@@ -114,7 +95,7 @@ def test_shipped_mappings(name):
 )
 def test_broken_mappings_raise_with_file_and_entry(change, message, tmp_path):
     with pytest.raises(ValueError, match=rf"joints\.toml: .*{message}"):
-        mapping(tmp_path, change(HEAD + "[joints]\n" + ONE_TO_ONE))
+        mapping(tmp_path, change(TEXT))
 
 
 def test_missing_points_and_files_raise(tmp_path):
@@ -125,17 +106,18 @@ def test_missing_points_and_files_raise(tmp_path):
         read_mapping(tmp_path / "none.toml")
 
 
-def test_ground_with_missing_feet(tmp_path):
-    text = HEAD + "[joints]\n" + ONE_TO_ONE
-    text += '\n[floor]\npoints = ["left_ankle", "right_ankle"]\nclearance_m = 0.02\n'
-    positions = recording().positions.copy()
-    whole = mapping(tmp_path, text).poses(recording(positions))
+def test_missing_markers_affect_only_their_joints_and_the_ground(tmp_path):
+    positions = POSITIONS.copy()
+    positions[3, 16] = np.nan
+    missing = np.isnan(mapping(tmp_path).poses(recording(positions)))
+    assert missing[3, 16].all()
+    assert missing.sum() == 3
+    text = TEXT + FLOOR.replace('"a"', '"left_ankle", "right_ankle"') + "0.02"
+    whole = mapping(tmp_path, text).poses(recording())
     assert np.percentile(whole[:, [3, 6], 2].min(axis=1), 5) == pytest.approx(0.02)
     positions[:, 3] = np.nan  # the right ankle never
     one = mapping(tmp_path, text).poses(recording(positions))
     assert np.percentile(one[:, 6, 2], 5) == pytest.approx(0.02)
-    toes = text.replace('left_ankle", "right_ankle', "right_ankle")
-    fallback = mapping(tmp_path, toes).poses(recording(positions))
+    fallback = mapping(tmp_path, text.replace('left_ankle", "right_ankle', "right_ankle")).poses(recording(positions))
     assert np.percentile(fallback[:, 6, 2], 5) == pytest.approx(0.08)  # the other ankle
-    nowhere = recording(np.full((4, 17, 3), np.nan))
-    assert np.isnan(mapping(tmp_path, text).poses(nowhere)).all()
+    assert np.isnan(mapping(tmp_path, text).poses(recording(POSITIONS * np.nan))).all()

@@ -142,14 +142,11 @@ def test_save_samples_limits_the_samples_and_not_the_covariance(clip):
     assert np.array_equal(none.covariance, whole.covariance)
 
 
-def test_low_confidence_is_flagged(clip):
+def test_low_confidence_and_interpolated_keypoints_are_flagged(clip):
     confidence = np.ones((2, 17), np.float32)
     confidence[:, 13] = 0.1
     flags = model_of()(clip.keypoints_px[:2], 2, fps=60, confidence=confidence, **DESCRIBED).flags
     assert (flags == (confidence < 0.3)).all()
-
-
-def test_interpolated_keypoints_are_warned_of_and_flagged(clip):
     xy = clip.keypoints_px[:9].copy()
     xy[4, 13] = np.nan
     with pytest.warns(UserWarning, match="left_wrist in 1 frame") as caught:
@@ -162,7 +159,6 @@ def test_interpolated_keypoints_are_warned_of_and_flagged(clip):
 
 @pytest.mark.parametrize(("name", "kw"), [("mgcn_lw", {}), ("temporal", SMALL | {"causal": True})])
 def test_stream_matches_the_whole_clip(name, kw, clip):
-    """For lifters that need no future frame; with one frame, the noise is the same, too."""
     model, xy = model_of(name, **kw), clip.keypoints_px[:12]
     confidence = np.random.default_rng(0).uniform(0.2, 1, xy.shape[:2])
     whole = model(xy, 3, 5, fps=60, confidence=confidence, **DESCRIBED)
@@ -176,8 +172,7 @@ def test_stream_matches_the_whole_clip(name, kw, clip):
 
 def test_implausible_keypoints_end_a_stream_only_in_its_first_frame(clip):
     stream = model_of().stream(SIZE, "h36m17", num_samples=3, fps=60)
-    upright = clip.keypoints_px[0]
-    outside = upright + 2000
+    upright, outside = clip.keypoints_px[0], clip.keypoints_px[0] + 2000
     for _ in range(2):
         with pytest.raises(ValueError, match="expected joints within the image"):
             stream(outside)
@@ -188,12 +183,10 @@ def test_implausible_keypoints_end_a_stream_only_in_its_first_frame(clip):
 
 
 def test_stream_ignores_confidences_once_one_is_outside_0_to_1(clip):
-    """As for a clip, whose confidences are checked together: AlphaPose's range from 0 to 6."""
     model, xy = model_of(), clip.keypoints_px[:2]
     plain, other = (model.stream(SIZE, "h36m17", num_samples=3, fps=60) for _ in range(2))
     for frame, value in zip(xy, (5.0, 0.5), strict=True):
-        expected = plain(frame)
-        assert np.array_equal(other(frame, np.full(17, value)).samples, expected.samples)
+        assert np.array_equal(other(frame, np.full(17, value)).samples, plain(frame).samples)
 
 
 @pytest.mark.parametrize(

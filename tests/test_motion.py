@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 
 from prpose.data.motion import Cleaning, Motion, check_sides, cut, resample
-from prpose.data.synthetic.walkers import walker
+from prpose.data.synthetic.walkers import MOVES, walker
 
 
 def walking(T=480):
     """Smooth and never still, 120 fps."""
-    rng = np.random.default_rng(0)
-    phases = rng.uniform(0, 6, (17, 3))
-    t = np.arange(T)[:, None, None] / 120
-    return np.sin(2 * t + phases)
+    phases = np.random.default_rng(0).uniform(0, 6, (17, 3))
+    return np.sin(np.arange(T)[:, None, None] / 60 + phases)
 
 
 def pieces(poses, fps=120.0, **kw):
@@ -21,14 +19,22 @@ def pieces(poses, fps=120.0, **kw):
 
 def test_good_recording_is_one_piece():
     assert pieces(walking()) == [(0, 480)]
+    for motion in (walker(subject, action) for subject in ("W01", "W05") for action in MOVES):
+        assert Cleaning().good(motion.poses_world, motion.fps).all()
 
 
-def test_frozen_frames_are_dropped():
+def test_frozen_frames_and_jumps_with_a_margin_are_dropped():
     poses = walking()
     poses[200:230] = poses[200]
     assert pieces(poses) == [(0, 200), (236, 480)]  # where it goes on, it jumps
     poses[300:302] = poses[300]  # a single repeat is no freeze
     assert pieces(poses) == [(0, 200), (236, 480)]
+    poses = walking()
+    poses[240:, 5, 0] += 0.21  # 25 m/s
+    assert pieces(poses) == [(0, 234), (246, 480)]
+    poses[240:, 5, 0] -= 0.05
+    assert pieces(poses) == [(0, 480)]
+    assert pieces(poses, jump_m_s=10.0) == [(0, 234), (246, 480)]
 
 
 @pytest.mark.parametrize("fps", [119.99, 120.0, 1 / 0.0083333])
@@ -40,8 +46,8 @@ def test_rounded_frame_rates_are_cleaned_alike(fps):
     assert pieces(poses[:60], fps) == [(0, 60)]
 
 
-@pytest.mark.parametrize("fps", [5.0, 10.0, 30.0])
-def test_low_frame_rates_are_cleaned(fps):
+@pytest.mark.parametrize(("fps", "margin"), [(5.0, 1), (10.0, 1), (30.0, 2)])
+def test_low_frame_rates_are_cleaned(fps, margin):
     poses = walking(60)
     poses[20] = poses[19]
     assert pieces(poses, fps) == [(0, 60)]  # a single repeat is no freeze
@@ -49,17 +55,7 @@ def test_low_frame_rates_are_cleaned(fps):
     assert pieces(poses, fps) == [(0, 19), (22, 60)]
     jumping = walking(60)
     jumping[30:, 5, 0] += 30.0
-    margin = {5.0: 1, 10.0: 1, 30.0: 2}[fps]
     assert pieces(jumping, fps) == [(0, 30 - margin), (30 + margin, 60)]
-
-
-def test_jumps_are_dropped_with_a_margin():
-    poses = walking()
-    poses[240:, 5, 0] += 0.21  # 25 m/s
-    assert pieces(poses) == [(0, 234), (246, 480)]
-    poses[240:, 5, 0] -= 0.05
-    assert pieces(poses) == [(0, 480)]
-    assert pieces(poses, jump_m_s=10.0) == [(0, 234), (246, 480)]
 
 
 def test_missing_joints_and_short_pieces_are_dropped():
@@ -74,8 +70,7 @@ def test_missing_joints_and_short_pieces_are_dropped():
 @pytest.mark.parametrize(("fps", "to_fps"), [(120, 60), (60, 60), (240, 60), (119.99, 60)])
 def test_whole_ratios_take_every_nth_frame(fps, to_fps):
     poses = walking()
-    step = round(fps / to_fps)
-    assert np.array_equal(resample(poses, fps, to_fps), poses[::step])
+    assert np.array_equal(resample(poses, fps, to_fps), poses[:: round(fps / to_fps)])
 
 
 @pytest.mark.parametrize("fps", [25, 30, 50, 100])
@@ -91,34 +86,33 @@ def test_other_rates_are_interpolated(fps):
 
 def test_pieces_become_motions_with_names():
     source = walker("W03", "walk")
-    poses = source.poses_world.astype(float).copy()
+    poses = source.poses_world.astype(float)
     poses[100:103, 2] = np.nan
-    found = Cleaning().pieces(poses, 60.0)
-    motions = cut("w", "W03", "walk", poses, 60.0, 60.0, found)
+    motions = cut("w", "W03", "walk", poses, 60.0, 60.0, Cleaning().pieces(poses, 60.0))
     assert [(motion.name, len(motion)) for motion in motions] == [("w", 100), ("w#2", 137)]
     assert motions[1].poses_world.dtype == np.float32
     assert np.allclose(motions[1].poses_world, source.poses_world[103:])
+
+
+def scaled(motion, *factors):
+    return replace(motion, poses_world=motion.poses_world * np.float32(factors))
 
 
 @pytest.mark.parametrize("action", ["walk", "run", "squat", "sit", "turn"])
 def test_mirrored_and_upside_down_people_raise(action):
     motion = walker("W04", action)
     assert check_sides([motion]) == []
-    mirrored = replace(motion, poses_world=motion.poses_world * np.float32([-1, 1, 1]))
-    with pytest.raises(ValueError, match=f"W04_{action}: the knees bend backwards"):
-        check_sides([mirrored])
-    swapped = motion.poses_world[:, [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]]
-    with pytest.raises(ValueError, match="the knees bend backwards"):
-        check_sides([replace(motion, poses_world=swapped)])
-    upside_down = replace(motion, poses_world=motion.poses_world * np.float32([1, -1, -1]))
+    swapped = replace(motion, poses_world=motion.poses_world[:, [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]])
+    for mirrored in (scaled(motion, -1, 1, 1), swapped):
+        with pytest.raises(ValueError, match=f"W04_{action}: the knees bend backwards"):
+            check_sides([mirrored])
     with pytest.raises(ValueError, match="head down"):
-        check_sides([upside_down])
+        check_sides([scaled(motion, 1, -1, -1)])
 
 
 def test_handstand_among_others_is_only_reported():
     motions = [walker("W04", action) for action in ("walk", "run", "squat")]
-    upright = walker("W04", "wave")
-    handstand = replace(upright, name="handstand", poses_world=upright.poses_world * np.float32([1, -1, -1]))
+    handstand = replace(scaled(walker("W04", "wave"), 1, -1, -1), name="handstand")
     assert check_sides([*motions, handstand]) == ["handstand: head down on the whole"]
     with pytest.raises(ValueError, match="clip handstand and 1 more: head down on the whole; is"):
         check_sides([handstand, replace(handstand, name="again")])

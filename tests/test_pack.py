@@ -78,7 +78,6 @@ def test_reports_of_other_settings_or_weights_are_rejected(runs, tmp_path, capsy
 
 
 def test_runs_of_before_version_1_are_packed(runs, tmp_path):
-    """Their kind is variance; they have a commit and no command."""
     old = tmp_path / "old"
     old.mkdir()
     content = json.loads((runs / "noise/config.json").read_text())

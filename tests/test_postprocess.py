@@ -5,15 +5,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from prpose.postprocess import (
-    POINT_ESTIMATES,
-    gaussian,
-    geometric_median,
-    mean,
-    medoid,
-    one_euro,
-    reprojection_weights,
-)
+from prpose.postprocess import POINT_ESTIMATES, gaussian, geometric_median, mean, medoid, one_euro, reprojection_weights
 
 
 def normal(*shape, seed=0):

@@ -24,9 +24,8 @@ T = 4
 def write_cdf(path, pose, name="Pose", compress=6, majority="row_major"):
     """As the original: one record of (T, 96), column- or row-major."""
     path.unlink(missing_ok=True)
-    stored = pose
-    if majority == "column_major":  # cdflib writes numbers as they lie in memory
-        stored = np.ascontiguousarray(pose.T).reshape(pose.shape)
+    # cdflib writes numbers as they lie in memory
+    stored = np.ascontiguousarray(pose.T).reshape(pose.shape) if majority == "column_major" else pose
     writer = cdflib.cdfwrite.CDF(path, cdf_spec={"Majority": majority})
     spec = {"Variable": name, "Data_Type": writer.CDF_FLOAT, "Num_Elements": 1, "Rec_Vary": True, "Compress": compress}
     writer.write_var({**spec, "Dim_Sizes": list(pose.shape[1:])}, var_data=stored)
@@ -49,8 +48,7 @@ def original(tmp_path_factory):
         folder.mkdir(parents=True)
         for stem in STEMS:
             compress, majority = ((6, "row_major"), (0, "column_major"))[number % 2]
-            path = folder / f"{stem}.cdf"
-            write_cdf(path, world_mm(subject, stem), compress=compress, majority=majority)
+            write_cdf(folder / f"{stem}.cdf", world_mm(subject, stem), compress=compress, majority=majority)
         (folder / "_ALL 1.cdf").write_bytes(b"no pose of its own")
         (folder / "._Directions.cdf").write_bytes(b"resource fork")
     return source
@@ -102,8 +100,8 @@ def test_clips_are_the_original_poses_in_four_cameras(original, tmp_path, tangen
     recordings = 7 * len(STEMS) - 1
     clips, frames = 4 * recordings, 4 * recordings * T
     assert counts == {"subjects": 7, "recordings": recordings, "clips": clips, "frames": frames}
-    stems = {"Directions": STEMS[0], "Directions 1": STEMS[1], "Photo": STEMS[2]}
-    stems |= {"WalkDog 1": STEMS[3], "Photo 1": STEMS[4]}
+    actions = ("Directions", "Directions 1", "Photo", "WalkDog 1", "Photo 1")
+    stems = dict(zip(actions, STEMS, strict=True))
     joints = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
     clips = [clip for split in ("train", "test") for clip in load_clips("h36m", tmp_path, split, keypoints="gt")]
     assert len(clips) == counts["clips"]
@@ -112,8 +110,7 @@ def test_clips_are_the_original_poses_in_four_cameras(original, tmp_path, tangen
         rotation, centre = outer(clip.camera)
         camera_space = rotation.apply((points - centre).reshape(-1, 3)).reshape(T, 17, 3)
         np.testing.assert_allclose(clip.poses_cam, camera_space, atol=2e-6)
-        pixels = oracle(points.astype(np.float64), clip.camera)
-        np.testing.assert_allclose(clip.keypoints_px, pixels, atol=1e-3)
+        np.testing.assert_allclose(clip.keypoints_px, oracle(points.astype(np.float64), clip.camera), atol=1e-3)
 
 
 def test_files_have_the_published_format(original, tmp_path):
@@ -121,22 +118,17 @@ def test_files_have_the_published_format(original, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(OUTPUTS)
     world = read_npz(tmp_path / OUTPUTS[0], "positions_3d")
     keypoints = read_npz(tmp_path / OUTPUTS[1], "positions_2d")
-    actions = ["Directions", "Directions 1", "Photo", "Photo 1", "WalkDog 1"]
     for positions in (world, keypoints):
         assert list(positions) == ["S1", "S5", "S6", "S7", "S8", "S9", "S11"]
-        assert list(positions["S1"]) == actions
-        assert list(positions["S11"]) == actions[1:]  # the corrupt video
+        assert list(positions["S1"]) == ["Directions", "Directions 1", "Photo", "Photo 1", "WalkDog 1"]
+        assert list(positions["S11"]) == list(positions["S1"])[1:]  # the corrupt video
     array = world["S1"]["Photo"]
     assert (array.shape, array.dtype) == ((T, 32, 3), np.float32)
-    metres = world_mm("S1", "TakingPhoto").reshape(T, 32, 3) / 1000
-    np.testing.assert_array_equal(array, metres)
-    assert len(keypoints["S1"]["Photo"]) == 4
-    assert {(t.shape, t.dtype.name) for t in keypoints["S1"]["Photo"]} == {((T, 17, 2), "float32")}
-    assert read_npz(tmp_path / OUTPUTS[1], "metadata") == {
-        "layout_name": "h36m",
-        "num_joints": 17,
-        "keypoints_symmetry": [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]],
-    }
+    np.testing.assert_array_equal(array, world_mm("S1", "TakingPhoto").reshape(T, 32, 3) / 1000)
+    assert [(t.shape, t.dtype.name) for t in keypoints["S1"]["Photo"]] == [((T, 17, 2), "float32")] * 4
+    symmetry = [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]
+    metadata = {"layout_name": "h36m", "num_joints": 17, "keypoints_symmetry": symmetry}
+    assert read_npz(tmp_path / OUTPUTS[1], "metadata") == metadata
 
 
 @pytest.mark.parametrize("existing", OUTPUTS)
@@ -144,14 +136,9 @@ def test_existing_files_are_only_replaced_with_overwrite(original, tmp_path, exi
     (tmp_path / existing).write_bytes(b"precious")
     with pytest.raises(ValueError, match=f"{existing}: exists already"):
         from_cdf(original, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [existing]
-    assert (tmp_path / existing).read_bytes() == b"precious"
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {existing: b"precious"}
     from_cdf(original, tmp_path, overwrite=True)
     assert load_clips("h36m", tmp_path, "test", keypoints="gt")
-
-
-def rewritten(pose, **kw):
-    return lambda path: write_cdf(path, pose, **kw)
 
 
 def truncated(share):
@@ -170,12 +157,14 @@ def spoiled(value):
         *((truncated(share), "truncated or not a CDF") for share in (0, 0.01, 0.1, 0.5, 0.9)),
         (truncated(0.18), "no variable Pose"),  # within the header of the variable
         (lambda path: path.write_bytes(b"not a CDF" * 99), "truncated or not a CDF"),
-        (rewritten(spoiled(0), name="Angles"), "no variable Pose; the file holds Angles"),
-        (rewritten(spoiled(0)[:, :, :51]), r"shape \(1, T, 96\), got float32 \(1, 4, 51\)"),
-        (rewritten(spoiled(0)[0]), r"shape \(1, T, 96\), got float32 \(4, 96\)"),
-        (rewritten(spoiled(np.nan)), "got NaN or infinity in frame 2"),
-        (rewritten(spoiled(-np.inf)), "got NaN or infinity in frame 2"),
-        (rewritten(spoiled(3e38)), "expected 3D within 100000 metres"),
+        (lambda path: write_cdf(path, spoiled(0), name="Angles"), "no variable Pose; the file holds Angles"),
+        (lambda path: write_cdf(path, spoiled(0)[:, :, :51]), r"shape \(1, T, 96\), got float32 \(1, 4, 51\)"),
+        (lambda path: write_cdf(path, spoiled(0)[0]), r"shape \(1, T, 96\), got float32 \(4, 96\)"),
+        *(
+            (lambda path, value=value: write_cdf(path, spoiled(value)), "got NaN or infinity in frame 2")
+            for value in (np.nan, -np.inf)
+        ),
+        (lambda path: write_cdf(path, spoiled(3e38)), "expected 3D within 100000 metres"),
         (lambda path: shutil.copy(path, path.with_name("Photo_1.cdf")), "expected one file"),
     ],
 )

@@ -26,12 +26,6 @@ def folder(tmp_path):
     return write_folder(tmp_path)
 
 
-@pytest.fixture
-def short(tmp_path):
-    """A second of each recording."""
-    return write_folder(tmp_path, change=lambda positions: positions[:120])
-
-
 def sources(folder, **kw):
     return from_folder(folder / "mocap", "npz", folder / "joints.toml", **kw)
 
@@ -86,11 +80,9 @@ def test_loading_an_empty_split_raises(folder, val, test, split):
         ("file,subject\nW02_run.npz,bob\n", ": expected the columns file, subject, action, split"),
         (f"{HEAD},split\n{ROW},test\n", ": expected the columns file, subject, action, split, once each"),
         (f"{HEAD}\n", ": expected the columns .* at least one row"),
-        ("", ": expected the columns"),
         (f"{HEAD}\nW02_run.npz,bob\n", ", line 2: expected a cell for each column"),
         (f"{HEAD}\n{ROW}\n,bob,sit,val\n", ", line 3: expected a cell for each column"),
         (f"{HEAD}\n{ROW},fast\n", ", line 2: expected a cell for each column"),
-        (f"{HEAD}\n.,bob,sit,val\n", ", line 2: expected a file in the folder"),
         (f"{HEAD}\n/,bob,sit,val\n", ", line 2: expected a file in the folder, got /"),
         (f"{HEAD}\nsit.npz,bob,sit,val\n", r", line 2: expected a file in the folder, got .*sit\.npz"),
         (b"\xff\xfe,subject\n", ": not a table"),
@@ -121,43 +113,38 @@ def test_table_describes_the_recordings(folder):
     assert not list((folder / "out").iterdir())
 
 
-def test_pieces_and_files_with_one_name_raise(folder):
-    write_recording(folder / "mocap/W03_reach.npz", "W03", "reach", change=frozen)  # two pieces
-    (folder / "mocap/W01_walk.npz").rename(folder / "mocap/W03_reach#2.npz")
-    with pytest.raises(ValueError, match="expected each clip once, got W03_reach#2 more than once"):
-        built(folder)
-
-
 def frozen(positions):
     positions[200:220] = positions[200]
     return positions
 
 
-def test_artefacts_are_dropped_and_counted(folder):
+def test_artefacts_are_dropped_a_handstand_is_not_and_a_piece_named_like_a_file_raises(folder):
     write_recording(folder / "mocap/W03_reach.npz", "W03", "reach", change=frozen)
+    write_recording(folder / "mocap/W02_run.npz", "W02", "run", change=lambda x: x * [1.0, -1.0, -1.0])
     report = built(folder, sources(folder, test=["W03"]))
+    assert report.implausible == ["W02_run: head down on the whole"]
+    assert report.clips["train"] == 3
     assert 20 <= report.dropped["W03_reach"] <= 32
     assert report.clips["test"] == 2
-
-
-def test_handstand_is_reported_and_not_dropped(folder):
-    write_recording(folder / "mocap/W03_reach.npz", "W03", "reach", change=lambda x: x * [1.0, -1.0, -1.0])
-    report = built(folder)
-    assert report.implausible == ["W03_reach: head down on the whole"]
-    assert report.clips["test"] == 4
-
-
-@pytest.mark.parametrize("scale", ["1", "0.01", "0.0001", "1e-300", "1e8"])
-def test_wrong_unit_raises(scale, folder):
-    (folder / "joints.toml").write_text(MAPPING.replace("0.001", scale))
-    with pytest.raises(ValueError, match=r"W01_sit\.npz: expected legs of 0\.3 to 1\.4 m, got .* metres_per_unit"):
+    (folder / "mocap/W01_walk.npz").rename(folder / "mocap/W03_reach#2.npz")
+    with pytest.raises(ValueError, match="expected each clip once, got W03_reach#2 more than once"):
         built(folder)
 
 
-@pytest.mark.parametrize("fps", [0.12, 1.0, 1e300])
-def test_wrong_frame_rate_raises(fps, folder):
+LEGS, RATE = r"legs of 0\.3 to 1\.4 m, got .* metres_per_unit", "5 to 5000 frames per second, got"
+
+
+@pytest.mark.parametrize(
+    ("scale", "fps", "message"),
+    [
+        *((scale, 120.0, LEGS) for scale in ("1", "0.01", "0.0001", "1e-300", "1e8")),
+        *(("0.001", fps, RATE) for fps in (0.12, 1.0, 1e300)),
+    ],
+)
+def test_wrong_unit_or_frame_rate_raises(scale, fps, message, folder):
+    (folder / "joints.toml").write_text(MAPPING.replace("0.001", scale))
     write_recording(folder / "mocap/W01_sit.npz", "W01", "sit", fps=fps)
-    with pytest.raises(ValueError, match=r"W01_sit\.npz: expected 5 to 5000 frames per second, got"):
+    with pytest.raises(ValueError, match=rf"W01_sit\.npz: expected {message}"):
         built(folder)
 
 
@@ -178,7 +165,7 @@ def test_wrong_mappings_raise_with_the_recording(folder):
     assert list((folder / "out").iterdir()) == []
 
 
-def test_poses_survive_and_bytes_repeat(folder):
+def test_poses_survive_bytes_repeat_and_the_card_records_inputs(folder):
     found = sources(folder, val=["W02"], test=["W03"])
     report, other = built(folder, found), built(folder, found, name="other")
     assert report.clips == {"train": 2, "val": 1, "test": 1}
@@ -193,38 +180,39 @@ def test_poses_survive_and_bytes_repeat(folder):
         assert clip.fps == FPS
         world = clip.camera.camera_to_world(clip.poses_cam.astype(float))
         assert np.abs(world - world[:, :1] - (original - original[:, :1])).max() < 1e-4
+    inputs = read_card(report.path)["inputs"]
+    assert (inputs["studio"]["detector"]["jitter"], inputs["studio"]["cameras"]["frame"]) == (0.3, 0.95)
+    assert set(inputs["clips"]) == {"W01_sit", "W01_walk", "W02_run", "W03_reach"}
 
 
-def test_hash_covers_every_input(short):
+def test_hash_covers_every_input(folder):
     def inputs(**kw):
-        return built(short, **kw).inputs_sha256
+        return built(folder, **kw).inputs_sha256
 
     before = inputs()
     assert inputs() == before
-    (short / "joints.toml").write_text(MAPPING.replace("0.001", "0.00101"))
+    (folder / "joints.toml").write_text(MAPPING.replace("0.001", "0.00101"))
     hashes = {before, inputs()}
-    write_recording(short / "mocap/W02_run.npz", "W02", "walk")
+    write_recording(folder / "mocap/W02_run.npz", "W02", "walk")
     hashes.add(inputs())
     for order in ("{ thorax = 0.9, neck = 0.1 }", "{ neck = 0.1, thorax = 0.9 }"):  # sums depend on it
-        (short / "joints.toml").write_text(MAPPING.replace('["thorax"]', order))
+        (folder / "joints.toml").write_text(MAPPING.replace('["thorax"]', order))
         hashes.add(inputs())
     for field in ("subject", "action", "split"):
-        changed = [replace(s, **{field: "val" if field == "split" else "x"}) for s in sources(short)]
+        changed = [replace(s, **{field: "val" if field == "split" else "x"}) for s in sources(folder)]
         hashes.add(inputs(found=changed))
     assert len(hashes | {inputs(note="mine")}) == 9
 
 
-@pytest.mark.parametrize(
-    ("where", "value"),
-    [
+def test_hash_covers_every_parameter(folder, monkeypatch):
+    before = built(folder).inputs_sha256
+    for where, value in [
         *(("Cleaning", Cleaning(jump_m_s=23.0)), ("FPS", 50.0), ("LIMBS", ()), ("AMC_FPS", 100.0)),
         *(("Rig", Rig(cameras=FixedCameras(frame=0.9))), ("Rig", Rig(body=Body(clearance_m=0.1)))),
-    ],
-)
-def test_hash_covers_every_parameter(where, value, short, monkeypatch):
-    before = built(short).inputs_sha256
-    monkeypatch.setattr(prepare_mocap, where, value if where.isupper() else lambda: value)
-    assert built(short).inputs_sha256 != before
+    ]:
+        with monkeypatch.context() as patch:
+            patch.setattr(prepare_mocap, where, value if where.isupper() else lambda value=value: value)
+            assert built(folder).inputs_sha256 != before, where
 
 
 def test_hash_covers_the_skeleton_of_an_amc(tmp_path):
@@ -234,22 +222,13 @@ def test_hash_covers_the_skeleton_of_an_amc(tmp_path):
     assert set(clips["07_01"]["sha256"]) == {"07_01.amc", "07.asf"}
 
 
-def test_card_records_inputs_and_parameters(folder):
-    card = read_card(built(folder).path)
-    assert card["inputs"]["studio"]["detector"]["jitter"] == 0.3
-    assert card["inputs"]["studio"]["cameras"]["frame"] == 0.95
-    assert set(card["inputs"]["clips"]) == {"W01_sit", "W01_walk", "W02_run", "W03_reach"}
-    assert json.dumps(card)
-
-
 def test_cmu17_splits_are_subject_disjoint():
     rows = cmu17_clips()
     assert len(rows) == len({row["clip"] for row in rows}) == 125
     assert Counter(row["split"] for row in rows) == {"train": 94, "val": 10, "test": 21}
-    splits = {row["subject"]: row["split"] for row in rows}
-    assert all(row["split"] == splits[row["subject"]] for row in rows)
-    assert {s for s, split in splits.items() if split == "test"} == {"02", "06", "14", "131", "135"}
-    assert {s for s, split in splits.items() if split == "val"} == {"07", "09", "32", "49"}
+    for split, subjects in (("test", {"02", "06", "14", "131", "135"}), ("val", {"07", "09", "32", "49"})):
+        assert {row["subject"] for row in rows if row["split"] == split} == subjects
+        assert not subjects & {row["subject"] for row in rows if row["split"] != split}
     assert not {"walking_1", "basketball_signal_3", "basketball_signal_4"} & {row["clip"] for row in rows}
 
 
@@ -266,19 +245,20 @@ def test_folder_without_cmu_clips_raises(tmp_path):
         from_cmu(tmp_path, tmp_path)
 
 
-def copy_of_cmu(folder, *more):
-    """A test clip, a validation clip and a BVH clip, with their skeletons."""
-    files = [f"asfamc/{file}" for file in ("02/02.asf", "02/02_03.amc", "07/07.asf", "07/07_05.amc", *more)]
-    for file in (*files, "bvh/running_2.bvh"):
+def copy_cmu(folder, *files):
+    for file in files:
         path = folder / "cmu" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes((CMU / file).read_bytes())
 
 
+FILES = ("asfamc/02/02.asf", "asfamc/02/02_03.amc", "asfamc/07/07.asf", "asfamc/07/07_05.amc", "bvh/running_2.bvh")
+
+
 @needs_cmu
 def test_some_clips_in_cmus_own_layout(tmp_path):
     """Train, val and test, one of them a BVH clip under the name of its CMU trial."""
-    copy_of_cmu(tmp_path, "03/03.asf", "03/03_02.amc", "02/02_01.amc")
+    copy_cmu(tmp_path, *FILES, "asfamc/03/03.asf", "asfamc/03/03_02.amc", "asfamc/02/02_01.amc")
     report = from_cmu(tmp_path / "cmu", tmp_path)
     card = read_card(report.path)
     assert len(card["missing_clips"]) == 120
@@ -288,13 +268,11 @@ def test_some_clips_in_cmus_own_layout(tmp_path):
     assert set(motions) == {"02_03", "02_01"}
     walk = motions["02_01"].poses_world.astype(float)
     assert len(walk) == 172  # 343 frames at 120 fps
-    # Against the data's own description, metres.
-    for a, b, expected in [
+    for a, b, expected in [  # the data's own description, metres
         *((1, 2, 0.43), (2, 3, 0.41), (0, 7, 0.22), (7, 8, 0.23), (8, 9, 0.13)),
         *((9, 10, 0.14), (8, 11, 0.21), (11, 12, 0.28), (12, 13, 0.28)),
     ]:
-        length = np.linalg.norm(walk[:, a] - walk[:, b], axis=-1).mean()
-        assert length == pytest.approx(expected, abs=0.015)
+        assert np.linalg.norm(walk[:, a] - walk[:, b], axis=-1).mean() == pytest.approx(expected, abs=0.015)
     assert 0.0 < walk[:, [3, 6], 2].min() < 0.15  # ankles near the ground
     speed = np.linalg.norm(np.diff(walk[:, 0, :2], axis=0), axis=-1).mean() * 60
     assert 0.8 < speed < 2.0  # of a walk
@@ -302,7 +280,7 @@ def test_some_clips_in_cmus_own_layout(tmp_path):
 
 @needs_cmu
 def test_differing_files_of_one_clip_raise(tmp_path):
-    copy_of_cmu(tmp_path)
+    copy_cmu(tmp_path, *FILES)
     walk = tmp_path / "cmu/asfamc/02/02_03.amc"
     (walk.parent / "02_03.bvh").write_bytes((CMU / "bvh/running_1.bvh").read_bytes())  # a conversion: not used
     (tmp_path / "cmu/02_03.AMC").write_bytes(walk.read_bytes())  # the same once more

@@ -13,9 +13,10 @@ from prpose.data import load_clips
 from prpose.data.mpi_inf_3dhp import TEST_JOINTS, TRAIN_JOINTS, from_original
 from prpose.skeleton import H36M_17
 
-OUTPUTS = ("data_3d_3dhp.npz", "data_2d_3dhp_gt.npz")
 TRAIN = [f"S{i}" for i in range(1, 9)]
 TEST = [f"TS{i}" for i in range(1, 7)]
+TEST_SET = "mpi_inf_3dhp_test_set"
+CHANNELS = {"annot2": 2, "annot3": 3, "univ_annot3": 3}
 T = 3
 VALID = np.array([1, 0, 1, 1, 0])
 
@@ -27,23 +28,16 @@ TEST_INDICES = [14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4]
 def train_arrays(subject, sequence):
     """{name: 14 x (T, 28 * channels)}, MATLAB's axis order."""
     generator = np.random.default_rng([*map(ord, subject + sequence)])
-    return {
-        "annot2": [generator.uniform(0, 2048, (T, 56)) for _ in range(14)],
-        "annot3": [generator.uniform(-900, 4000, (T, 84)) for _ in range(14)],
-        "univ_annot3": [generator.uniform(-900, 4000, (T, 84)) for _ in range(14)],
-    }
+    return {name: [generator.uniform(-900, 4000, (T, 28 * n)) for _ in range(14)] for name, n in CHANNELS.items()}
 
 
 def test_arrays(subject):
     """{name: (T, 1, 17, channels)}, with rubbish in frames that are not valid."""
     generator = np.random.default_rng([*map(ord, subject)])
-    arrays = {
-        name: generator.uniform(0, 2000, (len(VALID), 1, 17, channels))
-        for name, channels in (("annot2", 2), ("annot3", 3), ("univ_annot3", 3))
-    }
+    arrays = {name: generator.uniform(0, 2000, (len(VALID), 1, 17, n)) for name, n in CHANNELS.items()}
     for array in arrays.values():
         array[VALID == 0] = np.nan
-    return arrays
+    return arrays | {"valid_frame": VALID}
 
 
 test_arrays.__test__ = False  # a helper
@@ -67,16 +61,16 @@ def write_train73(path, arrays):
                 references[0, index] = cell.ref
 
 
-def write_test5(path, arrays, valid=VALID):
+def write_test5(path, arrays):
     reverse = {name: array.T for name, array in arrays.items()}
-    scipy.io.savemat(path, {**reverse, "valid_frame": valid[None, :]})
+    scipy.io.savemat(path, {**reverse, "valid_frame": arrays["valid_frame"][None, :]})
 
 
-def write_test73(path, arrays, valid=VALID):
+def write_test73(path, arrays):
     with h5py.File(path, "w", userblock_size=512) as file:
         for name, array in arrays.items():
-            file.create_dataset(name, data=array, compression="gzip")
-        file.create_dataset("valid_frame", data=valid[:, None].astype(np.float64))
+            values = array[:, None].astype(np.float64) if name == "valid_frame" else array
+            file.create_dataset(name, data=values, compression="gzip")
 
 
 def write_original(source, train_writer=write_train5, test_writer=write_test73):
@@ -86,7 +80,7 @@ def write_original(source, train_writer=write_train5, test_writer=write_test73):
             folder.mkdir(parents=True)
             train_writer(folder / "annot.mat", train_arrays(subject, sequence))
     for subject in TEST:
-        folder = source / "mpi_inf_3dhp_test_set" / subject
+        folder = source / TEST_SET / subject
         folder.mkdir(parents=True)
         test_writer(folder / "annot_data.mat", test_arrays(subject))
     return source
@@ -114,12 +108,11 @@ def expected(clip, annotation):
     """Pixels and metres of a clip, from the arrays that were written."""
     if clip.subject in TRAIN:
         arrays = train_arrays(clip.subject, clip.action)
-        pixels, poses = (
-            arrays[name][clip.camera_index].reshape(T, 28, -1)[:, TRAIN_INDICES] for name in ("annot2", annotation)
-        )
+        cameras = {name: arrays[name][clip.camera_index].reshape(T, 28, -1)[:, TRAIN_INDICES] for name in CHANNELS}
     else:
         arrays = test_arrays(clip.subject)
-        pixels, poses = (arrays[name][[0, 2, 3], 0][:, TEST_INDICES] for name in ("annot2", annotation))
+        cameras = {name: arrays[name][[0, 2, 3], 0][:, TEST_INDICES] for name in CHANNELS}
+    pixels, poses = cameras["annot2"], cameras[annotation]
     return pixels.astype(np.float32), (poses / 1000).astype(np.float32)
 
 
@@ -141,19 +134,15 @@ def test_clips_are_the_original_annotations(request, tmp_path, formats, annotati
 
 
 def test_joints_are_matched_by_name():
-    ours = dict(zip(H36M_17.names, range(17), strict=True))
-    for names, indices in ((TRAIN_JOINTS, TRAIN_INDICES), (TEST_JOINTS, TEST_INDICES)):
-        found = {name: names[indices[place]] for name, place in ours.items()}
-        assert found.pop("thorax") == "neck"
-        assert found.pop("neck") == "head"
-        assert found.pop("head") == "head_top"
-        assert all(name == theirs for name, theirs in found.items())
+    renamed = {"thorax": "neck", "neck": "head", "head": "head_top"}
+    theirs = [renamed.get(name, name) for name in H36M_17.names]
+    assert [TRAIN_JOINTS[i] for i in TRAIN_INDICES] == [TEST_JOINTS[i] for i in TEST_INDICES] == theirs
     assert (len(TRAIN_JOINTS), len(TEST_JOINTS)) == (28, 17)
 
 
 def test_training_or_test_set_may_be_missing(copy):
     source, root = copy
-    shutil.move(source / "mpi_inf_3dhp_test_set", source.parent / "test")
+    shutil.move(source / TEST_SET, source.parent / "test")
     assert from_original(source, root)["subjects"] == 8
     assert len(load_clips("3dhp", root, "train", keypoints="gt")) == 16 * 14
     # The test set's folder given directly.
@@ -161,9 +150,6 @@ def test_training_or_test_set_may_be_missing(copy):
     assert len(load_clips("3dhp", root, "test", keypoints="gt")) == 6
     with pytest.raises(ValueError, match="no subject S1"):
         load_clips("3dhp", root, "train", keypoints="gt")
-
-
-TEST_SET = "mpi_inf_3dhp_test_set"
 
 
 @pytest.mark.parametrize(
@@ -184,16 +170,17 @@ def test_empty_source_raises_with_the_expected_files(tmp_path):
 
 
 def check_raises(copy, path, message):
-    source, root = copy
     with pytest.raises(ValueError, match=rf"{path}.*({message})"):
-        from_original(source, root)
-    assert not list(root.iterdir())
+        from_original(*copy)
+    assert not list(copy[1].iterdir())
 
 
-WRITERS = {
-    "S2/Seq1/annot.mat": (write_train5, write_train73, train_arrays("S2", "Seq1")),
-    "mpi_inf_3dhp_test_set/TS3/annot_data.mat": (write_test5, write_test73, test_arrays("TS3")),
-}
+TRAIN_FILE, TEST_FILE = "S2/Seq1/annot.mat", f"{TEST_SET}/TS3/annot_data.mat"
+WRITERS = {TRAIN_FILE: (write_train5, write_train73), TEST_FILE: (write_test5, write_test73)}
+
+
+def arrays_of(path):
+    return train_arrays("S2", "Seq1") if path == TRAIN_FILE else test_arrays("TS3")
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.1, 0.5, 0.9])
@@ -201,20 +188,10 @@ WRITERS = {
 @pytest.mark.parametrize("path", WRITERS)
 def test_truncated_files_raise(copy, path, version, share):
     target = copy[0] / path
-    *writers, arrays = WRITERS[path]
-    writers[version](target, arrays)
+    WRITERS[path][version](target, arrays_of(path))
     data = target.read_bytes()
     target.write_bytes(data[: int(len(data) * share)])
     check_raises(copy, path, "truncated or not a MATLAB file|no variable|numbers|cells|shape")
-
-
-@pytest.mark.parametrize("version", [0, 1])
-@pytest.mark.parametrize("path", WRITERS)
-@pytest.mark.parametrize("name", ["annot2", "univ_annot3"])
-def test_missing_variables_raise(copy, path, version, name):
-    *writers, arrays = WRITERS[path]
-    writers[version](copy[0] / path, {key: arrays[key] for key in arrays if key != name})
-    check_raises(copy, path, f"no variable {name}; the file holds .*annot3")
 
 
 def change(name, index, value):
@@ -222,45 +199,34 @@ def change(name, index, value):
 
 
 def with_nan(array):
-    array = array.copy()
     array[2, 20] = np.nan
     return array
 
 
-@pytest.mark.parametrize("writer", [write_train5, write_train73])
+@pytest.mark.parametrize("version", [0, 1])
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("path", "damage", "message"),
     [
-        (change("annot2", 5, lambda a: a[:, :34]), r"annot2, camera 5: .*\(T, 56\), T > 0, got \(3, 34\)"),
-        (change("univ_annot3", 0, lambda a: a[:2]), "camera 0: expected as many frames"),
-        (change("univ_annot3", 13, with_nan), "univ_annot3, camera 13: .*NaN.*frame 2"),
-        (change("annot2", 1, with_nan), "annot2, camera 1: .*NaN.*frame 2"),
-        (lambda arrays: arrays["annot2"].pop(), "annot2 of 14 cells, got 13"),
+        *(
+            (path, lambda a, name=name: a.pop(name), f"no variable {name}; the file holds .*annot3")
+            for path in WRITERS
+            for name in ("annot2", "univ_annot3")
+        ),
+        (TRAIN_FILE, change("annot2", 5, lambda a: a[:, :34]), r"annot2, camera 5: .*\(T, 56\), T > 0, got \(3, 34\)"),
+        (TRAIN_FILE, change("univ_annot3", 0, lambda a: a[:2]), "camera 0: expected as many frames"),
+        (TRAIN_FILE, change("univ_annot3", 13, with_nan), "univ_annot3, camera 13: .*NaN.*frame 2"),
+        (TRAIN_FILE, change("annot2", 1, with_nan), "annot2, camera 1: .*NaN.*frame 2"),
+        (TRAIN_FILE, lambda a: a["annot2"].pop(), "annot2 of 14 cells, got 13"),
+        (TEST_FILE, lambda a: a.update(annot2=a["annot2"][:, :, :16]), r"annot2 .*\(5, 1, 17, 2\)"),
+        (TEST_FILE, lambda a: a.update(valid_frame=VALID[:4]), "univ_annot3|annot2 .* 4 entries of valid_frame"),
+        (TEST_FILE, lambda a: a.update(valid_frame=VALID * 0), r"T > 0, got \(0, 34\)"),
+        (TEST_FILE, lambda a: a.update(valid_frame=np.ones(5)), "annot2, camera 0: .*NaN.*frame 1"),
     ],
 )
-def test_bad_training_annotations_raise(copy, writer, damage, message):
-    path = "S2/Seq1/annot.mat"
-    arrays = train_arrays("S2", "Seq1")
+def test_bad_annotations_raise(copy, path, version, damage, message):
+    arrays = arrays_of(path)
     damage(arrays)
-    writer(copy[0] / path, arrays)
-    check_raises(copy, path, message)
-
-
-@pytest.mark.parametrize("writer", [write_test5, write_test73])
-@pytest.mark.parametrize(
-    ("damage", "valid", "message"),
-    [
-        (lambda a: a.update(annot2=a["annot2"][:, :, :16]), VALID, r"annot2 .*\(5, 1, 17, 2\)"),
-        (lambda a: None, VALID[:4], "univ_annot3|annot2 .* 4 entries of valid_frame"),
-        (lambda a: None, VALID * 0, r"T > 0, got \(0, 34\)"),
-        (lambda a: None, np.ones(5), "annot2, camera 0: .*NaN.*frame 1"),
-    ],
-)
-def test_bad_test_annotations_raise(copy, writer, damage, valid, message):
-    path = "mpi_inf_3dhp_test_set/TS3/annot_data.mat"
-    arrays = test_arrays("TS3")
-    damage(arrays)
-    writer(copy[0] / path, arrays, valid)
+    WRITERS[path][version](copy[0] / path, arrays)
     check_raises(copy, path, message)
 
 

@@ -8,8 +8,6 @@ from prpose.skeleton import H36M_17, mirror_pose
 from tests.golden_numbers import VARIANCE_OF, arrays, sampler
 from tests.measure import peak_gib
 
-TEMPORAL = {"channels": 8, "filter_widths": (3, 3)}
-
 
 def golden_case():
     golden = arrays("pipeline/pipeline.npz")
@@ -54,21 +52,21 @@ def test_axioms(lifter):
 @torch.no_grad()
 def test_sampling_repeats_nests_and_ignores_the_chunk():
     _, keypoints, *_ = golden_case()
-    whole = sampler("mgcn_lw")
-    pieces = sampler("mgcn_lw", chunk=3)
-    poses = whole.sample(keypoints, 6, torch.Generator().manual_seed(1))
-    assert torch.equal(poses, whole.sample(keypoints, 6, torch.Generator().manual_seed(1)))
-    assert not torch.equal(poses, whole.sample(keypoints, 6, torch.Generator().manual_seed(2)))
-    assert (poses - pieces.sample(keypoints, 6, torch.Generator().manual_seed(1))).abs().max() < 1e-5
-    few = whole.sample(keypoints, 2, torch.Generator().manual_seed(1))
-    assert (poses[:2] - few).abs().max() < 1e-5
+    whole, pieces = sampler("mgcn_lw"), sampler("mgcn_lw", chunk=3)
+
+    def sample(net, S, seed):
+        return net.sample(keypoints, S, torch.Generator().manual_seed(seed))
+
+    poses = sample(whole, 6, 1)
+    assert torch.equal(poses, sample(whole, 6, 1))
+    assert not torch.equal(poses, sample(whole, 6, 2))
+    assert (poses - sample(pieces, 6, 1)).abs().max() < 1e-5
+    assert (poses[:2] - sample(whole, 2, 1)).abs().max() < 1e-5
 
 
 @torch.no_grad()
 def test_two_independent_draws_narrow_the_spread_by_root_two():
-    """With a linear lifter, exactly what averaging promises."""
-
-    class Flat(torch.nn.Module):
+    class Flat(torch.nn.Module):  # linear: exactly what averaging promises
         def forward(self, keypoints):
             return torch.nn.functional.pad(keypoints, (0, 1))
 
@@ -78,8 +76,7 @@ def test_two_independent_draws_narrow_the_spread_by_root_two():
 
     net = Sampler(Flat(), AdaptiveNoise(Two(), alpha=0.01), chunk=4096)
     poses = net.sample(torch.zeros(1, 1, 17, 2), 50_000, torch.Generator().manual_seed(0))
-    spread = poses.std(0)[0, 0, 1:, :2]
-    assert (spread / (0.02 / 2**0.5) - 1).abs().max() < 0.02
+    assert (poses.std(0)[0, 0, 1:, :2] / (0.02 / 2**0.5) - 1).abs().max() < 0.02
 
 
 X, EPS = torch.zeros(2, 1, 17, 2), torch.zeros(3, 2, 1, 17, 2)
@@ -104,11 +101,9 @@ def test_bad_inputs_raise(inputs, message):
     net, generator = sampler("mgcn_lw"), torch.Generator()
     with pytest.raises(ValueError, match=message):
         net(*inputs)
-    if "keypoints" in message:
-        with pytest.raises(ValueError, match=message):
-            net.sample(inputs[0], 2, generator)
-    with pytest.raises(ValueError, match="expected num_samples >= 1, got 0"):
-        net.sample(X, 0, generator)
+    keypoints, S = (inputs[0], 2) if "keypoints" in message else (X, 0)
+    with pytest.raises(ValueError, match=message if S else "expected num_samples >= 1, got 0"):
+        net.sample(keypoints, S, generator)
 
 
 PEAK = """
@@ -139,18 +134,16 @@ def test_gradients_flow_to_the_keypoints_whatever_the_chunk():
     assert (gradients[0] - gradients[1]).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize(("name", "kw"), [("mgcn_lw", {}), ("temporal", TEMPORAL)])
+@pytest.mark.parametrize(("name", "kw"), [("mgcn_lw", {}), ("temporal", {"channels": 8, "filter_widths": (3, 3)})])
 @pytest.mark.parametrize("chunk", [1, 4, 1000])
 def test_clips_of_many_frames_are_lifted_in_pieces(name, kw, chunk):
-    """The same poses, whatever the chunk; a single-frame lifter's are those of its frames."""
     torch.manual_seed(0)
     lifter = build_lifter(name, **kw).eval()
-    net = Sampler(lifter, ConstantNoise(0.02), chunk=chunk)
+    net, whole = (Sampler(lifter, ConstantNoise(0.02), chunk=n) for n in (chunk, 1000))
     keypoints = torch.rand(2, 20, 17, 2) * 2 - 1
     eps, eps_mirrored = torch.randn(2, 3, *keypoints.shape)
     with torch.no_grad():
         poses, single = net(keypoints, eps, eps_mirrored), net.deterministic(keypoints)
-        whole = Sampler(lifter, ConstantNoise(0.02), chunk=1000)
         assert torch.allclose(poses, whole(keypoints, eps, eps_mirrored), atol=1e-5)
         assert torch.allclose(single, whole.deterministic(keypoints), atol=1e-5)
     F = receptive_field(lifter)
@@ -177,18 +170,17 @@ def test_extra_sigma_adds_its_variance_and_is_mirrored():
     lifter = build_lifter("mgcn_lw").eval()
     keypoints, eps, eps_mirrored = torch.rand(3, 1, 17, 2), *torch.randn(2, 4, 3, 1, 17, 2)
     with torch.no_grad():
-        plain = Sampler(lifter, ConstantNoise(0.03))(keypoints, eps, eps_mirrored)
-        both = Sampler(lifter, ConstantNoise(0.018))
+        plain, both = (Sampler(lifter, ConstantNoise(sigma)) for sigma in (0.03, 0.018))
         sigma = torch.full((3, 1, 17), 0.024)  # 0.018² + 0.024² = 0.03²
-        assert torch.allclose(both(keypoints, eps, eps_mirrored, sigma), plain, atol=1e-5)
+        expected = plain(keypoints, eps, eps_mirrored)
+        assert torch.allclose(both(keypoints, eps, eps_mirrored, sigma), expected, atol=1e-5)
         one = torch.zeros(3, 1, 17)
         one[..., 13] = 0.5  # the left wrist, which is the right one in the mirror image
-        still = Sampler(lifter, ConstantNoise(0.0))
-        moved = still(keypoints, 0 * eps, eps_mirrored, one)
+        moved = Sampler(lifter, ConstantNoise(0.0))(keypoints, 0 * eps, eps_mirrored, one)
         by_hand = mirror_pose(keypoints, H36M_17.mirror)[None].repeat(4, 1, 1, 1, 1)
         by_hand[..., 16, :] += 0.5 * eps_mirrored[..., 16, :]
-        expected = (lifter(keypoints) + mirror_pose(lifter(by_hand.flatten(0, 1)), H36M_17.mirror)
-                    .unflatten(0, (4, 3))) / 2  # fmt: skip
+        mirrored = mirror_pose(lifter(by_hand.flatten(0, 1)), H36M_17.mirror).unflatten(0, (4, 3))
+        expected = (lifter(keypoints) + mirrored) / 2
         assert torch.allclose(moved[..., 1:, :], expected[..., 1:, :], atol=1e-5)
     with pytest.raises(ValueError, match=r"expected extra_sigma of shape \(3, 1, 17\), got \(3, 17\)"):
         both(keypoints, eps, eps_mirrored, sigma[:, 0])

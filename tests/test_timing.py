@@ -42,7 +42,6 @@ def error_mm(prediction, clip, frames):
 
 
 def test_keypoints_are_resampled_to_the_rate_of_training(clip, temporal):
-    """Every second, third and sixth frame are lifted nearly as well as all; without resampling, worse."""
     assert bundled_models()["temporal-cmu17"].card.fps == 60
     assert bundled_models()["mgcn-cmu17"].card.fps is None
     without = Model(temporal.sampler, dataclasses.replace(temporal.card, fps=None))
@@ -144,7 +143,6 @@ def test_smoothing_leaves_a_straight_motion_at_uneven_times():
 
 @pytest.mark.filterwarnings("ignore")
 def test_smoothing_stops_at_a_pause(clip):
-    """Frames 5 s apart are neighbours by number only."""
     frames = np.r_[0:10, 100:110]
     times = np.concatenate([np.arange(10) / 30, 5 + np.arange(10) / 30])
     config = InferenceConfig(smooth="gaussian")

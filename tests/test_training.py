@@ -27,10 +27,8 @@ def windows():
 
 def plain(epochs, batch_size, lr=1e-3, **kw):
     """A constant learning rate, and nothing else."""
-    steps = {"schedule": "published", "lr_decay": 1.0, "lr_decay_large": 1.0}
-    return TrainConfig(
-        **({"epochs": epochs, "batch_size": batch_size, "lr": lr, "clip": None, "ema": None} | steps | kw)
-    )
+    kw = {"clip": None, "ema": None, "schedule": "published", "lr_decay": 1.0, "lr_decay_large": 1.0} | kw
+    return TrainConfig(epochs=epochs, batch_size=batch_size, lr=lr, **kw)
 
 
 PUBLISHED = {"lr": 5e-4, "lr_decay": 0.95, "lr_decay_large": 0.5}
@@ -64,13 +62,8 @@ def test_steps_and_epochs_match_the_golden_ones(lifter, tolerance, windows):
         if isinstance(module, nn.Dropout):
             module.p = 0.0  # as in the reference, which cannot repeat random numbers
     steps, epochs = [], []
-    fit(
-        State(net, plain(2, 64, **PUBLISHED)),
-        windows,
-        fixed_targets(targets),
-        lambda items, loss: steps.append(loss),
-        lambda batches: epochs.append(mean_loss(batches)),
-    )
+    state, aim = State(net, plain(2, 64, **PUBLISHED)), fixed_targets(targets)
+    fit(state, windows, aim, lambda items, loss: steps.append(loss), lambda batches: epochs.append(mean_loss(batches)))
     assert abs(steps[0] / golden["step_losses"][0] - 1) < 1e-5
     assert np.abs(np.array(steps[:5]) / golden["step_losses"] - 1).max() < tolerance
     expected = SETTING[lifter]["two_epoch_mean_loss"]
@@ -93,7 +86,6 @@ def test_a_last_batch_of_one_is_left_out(windows):
 
 @pytest.mark.slow
 def test_a_net_overfits_64_poses(windows):
-    """With a target that depends on the pose: the loss falls well below the best constant."""
     torch.manual_seed(0)
     few = Windows(windows.clips[:2])
     targets = error_targets(network("htnet", fitted=True), few)
@@ -149,10 +141,9 @@ def test_resume_matches_uninterrupted_run(seed, windows):
     rest = State(small_net(), config)
     rest.load_state_dict(saved)
     fit(rest, few, p1_loss)
-    for name, value in whole.state_dict()["net"].items():
-        assert torch.equal(value, rest.net.state_dict()[name]), name
-    for name, value in whole.result.state_dict().items():
-        assert torch.equal(value, rest.result.state_dict()[name]), name
+    for one, other in ((whole.net, rest.net), (whole.result, rest.result)):
+        for name, value in one.state_dict().items():
+            assert torch.equal(value, other.state_dict()[name]), name
     assert not torch.equal(whole.net.gconv_output.bias, whole.result.gconv_output.bias)  # the average is another net
 
 
@@ -166,7 +157,6 @@ def test_cosine_schedule_rises_and_falls_and_the_gradient_is_clipped(windows):
     few, net = Windows(windows.clips[:1]), small_net()
     before = [p.detach().clone() for p in net.parameters()]
     fit(State(net, plain(1, len(few), clip=1e-9)), few, p1_loss)
-    # Adam scales by the gradient's own size, so a step is taken all the same; the norm is small.
     norm = sum(float(p.grad.square().sum()) for p in net.parameters()) ** 0.5
     assert norm <= 1e-9 * 1.01
     assert any(not torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
@@ -220,7 +210,6 @@ def test_wrong_settings_raise(kw, message):
 
 @pytest.mark.parametrize("name", [pytest.param("htnet", marks=pytest.mark.slow), "mgcn_lw", "avg_mgcn_lw"])
 def test_the_average_of_equal_weights_is_the_same_network(name, windows):
-    """Index buffers included: a rate of next to nothing, many steps."""
     few = Windows(windows.clips[:1])
     net = (build_variance_net if name.startswith("avg_") else build_lifter)(name.removeprefix("avg_"))
     state = State(net, plain(8, 32, 1e-30, ema=0.9))

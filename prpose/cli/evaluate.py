@@ -88,7 +88,7 @@ def evaluate(
         check_output(json, overwrite)
     protocol = PROTOCOLS.get(dataset, MOCAP)
     keypoints = keypoints or data_set(dataset, root).default_keypoints
-    networks = _networks(model, lifter, lifter_args, (lifter_weights, noise_weights), alpha, protocol)
+    networks = _networks(model, lifter, lifter_args, alpha, protocol.alpha, lifter_weights, noise_weights)
     evaluation = _Evaluation(*networks, protocol, named_device(device), num_samples, stride, seed, config)
     clips = load_clips(dataset, root, split, keypoints, tuple(actions.split(",")))
     val = load_clips(dataset, root, "val", keypoints) if baselines else None
@@ -100,12 +100,7 @@ def evaluate(
 
 
 def _networks(
-    model: str | None,
-    lifter: str | None,
-    arguments: str,
-    weights: tuple[Path | None, Path | None],
-    alpha: float | None,
-    protocol: Protocol,
+    model: str | None, lifter: str | None, arguments: str, alpha: float | None, default: float, *weights: Path | None
 ) -> tuple[Sampler, dict[str, str], dict[str, Any]]:
     """Sampler, SHA-256 by role, and the card, empty if there is none or its regions are of another alpha."""
     if model is not None and (lifter, *weights) == (None, None, None):
@@ -118,7 +113,7 @@ def _networks(
         raise ValueError("expected --model, or else all of --lifter, --lifter-weights and --noise-weights")
     net = load_published(lifter, weights[0], **constructor_arguments(arguments))
     variance_net = load_published(VARIANCE_PREFIX + variance_net_of(lifter), weights[1])
-    noise = AdaptiveNoise(variance_net, protocol.alpha if alpha is None else alpha)
+    noise = AdaptiveNoise(variance_net, default if alpha is None else alpha)
     return Sampler(net, noise), {"lifter": sha256_of(weights[0]), "noise": sha256_of(weights[1])}, {}
 
 

@@ -77,8 +77,7 @@ def pack(
 def _run(folder: Path, *kinds: str) -> dict[str, Any]:
     content = read_run(folder)
     training = content["training"]
-    missing = [key for key in ("lifter", "data", "data_sha256", "keypoints") if key not in training]
-    if training.get("kind") not in kinds or missing:
+    if training.get("kind") not in kinds or not training.keys() >= {"lifter", "data", "data_sha256", "keypoints"}:
         raise ValueError(f"{folder}: expected the training of a {kinds[0]}, got {training.get('kind')}")
     return content
 

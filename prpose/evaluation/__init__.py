@@ -47,10 +47,8 @@ def seeded_draw(seed: int, S: int, rho: float = 0.0) -> Draw:
 
     Neighbouring frames of a window have noise with the correlation ``rho`` (:func:`prpose.noise.noise_rho`).
     """
-    if S < 1:
-        raise ValueError(f"expected num_samples >= 1, got {S}")
-    if seed < 0:
-        raise ValueError(f"expected seed >= 0, got {seed}")
+    if S < 1 or seed < 0:
+        raise ValueError(f"expected num_samples >= 1 and seed >= 0, got {S} and {seed}")
 
     def draw(items: range, shape: torch.Size) -> Iterator[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(mixed_seed(seed, items.start))
@@ -78,7 +76,7 @@ def score(
     """Scores of every frame, on the CPU, in metres or shares.
 
     Args:
-        net: on ``device``, in eval mode.
+        net: on ``device``, in eval mode; ``ValueError`` naming the frames if its poses are not finite.
         windows: of the test clips, without mirror images.
         names: keys of :data:`METRICS`.
         draw: noise of each batch; without it only the deterministic pose is scored.
@@ -92,9 +90,6 @@ def score(
         ``{choice: {metric: (N,)}}`` for each of :data:`prpose.evaluation.protocols.CHOICES`; with ``cloud`` also
         ``{"cloud": {"ES": (N,), "spread": (N,), "covered": (N, J - 1, levels), "mahalanobis": (N, J - 1)}}``, all but
         the first of all joints but the pelvis, and the last, from the deterministic pose, with four samples or more.
-
-    Raises:
-        ValueError: if poses are not finite, naming the frames.
     """
     parts = []
     for indices, batch in windows.batches(batch_size):

@@ -56,11 +56,7 @@ class Refinement(nn.Module):
     def __init__(self, joints: int = 17, hidden: int = 1024, dropout: float = 0.5) -> None:
         super().__init__()
         self.post_refine = nn.Sequential(
-            nn.Linear(joints * 6, hidden),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, joints * 2),
-            nn.Sigmoid(),
+            nn.Linear(joints * 6, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, joints * 2), nn.Sigmoid()
         )
 
     def forward(self, poses: Tensor, back_projected: Tensor) -> Tensor:

@@ -94,11 +94,7 @@ class TrainConfig:
 
 
 class State:
-    """A training in progress: everything needed to continue it.
-
-    Under several processes each has one, and they stay equal. Batch statistics are of a process's own share of a
-    batch; the running ones are the first process's.
-    """
+    """A training in progress, equal in several processes but for batch statistics; the first one's are saved."""
 
     def __init__(self, net: nn.Module, config: TrainConfig) -> None:
         self.net, self.config = net, config

@@ -30,11 +30,10 @@ from prpose.training import Loss, Source, State, fit, processes
 
 VALIDATION = "val"
 WEIGHTS = "best.safetensors"
-Every = tuple[int, int]
 
 
 def training_data(
-    name: str, root: Path, keypoints: str, lifter: nn.Module, every: Every = (1, 1), held_out: Sequence[str] = ()
+    name: str, root: Path, keypoints: str, net: nn.Module, every: Sequence[int] = (1, 1), held_out: Sequence[str] = ()
 ) -> tuple[Source, Windows]:
     """Training windows and validation windows of a data set, of the receptive field of a lifter.
 
@@ -44,11 +43,11 @@ def training_data(
 
     Args:
         name, root, keypoints: as of :func:`prpose.data.load_clips`.
-        lifter: that is trained, or whose variance net is.
+        net: lifter that is trained, or whose variance net is.
         every: train and validate on the windows of every n-th frame.
         held_out: training subjects to validate on, if the data set has no validation split. Default: the last one.
     """
-    shape: dict[str, Any] = {"F": receptive_field(lifter), "causal": is_causal(lifter)}
+    shape: dict[str, Any] = {"F": receptive_field(net), "causal": is_causal(net)}
     if data_set(name, root).motions is not None:
         if held_out:
             raise ValueError(f"expected no held_out subjects, got {', '.join(held_out)}: {name} has a validation split")
@@ -141,9 +140,7 @@ def train(
         return is_over()
 
     def is_over() -> bool:
-        if config.patience is None or not lines:
-            return False
-        return int(lines[-1]["epoch"]) - int(_best(lines)["epoch"]) >= config.patience
+        return bool(lines) and lines[-1]["epoch"] - _best(lines)["epoch"] >= (config.patience or math.inf)
 
     if not is_over():
         fit(state, data, loss, after_step, after_epoch)

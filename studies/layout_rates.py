@@ -1,4 +1,4 @@
-"""How often wrong and right layouts are rejected, the table of docs/formats.md: python -m tests.layout_rates"""
+"""How often wrong and right layouts are rejected, the table of docs/formats.md: python -m studies.layout_rates"""
 
 import sys
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Prints the table of largest deviations from the golden numbers: ``python -m tests.parity``."""
+"""Prints the table of largest deviations from the golden numbers: ``python -m studies.parity``."""
 
 from collections.abc import Iterator
 
@@ -12,20 +12,8 @@ from prpose.data.windows import Windows
 from prpose.evaluation import score
 from prpose.skeleton import PCK_17
 from prpose.training import State, TrainConfig, fit
-from tests.golden_numbers import (
-    GOLDEN,
-    LIFTER_CASES,
-    OURS,
-    VARIANCE_OF,
-    InOrder,
-    arrays,
-    golden_draw,
-    golden_lifter,
-    lifter_outputs,
-    network,
-    sampler,
-    table,
-)
+from tests import golden_numbers
+from tests.golden_numbers import GOLDEN, LIFTER_CASES, OURS, VARIANCE_OF, InOrder, arrays, network, sampler
 
 
 def largest(ours: torch.Tensor, golden: np.ndarray) -> float:
@@ -37,20 +25,19 @@ def nets() -> Iterator[tuple[str, float, str]]:
     for name in OURS:
         golden = arrays(f"models/{name}.npz")
         net = network(name)
-        one = largest(net(x[:1]), golden["y"][:1])
-        yield f"{name}, float32", max(largest(net(x), golden["y"]), one), "5e-6"
-        net.double()
-        one = largest(net(x[:1].double()), golden["y_float64"][:1])
-        yield f"{name}, float64", max(largest(net(x.double()), golden["y_float64"]), one), "1e-8"
+        for key, dtype, allowed in (("y", torch.float32, "5e-6"), ("y_float64", torch.float64, "1e-8")):
+            net, given = net.to(dtype), x.to(dtype)
+            value = max(largest(net(given), golden[key]), largest(net(given[:1]), golden[key][:1]))
+            yield f"{name}, {str(dtype).removeprefix('torch.')}", value, allowed
 
 
 def lifters() -> Iterator[tuple[str, float, str]]:
     for name in LIFTER_CASES:
-        net = golden_lifter(name)
-        pairs = lifter_outputs(name, net, torch.float32)
-        yield f"{name}, float32", max(largest(y, golden.numpy()) for y, golden in pairs), "5e-6"
-        pairs = lifter_outputs(name, net.double(), torch.float64)
-        worst = max(largest(y, golden.numpy()) / float(golden.abs().max()) for y, golden in pairs)
+        net = golden_numbers.golden_lifter(name)
+        outputs = golden_numbers.lifter_outputs(name, net, torch.float32)
+        yield f"{name}, float32", max(largest(y, golden.numpy()) for y, golden in outputs), "5e-6"
+        outputs = golden_numbers.lifter_outputs(name, net.double(), torch.float64)
+        worst = max(largest(y, golden.numpy()) / float(golden.abs().max()) for y, golden in outputs)
         yield f"{name}, float64, relative", worst, "1e-9"
 
 
@@ -82,11 +69,11 @@ def of_metrics() -> Iterator[tuple[str, float, str]]:
 
 
 def runs() -> Iterator[tuple[str, float, str]]:
-    for run, case in table("runs/runs.json")["runs"].items():
+    for run, case in golden_numbers.table("runs/runs.json")["runs"].items():
         options = case["options"]
         which = options["dataset"], GOLDEN / "data", "test", options.get("keypoints"), (options.get("action", "*"),)
         clips = load_clips(*which, int(options.get("downsample", 1)))
-        draw = golden_draw(int(options["hypotheses"])) if options["multi_hypothesis"] else None
+        draw = golden_numbers.golden_draw(int(options["hypotheses"])) if options["multi_hypothesis"] else None
         net = sampler(options["lifter"], float(options["alpha"]))
         scores = score(net, Windows(clips), ("P1", "P2"), draw, int(options["batch_size"]))
         best = scores["best" if draw else "deterministic"]
@@ -100,17 +87,15 @@ def training() -> Iterator[tuple[str, float, str]]:
     for lifter in VARIANCE_OF:
         golden = arrays(f"train/{lifter}.npz")
         targets = error_targets(network(lifter, fitted=True), windows)
-        value = largest(targets[:320, 0, :, 0], golden["sigma_target_head"])
-        yield f"targets of {lifter}", value, "5e-5"
+        yield f"targets of {lifter}", largest(targets[:320, 0, :, 0], golden["sigma_target_head"]), "5e-5"
         net, losses = network(VARIANCE_OF[lifter]), []
         for module in net.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         config = TrainConfig(1, 64, 5e-4, schedule="published", clip=None, ema=None, precision="float32")
-        state = State(net, config)
-        fit(state, windows, fixed_targets(targets), lambda n, loss, to=losses: to.append(loss))
-        first = abs(losses[0] / golden["step_losses"][0] - 1)
-        yield f"first step's loss of {lifter}, relative", float(first), "1e-5"
+        fit(State(net, config), windows, fixed_targets(targets), lambda n, loss, to=losses: to.append(loss))
+        first = float(abs(losses[0] / golden["step_losses"][0] - 1))
+        yield f"first step's loss of {lifter}, relative", first, "1e-5"
 
 
 if __name__ == "__main__":
