@@ -1,4 +1,4 @@
-"""What a piece of Python costs, measured in a process of its own."""
+"""Peak memory of a piece of Python, measured in a process of its own (Linux)."""
 
 import os
 import subprocess
@@ -6,27 +6,14 @@ import sys
 from pathlib import Path
 
 REPORT = """
-import resource, sys
 from pathlib import Path
-status = Path("/proc/self/status")
-if status.is_file():
-    peak = next(int(line.split()[1]) for line in status.open() if line.startswith("VmHWM:"))
-else:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak / 2**20)
+print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 2**20)
 """
-"""The process's own peak. On Linux, what resource says counts the process that started it,
-too, whose memory it had until it ran a program of its own."""
 
 
 def peak_gib(code: str) -> float:
     """The peak memory of ``code``, in GiB."""
-    run = subprocess.run(
-        [sys.executable, "-c", code + REPORT],
-        cwd=Path(__file__).parent.parent,
-        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    environment, root = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}, Path(__file__).parent.parent
+    command = [sys.executable, "-c", code + REPORT]
+    run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
     return float(run.stdout)

@@ -2,17 +2,22 @@
 
 import sys
 from contextlib import nullcontext
+from fractions import Fraction
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 import prpose
 from prpose.cli import run
 from prpose.cli.predict import predict
 from prpose.io.detector import create_detector, run_detector
 from prpose.io.keypoints import people_from
-from prpose.io.video import open_video
-from tests.videos import BODY, Constant, Finder, picture, with_square, write_png, write_video
+from prpose.io.video import input_kind, open_video, read_photo
+from tests.measure import peak_gib
+from tests.videos import BODY, Constant, Finder, picture, with_square, write_jpeg, write_png, write_video
 
 
 @pytest.fixture
@@ -111,3 +116,114 @@ def test_a_detector_is_created_by_name_and_closed():
     with create_detector("tests.videos:Finder") as detector:
         assert not detector.closed
     assert detector.closed
+
+
+def centre(image):
+    rows, columns = np.nonzero((image > 200).all(axis=-1))
+    return columns.mean() + 0.5, rows.mean() + 0.5
+
+
+def test_frames_of_a_video_come_in_order_with_their_times(tmp_path):
+    places = np.arange(20, 300, 14)
+    path = write_video(tmp_path / "walk.mp4", [picture(x) for x in places], fps=10)
+    video = open_video(path)
+    assert (video.kind, video.fps, video.total) == ("video", 10.0, 20)
+    for _ in range(2):  # it can be read several times
+        frames = list(video.frames())
+        assert [frame.number for frame in frames] == list(range(20))
+        assert np.allclose([frame.time_s for frame in frames], np.arange(20) / 10)
+        found = [centre(frame.image) for frame in frames]
+        assert np.allclose(found, np.stack([places, np.full(20, 120)], axis=1), atol=0.6)
+    assert video.warnings == ()
+    part = open_video(path, max_seconds=0.75)
+    assert (part.total, len(list(part.frames())), part.warnings) == (8, 8, ())
+
+
+def test_times_are_those_of_the_file_or_follow_from_the_frame_rate(tmp_path):
+    """MPEG's program streams give only some of their frames a time."""
+    times = [0.0, 0.033, 0.1, 0.101, 0.6, 2.0, 2.04]
+    for name in ("walk.mp4", "walk.mkv"):
+        path = write_video(tmp_path / name, [picture()] * 7, times)
+        assert np.allclose([frame.time_s for frame in open_video(path).frames()], times, atol=6e-4), name
+    path = write_video(tmp_path / "old.mpg", [picture(100 + t) for t in range(20)], fps=25)
+    assert np.allclose(np.diff([frame.time_s for frame in open_video(path).frames()]), [0.04] * 19, atol=1e-3)
+
+
+def test_a_truncated_video_is_read_to_its_end_with_a_warning(tmp_path):
+    whole = write_video(tmp_path / "whole.mkv", [picture(100 + t) for t in range(40)])
+    path = tmp_path / "part.mkv"  # Matroska can be read without its end
+    path.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
+    video = open_video(path)
+    assert 1 <= len(list(video.frames())) < 36
+    assert "of 40 frames; the video may be truncated" in video.warnings[-1]
+
+
+@pytest.mark.parametrize(("degrees", "place"), [(90, (30, 200)), (-90, (210, 120)), (180, (200, 210))])
+def test_a_rotated_video_is_upright(degrees, place, tmp_path):
+    """Of 320 x 240, a square at (120, 30), to be turned anticlockwise by so many degrees."""
+    path = write_video(tmp_path / "phone.mp4", [picture(120, 30)] * 3, rotation=degrees)
+    image = next(open_video(path).frames()).image
+    assert image.shape[:2] == ((240, 320) if degrees == 180 else (320, 240))
+    assert np.allclose(centre(image), place, atol=1)
+
+
+def test_pixels_are_square(tmp_path):
+    path = write_video(tmp_path / "tape.mp4", [picture(60, 120, width=240)] * 3, aspect=Fraction(4, 3))
+    image = next(open_video(path).frames()).image
+    assert image.shape == (240, 320, 3)
+    assert np.allclose(centre(image), (80, 120), atol=1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_is_upright_as_in_opencv(orientation, tmp_path):
+    path = write_jpeg(tmp_path / "photo.jpg", picture(120, 30), orientation)
+    image, expected = read_photo(path), cv2.imread(str(path))
+    assert image.shape == expected.shape
+    assert np.allclose(centre(image), centre(expected), atol=1)
+
+
+def test_photos_of_other_modes_become_8_bit_rgb(tmp_path):
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    photo = Image.fromarray(grey)
+    for image in (photo, photo.convert("RGBA"), Image.fromarray(grey.astype(np.uint16) * 257)):
+        image.save(tmp_path / "photo.png")
+        assert np.array_equal(read_photo(tmp_path / "photo.png"), np.repeat(grey[..., None], 3, axis=2)), image.mode
+
+
+def test_a_folder_of_photos_is_a_clip_in_natural_order(tmp_path):
+    for name, x in {"f2": 40, "f10": 60, "f1": 20}.items():
+        write_png(tmp_path / f"{name}.png", picture(x))
+    (tmp_path / "notes.txt").write_text("none")
+    (tmp_path / ".hidden.png").write_bytes(b"")
+    frames = list(open_video(tmp_path, fps=5).frames())
+    assert [(frame.name, frame.number) for frame in frames] == [("f1.png", 1), ("f2.png", 2), ("f10.png", 10)]
+    assert [frame.time_s for frame in frames] == [0.2, 0.4, 2.0]
+    assert [centre(frame.image)[0] for frame in frames] == [20, 40, 60]
+    assert [frame.time_s for frame in open_video(tmp_path).frames()] == [None] * 3
+    part = open_video(tmp_path, fps=5, max_seconds=0.3)
+    assert part.total == len(list(part.frames())) == 2
+
+
+def test_input_kind_is_told_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, kind in {"a.JPG": "photo", "b.mp4": "video", "c.json": None, "d.npz": None, "7": None}.items():
+        (tmp_path / name).write_bytes(b"")
+        assert input_kind(Path(name)) == kind, name
+    for name in ("b.mp4", "c.json", "d.npz"):
+        assert input_kind(tmp_path) is None  # many videos or keypoint files, or a clip of JSON
+        (tmp_path / name).unlink()
+    assert [input_kind(path) for path in (tmp_path, Path("0"), Path("/dev/video2"))] == ["folder", "camera", "camera"]
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path):
+    """20 and 80 s: beside the keypoints, some 2 kB a frame, at most 6 MB of noise."""
+    peaks = []
+    for seconds in (20, 80):
+        frames = (picture(50 + i % 50, 60, width=160, height=120) for i in range(30 * seconds))
+        path = write_video(tmp_path / f"{seconds}.mp4", frames, fps=30)
+        imports = "import pathlib, prpose.io.detector, prpose.io.video, tests.videos;"
+        video = f"prpose.io.video.open_video(pathlib.Path({str(path)!r}))"
+        peaks.append(peak_gib(f"{imports} prpose.io.detector.run_detector({video}, tests.videos.Finder())"))
+    grown = (peaks[1] - peaks[0]) * 1024
+    assert grown < 60 * 30 * 2 / 1024 + 6, f"{grown:.1f} MB"

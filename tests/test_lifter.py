@@ -1,11 +1,15 @@
 import importlib.metadata
+import json
 
 import pytest
 import torch
 
 from prpose import H36M_17, build_lifter, build_variance_net
-from prpose.lifter import NECK, Remapped, receptive_field
+from prpose.cli import guarded, run
+from prpose.cli.models import VARIANTS, flops
+from prpose.lifter import LIFTERS, NECK, Remapped, receptive_field
 from prpose.skeleton import H36M_16, mirror_pose
+from tests.golden_numbers import GOLDEN
 
 
 @pytest.mark.parametrize("build", [build_lifter, build_variance_net])
@@ -71,3 +75,29 @@ def test_installed_packages_add_lifters_by_entry_point(monkeypatch):
 def test_arguments_must_be_finite(bad):
     with pytest.raises(ValueError, match=r"mgcn_lw cannot be built with|dropout probability"):
         build_lifter("mgcn_lw", dropout=bad)
+
+
+@pytest.mark.parametrize(
+    ("golden", "name", "kw"),
+    [
+        ("graphmlp_f1", "graphmlp", {}),
+        ("graphmlp_f27", "graphmlp", {"frames": 27}),
+        ("modulated_gcn_16", "modulated_gcn", {"joints": 16}),
+        ("modulated_gcn_16_nonlocal", "modulated_gcn", {"joints": 16, "nonlocal_blocks": True}),
+        ("modulated_gcn_17", "modulated_gcn", {}),
+        ("temporal_27", "temporal", {}),
+    ],
+)
+def test_flops_match_those_of_the_published_networks(golden, name, kw):
+    """Up to diagonal products there that are elementwise here, 7 % at most."""
+    cost = json.loads((GOLDEN / f"lifters/{golden}.json").read_text())["cost"]
+    expected = cost.get("flops_per_pose", cost.get("flops_per_pose_strided_model_one_window"))
+    assert 0.93 * expected < flops(build_lifter(name, **kw).eval()) <= expected
+
+
+def test_the_table_lists_every_architecture(capsys):
+    assert guarded(lambda: run(["models", "--architectures"])) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in LIFTERS)
+    assert set(VARIANTS) < set(LIFTERS)
+    assert "355 M" in out

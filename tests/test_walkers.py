@@ -1,8 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.spatial.transform import Rotation
 
+from prpose.camera import look_at
 from prpose.data import load_clips, load_motions
+from prpose.data.human36m import cameras
 from prpose.data.motion import Cleaning, check_sides
+from prpose.data.synthetic import FixedCameras, quaternion
+from prpose.data.synthetic.detector_noise import Body, segment_distance
+from prpose.data.synthetic.random_views import RandomCameras
 from prpose.data.synthetic.walkers import GAIT, LIMITS, MOVES, SEGMENTS, SPLITS, cycle, limited, pose, walker
 from prpose.skeleton import H36M_17
 
@@ -114,3 +123,159 @@ def test_walkers_load_as_clips():
             load_clips(**({"name": "walkers", "root": ".", "split": "val"} | kw))
     with pytest.raises(ValueError, match="unknown action of walkers 'fly'"):
         walker("W01", "fly")
+
+
+@pytest.mark.parametrize("action", ["run", "turn", "sit"])
+@pytest.mark.parametrize("yaw", [0.0, 2.5])
+def test_fixed_cameras_have_all_of_a_clip_in_frame(action, yaw):
+    poses = walker("W01", action).poses_world.astype(float)
+    found = FixedCameras().around(poses, yaw)
+    assert len(found) == 4
+    for camera, original in zip(found, cameras("S1"), strict=True):
+        assert camera.intrinsics().tolist() == original.intrinsics().tolist()
+        pixels = camera.project(camera.world_to_camera(poses))
+        assert (pixels > 0).all()
+        assert (pixels < [camera.width, camera.height]).all()
+        seen = camera.world_to_camera(poses)
+        assert (seen[:, 10, 1] < seen[:, 3, 1]).all()  # the head above the foot: y is down
+        assert np.linalg.norm(seen[..., :3], axis=-1).min() > 2
+    azimuths = [np.arctan2(*(np.array(c.position_m)[1::-1] - poses[0, 0, 1::-1])) for c in found]
+    assert len({round(float(a), 1) for a in azimuths}) == 4
+
+
+def test_too_large_a_space_raises():
+    poses = walker("W01", "walk").poses_world.astype(float).copy()
+    poses[:, :, 0] += np.linspace(0, 200, len(poses))[:, None]
+    with pytest.raises(ValueError, match="no camera has all of a space"):
+        FixedCameras().around(poses, 0.0)
+
+
+def test_points_outside_the_image_or_behind_are_not_in_frame():
+    camera = cameras("S1")[1]
+    ahead = camera.camera_to_world(np.array([[0.0, 0, 5]]))
+    assert FixedCameras().in_frame(camera, ahead)
+    for point in ([2.2, 0, 5], [0, -2.2, 5], [0, 0, -5], [0, 0, 0.1]):
+        assert not FixedCameras().in_frame(camera, camera.camera_to_world(np.array([point], float)))
+
+
+def test_rays_where_the_lens_folds_back_are_not_in_frame():
+    """Distortion can bring a ray far off the axis back into the image."""
+    camera = replace(cameras("S1")[1], radial=(-0.5, 0.0, 0.0))
+    point = np.array([[0.0, 3.9, 3.0]])  # far below, and in the image by the polynomial
+    assert 0 < camera.project(point)[0, 1] < camera.height
+    assert not FixedCameras().in_frame(camera, camera.camera_to_world(point))
+    assert FixedCameras(steepest=9.0).in_frame(camera, camera.camera_to_world(point))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_quaternion_round_trip(seed):
+    rotation = Rotation.random(random_state=seed).as_matrix()
+    for flip in (np.eye(3), np.diag([1, -1, -1]), np.diag([-1, -1, 1])):
+        w, x, y, z = quaternion(rotation @ flip)
+        assert w >= 0
+        assert np.abs(Rotation.from_quat([x, y, z, w]).as_matrix() - rotation @ flip).max() < 1e-12
+
+
+def test_look_at_points_the_axis_with_a_level_horizon():
+    position, target = np.array([3.0, -2, 1.5]), np.array([0.5, 1, 0.9])
+    right, down, forward = look_at(position, target).T
+    assert np.allclose(forward, (target - position) / np.linalg.norm(target - position))
+    assert right[2] == pytest.approx(0)
+    assert down[2] < 0
+    assert np.allclose(np.cross(right, down), forward)
+    rolled = look_at(position, target, 0.3)
+    assert np.allclose(rolled.T @ rolled, np.eye(3))
+    assert np.linalg.det(rolled) == pytest.approx(1)
+    assert np.arccos(rolled[:, 0] @ right) == pytest.approx(0.3)
+
+
+def test_random_cameras_are_cameras_around_the_person():
+    poses = walker("W02", "reach").poses_world[:200].astype(float)[:, None]
+    cameras_ = RandomCameras(zoom=0.0)
+    seen, pixels, size = cameras_.render(poses, np.random.default_rng(0))
+    # The same pose, moved: distances between joints and handedness stay.
+    gaps = np.linalg.norm(seen[:, 0, 1:] - seen[:, 0, :1], axis=-1)
+    assert np.allclose(gaps, np.linalg.norm(poses[:, 0, 1:] - poses[:, 0, :1], axis=-1))
+    a, b = (x[:, 0, [11, 14, 3]] - x[:, 0, :1] for x in (seen, poses))
+    assert np.allclose(np.linalg.det(a), np.linalg.det(b))
+    distance = np.hypot(*(seen[:, 0, 0] - 0).T[[0, 2]])
+    assert distance.min() > 3
+    assert distance.max() < 9.5
+    # One of Human3.6M's lenses made each picture.
+    for n in range(200):
+        options = [c.project(seen[n]) for c in cameras("S1")]
+        assert min(np.abs(option - pixels[n]).max() for option in options) < 1e-6
+        assert size[n].tolist() in ([1000, 1002], [1000, 1000])
+    x = pixels[:, 0, 0, 0] / 500 - 1
+    assert 0.15 < x.std() < 0.35
+    assert np.abs(x).max() < 0.6
+    again, _, _ = cameras_.render(poses, np.random.default_rng(0))
+    assert np.array_equal(seen, again)
+    other, _, _ = cameras_.render(poses, np.random.default_rng(1))
+    assert not np.allclose(seen, other)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_segment_distance_against_a_general_minimiser(seed):
+    tip, start, end = np.random.default_rng(seed).normal(size=(3, 3))
+
+    def gap(st):
+        return np.sum((tip * st[0] - (start + (end - start) * st[1])) ** 2)
+
+    found = min(minimize(gap, guess, bounds=[(0, 1), (0, 1)]).fun for guess in [(0.1, 0.1), (0.9, 0.9)])
+    assert float(segment_distance(tip, start, end)) == pytest.approx(np.sqrt(found), abs=1e-4)
+
+
+def standing(depth=5.0):
+    """Upright in front of the camera and facing it, arms hanging; camera axes, metres."""
+    pose = np.zeros((17, 3))
+    places = {
+        "pelvis": (0, 0), "right_hip": (-0.13, 0), "right_knee": (-0.13, 0.45),
+        "right_ankle": (-0.13, 0.9), "left_hip": (0.13, 0), "left_knee": (0.13, 0.45),
+        "left_ankle": (0.13, 0.9), "spine": (0, -0.25), "thorax": (0, -0.5), "neck": (0, -0.62),
+        "head": (0, -0.75), "left_shoulder": (0.2, -0.48), "left_elbow": (0.25, -0.2),
+        "left_wrist": (0.28, 0.05), "right_shoulder": (-0.2, -0.48), "right_elbow": (-0.25, -0.2),
+        "right_wrist": (-0.28, 0.05),
+    }  # fmt: skip
+    for name, (x, y) in places.items():
+        pose[H36M_17.index(name)] = (x, y, depth)
+    return pose
+
+
+def put(pose, name, place):
+    pose = pose.copy()
+    pose[H36M_17.index(name)] = place
+    return pose
+
+
+def hidden_names(pose):
+    return {H36M_17.names[j] for j in np.flatnonzero(Body().hidden(pose))}
+
+
+def test_front_view():
+    assert hidden_names(standing()) == set()
+    behind = put(standing(), "left_wrist", (0, -0.25, 5.3))
+    assert hidden_names(behind) == {"left_wrist"}
+    before = put(standing(), "left_wrist", (0, -0.25, 4.6))
+    assert "left_wrist" not in hidden_names(before)
+
+
+def test_side_view():
+    turned = standing()
+    turned[:, 2], turned[:, 0] = 5 + turned[:, 0], 0.0  # the left side away from the camera
+    hidden = hidden_names(turned)
+    assert {"left_hip", "left_knee", "left_shoulder", "left_elbow"} <= hidden
+    # Of the near side only the hip, which the hanging hand is in front of.
+    assert {name for name in hidden if name.startswith("right_")} == {"right_hip"}
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
+def test_leading_axes_and_mirror_images(shape):
+    rng = np.random.default_rng(0)
+    poses = rng.normal(size=(*shape, 17, 3)) * 0.4 + [0, 0, 4]
+    hidden = Body().hidden(poses)
+    assert hidden.shape == (*shape, 17)
+    one = [Body().hidden(pose) for pose in poses.reshape(-1, 17, 3)]
+    assert np.array_equal(hidden.reshape(-1, 17), np.array(one))
+    mirrored = (poses * [-1, 1, 1])[..., H36M_17.mirror, :]
+    assert np.array_equal(Body().hidden(mirrored)[..., H36M_17.mirror], hidden)

@@ -11,11 +11,6 @@ from prpose.data.synthetic.walkers import walker
 from prpose.training import State, TrainConfig, fit, processes
 
 
-class Toy(nn.Sequential):
-    def __init__(self):
-        super().__init__(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 3))
-
-
 def gloo_threads():
     """Names of the process group's threads, on Linux."""
     names = (path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
@@ -25,7 +20,8 @@ def gloo_threads():
 def train(out):
     views = RandomViews([walker("W01", "walk")], every=3)  # 80 items: batches of 27, 27 and 26
     torch.manual_seed(0)
-    state = State(Toy(), TrainConfig(epochs=3, batch_size=27, ema=0.9, warmup=2))
+    net = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 3))
+    state = State(net, TrainConfig(epochs=3, batch_size=27, ema=0.9, warmup=2))
     losses = []
 
     def loss(net, indices, batch):
