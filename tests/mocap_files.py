@@ -137,11 +137,11 @@ def write_recording(path, subject, action, fps=120.0, change=lambda positions: p
     np.savez(path, positions=positions, names=np.array(H36M_17.names), fps=fps)
 
 
-def write_folder(path, **kw):
+def write_folder(path):
     """Four recordings in ``mocap``, their mapping ``joints.toml``, and an empty ``out``."""
     for folder in ("mocap", "out"):
         (path / folder).mkdir()
     for subject, action in [("W01", "walk"), ("W01", "sit"), ("W02", "run"), ("W03", "reach")]:
-        write_recording(path / "mocap" / f"{subject}_{action}.npz", subject, action, **kw)
+        write_recording(path / "mocap" / f"{subject}_{action}.npz", subject, action)
     (path / "joints.toml").write_text(MAPPING)
     return path
