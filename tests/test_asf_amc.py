@@ -69,7 +69,7 @@ def test_same_clip_as_bvh_and_amc_has_the_same_positions():
 
 
 @needs_cmu
-@pytest.mark.parametrize("path", sorted(CMU.glob("asfamc/*/*_0[1-4].amc")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(CMU.glob("asfamc/*/*_01.amc")), ids=lambda p: p.stem)
 def test_bone_lengths_of_real_clips_are_constant(path):
     recording = read_amc(path)
     for a, b in [("lfemur", "ltibia"), ("rhumerus", "rradius"), ("root", "lhipjoint")]:

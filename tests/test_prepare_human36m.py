@@ -3,6 +3,7 @@
 import shutil
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import cdflib.cdfwrite
 import cv2
@@ -197,14 +198,7 @@ def test_missing_cdflib_names_the_extra(original, tmp_path, monkeypatch):
 def test_failed_write_leaves_the_old_files(original, tmp_path, monkeypatch):
     for name in OUTPUTS:
         (tmp_path / name).write_bytes(b"precious")
-    calls = []
-
-    def full_disk(path, **arrays):
-        calls.append(path)
-        if len(calls) == 2:
-            raise OSError("No space left on device")
-        Path(path).write_bytes(b"new")
-
+    full_disk = Mock(side_effect=[None, OSError("No space left on device")])
     monkeypatch.setattr(np, "savez_compressed", full_disk)
     with pytest.raises(OSError, match="No space"):
         from_cdf(original, tmp_path, overwrite=True)

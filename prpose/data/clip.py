@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -69,8 +69,7 @@ def finite_float32(values: Array, where: str, what: str = "numbers") -> Array:
     return narrow
 
 
-@dataclass(frozen=True)
-class JointErrors:
+class JointErrors(NamedTuple):
     """Errors of one joint's 2D keypoints, or of all joints', in thousandths of the image width."""
 
     joint: str

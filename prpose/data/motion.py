@@ -114,9 +114,8 @@ def check_units(poses_world: Array, fps: float) -> None:
         bones = np.linalg.norm([knee - hip, ankle - knee], axis=-1)
     length = float(np.median(bones.sum(axis=0))) if len(complete) else LEG_M[0]
     if not LEG_M[0] <= length <= LEG_M[1]:
-        raise ValueError(
-            f"expected legs of {LEG_M[0]} to {LEG_M[1]} m, got {length:.3g} m; check the mapping's metres_per_unit"
-        )
+        expected = f"expected legs of {LEG_M[0]} to {LEG_M[1]} m"
+        raise ValueError(f"{expected}, got {length:.3g} m; check the mapping's metres_per_unit")
 
 
 def check_sides(motions: Sequence[Motion]) -> list[str]:
@@ -133,9 +132,7 @@ def check_sides(motions: Sequence[Motion]) -> list[str]:
         if whole < least:
             named = motions[0].name + (f" and {len(motions) - 1} more" if motions[1:] else "")
             raise ValueError(f"clip {named}: {fault}; {question}")
-        implausible += [
-            f"{motion.name}: {fault}" for motion, value in zip(motions, values, strict=True) if value < least
-        ]
+        implausible += [f"{motions[i].name}: {fault}" for i in np.flatnonzero(values < least).tolist()]
     return implausible
 
 

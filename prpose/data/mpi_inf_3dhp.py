@@ -120,7 +120,7 @@ def _read_annotations(path: Path, train: bool, annotation: Annotation) -> tuple[
 
 
 def _valid_frames(path: Path, content: dict[str, Any], name: str, channels: int) -> Array:
-    """Valid frames of a test sequence's (T, 1, 17, C) array, or of its reverse as in the original: (T', 17 * C)."""
+    """Valid frames of a test sequence's (T, 1, 17, C) array, or its reverse as in the original, as (T', 17 * C)."""
     valid = _numbers(content["valid_frame"], f"{path}: valid_frame").ravel() == 1
     values, expected = _numbers(content[name], f"{path}: {name}"), (len(valid), 1, len(TEST_JOINTS), channels)
     values = values.T if values.shape[:1] == (channels,) else values
@@ -146,9 +146,7 @@ def _read_mat(path: Path, names: Sequence[str]) -> dict[str, Any]:
             with h5py.File(path, "r") as file:
                 present = [name for name in file if not name.startswith("#")]
                 raw = {name: file[name][()].T for name in names if name in file}
-                content = {
-                    key: [file[x][()].T for x in v.ravel()] if v.dtype == object else v for key, v in raw.items()
-                }
+                content = {k: [file[x][()].T for x in v.ravel()] if v.dtype == object else v for k, v in raw.items()}
         else:
             with warnings.catch_warnings():
                 # SciPy warns of a variable that it cannot read and gives text for it, which is not a number.
@@ -156,7 +154,7 @@ def _read_mat(path: Path, names: Sequence[str]) -> dict[str, Any]:
                 found = scipy.io.loadmat(path, appendmat=False, variable_names=list(names))
             present = [name for name, _, _ in scipy.io.whosmat(path, appendmat=False)]
             raw = {name: np.asarray(found[name]) for name in names if name in found}
-            content = {key: list(v.ravel()) if v.dtype == object else v for key, v in raw.items()}
+            content = {k: list(v.ravel()) if v.dtype == object else v for k, v in raw.items()}
     except Exception as error:  # both libraries raise many kinds of errors for damaged files
         raise ValueError(f"{path}: truncated or not a MATLAB file ({type(error).__name__}: {error})") from None
     for name in names:
