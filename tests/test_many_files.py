@@ -194,7 +194,7 @@ def test_per_file_splits_a_clip(tmp_path, capsys):
         (["--config.output-format", "xyz"], "'xyz'"),
         (["--model", "gpt"], "unknown model 'gpt'"),
         (["--model", "gpt", "--jobs", "2"], "unknown model 'gpt'"),
-        (["-n", "1"], ">= 2, got 1"),
+        (["-n", "1"], "from 2 to 2,147,483,647, got 1"),
         (["--jobs", "0"], "expected jobs >= 1"),
     ],
 )

@@ -86,7 +86,7 @@ def test_config_file_gives_defaults_for_options(clip, tmp_path, capsys):
         (["--layout", "coco17"], "--layout"),
         (["--model", "gpt"], "unknown model 'gpt'"),
         (["--device", "abacus"], "expected an available device, got 'abacus'"),
-        (["-n", "1"], ">= 2, got 1"),
+        (["-n", "1"], "from 2 to 2,147,483,647, got 1"),
         (["--fov", "300"], "expected fov_deg from 1 to 170 degrees, got 300.0"),
         (["--fov", "50", "--intrinsics", "1", "1", "0", "0"], "expected fov_deg or intrinsics, got both"),
         (["--intrinsics", "0", "1", "0", "0"], "expected finite intrinsics"),
