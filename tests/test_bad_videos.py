@@ -28,24 +28,20 @@ def half(path):
     return written(path, path.read_bytes()[: path.stat().st_size // 2])
 
 
-def half_a_photo(folder):
-    noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3)).astype(np.uint8)
-    return half(write_png(folder / "photo.png", noise))
-
-
 def two_sizes(folder):
     for name, width in (("1.png", 320), ("2.png", 400)):
         write_png(folder / name, picture(width=width))
     return folder
 
 
+NOISE = np.random.default_rng(0).integers(0, 255, (240, 320, 3)).astype(np.uint8)
 NO_PHOTO = "photo.png: expected a photo, got a file that cannot be decoded ("
 NO_VIDEO = "video.mp4: expected a video that can be opened (Invalid data found when processing input)"
 BAD = {
     "an empty folder": (lambda f: f, ": expected a photo, video, folder of photos or camera, got no such"),
     "no file": (lambda f: f / "gone.mp4", "gone.mp4: expected a photo, video, folder of photos or camera, got no"),
     "a text file": (lambda f: written(f / "photo.png", b"dear diary"), f"{NO_PHOTO}unknown format)"),
-    "half a photo": (half_a_photo, f"{NO_PHOTO}image file is truncated"),
+    "half a photo": (lambda f: half(write_png(f / "photo.png", NOISE)), f"{NO_PHOTO}image file is truncated"),
     "an empty video": (lambda f: written(f / "video.mp4", b""), NO_VIDEO),
     "half a video": (lambda f: half(write_video(f / "video.mp4", [picture()] * 20)), NO_VIDEO),
     "sound": (lambda f: write_sound(f / "sound.mp4"), "sound.mp4: expected a video, got audio only"),
@@ -189,18 +185,15 @@ def test_without_a_connection_the_error_names_the_url(tmp_path, monkeypatch):
         create_detector("mediapipe").__enter__()
 
 
-def test_a_file_that_is_no_model_is_an_error(tmp_path):
+def test_a_file_that_is_no_model_and_a_missing_mediapipe_are_errors(tmp_path, monkeypatch):
     path, empty = tmp_path / "pose.task", tmp_path / "empty.task"
     damaged = bytearray(bundle(path, *MODEL_PARTS).read_bytes())
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(ValueError, match=r'mediapipe is not installed: pip install "prpose\[detect\]"'):
+        create_detector("mediapipe", path).__enter__()
     damaged[60] ^= 1
     path.write_bytes(damaged)
     empty.touch()
     for file in (path, empty, bundle(tmp_path / "other.task", "a.txt"), tmp_path / "gone.task"):
         with pytest.raises(ValueError, match=f"{file.name}: .*, got (another or a damaged|no such) file"):
             create_detector("mediapipe", file).__enter__()
-
-
-def test_mediapipe_is_the_extra_detect(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(ValueError, match=r'mediapipe is not installed: pip install "prpose\[detect\]"'):
-        create_detector("mediapipe", bundle(tmp_path / "pose.task", *MODEL_PARTS)).__enter__()

@@ -17,7 +17,7 @@ from prpose.io.detector import create_detector, run_detector
 from prpose.io.keypoints import people_from
 from prpose.io.video import input_kind, open_video, read_photo
 from tests.measure import peak_gib
-from tests.videos import BODY, Constant, Finder, picture, with_square, write_jpeg, write_png, write_video
+from tests.videos import BODY, Finder, picture, with_square, write_png, write_video
 
 
 @pytest.fixture
@@ -86,14 +86,22 @@ def test_a_camera_ends_by_time_or_by_ctrl_c(tmp_path, monkeypatch):
     """FFmpeg's test picture, which never ends, stands in for a camera."""
     monkeypatch.setattr("prpose.io.video._camera_device", lambda path: ("testsrc=rate=30:size=320x240", "lavfi"))
     monkeypatch.chdir(tmp_path)
-    for detector, seconds, frames in ((Constant(), 0.5, 15), (Constant(5), None, 5)):
+    images = iter(range(20))
+
+    def detector(image, time_s):
+        if next(images, None) is None:
+            raise KeyboardInterrupt
+        return [(BODY + np.array([160, 120]), np.full(17, 0.9))]
+
+    detector.layout = "coco17"
+    for seconds, frames in ((0.5, 15), (None, 5)):
         camera = open_video(type(tmp_path)("0"), max_seconds=seconds)
         (keypoints,) = people_from(run_detector(camera, detector))
         assert np.allclose(keypoints.times_s, np.arange(frames) / 30)
         assert keypoints.fps == pytest.approx(30)
     path = write_video(tmp_path / "walk.mp4", [picture()] * 9)
     with pytest.raises(KeyboardInterrupt):  # a file is read whole or not at all
-        run_detector(open_video(path), Constant(5))
+        run_detector(open_video(path), detector)
 
 
 def test_a_detector_is_created_before_the_progress_bars(tmp_path, monkeypatch):
@@ -176,7 +184,9 @@ def test_pixels_are_square(tmp_path):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_is_upright_as_in_opencv(orientation, tmp_path):
-    path = write_jpeg(tmp_path / "photo.jpg", picture(120, 30), orientation)
+    path, exif = tmp_path / "photo.jpg", Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(picture(120, 30)).save(path, quality=95, exif=exif)
     image, expected = read_photo(path), cv2.imread(str(path))
     assert image.shape == expected.shape
     assert np.allclose(centre(image), centre(expected), atol=1)

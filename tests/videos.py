@@ -39,21 +39,6 @@ class Finder:
         self.closed = True
 
 
-class Constant:
-    """A detector with the same person in every image, and Ctrl-C after some images."""
-
-    layout = "coco17"
-
-    def __init__(self, images=None):
-        self.images = images
-
-    def __call__(self, image, time_s):
-        if self.images == 0:
-            raise KeyboardInterrupt
-        self.images = None if self.images is None else self.images - 1
-        return [(BODY + np.array([160, 120]), np.full(17, 0.9))]
-
-
 def picture(x=160, y=120, colour="white", width=WIDTH, height=HEIGHT):
     """Grey, with a square of 16 pixels centred at x, y; without colour, grey alone."""
     image = np.full((height, width, 3), 80, np.uint8)
@@ -92,21 +77,11 @@ def write_png(path, image):
     return path
 
 
-def write_jpeg(path, image, orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(image).save(path, quality=95, exif=exif)
-    return path
-
-
 def write_sound(path):
-    """A second of silence, no frames."""
+    """Silence, no frames."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=16000)
-        stream.layout = "mono"
-        for _ in range(16):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
-            frame.sample_rate = 16000
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 16000
+        container.mux([*stream.encode(frame), *stream.encode()])
     return path

@@ -90,7 +90,6 @@ def open_video(path: Path, fps: float | None = None, max_seconds: float | None =
 
     Args:
         path: of the file or folder; a camera's number, ``0``, or its device, ``/dev/video0``.
-        fps: of a folder or camera.
         max_seconds: length to read; a camera without it is read until interrupted.
 
     Raises:

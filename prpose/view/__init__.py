@@ -73,7 +73,6 @@ def _draw_image(axis: Any, clip: Clip, frame: int) -> None:
 
 
 def _draw_bones(axis: Any, points: Array, colour: str | None = None, **style: Any) -> None:
-    """A pose (17, 2) as lines, in the colours of its sides unless one is given."""
     colours = colour or [JOINT_COLOURS[joint] for joint, _ in BONES]
     collections = import_extra("matplotlib.collections", "plot")
     axis.add_collection(collections.LineCollection(points[np.array(BONES)], colors=colours, **style))
