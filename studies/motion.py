@@ -13,12 +13,11 @@ from typing import Annotated
 
 import torch
 import tyro
-from rich.table import Table
 
 import prpose
 from prpose import metrics
 from prpose.cli import guarded
-from prpose.cli.console import named_device, plain_console, progress
+from prpose.cli.console import named_device, print_table, progress
 from prpose.data import Clip, load_clips
 from prpose.noise import NOISE_CORRELATIONS
 
@@ -66,12 +65,8 @@ def main(
                 parts.append(scores(loaded, clip, num_samples, seed + number, kind))
                 advance(1)
             columns[kind] = {name: mean([part[name] for part in parts], unit) for name, unit in UNITS.items()}
-    table = Table(title=f"{model}, S = {num_samples}, mean over frames", title_justify="left")
-    for head in ("", *columns):
-        table.add_column(head, justify="right" if head else "left", no_wrap=True)
-    for name, unit in UNITS.items():
-        table.add_row(f"{name}, {unit}", *(f"{column[name]:.1f}" for column in columns.values()))
-    plain_console().print(table)
+    rows = {f"{name}, {u}": [f"{column[name]:.1f}" for column in columns.values()] for name, u in UNITS.items()}
+    print_table(f"{model}, S = {num_samples}, mean over frames", list(columns), rows)
     return columns
 
 

@@ -13,13 +13,12 @@ from typing import Annotated
 
 import torch
 import tyro
-from rich.table import Table
 from torch import Tensor
 
 import prpose
 from prpose import metrics
 from prpose.cli import guarded
-from prpose.cli.console import named_device, plain_console, progress
+from prpose.cli.console import named_device, print_table, progress
 from prpose.data import Clip, load_clips
 from prpose.placement import place, plane_of, reprojection_errors
 from prpose.postprocess import gaussian, geometric_median, mean, medoid, one_euro, reprojection_weights
@@ -58,13 +57,9 @@ def main(
             parts.append({name: values(pose, clip) for name, pose in poses.items()})
             advance(1)
     rows = {name: {value: mean_of(parts, name, value) for value in UNITS} for name in parts[0]}
-    table = Table(title=f"{model}, S = {num_samples}, mean over frames", title_justify="left", padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    for name, unit in UNITS.items():
-        table.add_column("\n".join([*name.split(" "), unit]), justify="right", no_wrap=True)
-    for name, row in rows.items():
-        table.add_row(name, *(f"{value:.1f}" for value in row.values()))
-    plain_console().print(table)
+    heads = ["\n".join([*name.split(" "), unit]) for name, unit in UNITS.items()]
+    cells = {name: [f"{value:.1f}" for value in row.values()] for name, row in rows.items()}
+    print_table(f"{model}, S = {num_samples}, mean over frames", heads, cells)
     return rows
 
 

@@ -23,12 +23,11 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
-from rich.table import Table
 
 import prpose
 from prpose.atomic import check_output, write_json
 from prpose.cli import guarded
-from prpose.cli.console import named_device, plain_console, progress
+from prpose.cli.console import named_device, print_table, progress
 from prpose.data import load_clips
 from prpose.keypoints import save_keypoints
 from prpose.metrics import covariance
@@ -210,16 +209,11 @@ def machine(device: torch.device) -> str:
 def show(found: dict[str, dict[str, float]], title: str) -> None:
     """Prints a column per model, and its ratio to the first."""
     first, *others = found
-    table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    for name in found:
-        table.add_column(name, justify="right", no_wrap=True)
-    for _ in others:
-        table.add_column("÷ first", justify="right", no_wrap=True)
+    rows = {}
     for key, base in found[first].items():
         ratios = [f"{found[name][key] / base:.2f}" if base else "" for name in others]
-        table.add_row(key, *(f"{one[key]:,.1f}" for one in found.values()), *ratios)
-    plain_console().print(table)
+        rows[key] = [*(f"{one[key]:,.1f}" for one in found.values()), *ratios]
+    print_table(title, [*found, *["÷ first"] * len(others)], rows)
 
 
 if __name__ == "__main__":

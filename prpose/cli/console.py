@@ -1,15 +1,21 @@
-"""What a command prints, the progress it shows, the command line it records and the device it runs on."""
+"""What commands share: options, what they print, their progress, the command line they record and the device."""
 
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
 import torch
+import tyro
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.table import Table
 
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+ConfigFile = Annotated[Path | None, tyro.conf.arg(name="config")]  # read by prpose.cli before tyro parses the arguments
 _arguments: list[str] = []
 
 
@@ -43,6 +49,17 @@ def print_line(text: object, error: bool = False) -> None:
 def plain_console() -> Console:
     """Standard output for tables, without rich's markup: names may contain brackets and colons."""
     return Console(markup=False, emoji=False)
+
+
+def print_table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
+    """Prints a table; its columns are the rows' names and ``heads``."""
+    table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    plain_console().print(table)
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from rich.table import Column, Table
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import Positional, arg
 
 from prpose.atomic import check_output, replacing
-from prpose.cli.console import plain_console, print_line, printable, progress
+from prpose.cli.console import Flag, plain_console, print_line, printable, progress
 from prpose.data import DATASETS, Clip, data_set, human36m, mpi_inf_3dhp
 from prpose.data.clip import PERCENTILES, confidence_rank_correlation, count, detector_errors
 from prpose.data.mocap.mapping import from_folder
@@ -18,7 +18,6 @@ from prpose.data.prepare_mocap import ACKNOWLEDGEMENT, Report, build, cmu17_clip
 from prpose.data.release_files import Selection
 from prpose.view import draw_samples
 
-Overwrite = FlagCreatePairsOff[bool]
 DATASET = Path("dataset")
 
 
@@ -26,7 +25,7 @@ def prepare_h36m(
     from_cdf: Path,
     root: Path = DATASET,
     projection: Literal["videopose3d", "opencv"] = "videopose3d",
-    overwrite: Overwrite = False,
+    overwrite: Flag = False,
 ) -> None:
     """Convert Human3.6M from its original pose files.
 
@@ -41,7 +40,7 @@ def prepare_h36m(
 
 
 def prepare_3dhp(
-    from_original: Path, root: Path = DATASET, annotation: Annotation = "univ_annot3", overwrite: Overwrite = False
+    from_original: Path, root: Path = DATASET, annotation: Annotation = "univ_annot3", overwrite: Flag = False
 ) -> None:
     """Convert MPI-INF-3DHP from its original annotations.
 
@@ -54,7 +53,7 @@ def prepare_3dhp(
     _print_counts(mpi_inf_3dhp.from_original(from_original, root, overwrite, annotation), root)
 
 
-def prepare_cmu(from_: Annotated[Path, arg(name="from")], root: Path = DATASET, overwrite: Overwrite = False) -> None:
+def prepare_cmu(from_: Annotated[Path, arg(name="from")], root: Path = DATASET, overwrite: Flag = False) -> None:
     """Build cmu17, the free benchmark, from the CMU motion capture database.
 
     Args:
@@ -76,7 +75,7 @@ def prepare_mocap(
     root: Path = DATASET,
     val: str = "",
     test: str = "",
-    overwrite: Overwrite = False,
+    overwrite: Flag = False,
 ) -> None:
     """Build a benchmark like cmu17 from your own motion capture.
 
@@ -105,7 +104,7 @@ def inspect_data(
     root: Path = DATASET,
     keypoints: str | None = None,
     picture: Path | None = None,
-    overwrite: Overwrite = False,
+    overwrite: Flag = False,
 ) -> None:
     """Print a data set's size by split, subject and action, and the errors of its 2D keypoints.
 

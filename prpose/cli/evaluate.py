@@ -2,7 +2,7 @@
 
 import hashlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +11,10 @@ import msgspec
 import numpy as np
 import torch
 import tyro
-from rich.table import Table
 
 import prpose
 from prpose.atomic import check_output, write_json
-from prpose.cli.console import current_command, named_device, plain_console, progress
+from prpose.cli.console import ConfigFile, Flag, current_command, named_device, print_table, progress
 from prpose.config import InferenceConfig
 from prpose.data import Clip, data_set, load_clips
 from prpose.data.windows import Windows
@@ -33,8 +32,6 @@ BATCH_SIZE = 64  # frames at once; noise is drawn per batch, so that another siz
 DEFAULT_FPS = 50.0  # of clips without a frame rate: Human3.6M's
 SHOWN = ("deterministic", "mean", "best")  # choices of the printed tables; the JSON file has all of CHOICES
 CURVE = (1, 5, 10, 20, 50, 100, 200)  # numbers of samples whose best is scored with the baselines
-Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-ConfigFile = Annotated[Path | None, tyro.conf.arg(name="config")]  # read by prpose.cli before tyro parses the arguments
 DEFAULT = InferenceConfig()
 
 
@@ -207,17 +204,6 @@ def show(rows: Sequence[Row], choices: Sequence[str], protocol: Protocol, S: int
         }
         heads = ["energy score\nmm", "spread\nmm", "ECE\n", "in 95 % regions\n%"]
         print_table(f"S = {S}; the samples as a distribution", heads, values)
-
-
-def print_table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
-    """Prints a table; its columns are the rows' names and ``heads``."""
-    table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
-    for name, cells in rows.items():
-        table.add_row(name, *cells)
-    plain_console().print(table)
 
 
 def constructor_arguments(text: str) -> dict[str, Any]:

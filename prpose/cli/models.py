@@ -7,8 +7,7 @@ import tyro
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from prpose.cli.console import plain_console
-from prpose.cli.evaluate import print_table
+from prpose.cli.console import plain_console, print_table
 from prpose.hub import bundled_models
 from prpose.lifter import LIFTERS, build_lifter, receptive_field
 

@@ -8,7 +8,8 @@ from typing import Any
 import tyro
 
 from prpose.atomic import read_json
-from prpose.cli.evaluate import Flag, constructor_arguments, sha256_of
+from prpose.cli.console import Flag
+from prpose.cli.evaluate import constructor_arguments, sha256_of
 from prpose.config import InferenceConfig
 from prpose.hub import ROLES, Card, Network, write_model_folder
 from prpose.noise import variance_net_of

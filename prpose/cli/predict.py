@@ -7,10 +7,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import Positional, arg
 
 from prpose.atomic import check_output
-from prpose.cli.console import current_command, print_line, progress
+from prpose.cli.console import ConfigFile, Flag, current_command, print_line, progress
 from prpose.cli.many_files import ALL, DEFAULT, Job, Outcome, Request, Worker, check_apart, run_jobs
 from prpose.config import InferenceConfig
 from prpose.io.detector import find_model
@@ -35,9 +35,9 @@ def predict(
     fps: float | None = None,
     person: str | None = None,
     overlay: Path | None = None,
-    config_file: Annotated[Path | None, arg(name="config")] = None,
+    config_file: ConfigFile = None,
     config: InferenceConfig = DEFAULT,
-    overwrite: FlagCreatePairsOff[bool] = False,
+    overwrite: Flag = False,
 ) -> None:
     """Predict many 3D poses per frame from 2D keypoints, photos or video.
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from tyro.conf import arg
 
-from prpose.cli.console import current_command, named_device, progress
-from prpose.cli.evaluate import ConfigFile, Flag, constructor_arguments, sha256_of, versions
+from prpose.cli.console import ConfigFile, Flag, current_command, named_device, progress
+from prpose.cli.evaluate import constructor_arguments, sha256_of, versions
 from prpose.data import data_set, inputs_sha256
 from prpose.data.windows import Windows
 from prpose.evaluation.protocols import MOCAP, PROTOCOLS
