@@ -1,6 +1,7 @@
 """Benchmarks from motion capture: walkers written as npz recordings, and cmu17 from CMU's files."""
 
 import json
+import tarfile
 from collections import Counter
 from dataclasses import replace
 
@@ -16,8 +17,10 @@ from prpose.data.synthetic.benchmark_file import read_card
 from prpose.data.synthetic.detector_noise import Body
 from prpose.data.synthetic.walkers import walker
 from prpose.data.windows import Windows
+from prpose.skeleton import H36M_17
 from tests.mocap_files import CMU, MAPPING, bvh_text, needs_cmu, write_amc, write_folder, write_recording
 
+EVALUATION_SHA256 = "28852048e7d91434d63cd1f4f37fbdb17ebb70229ff3886cb846157c5e1d216f"
 HEAD, ROW = "file,subject,action,split", "W02_run.npz,bob,sprint,val"
 
 
@@ -131,6 +134,18 @@ def test_artefacts_are_dropped_a_handstand_is_not_and_a_piece_named_like_a_file_
         built(folder)
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_recording_of_two_splits_is_refused_whatever_its_name_and_skeleton(folder, mirrored):
+    def other(positions):
+        turned = positions[30:130, list(H36M_17.mirror)] if mirrored else positions[30:130][..., [2, 1, 0]]
+        return 1.1 * turned * [-1, 1, 1] + [3.0, 0.0, 0.0]
+
+    write_recording(folder / "mocap/W03_reach.npz", "W02", "run", change=other)
+    with pytest.raises(ValueError, match=r"one split, got W02_run of train with the poses of W03_reach \(0\.\d deg\)"):
+        built(folder, sources(folder, val=["W03"]))
+    assert not list((folder / "out").iterdir())
+
+
 LEGS, RATE = r"legs of 0\.3 to 1\.4 m, got .* metres_per_unit", "5 to 5000 frames per second, got"
 
 
@@ -224,8 +239,8 @@ def test_hash_covers_the_skeleton_of_an_amc(tmp_path):
 
 def test_cmu17_splits_are_subject_disjoint():
     rows = cmu17_clips()
-    assert len(rows) == len({row["clip"] for row in rows}) == 125
-    assert Counter(row["split"] for row in rows) == {"train": 94, "val": 10, "test": 21}
+    assert len(rows) == len({row["clip"] for row in rows}) == 334
+    assert Counter(row["split"] for row in rows) == {"train": 303, "val": 10, "test": 21}
     for split, subjects in (("test", {"02", "06", "14", "131", "135"}), ("val", {"07", "09", "32", "49"})):
         assert {row["subject"] for row in rows if row["split"] == split} == subjects
         assert not subjects & {row["subject"] for row in rows if row["split"] != split}
@@ -237,12 +252,13 @@ def test_cmu17_splits_are_those_of_the_data():
     split = json.loads((CMU / "split.json").read_text())
     for name in ("train", "val", "test"):
         expected = {path.split("/")[-1].rpartition(".")[0] for path in split[name]}
-        assert {row["clip"] for row in cmu17_clips() if row["split"] == name} == expected
+        found = {row["clip"] for row in cmu17_clips() if row["split"] == name}
+        assert found >= expected if name == "train" else found == expected
 
 
 def test_folder_without_cmu_clips_raises(tmp_path):
     with pytest.raises(ValueError, match="no clip of test or train or val found; expected files such as 02/02_01"):
-        from_cmu(tmp_path, tmp_path)
+        from_cmu([tmp_path], tmp_path)
 
 
 def copy_cmu(folder, *files):
@@ -259,9 +275,10 @@ FILES = ("asfamc/02/02.asf", "asfamc/02/02_03.amc", "asfamc/07/07.asf", "asfamc/
 def test_some_clips_in_cmus_own_layout(tmp_path):
     """Train, val and test, one of them a BVH clip under the name of its CMU trial."""
     copy_cmu(tmp_path, *FILES, "asfamc/03/03.asf", "asfamc/03/03_02.amc", "asfamc/02/02_01.amc")
-    report = from_cmu(tmp_path / "cmu", tmp_path)
+    report = from_cmu([tmp_path / "cmu"], tmp_path)
     card = read_card(report.path)
-    assert len(card["missing_clips"]) == 120
+    assert len(card["missing_clips"]) == 329
+    assert len(report.incomplete) == 31 - 3
     assert card["note"] == ACKNOWLEDGEMENT
     assert report.dropped["03_02"] == 56  # it freezes, and jumps twice
     motions = {m.name: m for m in load_motions("cmu17", tmp_path, "test")}
@@ -284,21 +301,31 @@ def test_differing_files_of_one_clip_raise(tmp_path):
     walk = tmp_path / "cmu/asfamc/02/02_03.amc"
     (walk.parent / "02_03.bvh").write_bytes((CMU / "bvh/running_1.bvh").read_bytes())  # a conversion: not used
     (tmp_path / "cmu/02_03.AMC").write_bytes(walk.read_bytes())  # the same once more
-    report = from_cmu(tmp_path / "cmu", tmp_path)
+    report = from_cmu([tmp_path / "cmu"], tmp_path)
     (motion,) = load_motions("cmu17", tmp_path, "test")
     assert (motion.name, len(motion)) == ("02_03", report.frames["test"])
     (tmp_path / "cmu/02_03.AMC").write_bytes(walk.read_bytes()[:-5000])
     with pytest.raises(ValueError, match=r"expected one 02_03\.amc, got .*amc and .*AMC, which differ"):
-        from_cmu(tmp_path / "cmu", tmp_path, overwrite=True)
+        from_cmu([tmp_path / "cmu"], tmp_path, overwrite=True)
 
 
 @pytest.mark.slow
 @needs_cmu
 def test_cmu17_has_the_published_inputs_and_size(tmp_path):
-    report = from_cmu(CMU, tmp_path)
-    assert not report.missing
+    more = tmp_path / "more"
+    for name in ("cmu_more", "cmu_bvh"):
+        with tarfile.open(CMU.parent / "cmu_more" / f"{name}.tar.xz") as archive:
+            archive.extractall(more, filter="data")
+    report = from_cmu([CMU], tmp_path)
+    assert len(report.missing) == 209
+    assert not report.incomplete
     assert report.frames == {"train": 53_462, "val": 4851, "test": 13_524}
     assert report.inputs_sha256 == "407b99fd28db49f8dcadd750142325beb17cd2bf1b4197e1bd52b2929969978c"
+    assert report.evaluation_sha256 == EVALUATION_SHA256
+    whole = from_cmu([CMU, more], tmp_path / "whole")
+    assert not whole.missing
+    assert whole.frames == {"train": 193_679, "val": 4851, "test": 13_524}
+    assert whole.evaluation_sha256 == EVALUATION_SHA256, "the benchmark is the same, however much there is to train on"
     test = load_clips("cmu17", tmp_path, "test")
     assert len(Windows(test, every=6)) == 9052
     for clip in test:

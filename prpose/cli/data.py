@@ -53,11 +53,13 @@ def prepare_3dhp(
     _print_counts(mpi_inf_3dhp.from_original(from_original, root, overwrite, annotation), root)
 
 
-def prepare_cmu(from_: Annotated[Path, arg(name="from")], root: Path = DATASET, overwrite: Flag = False) -> None:
+def prepare_cmu(
+    from_: Annotated[tuple[Path, ...], arg(name="from")], root: Path = DATASET, overwrite: Flag = False
+) -> None:
     """Build cmu17, the free benchmark, from the CMU motion capture database.
 
     Args:
-        from_: Folder with the recordings as ASF/AMC, as published by CMU, and as BVH.
+        from_: Folders with the recordings as ASF/AMC, as published by CMU, and as BVH.
         root: Folder to write data_cmu17.npz to.
         overwrite: Replace an existing file.
     """
@@ -170,9 +172,12 @@ def _print_report(report: Report) -> None:
     for line in report.implausible:
         print_line(f"warning: implausible, but not dropped: {line}")
     if report.missing:
-        text = f"INCOMPLETE: {len(report.missing)} clips of the benchmark were not found, so results are not comparable"
-        print_line(f"{text}: {', '.join(report.missing)}")
-    print_line(f"Wrote {report.path} (inputs {report.inputs_sha256})")
+        first = ", ".join(report.missing[:5]) + (" ..." if len(report.missing) > 5 else "")
+        print_line(f"{len(report.missing)} clips of the benchmark were not found: {first}")
+    if report.incomplete:
+        text = "INCOMPLETE: clips of the validation or test split are missing, so results are not comparable"
+        print_line(f"{text}: {', '.join(report.incomplete)}")
+    print_line(f"Wrote {report.path} (inputs {report.inputs_sha256}, val and test {report.evaluation_sha256})")
 
 
 def _print_counts(counts: dict[str, int], root: Path) -> None:

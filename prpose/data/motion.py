@@ -18,6 +18,8 @@ FAULTS = (  # least value of each of _stance's measures, in metres, and what is 
     (-0.01, "the knees bend backwards", "are left and right, or the axes, exchanged in the joint mapping?"),
 )
 
+STILL_DEG = 3.0  # a person whose bones turn less in half a second says nothing of the recording
+
 
 @dataclass(frozen=True, eq=False)
 class Motion:
@@ -116,6 +118,44 @@ def check_units(poses_world: Array, fps: float) -> None:
     if not LEG_M[0] <= length <= LEG_M[1]:
         expected = f"expected legs of {LEG_M[0]} to {LEG_M[1]} m"
         raise ValueError(f"{expected}, got {length:.3g} m; check the mapping's metres_per_unit")
+
+
+def duplicates(motions: Sequence[Motion], others: Sequence[Motion], limit_deg: float) -> list[tuple[str, str, float]]:
+    """Names of the same recordings among motions and others, under any name, and how far they are apart, degrees.
+
+    That is the least root mean square angle between the directions of all bones, without the heading, over half a
+    second in which the person moves, of mirror images too.
+    """
+    queries = {}
+    for motion in motions:
+        for image, poses in enumerate((motion.poses_world, motion.poses_world[:, H36M_17.mirror] * [-1, 1, 1])):
+            windows = _directions(poses, motion.fps)[:: max(1, round(motion.fps / 4))]
+            away = windows - windows.mean(axis=1, keepdims=True)
+            moves = np.sqrt((away**2).sum(-1).mean(axis=(1, 2))) > np.deg2rad(STILL_DEG)
+            queries[motion.name, image] = windows[moves].reshape(moves.sum(), -1)
+    nearest: dict[tuple[str, str], float] = {}
+    for other in others:
+        theirs = _directions(other.poses_world, other.fps)
+        for (name, _), own in queries.items():
+            if len(own) and len(theirs):
+                cosine = float((own @ theirs.reshape(len(theirs), -1).T).max()) / np.prod(theirs.shape[1:3])
+                angle = math.degrees(math.acos(min(cosine, 1.0)))
+                nearest[name, other.name] = min(angle, nearest.get((name, other.name), angle))
+    return [(*names, angle) for names, angle in nearest.items() if angle < limit_deg]
+
+
+def _directions(poses_world: Array, fps: float) -> Array:
+    """Unit vectors along the bones of windows of six frames, 0.1 s apart, heading removed, (N, 6, J - 1, 3) float32."""
+    bones = np.stack([poses_world[:, j] - poses_world[:, p] for j, p in enumerate(H36M_17.parents) if p >= 0], axis=1)
+    bones = bones / np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), 1e-9)
+    hips = poses_world[:, H36M_17.index("left_hip")] - poses_world[:, H36M_17.index("right_hip")]
+    angle = np.arctan2(hips[:, 1], hips[:, 0])
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    x, y, z = np.moveaxis(bones, -1, 0)
+    turned = np.stack([cos * x + sin * y, cos * y - sin * x, z], axis=-1).astype(np.float32)
+    step = max(1, round(fps / 10))
+    starts = np.arange(max(0, len(turned) - 5 * step))
+    return np.asarray(turned[starts[:, None] + step * np.arange(6)])
 
 
 def check_sides(motions: Sequence[Motion]) -> list[str]:

@@ -2,17 +2,19 @@
 
 import csv
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from prpose.atomic import check_output
 from prpose.data import human36m
 from prpose.data.mocap.asf_amc import FPS as AMC_FPS
 from prpose.data.mocap.asf_amc import skeleton_beside
 from prpose.data.mocap.mapping import FORMATS, SHIPPED, JointMapping, Source, files_in, read_mapping
-from prpose.data.motion import Cleaning, Motion, check_sides, check_units, cut
+from prpose.data.motion import Cleaning, Motion, check_sides, check_units, cut, duplicates
 from prpose.data.synthetic import Rendering, Rig
 from prpose.data.synthetic.benchmark_file import FORMAT, SPLITS, path_of, write_benchmark
 from prpose.data.synthetic.detector_noise import LIMBS
@@ -20,6 +22,7 @@ from prpose.layouts import BODY_SHARE, BOX, COCO_SIGMA, THINNEST
 from prpose.tables import look_up
 
 FPS = 60.0
+SAME_MOTION_DEG = 3.3  # of CMU: one recording on two skeletons 3.1, a person's takes from 3.4, two people's from 4.0
 CMU17_CLIPS = Path(__file__).with_name("cmu17_clips.csv")
 ACKNOWLEDGEMENT = (
     "The data used in this project was obtained from mocap.cs.cmu.edu. "
@@ -33,7 +36,9 @@ class Report:
 
     path: Path
     missing: list[str]  # clips of the benchmark that were not found
+    incomplete: list[str] = field(default_factory=list)  # those of the validation and test splits
     inputs_sha256: str = ""
+    evaluation_sha256: str = ""  # of names, cameras and arrays of the validation and test splits
     clips: dict[str, int] = field(default_factory=dict)  # by split, as the frames
     frames: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)  # frames of the recording left out, by clip
@@ -41,47 +46,65 @@ class Report:
 
 
 def from_cmu(
-    folder: Path, root: Path, overwrite: bool = False, on_clip: Callable[[int], None] = lambda clips: None
+    folders: Sequence[Path], root: Path, overwrite: bool = False, on_clip: Callable[[int], None] = lambda clips: None
 ) -> Report:
-    """Makes ``data_cmu17.npz``, version 1, in ``root`` from the clips in ``folder``; the report names missing ones.
+    """Makes ``data_cmu17.npz``, version 1, in ``root`` from the clips in ``folders``; the report names missing ones.
 
-    ``folder`` has ``NN/NN.asf`` and ``NN/NN_MM.amc`` as CMU has them, and ``ACTION_k.bvh``, at any depth; a clip that
-    the benchmark takes from a BVH file is looked for under CMU's own trial name as well.
+    The folders have ``NN/NN.asf`` and ``NN/NN_MM.amc`` as CMU has them, and ``ACTION_k.bvh``, ``salsa/NN.bvh`` and
+    ``indian/NN.bvh``, at any depth; a clip that the benchmark takes from a BVH file is looked for under CMU's own trial
+    name as well. Clips of the training split may be missing without a change to the other splits.
 
     Raises:
-        ValueError: if the folder lacks all clips of a split, and as of :func:`build`.
+        ValueError: if the folders lack all clips of a split, and as of :func:`build`.
     """
-    trials, bvh = _by_stem(folder, ".amc"), _by_stem(folder, ".bvh")
-    mappings = {FORMATS[each][0]: (each, read_mapping(SHIPPED / f"cmu_{each}.toml")) for each in ("asf", "bvh")}
+    trials, bvh = _by_name(folders, ".amc"), _by_name(folders, ".bvh")
+    mappings = {name: read_mapping(SHIPPED / f"{name}.toml") for name in ("cmu_asf", "cmu_bvh", "cmu_dance")}
     sources, missing = [], []
     for row in cmu17_clips():
         # A BVH file with a trial's name is a conversion of it, on another skeleton.
         own = trials if row["clip"] == row["trial"] else bvh
-        path = own.get(row["clip"]) or trials.get(row["trial"] or " ")
+        path = _only(own, row["file"] or row["clip"]) or _only(trials, row["trial"])
         if path is None:
             missing.append(row["clip"])
         else:
-            names = (row[column] for column in ("clip", "subject", "action", "split"))
-            sources.append(Source(path, *mappings[path.suffix.lower()], *names))
+            format = "asf" if path.suffix.lower() == ".amc" else "bvh"
+            clip, subject, action, split = (row[column] for column in ("clip", "subject", "action", "split"))
+            mapping = mappings[row["mapping"] or f"cmu_{format}"]
+            fps = float(row["fps"]) if row["fps"] else None
+            sources.append(Source(path, format, mapping, clip, subject, action, split, fps))
     lacking = sorted(set(SPLITS) - {source.split for source in sources})
     if lacking:
         expected = "expected files such as 02/02_01.amc with 02/02.asf, or walking_3.bvh"
-        raise ValueError(f"{folder}: no clip of {' or '.join(lacking)} found; {expected}")
-    return build("cmu17", sources, root, overwrite, ACKNOWLEDGEMENT, missing, on_clip)
+        raise ValueError(f"{', '.join(map(str, folders))}: no clip of {' or '.join(lacking)} found; {expected}")
+    report = build("cmu17", sources, root, overwrite, ACKNOWLEDGEMENT, missing, on_clip)
+    splits = {row["clip"]: row["split"] for row in cmu17_clips()}
+    return replace(report, incomplete=[clip for clip in report.missing if splits[clip] != "train"])
 
 
-def _by_stem(folder: Path, ending: str) -> dict[str, Path]:
-    """Files by name without ending; of copies, one with a skeleton beside it; ``ValueError`` if they differ."""
-    found: dict[str, Path] = {}
-    for path in sorted(files_in(folder, ending), key=lambda path: (not any(path.parent.glob("*.asf")), path)):
-        first = found.setdefault(path.stem, path)
-        if first.read_bytes() != path.read_bytes():
-            raise ValueError(f"expected one {path.stem}{ending}, got {first} and {path}, which differ")
+def _by_name(folders: Sequence[Path], ending: str) -> dict[str, list[Path]]:
+    """Files by name without ending, alone and with the folder's; of copies, one with a skeleton beside it first."""
+    found: dict[str, list[Path]] = {}
+    paths = [path for folder in folders for path in files_in(folder, ending)]
+    for path in sorted(paths, key=lambda path: (not any(path.parent.glob("*.asf")), path)):
+        for name in (path.stem, f"{path.parent.name}/{path.stem}"):
+            found.setdefault(name, []).append(path)
     return found
 
 
+def _only(found: Mapping[str, Sequence[Path]], name: str) -> Path | None:
+    """The file of a name, or None; ``ValueError`` if there are several that differ."""
+    paths = found.get(name, [])
+    for path in paths[1:]:
+        if path.read_bytes() != paths[0].read_bytes():
+            raise ValueError(f"expected one {name}{path.suffix.lower()}, got {paths[0]} and {path}, which differ")
+    return paths[0] if paths else None
+
+
 def cmu17_clips() -> list[dict[str, str]]:
-    """Clip (file name without ending), CMU's subject and trial, action and split of all 125 clips of cmu17."""
+    """Clip (file name without ending), CMU's subject and trial, action and split of all clips of cmu17.
+
+    And, where they are not the usual ones: ``file`` with its folder, ``mapping``, and the frame rate ``fps``.
+    """
     with CMU17_CLIPS.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -101,7 +124,7 @@ def build(
 
     Raises:
         ValueError: naming the recording, for anything that cannot be read; if people do not stand upright on average,
-            in all recordings of a mapping; for a subject in two splits. Nothing is written then.
+            in all recordings of a mapping; for a subject, or the same motion, in two splits. Nothing is written then.
     """
     path = check_output(path_of(root, name), overwrite)
     _check_sources(sources)
@@ -118,13 +141,16 @@ def build(
     for motions in by_mapping.values():
         report.implausible += check_sides(motions)
     _check_names([motion.name for motions in by_mapping.values() for motion in motions])
+    _check_duplicates({split: [each.motion for each in found] for split, found in renderings.items()})
     report.clips = {split: len(found) for split, found in renderings.items()}
     report.frames = {split: sum(len(each.motion) for each in found) for split, found in renderings.items()}
     if not any(report.clips.values()):
         raise ValueError("expected at least half a second of good frames, got none")
     inputs = _inputs(name, sources, rig, cleaning, note)
     report.inputs_sha256 = _sha256(repr(_sorted(inputs)).encode())
+    report.evaluation_sha256 = _sha256_of_arrays([*renderings["val"], *renderings["test"]])
     card = {"inputs": inputs, "inputs_sha256": report.inputs_sha256, "note": note}
+    card["evaluation_sha256"] = report.evaluation_sha256
     write_benchmark(path, renderings, card | {"dropped_frames": report.dropped, "missing_clips": report.missing})
     return report
 
@@ -152,10 +178,21 @@ def _check_names(names: Sequence[str]) -> None:
             raise ValueError(f"expected each clip once, got {name} more than once")
 
 
+def _check_duplicates(motions: Mapping[str, Sequence[Motion]]) -> None:
+    """``ValueError`` if a recording of the training or validation split is also in a later one, under any name."""
+    for split, *later in (SPLITS, SPLITS[1:]):
+        others = [motion for name in later for motion in motions[name]]
+        for name, twin, angle in duplicates(others, motions[split], SAME_MOTION_DEG)[:1]:
+            expected = "expected each recording in one split"
+            raise ValueError(f"{expected}, got {twin} of {split} with the poses of {name} ({angle:.1f} deg)")
+
+
 def _motions(source: Source, cleaning: Cleaning) -> tuple[list[Motion], int]:
     """A recording's good pieces, and how many of its frames were dropped."""
     _, read = FORMATS[source.format]
     recording = read(source.path)
+    if source.fps is not None:
+        recording = replace(recording, fps=source.fps)
     try:
         poses = source.mapping.poses(recording)
         check_units(poses, recording.fps)
@@ -175,7 +212,8 @@ def _inputs(name: str, sources: Sequence[Source], rig: Rig, cleaning: Cleaning, 
         mapping = asdict(source.mapping) | {"joints": [list(weights.items()) for weights in source.mapping.joints]}
         files = [source.path, *([skeleton_beside(source.path)] if source.format == "asf" else [])]
         hashes = {each.name: _sha256(each.read_bytes()) for each in files}
-        names = {"subject": source.subject, "action": source.action, "split": source.split}
+        names: dict[str, Any] = {"subject": source.subject, "action": source.action, "split": source.split}
+        names |= {} if source.fps is None else {"fps": source.fps}
         clips[source.name] = names | {"mapping": mapping, "sha256": hashes}
     constants |= {"coco_sigma": COCO_SIGMA, "limbs": LIMBS, "person_size": (BOX, BODY_SHARE, THINNEST)}
     constants |= {"amc_fps": AMC_FPS, "ankle_height_m": JointMapping.clearance_m}
@@ -189,6 +227,16 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
     return [_sorted(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _sha256_of_arrays(renderings: Sequence[Rendering]) -> str:
+    digest = hashlib.sha256()
+    for rendering in renderings:
+        motion = rendering.motion
+        digest.update(repr((motion.name, motion.subject, motion.action, motion.fps, rendering.cameras)).encode())
+        for array in (rendering.motion.poses_world, rendering.detected_px, rendering.confidence, rendering.hidden):
+            digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _sha256(content: bytes) -> str:

@@ -19,7 +19,7 @@ from prpose.data.mocap.asf_amc import read_amc
 from prpose.skeleton import H36M_17
 from prpose.tables import look_up
 
-SHIPPED = Path(__file__).parent.parent / "mappings"  # folder of the bundled mappings: cmu_asf.toml, cmu_bvh.toml
+SHIPPED = Path(__file__).parent.parent / "mappings"  # folder of the bundled mappings: cmu_asf.toml and others
 FORMATS: dict[str, tuple[str, Callable[[Path], Recording]]] = {  # file ending and reader; an .asf lies beside its .amc
     "bvh": (".bvh", read_bvh),
     "asf": (".amc", read_amc),
@@ -124,6 +124,7 @@ class Source:
     subject: str
     action: str
     split: str
+    fps: float | None = None  # of the recording, where the file states a wrong one
 
 
 def from_folder(
@@ -148,7 +149,10 @@ def from_folder(
         raise ValueError(f"{table} defines the splits; leave out --val and --test")
     rows = _read_table(table) if table.is_file() else _rows_by_name(folder, ending, val, test)
     names = [path.relative_to(folder).with_suffix("").as_posix().replace("/", "_") for path, *_ in rows]
-    return [Source(path, format, mapping, name, *row) for name, (path, *row) in zip(names, rows, strict=True)]
+    return [
+        Source(path, format, mapping, name, subject, action, split)
+        for name, (path, subject, action, split) in zip(names, rows, strict=True)
+    ]
 
 
 def files_in(folder: Path, ending: str) -> list[Path]:
