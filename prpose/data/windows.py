@@ -19,7 +19,7 @@ from prpose.skeleton import H36M_17, Skeleton, mirror_pose
 class Batch(NamedTuple):
     """Windows, with the pose of the frame that each belongs to."""
 
-    keypoints: Tensor  # (B, F, J, 2) normalised
+    keypoints: Tensor  # (B, F, J, 2) normalised, or in units of the focal length
     target: Tensor  # (B, 1, J, 3) metres, camera axes, relative to the pelvis
     root: Tensor  # (B, 3) metres, camera axes: position of the pelvis
     clip: Tensor  # (B,) index into the clips
@@ -81,6 +81,7 @@ class Windows(Dataset[Batch]):
         mirrored: whether mirror images are items as well (for training).
         every: windows belong to every so many-th frame of each clip; their frames stay neighbours.
         causal: whether a window belongs to its last frame instead of its middle one.
+        framed: whether keypoints are in units of the focal length (:meth:`prpose.camera.Camera.plane`), not normalised.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Windows(Dataset[Batch]):
         every: int = 1,
         causal: bool = False,
         skeleton: Skeleton = H36M_17,
+        framed: bool = False,
     ) -> None:
         self.items = Items([len(clip) for clip in clips], F, every, causal, copies=2 if mirrored else 1)
         self.clips, self.mirror = tuple(clips), skeleton.mirror
@@ -98,13 +100,25 @@ class Windows(Dataset[Batch]):
         self.is_mirrored = self.items.copy_of == 1
         poses = torch.from_numpy(np.concatenate([clip.poses_cam for clip in clips]))
         self.roots, self.targets = poses[:, 0], poses - poses[:, :1]
-        keypoints = [normalise(c.keypoints_px, c.camera.width, c.camera.height) for c in clips]
+        keypoints = [
+            c.camera.plane(c.keypoints_px) if framed else normalise(c.keypoints_px, c.camera.width, c.camera.height)
+            for c in clips
+        ]
         self.keypoints = torch.from_numpy(np.concatenate(keypoints)).to(self.targets)
         known = [np.ones(c.keypoints_px.shape[:2]) if c.confidence is None else c.confidence for c in clips]
         self.confidence = torch.from_numpy(np.concatenate(known)).to(self.targets)
 
     def __len__(self) -> int:
         return len(self.clip_of)
+
+    @property
+    def hidden(self) -> Tensor | None:
+        """(N, J) bool, joints that the person's own body occludes in each item's own frame, if all clips know it."""
+        parts = [clip.hidden for clip in self.clips if clip.hidden is not None]
+        if len(parts) < len(self.clips):
+            return None
+        hidden = torch.from_numpy(np.concatenate(parts))[self.items.starts[self.clip_of] + self.frame_of]
+        return torch.where(self.is_mirrored[:, None], hidden[:, list(self.mirror)], hidden)
 
     def __getitem__(self, index: int | Tensor) -> Batch:
         items = torch.atleast_1d(torch.as_tensor(index))

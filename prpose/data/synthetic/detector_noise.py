@@ -24,6 +24,7 @@ Capsule = tuple[str, str, float]  # a segment between two joints, with a radius 
 TRUNK: tuple[Capsule, ...] = (
     *(("pelvis", "thorax", 0.12), ("left_hip", "right_hip", 0.10), ("left_shoulder", "right_shoulder", 0.09)),
 )
+POSES_AT_ONCE = 64  # whose distances from all capsules fit the cache
 PAIRS = (("hip", "knee", 0.08), ("knee", "ankle", 0.05), ("shoulder", "elbow", 0.05), ("elbow", "wrist", 0.04))
 CAPSULES = (
     *(*TRUNK, ("neck", "head", 0.09)),
@@ -45,6 +46,11 @@ class Body:
 
     def hidden(self, poses_cam: Array) -> Array:
         """Joints hidden from the camera at the origin, (*, 17, 3) metres in camera axes → (*, 17) bool."""
+        poses = poses_cam.reshape(-1, *poses_cam.shape[-2:])
+        parts = np.split(poses, range(POSES_AT_ONCE, len(poses), POSES_AT_ONCE))
+        return np.concatenate([self._hidden(part) for part in parts]).reshape(poses_cam.shape[:-1])
+
+    def _hidden(self, poses_cam: Array) -> Array:
         starts, ends = (np.array(H36M_17.subset(names)) for names in list(zip(*self.capsules, strict=True))[:2])
         radii = np.array([radius for _, _, radius in self.capsules])
         distance = np.linalg.norm(poses_cam, axis=-1)

@@ -4,12 +4,15 @@ Each window gets its own camera, slightly other body proportions, and new detect
 the seed of the epoch: the same seed gives the same batches.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from prpose.camera import Array, distort, look_at
 from prpose.data.human36m import cameras
@@ -20,18 +23,38 @@ from prpose.skeleton import H36M_17
 from prpose.tables import look_up
 
 
+class Views(NamedTuple):
+    """Windows of N persons, each in front of its own camera."""
+
+    poses_cam: Array  # (N, F, J, 3) metres, camera axes
+    keypoints_px: Array  # (N, F, J, 2)
+    size: Array  # (N, 2) of the image, pixels
+    focal_px: Array  # (N, 2) as a user would know it
+    center_px: Array  # (N, 2)
+
+
 @dataclass(frozen=True)
 class RandomCameras:
-    """A camera per window, like Human3.6M's but anywhere around the person."""
+    """A camera per window, like Human3.6M's but anywhere around the person; and some of any kind (``wide``).
 
-    distance_m: tuple[float, float] = (3.5, 9.0)  # range, uniform
-    height_m: tuple[float, float] = (1.0, 2.2)  # range above the ground, uniform
+    Ranges are uniform, that of the wide distance in its logarithm.
+    """
+
+    distance_m: tuple[float, float] = (3.5, 9.0)
+    height_m: tuple[float, float] = (1.0, 2.2)  # above the ground
     offset: float = 0.45  # largest distance of the pelvis from the middle of the image, in half image widths
     roll_deg: float = 1.0  # standard deviation
     zoom: float = 0.02  # standard deviation of the logarithm of the focal length's change
+    wide: float = 0.0  # share of the windows with cameras as follows, without distortion
+    wide_distance_m: tuple[float, float] = (2.0, 12.0)
+    wide_pitch_deg: tuple[float, float] = (-30.0, 45.0)  # of the ray to the pelvis, below the horizon
+    wide_roll_deg: float = 10.0  # standard deviation
+    wide_fov_deg: tuple[float, float] = (35.0, 90.0)  # horizontal field of view
+    wide_sizes: tuple[tuple[int, int], ...] = ((1920, 1080), (1080, 1920), (1000, 1000))
+    wide_zoom: float = 0.1  # standard deviation of the logarithm of the focal length that the user assumes
 
-    def render(self, poses_world: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Windows (N, F, J, 3) in the world, each from a new camera: poses_cam, keypoints_px and image sizes (N, 2)."""
+    def render(self, poses_world: Array, rng: np.random.Generator) -> Views:
+        """Windows (N, F, J, 3) in the world, each from a new camera."""
         N, F = poses_world.shape[:2]
         pelvis = poses_world[:, F // 2, 0]
         angle = rng.uniform(0, 2 * np.pi, N)
@@ -43,6 +66,20 @@ class RandomCameras:
         focal, center, radial, tangential, size = map(np.array, zip(*lenses, strict=True))
         focal = focal * np.exp(self.zoom * rng.standard_normal((N, 1)))
         roll = np.deg2rad(self.roll_deg) * rng.standard_normal(N)
+        known = focal
+        if self.wide > 0:
+            wide = np.asarray(rng.random(N) < self.wide)
+            near, far = self.wide_distance_m
+            distance[wide] = np.exp(rng.uniform(math.log(near), math.log(far), size=(N, 1)))[wide]
+            pitch = np.deg2rad(rng.uniform(*self.wide_pitch_deg, size=N))
+            away = np.stack([np.cos(pitch) * np.cos(angle), np.cos(pitch) * np.sin(angle), np.sin(pitch)], axis=-1)
+            position[wide] = (pelvis + distance * away)[wide]
+            roll = np.where(wide, np.deg2rad(self.wide_roll_deg) * rng.standard_normal(N), roll)
+            size[wide] = np.array(self.wide_sizes)[rng.integers(len(self.wide_sizes), size=N)][wide]
+            fov = np.deg2rad(rng.uniform(*self.wide_fov_deg, size=N))
+            focal = np.where(wide[:, None], (size[:, 0] / 2 / np.tan(fov / 2))[:, None], focal)
+            center[wide], radial[wide], tangential[wide] = size[wide] / 2, 0, 0
+            known = np.where(wide[:, None], focal * np.exp(self.wide_zoom * rng.standard_normal((N, 1))), focal)
         rotation = look_at(position, pelvis, roll)
         # The pelvis leaves the optical axis by turning the camera, not by shifting the image.
         aside = rng.uniform(-self.offset, self.offset, (N, 2)) * size / 2 / focal
@@ -52,7 +89,7 @@ class RandomCameras:
         xy = poses_cam[..., :2] / np.maximum(poses_cam[..., 2:], 0.1)
         along = (slice(None), None, None)
         distorted = distort(np.clip(xy, -STEEPEST, STEEPEST), radial[along], tangential[along])
-        return poses_cam, distorted * focal[along] + center[along], size
+        return Views(poses_cam, distorted * focal[along] + center[along], size, known, center)
 
 
 @dataclass(frozen=True)
@@ -86,9 +123,13 @@ class RandomViews:
     Used in training as :class:`prpose.data.windows.Windows` is, through :meth:`batches`.
 
     Args:
-        motions, F, every, causal: at least one, and as of :class:`prpose.data.windows.Windows`.
+        motions, F, every, causal, framed: at least one, and as of :class:`prpose.data.windows.Windows`.
         keypoints: ``"det"`` or ``"gt"``.
         cameras, proportions: random cameras and bodies.
+        step: distance of the frames that the network uses; those between them are copies.
+        balance: a recording of N items gets a share of the draws proportional to N^balance; 1 draws every item once in
+            an epoch, and 0 all recordings equally often, so that long ones do not dominate.
+        workers: number of processes that render.
     """
 
     def __init__(
@@ -100,12 +141,19 @@ class RandomViews:
         causal: bool = False,
         cameras: RandomCameras = RandomCameras(),
         proportions: Proportions = Proportions(),
+        framed: bool = False,
+        step: int = 1,
+        balance: float = 1.0,
+        workers: int = 0,
     ) -> None:
         look_up(keypoints, dict.fromkeys(KEYPOINTS), "2D")
-        self.motions, self.keypoints = motions, keypoints
+        self.motions, self.keypoints, self.framed, self.step, self.workers = motions, keypoints, framed, step, workers
         self.cameras, self.proportions, self.rig = cameras, proportions, Rig()
         self.items = Items([len(motion) for motion in motions], F, every, causal)
         self.poses = np.concatenate([motion.poses_world for motion in motions])
+        recording = np.array([motion.name.partition("#")[0] for motion in motions])[self.items.clip_of.numpy()]
+        _, recording_of, counts = np.unique(recording, return_inverse=True, return_counts=True)
+        self.share = None if balance == 1 else np.cumsum(counts[recording_of] ** (balance - 1.0))
 
     def __len__(self) -> int:
         return len(self.items.clip_of)
@@ -113,29 +161,58 @@ class RandomViews:
     def batches(
         self, batch_size: int, seed: tuple[int, ...] | None = None, start: int = 0
     ) -> Iterator[tuple[Tensor, Batch]]:
-        """All items once as (indices, batch), without the first ``start``; half of them, at random, as mirror images.
+        """As many items as there are as (indices, batch), without the first ``start``; half of them as mirror images.
 
         ``seed`` fixes the order and, batch by batch, cameras, bodies and detector noise.
         """
         assert seed is not None, "random views have no order of their own"
-        for number, indices in enumerate(shuffled(len(self), seed).split(batch_size)):
-            if number >= start:
-                yield indices, self.render(indices, np.random.default_rng((*seed, number)))
+        numbers = range(start, -(-len(self) // batch_size))
+        rendered = RenderedBatches(self, self._order(seed).split(batch_size), seed)
+        yield from DataLoader(rendered, batch_size=None, sampler=numbers, num_workers=self.workers)
+
+    def _order(self, seed: tuple[int, ...]) -> Tensor:
+        if self.share is None:
+            return shuffled(len(self), seed)
+        drawn = np.random.default_rng(seed).random(len(self)) * self.share[-1]
+        return torch.from_numpy(np.searchsorted(self.share, drawn, side="right"))
 
     def render(self, index: Tensor, rng: np.random.Generator) -> Batch:
         """The items ``index``, (B,), each in front of a new camera; ``rng`` is the source of all randomness."""
         clip, frame = self.items.clip_of[index], self.items.frame_of[index]
         mirrored = torch.from_numpy(rng.random(len(index)) < 0.5)
-        poses_world = self.poses[self.items.window(index).numpy()].astype(np.float64)
-        poses_cam, keypoints_px, size = self.cameras.render(self.proportions.change(poses_world, rng), rng)
-        confidence = np.ones(keypoints_px.shape[:-1])
+        window = self.items.window(index).numpy()[:, :: self.step]
+        poses_world = self.poses[window].astype(np.float64)
+        views = self.cameras.render(self.proportions.change(poses_world, rng), rng)
+        keypoints_px, confidence = views.keypoints_px, np.ones(views.keypoints_px.shape[:-1])
         if self.keypoints == "det":
-            hidden, fps = self.rig.body.hidden(poses_cam), self.motions[int(clip[0])].fps
+            hidden, fps = self.rig.body.hidden(views.poses_cam), self.motions[int(clip[0])].fps / self.step
             keypoints_px, confidence = self.rig.detector.detect(keypoints_px, hidden, fps, rng)
-        width, height = size[:, None, None, 0], size[:, None, None, 1]
-        x, y = keypoints_px[..., 0] / width * 2 - 1, keypoints_px[..., 1] / width * 2 - height / width
-        keypoints = torch.from_numpy(np.stack([x, y], axis=-1)).float()
-        poses = torch.from_numpy(poses_cam[:, self.items.middle]).float()
+        if self.framed:
+            xy = (keypoints_px - views.center_px[:, None, None]) / views.focal_px[:, None, None]
+        else:
+            width, height = views.size[:, None, None, 0], views.size[:, None, None, 1]
+            x, y = keypoints_px[..., 0] / width * 2 - 1, keypoints_px[..., 1] / width * 2 - height / width
+            xy = np.stack([x, y], axis=-1)
+        keypoints, confidences = (torch.from_numpy(self._all_frames(each)).float() for each in (xy, confidence))
+        poses = torch.from_numpy(views.poses_cam[:, self.items.middle // self.step]).float()
         target, root = (poses - poses[:, :1])[:, None], poses[:, 0]
-        batch = Batch(keypoints, target, root, clip, frame, mirrored, torch.from_numpy(confidence).float())
+        batch = Batch(keypoints, target, root, clip, frame, mirrored, confidences)
         return batch.mirror(H36M_17.mirror)
+
+    def _all_frames(self, values: Array) -> Array:
+        """F frames of every ``step``-th, (N, n, J, *)."""
+        return values if self.step == 1 else values.repeat(self.step, axis=1)[:, : len(self.items.offsets)]
+
+
+class RenderedBatches(Dataset[tuple[Tensor, Batch]]):
+    """The batches of an epoch, by number."""
+
+    def __init__(self, views: RandomViews, order: Sequence[Tensor], seed: tuple[int, ...]) -> None:
+        self.views, self.order, self.seed = views, order, seed
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Batch]:
+        indices = self.order[number]
+        return indices, self.views.render(indices, np.random.default_rng((*self.seed, number)))
