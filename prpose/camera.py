@@ -4,7 +4,7 @@ Axes: camera x right, y down, z forward, metres. Pixels: origin at the top left 
 half image *widths* in both directions: x lies in [-1, 1], y in [-h/w, h/w] (as in VideoPose3D, arXiv 1811.11742).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +31,18 @@ class Camera:
         0.0,
     )  # unit quaternion (w, x, y, z), camera → world
     position_m: tuple[float, float, float] = (0.0, 0.0, 0.0)  # camera centre in the world
+
+    def calibrated(self) -> "Camera":
+        """The camera; without focal length or centre, with the image diagonal as focal length (CLIFF, ECCV 2022)."""
+        if self.focal_px is not None and self.center_px is not None:
+            return self
+        focal = float(np.hypot(self.width, self.height))
+        return replace(self, focal_px=(focal, focal), center_px=(self.width / 2, self.height / 2))
+
+    def plane(self, keypoints_px: Array) -> Array:
+        """Pixels (*, 2) → (x/z, y/z) of their rays, from the principal point; distortion of the lens stays."""
+        camera = self.calibrated()
+        return np.asarray((keypoints_px - np.asarray(camera.center_px)) / np.asarray(camera.focal_px))
 
     def intrinsics(self) -> Array:
         """(9,) float32: normalised focal lengths and centre, radial 3, tangential 2; zeros without calibration."""

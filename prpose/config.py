@@ -31,7 +31,8 @@ class InferenceConfig:
         intrinsics: Camera intrinsics fx fy cx cy, pixels, instead of a field of view.
         noise_correlation: Correlation of the noise over time: iid, shared by all frames, or ar1.
         noise_time_constant_s: Time constant of ar1 noise, seconds.
-        confidence_noise: Scale of the extra noise of low confidences; 0 is none. Default: 0.03 if they lie in [0, 1].
+        confidence_noise: Scale of the extra noise of low confidences; 0 is none. Default: 0.03 if they lie in [0, 1]
+            and the model was not trained by the energy score.
         min_confidence: Keypoints of lower confidence are flagged as low_confidence.
         save_samples: Number of samples to save. Default: all of them.
         max_gap: Longest gap of a missing keypoint to interpolate, frames.
@@ -92,12 +93,14 @@ class InferenceConfig:
         """As :func:`config_from`."""
         return config_from(cls, values)
 
-    def confidence_scale(self, confidence: Array | None) -> float:
-        """``confidence_noise``, or its default for these confidences (T, J)."""
+    def confidence_scale(self, confidence: Array | None, trained: bool = False) -> float:
+        """``confidence_noise``, or its default for these confidences (T, J); 0 if the noise was ``trained`` itself."""
         if confidence is None:
             return 0.0
         if self.confidence_noise is not None:
             return self.confidence_noise
+        if trained:
+            return 0.0
         return CONFIDENCE_NOISE if confidence.min() >= 0 and confidence.max() <= 1 else 0.0
 
     def assumptions(self, confidence: Array | None) -> list[str]:
@@ -120,8 +123,9 @@ class InferenceConfig:
         if self.intrinsics is not None:
             fx, fy, cx, cy = self.intrinsics
             return Camera(width, height, (fx, fy), (cx, cy))
-        half = None if self.fov_deg is None else np.deg2rad(self.fov_deg) / 2
-        focal = float(np.hypot(width, height) if half is None else width / 2 / np.tan(half))
+        if self.fov_deg is None:
+            return Camera(width, height).calibrated()
+        focal = float(width / 2 / np.tan(np.deg2rad(self.fov_deg) / 2))
         return Camera(width, height, (focal, focal), (width / 2, height / 2))
 
 

@@ -1,7 +1,8 @@
 """The lifter contract, the lifters by name, their refinements, and flip averaging.
 
 A lifter is any ``nn.Module`` that maps normalised keypoints (B, T, J, 2) to poses (B, T - F + 1, J, 3): camera axes,
-metres, relative to the pelvis. Its receptive field of F frames is an attribute of that name; without one, F = 1. The
+metres, relative to the pelvis. If its attribute ``framed`` is true, keypoints are in units of the focal length.
+ Its receptive field of F frames is an attribute of that name; without one, F = 1. The
 pose is that of the middle frame, or of the last one if the attribute ``causal`` is true.
 """
 
@@ -13,10 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prpose.camera import Array, Camera, normalise
+from prpose.nets.framed import Framed
+from prpose.nets.gaussian import GaussianLifter, GaussianMixture, channels
 from prpose.nets.graphmlp import GraphMLP
 from prpose.nets.htnet import HTNet
 from prpose.nets.layers import body_adjacency, body_partitions
-from prpose.nets.mlp import Refinement
+from prpose.nets.mlp import Refinement, ResidualMLP
 from prpose.nets.modulated_gcn import ModulatedGCN
 from prpose.nets.temporal import TemporalModel
 from prpose.skeleton import H36M_16, H36M_17, Skeleton, mirror_pose
@@ -48,6 +52,32 @@ def _modulated_gcn(joints: int = 17, nonlocal_blocks: bool = False, **kw: Any) -
     return ModulatedGCN(body_adjacency(H36M_17.parents), **kw)
 
 
+MEMBERS = ({"name": "gaussian_gcn"}, {"name": "gaussian_mlp"})
+
+
+def _gaussian_gcn(
+    frames: int = 1, step: int = 1, causal: bool = False, hidden: int = 128, blocks: int = 4, dropout: float = 0.0
+) -> nn.Module:
+    adjacency, J = body_adjacency(H36M_17.parents), len(H36M_17)
+    net = ModulatedGCN(adjacency, hidden, blocks, channels(J), False, dropout, in_channels=2 * frames)
+    return GaussianLifter(net, frames, step, causal)
+
+
+def _gaussian_mlp(
+    frames: int = 1, step: int = 1, causal: bool = False, hidden: int = 1024, blocks: int = 2, dropout: float = 0.1
+) -> nn.Module:
+    J = len(H36M_17)
+    net = ResidualMLP(J, hidden, blocks, channels(J), dropout, in_channels=2 * frames)
+    return GaussianLifter(net, frames, step, causal)
+
+
+def _gaussian_mixture(members: Sequence[Mapping[str, Any]] = MEMBERS) -> nn.Module:
+    """Members are arguments of :func:`build_lifter`."""
+    if not members or not all(isinstance(each, Mapping) and isinstance(each.get("name"), str) for each in members):
+        raise ValueError(f'expected members, such as [{{"name": "gaussian_gcn"}}], got {members!r:.80}')
+    return GaussianMixture([build_lifter(**each) for each in members])
+
+
 LIFTERS: dict[str, Callable[..., nn.Module]] = {
     "htnet": partial(HTNet, body_adjacency(H36M_17.parents)),
     "mgcn_lw": partial(
@@ -56,8 +86,11 @@ LIFTERS: dict[str, Callable[..., nn.Module]] = {
     "modulated_gcn": _modulated_gcn,
     "graphmlp": partial(GraphMLP, body_partitions(H36M_17.parents, H36M_17.mirror, H36M_17.index("spine"))),
     "temporal": partial(TemporalModel, len(H36M_17)),
+    "gaussian_gcn": _gaussian_gcn,
+    "gaussian_mlp": _gaussian_mlp,
+    "gaussian_mixture": _gaussian_mixture,
 }
-"""Published lifters by name; keyword arguments go to the network's constructor."""
+"""Lifters by name, all but the last three published; keyword arguments go to the network's constructor."""
 
 ENTRY_POINTS = "prpose.lifters"  # group of entry points in which an installed package may name lifters of its own
 _OF_GRAPHMLP = partial(Refinement, hidden=1536)
@@ -82,7 +115,8 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
         name: a key of :data:`LIFTERS`, an installed lifter (:data:`ENTRY_POINTS`), or ``package.module:Class``.
         kw: constructor arguments that differ from the published ones. Some select another published network:
             ``frames`` of graphmlp, ``filter_widths`` and ``causal`` of temporal, ``joints`` (17 or 16; the poses
-            always have 17) and, with 16, ``nonlocal_blocks`` of modulated_gcn.
+            always have 17) and, with 16, ``nonlocal_blocks`` of modulated_gcn. With ``framed=True``, any lifter gets
+            framed keypoints (:class:`prpose.nets.framed.Framed`).
 
     ``ValueError`` for an unknown name, arguments that the network does not accept, or a class that is not a lifter.
 
@@ -91,6 +125,11 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
         >>> build_lifter("temporal", channels=8).eval()(torch.zeros(4, 30, 17, 2)).shape
         torch.Size([4, 4, 17, 3])
     """
+    if "framed" in kw:
+        framed, others = kw["framed"], {key: value for key, value in kw.items() if key != "framed"}
+        if not isinstance(framed, bool):
+            raise ValueError(f"expected framed to be true or false, got {framed!r:.80}")
+        return Framed(build_lifter(name, **others)) if framed else build_lifter(name, **others)
     if name in LIFTERS:
         return construct(name, LIFTERS[name], kw)
     path = name if is_import_path(name) else installed_lifters().get(name)
@@ -133,6 +172,21 @@ def receptive_field(lifter: nn.Module) -> int:
 def is_causal(lifter: nn.Module) -> bool:
     """Whether a pose is that of the last of its F frames, not of the middle one."""
     return bool(getattr(lifter, "causal", False))
+
+
+def is_framed(lifter: nn.Module) -> bool:
+    """Whether keypoints are in units of the focal length, not of half the image width (:class:`Framed`)."""
+    return bool(getattr(lifter, "framed", False))
+
+
+def is_one_pass(lifter: nn.Module) -> bool:
+    """Whether the lifter predicts a distribution (:mod:`prpose.nets.gaussian`) and needs no noise."""
+    return bool(getattr(lifter, "one_pass", False))
+
+
+def lifter_input(keypoints_px: Array, camera: Camera, framed: bool) -> Array:
+    """Keypoints (*, J, 2), pixels, in the units of a lifter: of the focal length if it is ``framed``, or normalised."""
+    return camera.plane(keypoints_px) if framed else normalise(keypoints_px, camera.width, camera.height)
 
 
 def own_frame(lifter: nn.Module) -> int:

@@ -11,12 +11,11 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from prpose.camera import normalise
 from prpose.config import InferenceConfig
 from prpose.hub import Card, find_model_folder
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS, find_layout
-from prpose.lifter import own_frame, padded, receptive_field
+from prpose.lifter import is_framed, lifter_input, own_frame, padded, receptive_field
 from prpose.noise import NoiseProcess, confidence_sigma
 from prpose.postprocess import flags_of, smooth, summarise
 from prpose.prediction import Prediction
@@ -133,7 +132,7 @@ class Model:
     @property
     def device(self) -> torch.device:
         """The device of the networks."""
-        return next(self.sampler.parameters(), torch.empty(0)).device
+        return self.sampler.device
 
     @torch.no_grad()
     def _predict(self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig) -> Prediction:
@@ -144,12 +143,16 @@ class Model:
             warnings.warn(message, stacklevel=4)  # of the caller of the model
         trained_fps = None if self.card is None else self.card.fps
         plan = schedule(ready, keypoints.fps, config, receptive_field(self.sampler.lifter), trained_fps)
-        xy = torch.from_numpy(normalise(plan.keypoints.xy, *keypoints.image_size)).float()[None]
+        camera, parts = config.camera(*keypoints.image_size), list[dict[str, Tensor]]()
+        xy = torch.from_numpy(lifter_input(plan.keypoints.xy, camera, is_framed(self.sampler.lifter))).float()[None]
         x = padded(xy.to(self.device), self.sampler.lifter)  # (1, T + F - 1, 17, 2)
         deterministic = interpolate(self.sampler.deterministic(x)[0].cpu(), plan.positions)
-        camera, parts = config.camera(*keypoints.image_size), list[dict[str, Tensor]]()
+        covariance = self.sampler.covariance(x)  # (1, T, 17, 3, 3) or None
+        if covariance is not None:
+            covariance = interpolate(covariance[0].cpu().flatten(-2), plan.positions).unflatten(-1, (3, 3))
         for frames, samples in plan.resample(self._pieces(x, plan, S, seed, config)):
-            parts.append(summarise(samples, deterministic[frames], ready.xy[frames], camera, config))
+            own = None if covariance is None else covariance[frames]
+            parts.append(summarise(samples, deterministic[frames], ready.xy[frames], camera, config, own))
         fields: dict[str, Any] = {
             name: torch.cat([part[name] for part in parts], dim=int(name == "samples")) for name in parts[0]
         }
@@ -169,8 +172,9 @@ class Model:
         """Lifted frames and their samples (S, t, 17, 3), piece by piece."""
         extra_sigma, F = self._extra_sigma(x, plan, config), receptive_field(self.sampler.lifter)
         rho = [*plan.rho[:1] * own_frame(self.sampler.lifter), *plan.rho]
-        noise = NoiseProcess((S, 2, 1, *x.shape[2:]), rho, torch.Generator().manual_seed(seed))
-        eps = noise.next(F - 1) if F > 1 else torch.empty(S, 2, 1, 0, *x.shape[2:])
+        shape = S, 2, 1, x.shape[2], self.sampler.noise_channels
+        noise = NoiseProcess(shape, rho, torch.Generator().manual_seed(seed))
+        eps = noise.next(F - 1) if F > 1 else torch.empty(*shape[:3], 0, *shape[3:])
         T = len(plan.keypoints.xy)
         for start in range(0, T, FRAMES_AT_ONCE):
             frames = slice(start, min(start + FRAMES_AT_ONCE, T))
@@ -183,7 +187,7 @@ class Model:
 
     def _extra_sigma(self, x: Tensor, plan: Schedule, config: InferenceConfig) -> Tensor | None:
         confidence = plan.keypoints.confidence
-        scale = config.confidence_scale(confidence)
+        scale = config.confidence_scale(confidence, self.sampler.trained)
         if confidence is None or not scale:
             return None
         repeated = padded(torch.from_numpy(confidence)[None, ..., None], self.sampler.lifter)[..., 0]

@@ -8,7 +8,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
+from torch.nn.functional import softplus
 
+from prpose.nets.framed import frame_person
 from prpose.nets.layers import body_adjacency
 from prpose.nets.mlp import ResidualMLP
 from prpose.nets.modulated_gcn import ModulatedGCN
@@ -25,6 +27,9 @@ VARIANCE_NETS: dict[str, Callable[..., nn.Module]] = {
 """The variance net of each lifter, by the lifter's name: those of the first two are published; else, HTNet's."""
 
 
+CONSTANT = "constant"  # the learnt noise without a variance net
+
+
 def variance_net_of(lifter: str) -> str:
     """The name of a lifter's variance net, a key of :data:`VARIANCE_NETS`; ``htnet`` for other lifters."""
     return lifter if lifter in VARIANCE_NETS else "htnet"
@@ -37,6 +42,13 @@ def build_variance_net(name: str, **kw: Any) -> nn.Module:
     its mean error. ``ValueError`` for an unknown name, or arguments that the network does not accept.
     """
     return construct(name, look_up(name, VARIANCE_NETS, "variance net"), kw)
+
+
+def build_learnt_noise(name: str, framed: bool = False, **kw: Any) -> "LearntNoise":
+    """Learnt noise with a variance net of random weights, by its name, or ``constant``; errors as of the net."""
+    if not isinstance(framed, bool) or (name == CONSTANT and kw):
+        raise ValueError(f"learnt noise {name}: expected framed to be true or false, got {framed!r:.80} and {kw}")
+    return LearntNoise(None if name == CONSTANT else build_variance_net(name, **kw), framed=framed)
 
 
 def check_scale(name: str, value: float) -> None:
@@ -68,6 +80,39 @@ class AdaptiveNoise(nn.Module):
         """The distribution of noisy keypoints, (*, J, 2): mean the keypoints, stddev the same for x and y."""
         sigma = self.alpha * self.variance_net(keypoints).clamp_min(self.floor)  # (*, J, 1)
         return Normal(keypoints, sigma.expand_as(keypoints), validate_args=False)
+
+
+class LearntNoise(nn.Module):
+    r"""Noise that is trained with the lifter, by the energy score of the poses (:mod:`prpose.training.energy`).
+
+    .. math:: σ_{jc} = s α e^{p_{jc}} \operatorname{softplus}(4 g(x)_j) / 4, \quad x̃ \sim N(x, σ²)
+
+    for joint j and axis c, with α and p learnt. It is not a model of the detector's error but the source of all variety
+    of the poses, depth included.
+
+    Args:
+        variance_net: g, (*, J, 2) → (*, J, 1); without it, softplus(4 g) = 1: the same noise for all poses.
+        alpha: initial value of α; in units of the keypoints, or, framed, of framed ones (:func:`frame_person`).
+        framed: whether g gets framed keypoints, and s is the size that they were divided by; else s = 1.
+    """
+
+    def __init__(
+        self, variance_net: nn.Module | None, alpha: float = 0.02, framed: bool = False, joints: int = 17
+    ) -> None:
+        super().__init__()
+        check_scale("alpha", alpha)
+        self.variance_net, self.framed = variance_net, framed
+        self.log_alpha = nn.Parameter(torch.tensor(math.log(max(alpha, 1e-9))))
+        self.log_scale = nn.Parameter(torch.zeros(joints, 2))
+
+    def forward(self, keypoints: Tensor) -> Normal:
+        """The distribution of noisy keypoints, (*, J, 2): mean the keypoints, a stddev for each coordinate."""
+        x, scale = keypoints, (self.log_alpha + self.log_scale).exp()
+        if self.framed:
+            x, _, size = frame_person(keypoints[..., None, :, :])
+            x, scale = x[..., 0, :, :], scale * size[..., None, None]
+        g = 0.25 if self.variance_net is None else softplus(4 * self.variance_net(x)) / 4
+        return Normal(keypoints, (scale * g).expand_as(keypoints), validate_args=False)
 
 
 class ConstantNoise(nn.Module):

@@ -108,12 +108,17 @@ def flags_of(keypoints: Preprocessed, min_confidence: float) -> Array:
 
 
 def summarise(
-    samples: Tensor, deterministic: Tensor, keypoints_px: Array, camera: Camera, config: InferenceConfig
+    samples: Tensor,
+    deterministic: Tensor,
+    keypoints_px: Array,
+    camera: Camera,
+    config: InferenceConfig,
+    joint_covariance: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Fields of a prediction from samples (S, T, 17, 3), the pose without noise (T, 17, 3) and keypoints (T, 17, 2).
 
     The root's covariance is that of the samples' own roots, plus that of the placement given the reprojection error
-    of the point estimate.
+    of the point estimate. Without ``joint_covariance``, (T, 17, 3, 3), that of the joints is the samples'.
     """
     plane = plane_of(keypoints_px, camera)
     roots = place(samples, plane)  # (S, T, 3)
@@ -127,7 +132,8 @@ def summarise(
     root = place(pose, plane)
     error = reprojection_errors(pose, plane, root).square().mean(-1, keepdim=True).sqrt()
     placement = placement_covariance(pose, root, error / 2**0.5)
-    summary = {"pose": pose, "covariance": covariance(samples).float()}
+    joints = covariance(samples) if joint_covariance is None else joint_covariance
+    summary = {"pose": pose, "covariance": joints.float()}
     summary |= {"root": root.float(), "root_covariance": (covariance(roots) + placement).float()}
     if config.save_samples != 0:
         summary["samples"] = samples[: config.save_samples]

@@ -1,13 +1,16 @@
 """Keypoints and noise in, S poses out: the core of the method, a pure function in bounded memory."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from prpose.lifter import average_flipped, poses_at_once, receptive_field
-from prpose.noise import AdaptiveNoise, ConstantNoise, correlated, draw_eps
+from prpose.lifter import average_flipped, own_frame, poses_at_once, receptive_field
+from prpose.nets.gaussian import PoseMixture
+from prpose.noise import AdaptiveNoise, ConstantNoise, LearntNoise, correlated, draw_eps
 from prpose.skeleton import H36M_17, mirror_pose
+from prpose.tables import look_up
 
 
 class Sampler(nn.Module):
@@ -15,12 +18,14 @@ class Sampler(nn.Module):
 
     For keypoints x and their mirror image x′, each with its own σ, sample s is the average of lift(x + σ∘ε_s) and of
     the un-mirrored lift(x′ + σ′∘ε′_s), with the pelvis at 0. Averaging two independent draws narrows the spread by
-    about √2. Poses are in camera axes, metres.
+    about √2; as a mixture, every second sample is of the mirror image instead, at half the cost, and the samples keep
+    the spread that the noise was trained for. Poses are in camera axes, metres.
 
     Args:
         lifter: (B, T, J, 2) → (B, T - F + 1, J, 3).
         noise: distribution of the noisy keypoints.
         mirror: left/right permutation of the joints.
+        flip: whether a sample is the average of two draws, as published, or one of them.
         chunk: largest number of poses lifted at once, which bounds the memory. Default: the fastest for the lifter and
             the device (:func:`prpose.lifter.poses_at_once`).
 
@@ -34,49 +39,70 @@ class Sampler(nn.Module):
         torch.Size([10, 4, 1, 17, 3])
     """
 
+    noise_channels = 2  # numbers of noise per joint and frame
+
     def __init__(
         self,
         lifter: nn.Module,
-        noise: AdaptiveNoise | ConstantNoise,
+        noise: AdaptiveNoise | ConstantNoise | LearntNoise | None,
         mirror: Sequence[int] = H36M_17.mirror,
         chunk: int | None = None,
+        flip: Literal["average", "mixture"] = "average",
     ) -> None:
         super().__init__()
-        self.lifter, self.noise, self.mirror, self.chunk = lifter, noise, tuple(mirror), chunk
+        look_up(flip, dict.fromkeys(("average", "mixture")), "flip")
+        self.lifter, self.noise, self.mirror, self.chunk, self.flip = lifter, noise, tuple(mirror), chunk, flip
 
     def forward(
-        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None
+        self,
+        keypoints: Tensor,
+        eps: Tensor,
+        eps_mirrored: Tensor | None,
+        extra_sigma: Tensor | None = None,
+        first: int = 0,
     ) -> Tensor:
         """The pure function: the same inputs give the same poses, (S, B, T - F + 1, J, 3).
 
         Args:
             keypoints: (B, T, J, 2), normalised.
             eps: (S, B, T, J, 2), standard normal, for the keypoints.
-            eps_mirrored: the same for their mirror image, in the mirror image's order of joints.
+            eps_mirrored: the same for their mirror image, in the mirror image's order of joints. None, in training:
+                all samples are of the keypoints themselves, unchecked and lifted at once.
             extra_sigma: (B, T, J) further standard deviation (:func:`prpose.noise.confidence_sigma`), added in square.
+            first: number of the first sample, if these are some of many; every second one of a mixture is mirrored.
 
         Raises:
             ValueError: for wrong shapes, types or devices, or values that are not finite.
         """
+        if self.noise is None:
+            raise ValueError("expected noise; only a one-pass lifter needs none (OnePassSampler)")
+        if eps_mirrored is None:
+            noise = self.noise(keypoints)
+            poses = self.lifter((noise.mean + noise.stddev * eps).flatten(0, 1)).unflatten(0, eps.shape[:2])
+            return poses - poses[..., :1, :]
         self._check(keypoints, eps=eps, eps_mirrored=eps_mirrored)
         means, stddevs = self._noises(keypoints, extra_sigma)
         S, B = eps.shape[:2]
         eps, eps_mirrored = eps.flatten(0, 1), eps_mirrored.flatten(0, 1)
         poses = self._empty(keypoints, S * B)
         for rows in torch.arange(S * B, device=keypoints.device).split(self._clips_at_once(keypoints)):
-            b = rows % B
+            b, mirrored = rows % B, (first + rows // B) % 2
+            if self.flip == "mixture":
+                chosen = torch.where(mirrored.bool()[:, None, None, None], eps_mirrored[rows], eps[rows])
+                lifted = self._lift_pieces(means[mirrored, b] + stddevs[mirrored, b] * chosen)
+                poses[rows] = unmirror(lifted, mirrored.bool(), self.mirror)
+                continue
             noisy = means[0][b] + stddevs[0][b] * eps[rows]
             noisy_mirrored = means[1][b] + stddevs[1][b] * eps_mirrored[rows]
             poses[rows] = self._lift(noisy, noisy_mirrored)
         return poses.unflatten(0, (S, B))
 
-    def noisy(
-        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The inputs of the lifter in :meth:`forward`: noisy keypoints and mirror images, both (S, B, T, J, 2)."""
-        self._check(keypoints, eps=eps, eps_mirrored=eps_mirrored)
-        means, stddevs = self._noises(keypoints, extra_sigma)
-        return means[0] + stddevs[0] * eps, means[1] + stddevs[1] * eps_mirrored
+    def train(self, mode: bool = True) -> "Sampler":
+        """A lifter without trainable weights stays in eval mode."""
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.lifter.parameters()):
+            self.lifter.eval()
+        return self
 
     def lift(self, keypoints: Tensor, mirrored: Tensor) -> Tensor:
         """Lifts keypoints and mirror images (N, T, J, 2) as they are and averages them, → (N, T - F + 1, J, 3)."""
@@ -87,6 +113,20 @@ class Sampler(nn.Module):
         """The lifter's poses without noise, flip averaged, (B, T, J, 2) → (B, T - F + 1, J, 3)."""
         self._check(keypoints)
         return self.lift(keypoints, mirror_pose(keypoints, self.mirror))
+
+    @property
+    def trained(self) -> bool:
+        """Whether the samples were trained to be distributed as the truth, so that nothing should widen them."""
+        return self.noise is None or isinstance(self.noise, LearntNoise)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the networks."""
+        return next(self.parameters(), torch.empty(0)).device
+
+    def covariance(self, keypoints: Tensor) -> Tensor | None:
+        """Covariance of each joint, (B, T, J, 2) → (B, T - F + 1, J, 3, 3), m², where it needs no samples; or None."""
+        return None
 
     def sample(
         self,
@@ -108,16 +148,18 @@ class Sampler(nn.Module):
         if S < 1:
             raise ValueError(f"expected num_samples >= 1, got {S}")
         self._check(keypoints)
-        at_once = max(1, self._clips_at_once(keypoints) // len(keypoints))
+        at_once = S if self.noise is None else max(1, self._clips_at_once(keypoints) // len(keypoints))
         poses = self._empty(keypoints, S, len(keypoints))
         for start in range(0, S, at_once):
             few = min(at_once, S - start)
-            eps = correlated(draw_eps(few, (2, *keypoints.shape), generator).to(keypoints), rho)
-            poses[start : start + few] = self(keypoints, eps[:, 0], eps[:, 1], extra_sigma)
+            shape = 2, *keypoints.shape[:-1], self.noise_channels
+            eps = correlated(draw_eps(few, shape, generator).to(keypoints), rho)
+            poses[start : start + few] = self(keypoints, eps[:, 0], eps[:, 1], extra_sigma, start)
         return poses
 
     def _noises(self, keypoints: Tensor, extra_sigma: Tensor | None) -> tuple[Tensor, Tensor]:
         """Means and standard deviations of the keypoints and of their mirror image, each (2, B, T, J, 2)."""
+        assert self.noise is not None
         frames = torch.stack([keypoints, mirror_pose(keypoints, self.mirror)]).flatten(0, 2)
         parts = [self.noise(few) for few in frames.split(self.chunk or poses_at_once(self.noise, keypoints.device))]
         means = torch.cat([noise.mean for noise in parts]).view(2, *keypoints.shape)
@@ -144,13 +186,20 @@ class Sampler(nn.Module):
         return keypoints.new_empty(*leading, self._poses(keypoints), len(self.mirror), 3)
 
     def _lift(self, keypoints: Tensor, mirrored: Tensor) -> Tensor:
-        """Both images as one batch, averaged; long clips are lifted in pieces that share F - 1 frames."""
-        both, at_once = torch.cat([keypoints, mirrored]), self._at_once(keypoints)
-        overlap = receptive_field(self.lifter) - 1
-        starts = range(0, self._poses(keypoints), at_once)
-        pieces = [self.lifter(both[:, start : start + at_once + overlap]) for start in starts]
-        poses, poses_mirrored = torch.cat(pieces, dim=1).chunk(2)
+        """Both images as one batch, averaged."""
+        poses, poses_mirrored = self._lift_pieces(torch.cat([keypoints, mirrored])).chunk(2)
+        if self.flip == "mixture":  # as in training
+            poses, poses_mirrored = poses - poses[..., :1, :], poses_mirrored - poses_mirrored[..., :1, :]
         return average_flipped(poses, poses_mirrored, self.mirror)
+
+    def _lift_pieces(self, keypoints: Tensor) -> Tensor:
+        return torch.cat([self.lifter(piece) for piece in self._split(keypoints)], dim=1)
+
+    def _split(self, keypoints: Tensor) -> list[Tensor]:
+        """Pieces of long clips, which share F - 1 frames."""
+        at_once, overlap = self._at_once(keypoints), receptive_field(self.lifter) - 1
+        starts = range(0, self._poses(keypoints), at_once)
+        return [keypoints[:, start : start + at_once + overlap] for start in starts]
 
     def _check(self, keypoints: Tensor, **eps: Tensor) -> None:
         for name, value in {"keypoints": keypoints, **eps}.items():
@@ -164,9 +213,78 @@ class Sampler(nn.Module):
         J, shape = len(self.mirror), tuple(keypoints.shape)
         if keypoints.ndim != 4 or shape[2:] != (J, 2) or not keypoints.numel():
             raise ValueError(f"expected keypoints of shape (B, T, {J}, 2) with B, T >= 1, got {shape}")
+        shape = *shape[:-1], self.noise_channels
         for name, value in eps.items():
             if value.shape[1:] != shape:
                 raise ValueError(f"expected {name} of shape (S, {str(shape)[1:]}, got {tuple(value.shape)}")
         S, *others = map(len, eps.values()) if eps else (1,)
         if not S or any(other != S for other in others):
             raise ValueError(f"expected as many samples in eps_mirrored as in eps, and S >= 1, got {others[0]} and {S}")
+
+
+class OnePassSampler(Sampler):
+    """Many 3D poses from one pass of a lifter that predicts a distribution (:mod:`prpose.nets.gaussian`).
+
+    Samples are of the mixture of the distributions for the keypoints and for their mirror image, in turns. The noise of
+    a joint is four numbers, of which those of the poses' own frames are used.
+    """
+
+    noise_channels = 4
+
+    def __init__(self, lifter: nn.Module, mirror: Sequence[int] = H36M_17.mirror, chunk: int | None = None) -> None:
+        super().__init__(lifter, None, mirror, chunk, "mixture")
+
+    def forward(
+        self,
+        keypoints: Tensor,
+        eps: Tensor,
+        eps_mirrored: Tensor | None,
+        extra_sigma: Tensor | None = None,
+        first: int = 0,
+    ) -> Tensor:
+        """As :meth:`Sampler.forward`, with noise of shape (S, B, T, J, 4); only ``eps`` is used.
+
+        ``ValueError``, in addition, for an ``extra_sigma``: there is no noise that it could widen.
+        """
+        if eps_mirrored is None:
+            return self._distribution(keypoints).sample(self._own(eps))
+        if extra_sigma is not None:
+            raise ValueError("expected no extra noise of low confidence: a one-pass model has no noise to widen")
+        self._check(keypoints, eps=eps, eps_mirrored=eps_mirrored)
+        return self._mixture(keypoints).sample(self._own(eps), first)
+
+    def covariance(self, keypoints: Tensor) -> Tensor:
+        """That of the mixture, in closed form; shapes and errors of :meth:`Sampler.covariance`."""
+        self._check(keypoints)
+        return torch.cat([self._mixture(piece).covariance() for piece in self._split(keypoints)], dim=1)
+
+    def _distribution(self, keypoints: Tensor) -> PoseMixture:
+        found: PoseMixture = self.lifter.distribution(keypoints)  # type: ignore[operator]
+        return found
+
+    def _mixture(self, keypoints: Tensor) -> PoseMixture:
+        """Of both images' distributions; components of the keypoints and of the mirror image take turns."""
+        own = self._distribution(keypoints).components
+        others = self._distribution(mirror_pose(keypoints, self.mirror)).components
+        pairs = zip(own, (other.mirrored(self.mirror) for other in others), strict=True)
+        return PoseMixture(tuple(component for pair in pairs for component in pair))
+
+    def _own(self, eps: Tensor) -> Tensor:
+        """Of the noise of T frames, that of the T - F + 1 with a pose."""
+        first, F = own_frame(self.lifter), receptive_field(self.lifter)
+        return eps[:, :, first : first + eps.shape[2] - F + 1]
+
+
+def build_sampler(lifter: nn.Module, noise: nn.Module | None, alpha: float = 1.0, floor: float = 1.0) -> Sampler:
+    """The sampler of a lifter with learnt noise, with a variance net and alpha and floor of its noise, or with none."""
+    if noise is None:
+        return OnePassSampler(lifter)
+    if isinstance(noise, LearntNoise):
+        return Sampler(lifter, noise, flip="mixture")
+    return Sampler(lifter, AdaptiveNoise(noise, alpha, floor))
+
+
+def unmirror(poses: Tensor, mirrored: Tensor, mirror: Sequence[int]) -> Tensor:
+    """Poses (N, T, J, 3) of which some, (N,) bool, are mirror images, as they are; the pelvis is subtracted."""
+    poses = torch.where(mirrored[:, None, None, None], mirror_pose(poses, mirror), poses)
+    return poses - poses[..., :1, :]

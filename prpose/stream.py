@@ -8,16 +8,15 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from prpose.camera import Array, normalise
+from prpose.camera import Array
 from prpose.config import InferenceConfig
 from prpose.keypoints import Keypoints
-from prpose.lifter import own_frame, receptive_field
+from prpose.lifter import is_framed, lifter_input, own_frame, receptive_field
 from prpose.noise import NoiseProcess, confidence_sigma
 from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
-from prpose.skeleton import mirror_pose
 
 
 @dataclass(eq=False)
@@ -40,10 +39,10 @@ class Stream:
 
     def __post_init__(self) -> None:
         check_draws(self.num_samples, self.seed)
-        shape, generator = (self.num_samples, 2, 1, len(self.sampler.mirror), 2), torch.Generator()
-        self._noise = NoiseProcess(shape, self.config.rho(self.fps), generator.manual_seed(self.seed))
-        # Frames in the receptive field, without noise and S times with it, (S + 1, 1, 17, 2); and their mirror images
-        self._window: list[tuple[Tensor, Tensor]] = []
+        shape = self.num_samples, 2, 1, len(self.sampler.mirror), self.sampler.noise_channels
+        self._noise = NoiseProcess(shape, self.config.rho(self.fps), torch.Generator().manual_seed(self.seed))
+        # Frames in the receptive field: keypoints (1, 1, 17, 2), noise (S, 2, 1, 1, 17, C) and extra sigma (1, 1, 17)
+        self._window: list[tuple[Tensor, Tensor, Tensor]] = []
         self._other_units = False  # whether any confidence lay outside [0, 1]; then none widens the noise by default
 
     @torch.no_grad()
@@ -56,34 +55,36 @@ class Stream:
         scores = None if confidence is None else np.asarray(confidence)[None]
         frame = Keypoints(np.asarray(xy)[None], self.image_size, self.layout, scores, self.fps)
         ready = preprocess(frame, 0, allow_implausible=self.config.allow_implausible or bool(self._window))
-        device = next(self.sampler.parameters(), torch.empty(0)).device
-        x = torch.from_numpy(normalise(ready.xy, *self.image_size)).float()[None].to(device)
-        eps = self._noise.next(1).to(device)
-        noisy, noisy_mirrored = self.sampler.noisy(x, eps[:, 0], eps[:, 1], self._extra_sigma(x, ready.confidence))
-        now = torch.cat([x, noisy[:, 0]]), torch.cat([mirror_pose(x, self.sampler.mirror), noisy_mirrored[:, 0]])
-        lifted = self.sampler.lift(*self._windows(now)).cpu()
         camera = self.config.camera(*self.image_size)
-        fields: dict[str, Any] = summarise(lifted[1:], lifted[0], ready.xy, camera, self.config)
+        x = torch.from_numpy(lifter_input(ready.xy, camera, is_framed(self.sampler.lifter))).float()[None]
+        x = x.to(self.sampler.device)
+        window, eps, extra_sigma = self._windows((x, self._noise.next(1).to(x), self._extra_sigma(x, ready.confidence)))
+        samples = self.sampler(window, eps[:, 0], eps[:, 1], extra_sigma if extra_sigma.any() else None)[:, 0].cpu()
+        deterministic, covariance = self.sampler.deterministic(window)[0].cpu(), self.sampler.covariance(window)
+        fields: dict[str, Any] = summarise(
+            samples, deterministic, ready.xy, camera, self.config, None if covariance is None else covariance[0].cpu()
+        )
         return Prediction(
-            **{name: value.numpy() for name, value in fields.items()}, deterministic=lifted[0].numpy(),
+            **{name: value.numpy() for name, value in fields.items()}, deterministic=deterministic.numpy(),
             point_estimate=self.config.point_estimate, fps=self.fps, num_samples=self.num_samples, seed=self.seed,
             flags=flags_of(ready, self.config.min_confidence), keypoints_px=ready.xy, camera=camera,
             model=self.card, warnings=ready.warnings,
         )  # fmt: skip
 
-    def _extra_sigma(self, x: Tensor, confidence: Array | None) -> Tensor | None:
+    def _extra_sigma(self, x: Tensor, confidence: Array | None) -> Tensor:
         if confidence is not None and self.config.confidence_noise is None:
             self._other_units |= bool(confidence.min() < 0 or confidence.max() > 1)
         if confidence is None or self._other_units:
-            return None
-        return confidence_sigma(x, torch.from_numpy(confidence)[None].to(x), self.config.confidence_scale(confidence))
+            return x.new_zeros(x.shape[:-1])
+        scale = self.config.confidence_scale(confidence, self.sampler.trained)
+        return confidence_sigma(x, torch.from_numpy(confidence)[None].to(x), scale)
 
-    def _windows(self, now: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """The F frames around the current one, (S + 1, F, 17, 2), and their mirror images."""
+    def _windows(self, now: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Keypoints, noise and extra sigma of the F frames around the current one."""
         F, own = receptive_field(self.sampler.lifter), own_frame(self.sampler.lifter)
         self._window = [*(self._window or [now] * own), now][-(own + 1) :]
-        keypoints, mirrored = zip(*self._window, *([now] * (F - 1 - own)), strict=True)
-        return torch.cat(keypoints, dim=1), torch.cat(mirrored, dim=1)
+        x, eps, sigma = zip(*self._window, *([now] * (F - 1 - own)), strict=True)
+        return torch.cat(x, dim=1), torch.cat(eps, dim=3), torch.cat(sigma, dim=1)
 
 
 def check_draws(num_samples: int, seed: int) -> None:

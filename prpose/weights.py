@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from prpose.lifter import LIFTERS, REFINEMENTS, Remapped, build_lifter, build_refinement, is_lifter
 from prpose.nets import graphmlp, htnet, modulated_gcn
-from prpose.noise import VARIANCE_NETS, build_variance_net
+from prpose.nets.framed import Framed
+from prpose.noise import CONSTANT, VARIANCE_NETS, build_learnt_noise, build_variance_net
 from prpose.tables import unknown
 
 VARIANCE_PREFIX = "avg_"  # avg_htnet is the variance net of htnet, as in the published avg_model_htnet.pth
+LEARNT_PREFIX = "learnt_"  # learnt_htnet is learnt noise with the variance net of htnet
 REFINEMENT_PREFIX = "refine_"  # refine_graphmlp is the refinement of graphmlp's poses
 DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
@@ -36,7 +38,7 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
 
     Args:
         name: of a lifter (:func:`prpose.lifter.build_lifter`); with ``avg_`` before it, of its variance net; with
-            ``refine_``, of its refinement.
+            ``learnt_``, of learnt noise; with ``refine_``, of its refinement.
         source: the release's ``.pth``, a ``.safetensors`` file, or a state dict, with the published parameter names
             or prpose's. A published checkpoint may include the network's fixed graph.
         kw: constructor arguments that differ from the published ones.
@@ -53,6 +55,7 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
     state = dict(source) if isinstance(source, Mapping) else read_state_dict(source)
     problem = _not_tensors(state)
     inner, prefix = (net.net, "net.") if isinstance(net, Remapped) else (net, "")
+    inner, prefix = (net.lifter, "lifter.") if isinstance(net, Framed) else (inner, prefix)
     rename = RENAMINGS.get(name, str)
     if not problem:  # a wrapped lifter's checkpoint is the lifter's own, or ours with the prefix
         state, problem = _renamed(inner, state, lambda key: rename(key.removeprefix(prefix)))
@@ -65,7 +68,10 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
 def _built(name: str, kw: Mapping[str, Any]) -> nn.Module:
     if is_lifter(name):
         return build_lifter(name, **kw)
-    others = {VARIANCE_PREFIX + net: partial(build_variance_net, net) for net in VARIANCE_NETS}
+    others: dict[str, Callable[..., nn.Module]] = {
+        VARIANCE_PREFIX + net: partial(build_variance_net, net) for net in VARIANCE_NETS
+    }
+    others |= {LEARNT_PREFIX + net: partial(build_learnt_noise, net) for net in (CONSTANT, *VARIANCE_NETS)}
     others |= {REFINEMENT_PREFIX + net: partial(build_refinement, net) for net in REFINEMENTS}
     if name not in others:
         raise ValueError(unknown(name, [*LIFTERS, *others], "network"))

@@ -45,6 +45,14 @@ def _bones(parents: Sequence[int]) -> Tensor:
     return links
 
 
+def aggregate(graph: Tensor, x: Tensor) -> Tensor:
+    """Sums over the joints of a graph, (J, K) and (*, K, C) → (*, J, C).
+
+    In training on CPUs several times as fast as ``graph @ x``, which copies its operands.
+    """
+    return torch.einsum("jk,...kc->...jc", graph, x)
+
+
 class ModulatedGraphConv(nn.Module):
     r"""Modulated graph convolution, (*, J, in) → (*, J, out).
 
@@ -75,10 +83,10 @@ class ModulatedGraphConv(nn.Module):
         graph = self.adjacency + self.adj2
         graph = (graph + graph.T) / 2
         if len(self.W) == 1:
-            return graph @ (self.M * (x @ self.W[0])) + self.bias
+            return aggregate(graph, self.M * (x @ self.W[0])) + self.bias
         own = graph.diagonal()[:, None]
         others = graph - torch.diag_embed(graph.diagonal())
-        return own * (self.M * (x @ self.W[0])) + others @ (self.M * (x @ self.W[1])) + self.bias
+        return own * (self.M * (x @ self.W[0])) + aggregate(others, self.M * (x @ self.W[1])) + self.bias
 
 
 class PartitionedGraphConv(nn.Module):
@@ -99,7 +107,7 @@ class PartitionedGraphConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         K, J, _ = self.partitions.shape
         y = self.linear(x).unflatten(-1, (K, -1)).flatten(-3, -2)  # (*, J·K, out)
-        return self.partitions.permute(2, 1, 0).reshape(J, J * K) @ y
+        return aggregate(self.partitions.permute(2, 1, 0).reshape(J, J * K), y)
 
 
 class MLP(nn.Module):

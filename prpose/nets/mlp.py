@@ -11,11 +11,17 @@ class ResidualMLP(nn.Module):
     """
 
     def __init__(
-        self, joints: int = 17, hidden: int = 64, stages: int = 1, out_channels: int = 1, dropout: float = 0.5
+        self,
+        joints: int = 17,
+        hidden: int = 64,
+        stages: int = 1,
+        out_channels: int = 1,
+        dropout: float = 0.5,
+        in_channels: int = 2,
     ) -> None:
         super().__init__()
         self.out_channels = out_channels
-        self.w1 = nn.Linear(joints * 2, hidden)
+        self.w1 = nn.Linear(joints * in_channels, hidden)
         self.batch_norm1 = nn.BatchNorm1d(hidden)
         self.linear_stages = nn.ModuleList(ResidualStage(hidden, dropout) for _ in range(stages))
         self.w2 = nn.Linear(hidden, joints * out_channels)

@@ -8,7 +8,7 @@ from prpose.nets.layers import ChannelNorm, ModulatedGraphConv, NonLocalBlock, P
 
 
 class ModulatedGCN(nn.Module):
-    """Residual stack of modulated graph convolutions, (*, J, 2) → (*, J, out).
+    """Residual stack of modulated graph convolutions, (*, J, in) → (*, J, out).
 
     Zou & Tang, Modulated Graph Convolutional Network for 3D Human Pose Estimation, ICCV 2021. Defaults: the published
     variance net of HTNet; the light lifter is ``hidden=128, out_channels=3, split=False``. Parameter names are the
@@ -35,6 +35,7 @@ class ModulatedGCN(nn.Module):
         non_local: bool = False,
         pairs: Sequence[Sequence[int]] = (),
         unit_modulation: bool = False,
+        in_channels: int = 2,
     ) -> None:
         super().__init__()
         if not isinstance(blocks, int) or blocks < 0 or not isinstance(split, bool):
@@ -43,7 +44,7 @@ class ModulatedGCN(nn.Module):
         def across() -> list[nn.Module]:
             return [PairNonLocalBlock(hidden, pairs)] if pairs else []
 
-        self.gconv_input = nn.Sequential(GraphLayer(adjacency, 2, hidden, split, dropout), *across())
+        self.gconv_input = nn.Sequential(GraphLayer(adjacency, in_channels, hidden, split, dropout), *across())
         self.gconv_layers = nn.Sequential()
         for _ in range(blocks):
             self.gconv_layers.extend([GraphBlock(adjacency, hidden, split, dropout), *across()])
