@@ -115,25 +115,25 @@ def subjects(windows):
 
 
 def test_motion_capture_is_rendered_anew_and_has_a_validation_split(tmp_path):
-    views, val = training_data("walkers", tmp_path, "det", torch.nn.Identity(), every=(10, 6))
+    views, val = training_data("walkers", tmp_path, "det", torch.nn.Identity(), TrainConfig(every=10), 6)
     assert isinstance(views, RandomViews)
     assert subjects(val) == {"W13", "W14"}
     with pytest.raises(ValueError, match="expected no held_out subjects, got W13: walkers has a validation split"):
-        training_data("walkers", tmp_path, "det", torch.nn.Identity(), held_out=["W13"])
+        training_data("walkers", tmp_path, "det", torch.nn.Identity(), TrainConfig(held_out=("W13",)))
 
 
 def test_training_subjects_are_held_out_of_recorded_data():
-    train, val = training_data(*H36M, every=(2, 3))
+    train, val = training_data(*H36M, TrainConfig(every=2), 3)
     assert isinstance(train, Windows)
     assert (subjects(train), subjects(val)) == ({"S1", "S5", "S6", "S7"}, {"S8"})
     assert train.is_mirrored.double().mean() == 0.5
     assert not val.is_mirrored.any()
     assert len(val) == 4 * sum(-(-frames // 3) for frames in (20, 26, 30))
-    train, val = training_data(*H36M, held_out=["S1", "S6"])
+    train, val = training_data(*H36M, TrainConfig(held_out=("S1", "S6")))
     assert (subjects(train), subjects(val)) == ({"S5", "S7", "S8"}, {"S1", "S6"})
 
 
 @pytest.mark.parametrize("held_out", [["S9"], ["S1", "S5", "S6", "S7", "S8"]])
 def test_test_subjects_and_all_subjects_cannot_be_held_out(held_out):
     with pytest.raises(ValueError, match="expected some but not all of S1, S5, S6, S7, S8 in held_out"):
-        training_data(*H36M, held_out=held_out)
+        training_data(*H36M, TrainConfig(held_out=tuple(held_out)))

@@ -22,13 +22,13 @@ from prpose.cli.evaluate import evaluate
 from prpose.cli.models import models
 from prpose.cli.pack import pack
 from prpose.cli.predict import predict
-from prpose.cli.train import train_lifter, train_noise
+from prpose.cli.train import train_lifter, train_noise, train_sampler
 from prpose.training import processes
 
 COMMANDS: dict[str, Any] = {
     "predict": predict,
     "evaluate": evaluate,
-    "train": {"lifter": train_lifter, "noise": train_noise},
+    "train": {"lifter": train_lifter, "noise": train_noise, "sampler": train_sampler},
     "data": {
         "prepare": {"h36m": prepare_h36m, "3dhp": prepare_3dhp, "cmu": prepare_cmu, "mocap": prepare_mocap},
         "inspect": inspect_data,

@@ -10,17 +10,21 @@ from torch import nn
 from tyro.conf import arg
 
 from prpose.cli.console import ConfigFile, Flag, current_command, named_device, progress
-from prpose.cli.evaluate import constructor_arguments, sha256_of, versions
+from prpose.cli.evaluate import DEFAULT_FPS, constructor_arguments, sha256_of, versions
+from prpose.config import InferenceConfig
 from prpose.data import data_set, inputs_sha256
 from prpose.data.windows import Windows
 from prpose.evaluation.protocols import MOCAP, PROTOCOLS
-from prpose.lifter import build_lifter, check_contract, own_frame
+from prpose.lifter import build_lifter, check_contract, is_framed, is_one_pass, own_frame
 from prpose.metrics import mpjpe
-from prpose.noise import build_variance_net, variance_net_of
+from prpose.nets.gaussian import GaussianMixture
+from prpose.noise import LearntNoise, build_learnt_noise, build_variance_net, variance_net_of
+from prpose.sampler import build_sampler
 from prpose.training import Loss, Source, State, TrainConfig, processes
+from prpose.training.energy import sampler_loss, sampler_scores
 from prpose.training.run import WEIGHTS, prepare_folder, train, training_data
 from prpose.training.weak_supervision import batch_targets, lifter_scores, noise_scores, target_of, typical_of
-from prpose.weights import load_published
+from prpose.weights import VARIANCE_PREFIX, load_published
 
 DEFAULT = TrainConfig()
 
@@ -31,7 +35,8 @@ class Task:
 
     Args:
         out: Folder of the run: config, log, checkpoint and best weights.
-        lifter: Lifter: htnet, mgcn_lw, modulated_gcn, graphmlp, temporal, or package.module:Class.
+        lifter: Lifter: htnet, mgcn_lw, modulated_gcn, graphmlp, temporal, gaussian_gcn, gaussian_mlp, or
+            package.module:Class.
         lifter_args: Constructor arguments that differ from the published ones, as JSON.
         data: Data set: cmu17, walkers, h36m, 3dhp, or the name of a prepared benchmark.
         root: Folder with the npz files of the data set.
@@ -93,6 +98,8 @@ def train_noise(
     config = replace(config, network=config.network or variance_net_of(task.lifter))
     run = _Run(task, config)
     frozen = load_published(task.lifter, lifter_weights, **run.arguments)
+    if is_framed(frozen):
+        raise ValueError("expected a lifter of normalised keypoints; noise of framed ones is trained by train sampler")
     views, windows = run.data_for(frozen)
     torch.manual_seed(config.seed)
     net, frame = build_variance_net(str(config.network)), own_frame(frozen)
@@ -106,8 +113,57 @@ def train_noise(
     run.fit(net.to(run.device), views, loss, lambda n: noise_scores(n, wanted, windows, run.device, frame))
 
 
+def train_sampler(
+    task: Options,
+    init: Path | None = None,
+    init_noise: Path | None = None,
+    config_file: ConfigFile = None,
+    config: TrainConfig = DEFAULT,
+) -> None:
+    """Train a lifter together with its noise, or gaussian_gcn or gaussian_mlp, by the energy score of the samples.
+
+    Args:
+        task: What is trained, on which data, and where.
+        init: Weights of the lifter to start from. Default: random ones.
+        init_noise: Weights of the variance net to start from. Default: random ones.
+        config_file: TOML file with defaults of the config options.
+        config: Settings of the training.
+    """
+    torch.manual_seed(config.seed)
+    kw, name = constructor_arguments(task.lifter_args), task.lifter
+    lifter = build_lifter(name, **kw) if init is None else load_published(name, init, **kw)
+    check_contract(lifter, name)
+    if isinstance(getattr(lifter, "lifter", lifter), GaussianMixture):
+        raise ValueError("expected a lifter other than a mixture, whose members are trained one by one")
+    if not is_one_pass(lifter):
+        config = replace(config, network=config.network or variance_net_of(name))
+    elif config.network or init_noise or not config.train_lifter:
+        wrong = "network, init_noise or train_lifter = false"
+        raise ValueError(f"expected no {wrong}: {name} predicts a distribution and has no noise to train")
+    run = _Run(task, config)
+    noise = None if config.network is None else _learnt_noise(config.network, is_framed(lifter), init_noise)
+    views, windows = run.data_for(lifter)
+    started = {"init_sha256": init, "init_noise_sha256": init_noise}
+    hashes = {key: sha256_of(path) for key, path in started.items() if path is not None}
+    run.prepare("sampler", hashes | {"framed": is_framed(lifter)})
+    lifter.requires_grad_(config.train_lifter)
+    net = build_sampler(lifter, noise).to(run.device)
+    rho = InferenceConfig().rho(windows.clips[0].fps or DEFAULT_FPS)
+    loss = sampler_loss(config.draws, config.pose_weight, net.noise_channels, rho)
+    run.fit(net, views, loss, lambda net: sampler_scores(net, windows, run.device, rho))
+
+
+def _learnt_noise(network: str, framed: bool, init: Path | None) -> LearntNoise:
+    noise = build_learnt_noise(network, framed)
+    if init is not None:
+        if noise.variance_net is None:
+            raise ValueError("expected no init_noise: constant noise has no variance net")
+        noise.variance_net = load_published(VARIANCE_PREFIX + network, init)
+    return noise
+
+
 class _Run:
-    """What both trainings have in common."""
+    """What the trainings have in common."""
 
     def __init__(self, task: Task, config: TrainConfig) -> None:
         self.task, self.arguments, self.config = task, constructor_arguments(task.lifter_args), config
@@ -118,13 +174,15 @@ class _Run:
             self.config = replace(config, precision="bfloat16" if able else "float32")
 
     def data_for(self, lifter: nn.Module) -> tuple[Source, Windows]:
-        name, every = self.task.data, (self.config.every, PROTOCOLS.get(self.task.data, MOCAP).every)
-        return training_data(name, self.task.root, self.keypoints, lifter, every, self.config.held_out)
+        every = PROTOCOLS.get(self.task.data, MOCAP).every
+        return training_data(self.task.data, self.task.root, self.keypoints, lifter, self.config, every)
 
-    def prepare(self, kind: str, more: Mapping[str, str], measured: Mapping[str, float] | None = None) -> None:
+    def prepare(self, kind: str, more: Mapping[str, Any], measured: Mapping[str, float] | None = None) -> None:
         """The run's folder; all but the first of several processes only wait for it."""
         task, settings = self.task, asdict(self.config)
-        for name in ("save_every", *(() if kind == "noise" else ("target", "network"))):
+        own = {"noise": ("target", "network"), "sampler": ("draws", "pose_weight", "train_lifter", "network")}
+        others = {name for names in own.values() for name in names} - set(own.get(kind, ()))
+        for name in {"save_every", "workers"} | others:
             del settings[name]
         training: dict[str, Any] = {"kind": kind, "lifter": task.lifter, "lifter_args": self.arguments}
         training |= {"data": task.data, "keypoints": self.keypoints, **settings, **more}

@@ -44,7 +44,15 @@ class TrainConfig:
         patience: Stop after this many epochs without a better validation score.
         save_every: Minutes between checkpoints within an epoch.
         target: Target of the variance net: the published one, or the error relative to the response to noise.
-        network: Architecture of the variance net, by its lifter's name. Default: the lifter's own, or htnet's.
+        network: Architecture of the variance net, by its lifter's name; of learnt noise also constant, the same for
+            all poses. Default: the lifter's own, or htnet's.
+        weight_decay: Decoupled weight decay (AdamW).
+        balance: A recording's share of the windows is its length to this power; 1 takes each window once per epoch.
+        wide_cameras: Share of the windows seen by cameras of any pitch, roll, distance and field of view.
+        draws: Number of samples per window in the energy score of "train sampler".
+        pose_weight: Weight of the whole pose's energy score beside the joints'.
+        train_lifter: Whether "train sampler" trains the lifter, too, or only its noise.
+        workers: Number of processes that render windows.
     """
 
     epochs: Annotated[int, arg(aliases=["--epochs"])] = 120
@@ -65,10 +73,18 @@ class TrainConfig:
     save_every: float = 2.0
     target: Literal["published", "response"] = "published"
     network: str | None = None
+    weight_decay: float = 0.0
+    balance: float = 1.0
+    wide_cameras: float = 0.0
+    draws: int = 2
+    pose_weight: float = 0.125
+    train_lifter: bool = True
+    workers: int = 0
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch_size": 2, "large_decay_every": 1, "every": 1, "patience": 1}
-        for name, lowest in (least | {"seed": 0, "warmup": 0, "save_every": 0}).items():
+        least = {"epochs": 1, "batch_size": 2, "large_decay_every": 1, "every": 1, "patience": 1, "draws": 2}
+        least |= dict.fromkeys(("seed", "warmup", "save_every", "weight_decay", "balance", "pose_weight", "workers"), 0)
+        for name, lowest in least.items():
             value = getattr(self, name)
             if value is not None and not lowest <= value < 2**63:
                 raise ValueError(f"expected {name} >= {lowest}, got {value}")
@@ -76,6 +92,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < limit:
                 raise ValueError(f"expected {name} > 0 and < {limit}, got {value}")
+        if not 0 <= self.wide_cameras <= 1:
+            raise ValueError(f"expected wide_cameras from 0 to 1, got {self.wide_cameras}")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "TrainConfig":
@@ -100,7 +118,15 @@ class State:
         self.net, self.config = net, config
         self.device = next(net.parameters()).device
         self.model = net if processes.count() == 1 else DistributedDataParallel(net)  # what a step calls
-        self.optimiser = torch.optim.Adam(net.parameters(), config.lr, amsgrad=config.schedule == "published")
+        kind = torch.optim.AdamW if config.weight_decay else torch.optim.Adam
+        settings: dict[str, Any] = {"amsgrad": config.schedule == "published", "weight_decay": config.weight_decay}
+        settings["fused"] = config.schedule != "published"
+        named = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
+        # Decay would pull the scale of learnt noise towards 1, which is not a small one.
+        scales = {name for name, _ in named if name.endswith(("log_alpha", "log_scale"))}
+        groups: list[dict[str, Any]] = [{"params": [p for name, p in named if name not in scales]}]
+        groups += [{"params": [p for name, p in named if name in scales], "weight_decay": 0.0}] if scales else []
+        self.optimiser = kind(groups, config.lr, **settings)
         self.average: AveragedModel | None = None
         if config.ema is not None:  # batch statistics belong to the weights, so they are averaged, too
             self.average = AveragedModel(net, multi_avg_fn=_moving_average(config.ema), use_buffers=True)

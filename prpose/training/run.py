@@ -12,7 +12,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,17 @@ from torch import nn
 
 from prpose.atomic import check_output, read_json, replacing, write_json
 from prpose.data import data_set, load_clips, load_motions
-from prpose.data.synthetic.random_views import RandomViews
+from prpose.data.synthetic.random_views import RandomCameras, RandomViews
 from prpose.data.windows import Windows
-from prpose.lifter import is_causal, receptive_field
-from prpose.training import Loss, Source, State, fit, processes
+from prpose.lifter import is_causal, is_framed, receptive_field
+from prpose.training import Loss, Source, State, TrainConfig, fit, processes
 
 VALIDATION = "val"
 WEIGHTS = "best.safetensors"
 
 
 def training_data(
-    name: str, root: Path, keypoints: str, net: nn.Module, every: Sequence[int] = (1, 1), held_out: Sequence[str] = ()
+    name: str, root: Path, keypoints: str, net: nn.Module, config: TrainConfig, val_every: int = 1
 ) -> tuple[Source, Windows]:
     """Training windows and validation windows of a data set, of the receptive field of a lifter.
 
@@ -44,23 +44,26 @@ def training_data(
     Args:
         name, root, keypoints: as of :func:`prpose.data.load_clips`.
         net: lifter that is trained, or whose variance net is.
-        every: train and validate on the windows of every n-th frame.
-        held_out: training subjects to validate on, if the data set has no validation split. Default: the last one.
+        config: settings of windows, cameras and held-out subjects.
+        val_every: validate on the windows of every n-th frame.
     """
-    shape: dict[str, Any] = {"F": receptive_field(net), "causal": is_causal(net)}
+    shape: dict[str, Any] = {"F": receptive_field(net), "causal": is_causal(net), "framed": is_framed(net)}
+    held_out = config.held_out
     if data_set(name, root).motions is not None:
         if held_out:
             raise ValueError(f"expected no held_out subjects, got {', '.join(held_out)}: {name} has a validation split")
-        val = load_clips(name, root, VALIDATION, keypoints)
-        views = RandomViews(load_motions(name, root, "train"), every=every[0], keypoints=keypoints, **shape)
-        return views, Windows(val, every=every[1], **shape)
+        windows = Windows(load_clips(name, root, VALIDATION, keypoints), every=val_every, **shape)
+        shape |= {"keypoints": keypoints, "step": int(getattr(net, "frame_step", 1)), "workers": config.workers}
+        motions, cameras = load_motions(name, root, "train"), RandomCameras(wide=config.wide_cameras)
+        views = RandomViews(motions, every=config.every, cameras=cameras, balance=config.balance, **shape)
+        return views, windows
     clips = load_clips(name, root, "train", keypoints)
     subjects = list(dict.fromkeys(clip.subject for clip in clips))
     out = list(held_out) or subjects[-1:]
     if not set(out) < set(subjects):
         raise ValueError(f"expected some but not all of {', '.join(subjects)} in held_out, got {', '.join(out)}")
     train, val = ([clip for clip in clips if (clip.subject in out) == validation] for validation in (False, True))
-    return Windows(train, mirrored=True, every=every[0], **shape), Windows(val, every=every[1], **shape)
+    return Windows(train, mirrored=True, every=config.every, **shape), Windows(val, every=val_every, **shape)
 
 
 def prepare_folder(folder: Path, config: Mapping[str, Any], resume: bool, **more: Any) -> None:
