@@ -149,8 +149,10 @@ def covariance(points: Tensor) -> Tensor:
     return torch.einsum("s...i,s...k->...ik", away, away) / (len(points) - 1)
 
 
-def mahalanobis(poses: Tensor, target: Tensor, centre: Tensor) -> Tensor:
+def mahalanobis(poses: Tensor, target: Tensor, centre: Tensor, closed: Tensor | None = None) -> Tensor:
     """Squared Mahalanobis distance between ground truth and centre (*, J, 3) by the covariance of samples, → (*, J).
+
+    ``closed``, (*, J, 3, 3), replaces the samples' covariance where it is known in closed form.
 
     Chi-square distributed with 3 degrees of freedom if the truth is Gaussian with that covariance about the centre; its
     quantiles are the sizes of conformal regions (:mod:`prpose.regions`). At least :data:`LEAST_S` samples.
@@ -158,7 +160,7 @@ def mahalanobis(poses: Tensor, target: Tensor, centre: Tensor) -> Tensor:
     _check_samples(poses, target)
     if len(poses) < LEAST_S:
         raise ValueError(f"expected S >= {LEAST_S} samples for a covariance, got {len(poses)}")
-    scatter = covariance(poses)
+    scatter = covariance(poses) if closed is None else closed.double()
     scatter = scatter + LEAST_M**2 * torch.eye(3).to(scatter)
     off = (target - centre).double()[..., None]
     return (off * torch.linalg.solve(scatter, off)).sum((-2, -1)).to(target)

@@ -215,3 +215,14 @@ def test_curves_are_the_best_of_the_first_samples(at_once, net, windows, monkeyp
         few = score(net, windows, names, seeded_draw(0, S), batch_size=5)
         for name in names:
             assert (curve[f"best_of_{S}"][name] - few["best"][name]).abs().max() < 1e-6
+
+
+def test_calibration_of_some_poses_only():
+    levels = len(metrics.LEVELS)
+    covered = torch.zeros(200, 3, levels, dtype=torch.bool)
+    covered[:100] = torch.arange(levels) < torch.arange(100)[:, None, None] % 20 + 1e-9  # more at low levels
+    counted = torch.zeros(200, 3, dtype=torch.bool)
+    counted[:100, :2] = True
+    counted[:10, 2] = True  # too few to count
+    assert calibration_error(covered, counted) == pytest.approx(calibration_error(covered[:100, :2]))
+    assert calibration_error(covered, counted) != pytest.approx(calibration_error(covered))

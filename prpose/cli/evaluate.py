@@ -20,8 +20,8 @@ from prpose.data import Clip, data_set, load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import IsotropicCloud, baseline_samplers, score, seeded_draw, sigma_rank_correlation
 from prpose.evaluation.protocols import CHOICES, METRICS, MOCAP, PROTOCOLS, Protocol, Row, conformal_quantiles, tabulate
-from prpose.hub import ROLES, find_model_folder
-from prpose.lifter import is_causal, receptive_field
+from prpose.hub import find_model_folder
+from prpose.lifter import is_causal, is_framed, receptive_field
 from prpose.noise import AdaptiveNoise, variance_net_of
 from prpose.regions import is_calibrated
 from prpose.sampler import Sampler
@@ -63,7 +63,8 @@ def evaluate(
         dataset: Data set: h36m, 3dhp, cmu17, walkers, or the name of a prepared benchmark.
         num_samples: Number of samples per frame.
         model: Bundled model (see "prpose models"), model folder, or owner/name on the Hugging Face hub.
-        lifter: Lifter, instead of a model: htnet, mgcn_lw, modulated_gcn, graphmlp, temporal, or package.module:Class.
+        lifter: Lifter with a variance net, instead of a model: htnet, mgcn_lw, modulated_gcn, graphmlp, temporal, or
+            package.module:Class.
         lifter_args: Constructor arguments of the lifter that differ from the published ones, as JSON.
         lifter_weights: Weights of the lifter (.pth or .safetensors).
         noise_weights: Weights of its variance net (.pth or .safetensors).
@@ -102,10 +103,9 @@ def _networks(
     """Sampler, SHA-256 by role, and the card, empty if there is none or its regions are of another alpha."""
     if model is not None and (lifter, *weights) == (None, None, None):
         folder = find_model_folder(model)
-        card, (net, variance_net) = folder.card, folder.networks()
-        noise = AdaptiveNoise(variance_net, card.alpha if alpha is None else alpha, card.floor)
-        sha256 = {role: getattr(card, role).sha256 for role in ROLES}
-        return Sampler(net, noise), sha256, asdict(card) if noise.alpha == card.alpha else {}
+        card, sampler = folder.card, folder.sampler(alpha)
+        sha256 = {role: getattr(card, role).sha256 for role in card.roles}
+        return sampler, sha256, asdict(card) if alpha in (None, card.alpha) else {}
     if model or not (lifter and weights[0] and weights[1]):
         raise ValueError("expected --model, or else all of --lifter, --lifter-weights and --noise-weights")
     net = load_published(lifter, weights[0], **constructor_arguments(arguments))
@@ -140,7 +140,8 @@ class _Evaluation:
             curve = sorted({S for S in CURVE if self.num_samples >= S} | {self.num_samples})
         draw = seeded_draw(self.seed, self.num_samples, self.config.rho(clips[0].fps or DEFAULT_FPS))
         confidence = windows.confidence.numpy()  # all 1 where no clip has confidences
-        extra = self.config.confidence_scale(confidence) if (confidence < 1).any() else 0.0
+        known = (confidence < 1).any()
+        extra = self.config.confidence_scale(confidence, self.sampler.trained) if known else 0.0
         cloud = self.protocol.cloud or val is not None
         with progress("evaluate", len(kinds) * len(windows)) as advance:
             scores = [
@@ -167,13 +168,14 @@ class _Evaluation:
 
     def _windows(self, clips: Sequence[Clip]) -> Windows:
         lifter, every = self.sampler.lifter, self.stride * self.protocol.every
-        return Windows(clips, receptive_field(lifter), every=every, causal=is_causal(lifter))
+        shape: dict[str, Any] = {"causal": is_causal(lifter), "framed": is_framed(lifter)}
+        return Windows(clips, receptive_field(lifter), every=every, **shape)
 
     def _report(self, rows: list[Row], average: Row, distances: torch.Tensor | None) -> dict[str, Any]:
         noise, names = self.sampler.noise, ("noise_correlation", "noise_time_constant_s", "confidence_noise")
-        assert isinstance(noise, AdaptiveNoise), "of a card or a variance net"
         settings = {name: getattr(self, name) for name in ("num_samples", "stride", "seed")}
-        settings |= {"alpha": noise.alpha, "floor": noise.floor, "device": str(self.device)}
+        scales = (noise.alpha, noise.floor) if isinstance(noise, AdaptiveNoise) else (1.0, 1.0)
+        settings |= dict(zip(("alpha", "floor"), scales, strict=True)) | {"device": str(self.device)}
         return {
             "settings": settings | {"config": {name: getattr(self.config, name) for name in names}},
             "command": current_command(),
@@ -197,12 +199,13 @@ def show(rows: Sequence[Row], choices: Sequence[str], protocol: Protocol, S: int
         heads = ["frames", *(f"{name}\n{choice.replace('_', ' ')}" for choice, name in columns)]
         print_table(f"S = {S}; {units}", heads, {row.name: [f"{row.frames:,}", *values[row.name]] for row in rows})
     if "cloud" in rows[0].values:
-        digits, clouds = {"ES": 1, "spread": 1, "ECE": 3, "coverage_95": 1}, {r.name: r.values["cloud"] for r in rows}
+        digits = {"ES": 1, "spread": 1, "ECE": 3, "ECE_hidden": 3, "coverage_95": 1}
+        clouds = {row.name: row.values["cloud"] for row in rows}
         values = {
             name: [f"{cloud[key]:.{n}f}" if key in cloud else "–" for key, n in digits.items()]
             for name, cloud in clouds.items()
         }
-        heads = ["energy score\nmm", "spread\nmm", "ECE\n", "in 95 % regions\n%"]
+        heads = ["energy score\nmm", "spread\nmm", "ECE\n", "ECE of\nhidden joints", "in 95 % regions\n%"]
         print_table(f"S = {S}; the samples as a distribution", heads, values)
 
 

@@ -9,15 +9,14 @@ from torch import Tensor, nn
 
 from prpose import metrics
 from prpose.data.windows import Batch, Windows
-from prpose.evaluation.protocols import METRICS, Scores
+from prpose.evaluation.protocols import LEAST_N, METRICS, Scores
 from prpose.lifter import own_frame
 from prpose.noise import AdaptiveNoise, ConstantNoise, confidence_sigma, correlated, draw_eps
 from prpose.rng import mixed_seed
-from prpose.sampler import Sampler
+from prpose.sampler import OnePassSampler, Sampler
 
-LEAST_N = 50  # least number of frames of a rank correlation
 Draw = Callable[[range, torch.Size], Iterable[tuple[Tensor, Tensor]]]
-"""(positions in the data set, shape of the keypoints) → eps and mirrored eps, in parts of (s, *shape)."""
+"""(positions in the data set, shape of a sample's noise) → eps and mirrored eps, in parts of (s, *shape)."""
 Values = Callable[[Tensor], dict[str, Tensor]]
 FRAMES_AT_ONCE = 64  # whose S² distances are in memory
 POSES_AT_ONCE = 4096  # that are scored, whatever S is; Procrustes needs some kB for each
@@ -26,18 +25,20 @@ POSES_AT_ONCE = 4096  # that are scored, whatever S is; Procrustes needs some kB
 class IsotropicCloud(nn.Module):
     """One isotropic 3D Gaussian around a sampler's deterministic pose, with a standard deviation of ``sigma_m``."""
 
+    noise_channels = 2
+
     def __init__(self, net: Sampler, sigma_m: float) -> None:
         super().__init__()
         self.net, self.sigma_m, self.deterministic = net, sigma_m, net.deterministic
 
     def forward(
-        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None
+        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None, first: int = 0
     ) -> Tensor:
         """As :meth:`Sampler.forward`, with three of the four noise coordinates of a joint, and no extra sigma."""
         poses = self.net.deterministic(keypoints)
         eps3 = torch.cat([eps, eps_mirrored[..., :1]], dim=-1)  # (S, B, T, J, 3)
-        first = own_frame(self.net.lifter)
-        cloud = poses + self.sigma_m * eps3[..., first : first + poses.shape[1], :, :]
+        own = own_frame(self.net.lifter)
+        cloud = poses + self.sigma_m * eps3[..., own : own + poses.shape[1], :, :]
         cloud[..., 0, :] = 0
         return cloud
 
@@ -101,8 +102,10 @@ def score(
         part = {"deterministic": values_of(deterministic[None])}
         if draw is not None:
             extra = confidence_sigma(keypoints, batch.confidence, confidence_noise) if confidence_noise else None
-            samples = (net(keypoints, *(e.to(keypoints) for e in eps), extra) for eps in draw(items, keypoints.shape))
-            part |= _score_samples(samples, target, values_of, deterministic if cloud else None, curve)
+            shape = torch.Size((*keypoints.shape[:-1], net.noise_channels))
+            samples = _samples(net, keypoints, draw(items, shape), extra)
+            closed = net.covariance(keypoints) if isinstance(net, OnePassSampler) else None
+            part |= _score_samples(samples, target, values_of, deterministic if cloud else None, curve, closed)
         parts.append(part)
         on_batch(len(indices))
     return {
@@ -111,10 +114,27 @@ def score(
     }
 
 
+def _samples(
+    net: Sampler | IsotropicCloud, keypoints: Tensor, noise: Iterable[tuple[Tensor, Tensor]], extra: Tensor | None
+) -> Iterator[Tensor]:
+    first = 0
+    for eps, eps_mirrored in noise:
+        yield net(keypoints, eps.to(keypoints), eps_mirrored.to(keypoints), extra, first)
+        first += len(eps)
+
+
 def _score_samples(
-    parts: Iterable[Tensor], target: Tensor, values_of: Values, centre: Tensor | None, curve: Sequence[int]
+    parts: Iterable[Tensor],
+    target: Tensor,
+    values_of: Values,
+    centre: Tensor | None,
+    curve: Sequence[int],
+    closed: Tensor | None,
 ) -> Scores:
-    """Scores of a batch, each (1, B, ...), from sums and best values; with ``centre``, also from all samples."""
+    """Scores of a batch, each (1, B, ...), from sums and best values; with ``centre``, also from all samples.
+
+    ``closed`` is the joints' covariance where it is known in closed form, (B, 1, J, 3, 3).
+    """
     all_samples, best, sums = [], dict[str, Tensor](), dict[str, Tensor]()
     curves: Scores = {f"best_of_{k}": {} for k in curve}
     S, total = 0, torch.zeros_like(target, dtype=torch.float64)
@@ -135,7 +155,8 @@ def _score_samples(
         "any": {name: (value / S).float()[None] for name, value in sums.items()},
     } | {choice: by for choice, by in curves.items() if by}
     if centre is not None and S >= 2:
-        scores["cloud"] = _score_cloud(torch.cat(all_samples)[:, :, 0], target[:, 0], centre[:, 0])
+        own = None if closed is None else closed[:, 0]
+        scores["cloud"] = _score_cloud(torch.cat(all_samples)[:, :, 0], target[:, 0], centre[:, 0], own)
     return scores
 
 
@@ -143,7 +164,7 @@ def _best(name: str, values: Tensor) -> Tensor:
     return metrics.best_of_s(values, METRICS[name].higher_is_better)[None]
 
 
-def _score_cloud(samples: Tensor, truth: Tensor, centre: Tensor) -> dict[str, Tensor]:
+def _score_cloud(samples: Tensor, truth: Tensor, centre: Tensor, closed: Tensor | None) -> dict[str, Tensor]:
     """Scores of (S, B, J, 3) as a distribution against (B, J, 3), each (1, B, ...)."""
     parts = zip(samples.split(FRAMES_AT_ONCE, dim=1), truth.split(FRAMES_AT_ONCE), strict=True)
     scores = {
@@ -152,7 +173,7 @@ def _score_cloud(samples: Tensor, truth: Tensor, centre: Tensor) -> dict[str, Te
         "covered": metrics.covered(samples, truth)[:, 1:][None],
     }
     if len(samples) >= metrics.LEAST_S:
-        scores["mahalanobis"] = metrics.mahalanobis(samples, truth, centre)[:, 1:][None]
+        scores["mahalanobis"] = metrics.mahalanobis(samples, truth, centre, closed)[:, 1:][None]
     return scores
 
 
@@ -167,38 +188,47 @@ def _values(poses: Tensor, target: Tensor, names: Sequence[str], items: range) -
 def baseline_samplers(net: Sampler, windows: Windows, device: torch.device) -> dict[str, Sampler | IsotropicCloud]:
     """A sampler on ``device``, constant noise of its mean variance, and a 3D Gaussian of maximum likelihood, by name.
 
-    The baselines are fitted on ``windows``, which should be of the validation split.
+    The baselines are fitted on ``windows``, which should be of the validation split. Constant noise is a baseline of
+    adaptive noise only.
     """
-    assert isinstance(net.noise, AdaptiveNoise), "constant noise is a baseline itself"
     noise = net.noise
 
-    def squares(batch: Batch) -> Tensor:
-        error = (net.deterministic(batch.keypoints) - batch.target)[..., 1:, :]
-        return torch.stack([x.flatten(1).mean(1) for x in (noise(batch.keypoints).variance, error.square())], dim=1)
+    def squared_errors(batch: Batch) -> Tensor:
+        return (net.deterministic(batch.keypoints) - batch.target)[..., 1:, :].square().flatten(1).mean(1)
 
-    sigma, sigma_m = windows.values(squares, device).double().mean(0).sqrt().tolist()
-    return {
-        f"adaptive, alpha {noise.alpha:.4g}": net,
-        f"constant, sigma {sigma:.4g}": Sampler(net.lifter, ConstantNoise(sigma)).to(device),
-        f"3D Gaussian, {sigma_m * 1000:.1f} mm": IsotropicCloud(net, sigma_m),
-    }
+    sigma_m = float(windows.values(squared_errors, device).double().mean().sqrt())
+    gaussian = {f"3D Gaussian, {sigma_m * 1000:.1f} mm": IsotropicCloud(net, sigma_m)}
+    if not isinstance(noise, AdaptiveNoise):
+        return {"samples of the model": net, **gaussian}
+    variances = windows.values(lambda batch: noise(batch.keypoints).variance.flatten(1).mean(1), device)
+    sigma = float(variances.double().mean().sqrt())
+    constant = Sampler(net.lifter, ConstantNoise(sigma)).to(device)
+    return {f"adaptive, alpha {noise.alpha:.4g}": net, f"constant, sigma {sigma:.4g}": constant, **gaussian}
 
 
 def sigma_rank_correlation(net: Sampler, windows: Windows, device: torch.device) -> dict[str, list[float | None]]:
     """Spearman's correlation over frames of predicted sigma and error of the deterministic pose, per joint.
 
+    Sigma is that of the noise; of a one-pass lifter, that of the joint.
+
     Of ``all`` frames, and ``visible`` and ``occluded`` where clips know it; None for a joint of fewer than 50 frames.
     """
-    own = own_frame(net.lifter)
-    sigma = windows.values(lambda batch: net.noise(batch.keypoints[:, own]).stddev[..., 0], device).numpy()
+    own, noise = own_frame(net.lifter), net.noise
+
+    def sigma_of(batch: Batch) -> Tensor:
+        if noise is not None:
+            return noise(batch.keypoints[:, own]).variance.mean(-1).sqrt()
+        variances = net.covariance(batch.keypoints)
+        assert variances is not None
+        return variances[:, 0].diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()
+
+    sigma = windows.values(sigma_of, device).numpy()
     error = windows.values(
         lambda batch: metrics.joint_errors(net.deterministic(batch.keypoints), batch.target)[:, 0], device
     ).numpy()
     masks = {"all": np.ones(error.shape, bool)}
-    hidden = [clip.hidden for clip in windows.clips]
-    if all(each is not None for each in hidden):
-        rows = zip(windows.clip_of.tolist(), windows.frame_of.tolist(), strict=True)
-        occluded = np.stack([np.asarray(hidden[clip])[frame] for clip, frame in rows])
+    if windows.hidden is not None:
+        occluded = windows.hidden.numpy()
         masks |= {"visible": ~occluded, "occluded": occluded}
     return {
         name: [

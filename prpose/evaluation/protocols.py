@@ -15,6 +15,7 @@ from prpose.data.windows import Windows
 from prpose.regions import LEVEL, region_quantiles
 from prpose.skeleton import H36M_17, PCK_14, PCK_17
 
+LEAST_N = 50  # least number of frames of a joint's rank correlation or calibration
 Scores = dict[str, dict[str, Tensor]]
 """``{choice: {metric: (N, ...)}}``."""
 Means = dict[str, dict[str, float]]
@@ -84,7 +85,8 @@ PROTOCOLS = {
 class Row:
     """A table row: ``values[choice][metric]`` in mm or percent.
 
-    The choice ``cloud`` has ``ES`` and ``spread`` in mm, ``ECE`` (0 to 1), and ``coverage_95`` in %.
+    The choice ``cloud`` has ``ES`` and ``spread`` in mm, ``ECE`` and, of occluded joints where clips know them,
+    ``ECE_hidden`` (0 to 1), and ``coverage_95`` in %.
     """
 
     name: str
@@ -100,20 +102,20 @@ def tabulate(
     The model's card has the size of its 95 % regions (:func:`prpose.regions.region_quantiles`).
     """
     groups = groups_of(windows, protocol.group)
-    quantiles = torch.from_numpy(region_quantiles(card or {}))[1:]
+    quantiles, hidden = torch.from_numpy(region_quantiles(card or {}))[1:], windows.hidden
     rows = []
     for name in sorted(set(groups)):
         inside = torch.tensor([group == name for group in groups])
-        rows.append(Row(name, int(inside.sum()), _means(scores, inside, quantiles)))
+        rows.append(Row(name, int(inside.sum()), _means(scores, inside, quantiles, hidden)))
     if protocol.average == "frames":
-        return rows, Row("all frames", len(groups), _means(scores, torch.ones(len(groups)).bool(), quantiles))
+        return rows, Row("all frames", len(groups), _means(scores, torch.ones(len(groups)).bool(), quantiles, hidden))
     average = {
         choice: {n: sum(r.values[choice][n] for r in rows) / len(rows) for n in by} for choice, by in scores.items()
     }
     return rows, Row("average", len(groups), average)
 
 
-def _means(scores: Scores, inside: Tensor, quantiles: Tensor) -> Means:
+def _means(scores: Scores, inside: Tensor, quantiles: Tensor, hidden: Tensor | None) -> Means:
     means = {
         choice: {n: _mean(v[inside]) * METRICS[n].scale for n, v in by.items()}
         for choice, by in scores.items()
@@ -122,6 +124,8 @@ def _means(scores: Scores, inside: Tensor, quantiles: Tensor) -> Means:
     if cloud := scores.get("cloud"):
         means["cloud"] = {n: _mean(cloud[n][inside]) * 1000 for n in ("ES", "spread")}
         means["cloud"]["ECE"] = calibration_error(cloud["covered"][inside])
+        if hidden is not None and int(hidden[inside, 1:].sum(0).max()) >= LEAST_N:
+            means["cloud"]["ECE_hidden"] = calibration_error(cloud["covered"][inside], hidden[inside, 1:])
         if "mahalanobis" in cloud:
             means["cloud"]["coverage_95"] = 100 * _mean(cloud["mahalanobis"][inside] <= quantiles)
     return means
@@ -131,13 +135,17 @@ def _mean(values: Tensor) -> float:
     return float(values.double().mean())
 
 
-def calibration_error(covered: Tensor) -> float:
+def calibration_error(covered: Tensor, counted: Tensor | None = None) -> float:
     """Expected calibration error of N poses, (N, J, levels) → a number in [0, 1]; 0 is calibrated.
 
     Per level, the share of poses whose truth is covered, and the (lower) median of the joints' shares; the mean over
-    levels of its distance from the level (arXiv 2210.11179).
+    levels of its distance from the level (arXiv 2210.11179). With ``counted``, (N, J) bool, only over these poses of a
+    joint, and over joints with at least 50 of them.
     """
-    share = covered.double().mean(0).median(0).values  # (levels,)
+    weights = torch.ones(covered.shape[:2]) if counted is None else counted.to(torch.float64)
+    enough = weights.sum(0) >= (1 if counted is None else LEAST_N)
+    shares = (covered * weights[..., None]).sum(0, dtype=torch.float64) / weights.sum(0)[:, None].clamp_min(1)
+    share = shares[enough].median(0).values  # (levels,)
     return _mean((share - share.new_tensor(metrics.LEVELS)).abs())
 
 
