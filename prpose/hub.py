@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from prpose.atomic import check_output, read_json, replacing, write_json
-from prpose.lifter import is_lifter
-from prpose.noise import AdaptiveNoise, check_scale
+from prpose.lifter import is_lifter, is_one_pass
+from prpose.noise import LearntNoise, check_scale
 from prpose.regions import region_quantiles
-from prpose.sampler import Sampler
+from prpose.sampler import Sampler, build_sampler
 from prpose.tables import is_import_path, unknown
-from prpose.weights import VARIANCE_PREFIX, load_published, read_state_dict
+from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, load_published, read_state_dict
 
 SHIPPED = Path(__file__).parent / "cards"
 CARD, ROLES = "card.json", ("lifter", "noise")
@@ -28,7 +28,7 @@ CARD, ROLES = "card.json", ("lifter", "noise")
 
 @dataclass(frozen=True)
 class Network:
-    """One of a model's two networks."""
+    """One of a model's networks."""
 
     network: str  # its name in prpose.weights.load_published: htnet, avg_htnet
     sha256: str  # of its file
@@ -37,6 +37,11 @@ class Network:
     commit: str = ""  # of prpose
     training: str = ""  # duration and data of the training
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the network and, of a mixture, of its members."""
+        return [str(self.network), *_member_names(self.arguments)]
+
 
 @dataclass(frozen=True)
 class Card:
@@ -44,8 +49,8 @@ class Card:
 
     name: str
     lifter: Network
-    noise: Network
-    alpha: float  # scale of the noise, chosen on validation data
+    noise: Network | None  # a variance net or learnt noise; a one-pass network has none
+    alpha: float  # scale of a variance net's noise, chosen on validation data; of other noise, 1
     data: str
     data_sha256: str  # of all inputs of the training
     date: str
@@ -61,6 +66,11 @@ class Card:
         if self.fps is not None and not 0 < self.fps < 1e6:
             raise ValueError(f"expected fps > 0, frames per second, got {self.fps!r:.80}")
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The networks that there are."""
+        return ROLES if self.noise is not None else ROLES[:1]
+
 
 @dataclass(frozen=True)
 class ModelFolder:
@@ -72,25 +82,31 @@ class ModelFolder:
     @property
     def size(self) -> int:
         """Bytes of weights."""
-        return sum(_weights(self.folder, role).stat().st_size for role in ROLES)
+        return sum(_weights(self.folder, role).stat().st_size for role in self.card.roles)
 
-    def networks(self) -> tuple[nn.Module, nn.Module]:
-        """Lifter and variance net, in eval mode, on the CPU; ``ValueError`` if files or the card are invalid."""
-        nets = []
-        for role in ROLES:
+    def networks(self) -> tuple[nn.Module, nn.Module | None]:
+        """Lifter and noise, in eval mode, on the CPU; ``ValueError`` if files or the card are invalid."""
+        nets: list[nn.Module] = []
+        for role in self.card.roles:
             network, path = getattr(self.card, role), _weights(self.folder, role)
             _check_network(role, network)
-            _check_origin(network.network, self.folder)
+            for name in network.names:
+                _check_origin(name, self.folder)
             found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
             if found != network.sha256:
                 raise ValueError(f"{path}: expected SHA-256 {network.sha256}, got {found}")
             nets.append(load_published(network.network, path, **network.arguments))
-        return nets[0], nets[1]
+        lifter, noise = nets[0], nets[1] if len(nets) > 1 else None
+        if noise is None and not is_one_pass(lifter):
+            raise ValueError(f"{self.folder}: expected a noise network; {self.card.lifter.network} needs one")
+        return lifter, noise
 
-    def sampler(self) -> Sampler:
-        """Both networks together, on the CPU."""
-        lifter, variance_net = self.networks()
-        return Sampler(lifter, AdaptiveNoise(variance_net, self.card.alpha, self.card.floor))
+    def sampler(self, alpha: float | None = None) -> Sampler:
+        """The networks together, on the CPU; ``alpha`` replaces the card's."""
+        lifter, noise = self.networks()
+        if alpha is not None and (noise is None or isinstance(noise, LearntNoise)):
+            raise ValueError(f"{self.card.name}: expected no alpha; the scale of its noise was learnt")
+        return build_sampler(lifter, noise, self.card.alpha if alpha is None else alpha, self.card.floor).eval()
 
 
 def bundled_models() -> dict[str, ModelFolder]:
@@ -117,7 +133,7 @@ def find_model_folder(name: str | Path) -> ModelFolder:
     if not slash or not owner or not rest or "/" in rest or owner in (".", ".."):
         raise ValueError(f"{unknown(str(name), bundled_models(), 'model')}; nor is there such a folder")
     model = read_model_folder(_downloaded(str(name)))
-    for network in map(str, (model.card.lifter.network, model.card.noise.network)):
+    for network in [name for role in model.card.roles for name in getattr(model.card, role).names]:
         if is_import_path(network):
             hint = "if you trust it, download the folder and name that"
             raise ValueError(f"{name}: expected networks of prpose, got {network}; {hint}")
@@ -131,9 +147,11 @@ def read_model_folder(folder: Path) -> ModelFolder:
         raise ValueError(f"{folder}: expected a model's folder, with {CARD} in it")
     try:
         content = read_json(path)
-        lifter, noise = (Network(**content.pop(role)) for role in ROLES)
+        lifter = Network(**content.pop("lifter"))
+        noise = Network(**found) if (found := content.pop("noise")) is not None else None
         card = Card(lifter=lifter, noise=noise, **content)
-    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        assert all(lifter.names)  # raises RecursionError if the arguments are nested too deeply
+    except (RecursionError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"{path}: not a model's card ({error})") from None
     return ModelFolder(folder, card)
 
@@ -141,7 +159,7 @@ def read_model_folder(folder: Path) -> ModelFolder:
 def write_model_folder(
     folder: Path,
     card: Card,
-    weights: Mapping[str, Path],
+    weights: Mapping[str, Path | Mapping[str, Tensor]],
     half: bool = False,
     overwrite: bool = False,
     scored: Sequence[Mapping[str, str]] = (),
@@ -157,8 +175,9 @@ def write_model_folder(
     if folder.exists() and not overwrite:
         raise ValueError(f"{folder}: exists already; name another folder or pass --overwrite")
     content, data = asdict(card), {}
-    for role in ROLES:
-        state = read_state_dict(weights[role])
+    for role in card.roles:
+        source = weights[role]
+        state = read_state_dict(source) if isinstance(source, Path) else dict(source)
         if half:
             state |= {k: v.half() for k, v in state.items() if v.is_floating_point()}
         network = getattr(card, role)
@@ -167,20 +186,30 @@ def write_model_folder(
         # Cloned: some published checkpoints store one tensor under several names.
         data[role] = save({key: value.clone().contiguous() for key, value in state.items()})
         content[role]["sha256"] = hashlib.sha256(data[role]).hexdigest()
-    if any(found[role] != content[role]["sha256"] for found in scored for role in ROLES):
+    if any(found[role] != content[role]["sha256"] for found in scored for role in card.roles):
         raise ValueError(f"{folder}: expected scores of these weights, got some of others")
     folder.mkdir(parents=True, exist_ok=True)
-    for role in ROLES:
+    for role in set(ROLES) - set(card.roles):
+        _weights(folder, role).unlink(missing_ok=True)
+    for role in card.roles:
         with replacing(_weights(folder, role)) as temporary:
             temporary.write_bytes(data[role])
     write_json(folder / CARD, content)
     return read_model_folder(folder)
 
 
+def _member_names(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        own = [str(value["name"])] if "name" in value else []
+        return own + [name for each in value.values() for name in _member_names(each)]
+    return [name for each in value for name in _member_names(each)] if isinstance(value, list | tuple) else []
+
+
 def _check_network(role: str, network: Network) -> None:
     """Raises ``ValueError`` if a network cannot have the role, or its arguments are invalid."""
     name, arguments = str(network.network), network.arguments
-    if not (is_lifter(name) if role == "lifter" else name.startswith(VARIANCE_PREFIX) and name != VARIANCE_PREFIX):
+    prefixed = any(name.startswith(prefix) and name != prefix for prefix in (VARIANCE_PREFIX, LEARNT_PREFIX))
+    if not (is_lifter(name) if role == "lifter" else prefixed):
         raise ValueError(f"expected a network that can be the {role} of a model, got {name!r:.80}")
     if not isinstance(arguments, Mapping) or {"name", "source"} & set(arguments):
         raise ValueError(f"expected constructor arguments of {name}, got {arguments!r:.80}")

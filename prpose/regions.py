@@ -1,8 +1,9 @@
 """Confidence regions: ellipsoids that contain a joint with a given probability.
 
-The samples give the shape; they are over-confident, so the size is the conformal quantile, per joint, of the squared
-Mahalanobis distance between point estimate and truth on the validation split (split conformal prediction; Angelopoulos
-& Bates, arXiv 2107.07511), from the model's card.
+The samples give the shape. Those of lifted noise are over-confident, so the size is the conformal quantile, per joint,
+of the squared Mahalanobis distance between point estimate and truth on the validation split (split conformal
+prediction; Angelopoulos & Bates, arXiv 2107.07511), from the model's card. Samples trained by the energy score give the
+size, too.
 """
 
 from collections.abc import Mapping
@@ -37,6 +38,12 @@ def ellipsoids(covariance: Array, quantile: Array | float) -> tuple[NDArray[np.f
 def is_calibrated(card: Mapping[str, Any]) -> bool:
     """Whether the card stores conformal quantiles (``limits_95``)."""
     return bool(card.get("limits_95"))
+
+
+def is_trained(card: Mapping[str, Any]) -> bool:
+    """Whether the samples were trained by the energy score, so that their own regions hold what they state."""
+    noise = card.get("noise", "")  # of a one-pass model None
+    return noise is None or (isinstance(noise, Mapping) and str(noise.get("network")).startswith("learnt_"))
 
 
 def region_quantiles(card: Mapping[str, Any], level: float = LEVEL) -> NDArray[np.float64]:

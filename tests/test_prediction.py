@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chi2
 
 from prpose.prediction import FLAGS
-from prpose.regions import LEVEL, ellipsoids, is_calibrated, region_quantiles
+from prpose.regions import LEVEL, ellipsoids, is_calibrated, is_trained, region_quantiles
 from prpose.skeleton import H36M_17
 from tests.prediction_files import fields, make_prediction, standing
 
@@ -135,3 +135,17 @@ def test_invalid_quantiles_are_rejected(stored):
 def test_invalid_levels_are_rejected(level):
     with pytest.raises(ValueError, match="expected a level between 0 and 1, got"):
         make_prediction().regions(level)
+
+
+@pytest.mark.parametrize(
+    ("card", "trained"),
+    [
+        ({}, False),
+        ({"noise": None}, True),
+        ({"noise": {"network": "learnt_htnet"}}, True),
+        ({"noise": {"network": "avg_htnet"}}, False),
+    ],
+)
+def test_samples_of_trained_models_have_regions_of_their_own(card, trained):
+    assert is_trained(card) == trained
+    assert np.allclose(region_quantiles(card), chi2.ppf(LEVEL, 3))

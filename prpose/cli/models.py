@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from prpose.cli.console import plain_console, print_table
 from prpose.hub import bundled_models
 from prpose.lifter import LIFTERS, build_lifter, receptive_field
+from prpose.weights import VARIANCE_PREFIX
 
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {  # constructor arguments of the published networks
     "modulated_gcn": ({}, {"joints": 16}, {"joints": 16, "nonlocal_blocks": True}),
@@ -29,13 +30,16 @@ def models(architectures: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False)
     for name, model in bundled_models().items():
         card = model.card
         table = Table(title=name, title_justify="left", show_header=False)
-        table.add_row("networks", f"{card.lifter.network} and its variance net, {model.size / 1e6:.1f} MB")
+        networks = " and ".join(getattr(card, role).network for role in card.roles)
+        table.add_row("networks", f"{networks}, {model.size / 1e6:.1f} MB")
         table.add_row("data", f"{card.data} (inputs {card.data_sha256[:12]}…), {card.date}")
-        table.add_row("noise", f"alpha {card.alpha}, floor {card.floor}, {card.noise.network}")
+        if card.noise is not None and card.noise.network.startswith(VARIANCE_PREFIX):
+            table.add_row("noise", f"alpha {card.alpha}, floor {card.floor}")
         for split, scores in card.scores.items():
             table.add_row(split, ", ".join(f"{key} {value}" for key, value in scores.items()))
         table.add_row("lifter trained by", card.lifter.command)
-        table.add_row("noise trained by", card.noise.command)
+        if card.noise is not None:
+            table.add_row("noise trained by", card.noise.command)
         table.add_row("training", card.lifter.training)
         plain_console().print(table)
     return None

@@ -1,11 +1,13 @@
 """prpose pack: a trained lifter and its variance net become a model folder that others can load."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import tyro
+from torch import Tensor
 
 from prpose.atomic import read_json
 from prpose.cli.console import Flag
@@ -13,31 +15,39 @@ from prpose.cli.evaluate import constructor_arguments, sha256_of
 from prpose.config import InferenceConfig
 from prpose.hub import ROLES, Card, Network, write_model_folder
 from prpose.noise import variance_net_of
+from prpose.regions import LEVEL
 from prpose.training.run import VALIDATION, WEIGHTS, read_run
 from prpose.training.weak_supervision import FLOORS
-from prpose.weights import VARIANCE_PREFIX
+from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, read_state_dict
+
+MIXTURE = "gaussian_mixture"
+Weights = dict[str, Path | Mapping[str, Tensor]]  # by role
 
 
 def pack(
     out: tyro.conf.Positional[Path],
-    lifter_run: Path,
-    noise_run: Path,
-    alpha: float,
+    lifter_run: Path | None = None,
+    noise_run: Path | None = None,
+    alpha: float | None = None,
+    sampler_run: tuple[Path, ...] = (),
     fps: float | None = None,
     half: Flag = False,
     reports: tuple[Path, ...] = (),
     overwrite: Flag = False,
 ) -> None:
-    """Make a model folder of two trainings, for --model, prpose.load and the Hugging Face hub.
+    """Make a model folder of trainings, for --model, prpose.load and the Hugging Face hub.
+
+    Either of a lifter's and a variance net's, with alpha, or of a sampler's.
 
     Pack, evaluate with --model and --json, and pack again with --reports and --overwrite: the card then has the scores,
-    and the size of the 95 % regions if a report is of the validation split.
+    and the size of the 95 % regions if a report is of the validation split and the samples' own regions hold less.
 
     Args:
         out: Model folder to write; its name is the model's.
         lifter_run: Run folder of the lifter.
         noise_run: Run folder of its variance net.
         alpha: Scale of the noise, chosen on the validation split.
+        sampler_run: Run folder of "prpose train sampler"; several of one-pass lifters make a mixture of them.
         fps: Frame rate of the training data, for a lifter of several frames.
         half: Store the weights in half precision.
         reports: JSON files of "prpose evaluate" on this model with the default configuration.
@@ -45,34 +55,75 @@ def pack(
     """
     if out.name in ("", "..") or not out.name.isprintable():
         raise ValueError(f"expected a folder whose name can be the model's, got {out}")
+    if sampler_run and (lifter_run, noise_run, alpha) == (None, None, None):
+        card, weights, keypoints = _of_samplers(sampler_run)
+    elif not sampler_run and lifter_run is not None and noise_run is not None and alpha is not None:
+        card, weights, keypoints = _of_lifter_and_noise(lifter_run, noise_run, alpha)
+    else:
+        raise ValueError("expected --sampler-run alone, or all of --lifter-run, --noise-run and --alpha")
+    card = replace(card, name=out.name, fps=fps, date=date.today().isoformat())
+    contents = [_report(path, card) for path in reports]
+    calibration = f"{card.data} {VALIDATION} {keypoints}"
+    limits = [report["limits_95"] for report in contents if _needs_limits(report) and _frames(report) == calibration]
+    rounded = {joint: float(f"{value:.4g}") for joint, value in (limits[-1] if limits else {}).items()}
+    card = replace(card, scores={_frames(report): _scores(report) for report in contents}, limits_95=rounded)
+    model = write_model_folder(out, card, weights, half, overwrite, [report["sha256"] for report in contents])
+    print(f"Wrote {model.folder}, {model.size / 1e6:.1f} MB")
+
+
+def _of_lifter_and_noise(lifter_run: Path, noise_run: Path, alpha: float) -> tuple[Card, Weights, str]:
+    """The card, the weights by role, and the kind of keypoints."""
     runs = {"lifter": _run(lifter_run, "lifter"), "noise": _run(noise_run, "noise", "variance")}
-    weights = {"lifter": lifter_run / WEIGHTS, "noise": noise_run / WEIGHTS}
+    weights: Weights = {"lifter": lifter_run / WEIGHTS, "noise": noise_run / WEIGHTS}
     lifter, noise = (run["training"] for run in runs.values())
     for key in ("lifter", "data", "data_sha256"):
         if lifter[key] != noise[key]:
             raise ValueError(f"expected two trainings with the same {key}, got {lifter[key]} and {noise[key]}")
-    found, expected = sha256_of(weights["lifter"]), noise.get("lifter_sha256")
+    found, expected = sha256_of(lifter_run / WEIGHTS), noise.get("lifter_sha256")
     if found != expected:
-        raise ValueError(f"{weights['lifter']}: expected the lifter of SHA-256 {expected}, got {found}")
+        raise ValueError(f"{lifter_run / WEIGHTS}: expected the lifter of SHA-256 {expected}, got {found}")
     network = noise.get("network") or variance_net_of(lifter["lifter"])
     card = Card(
-        name=out.name,
+        name="",
         lifter=_network(runs["lifter"], str(lifter["lifter"]), lifter.get("lifter_args")),
         noise=_network(runs["noise"], VARIANCE_PREFIX + network, {}),
         alpha=alpha,
         floor=FLOORS[noise.get("target", "published")],
         data=str(lifter["data"]),
         data_sha256=str(lifter["data_sha256"]),
-        date=date.today().isoformat(),
-        fps=fps,
+        date="",
     )
-    contents = [_report(path, card) for path in reports]
-    calibration = f"{card.data} {VALIDATION} {lifter['keypoints']}"
-    limits = [report["limits_95"] for report in contents if "limits_95" in report and _frames(report) == calibration]
-    rounded = {joint: float(f"{value:.4g}") for joint, value in (limits[-1] if limits else {}).items()}
-    card = replace(card, scores={_frames(report): _scores(report) for report in contents}, limits_95=rounded)
-    model = write_model_folder(out, card, weights, half, overwrite, [report["sha256"] for report in contents])
-    print(f"Wrote {model.folder}, {model.size / 1e6:.1f} MB")
+    return card, weights, str(lifter["keypoints"])
+
+
+def _of_samplers(folders: Sequence[Path]) -> tuple[Card, Weights, str]:
+    """The card, the weights by role, and the kind of keypoints; of several, a mixture."""
+    runs = [_run(folder, "sampler") for folder in folders]
+    states = [read_state_dict(folder / WEIGHTS) for folder in folders]
+    lifters = [_network(run, str(run["training"]["lifter"]), run["training"].get("lifter_args")) for run in runs]
+    first, lifter = runs[0]["training"], lifters[0]
+    for run in runs[1:]:
+        if any(run["training"][key] != first[key] for key in ("data_sha256", "keypoints")):
+            raise ValueError(f"expected trainings on the same data, got {[str(folder) for folder in folders]}")
+    roles = [{role: _with_prefix(state, f"{role}.") for role in ROLES} for state in states]
+    weights: Weights = {"lifter": roles[0]["lifter"], "noise": roles[0]["noise"]}
+    noise, framed = None, bool(first.get("framed", lifter.arguments.get("framed")))
+    if len(runs) > 1:
+        if any(parts["noise"] for parts in roles):
+            raise ValueError("expected one-pass lifters for a mixture, got one with noise")
+        members = [{"name": each.network, **each.arguments} for each in lifters]
+        command, training = ("; ".join(getattr(each, name) for each in lifters) for name in ("command", "training"))
+        lifter = replace(lifter, network=MIXTURE, arguments={"members": members}, command=command, training=training)
+        parts = [{f"members.{k}.{key}": x for key, x in part["lifter"].items()} for k, part in enumerate(roles)]
+        weights["lifter"] = {key: x for part in parts for key, x in part.items()}
+    elif weights["noise"]:
+        noise = _network(runs[0], LEARNT_PREFIX + str(first["network"]), {"framed": True} if framed else {})
+    card = Card("", lifter, noise, alpha=1.0, data=str(first["data"]), data_sha256=str(first["data_sha256"]), date="")
+    return card, weights, str(first["keypoints"])
+
+
+def _with_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def _run(folder: Path, *kinds: str) -> dict[str, Any]:
@@ -97,7 +148,7 @@ def _report(path: Path, card: Card) -> dict[str, Any]:
     """A report of ``prpose evaluate`` on the card's noise, all frames and the default config."""
     content, default = read_json(path), InferenceConfig()
     settings = content.get("settings") if isinstance(content, dict) else None
-    if not isinstance(settings, dict) or set(content.get("sha256", {})) != set(ROLES) or "average" not in content:
+    if not isinstance(settings, dict) or set(content.get("sha256", {})) != set(card.roles) or "average" not in content:
         raise ValueError(f"{path}: expected a report of prpose evaluate")
     config = settings.get("config", {})
     expected = {"alpha": card.alpha, "floor": card.floor, "stride": 1, "actions": "*"}
@@ -105,6 +156,12 @@ def _report(path: Path, card: Card) -> dict[str, Any]:
         if (found := (settings | config).get(key)) != value:
             raise ValueError(f"{path}: expected a report with {key} {value}, got {found}")
     return dict(content)
+
+
+def _needs_limits(report: dict[str, Any]) -> bool:
+    """Whether conformal quantiles widen the regions; those of trained samples may hold enough without."""
+    coverage = report["average"]["values"].get("cloud", {}).get("coverage_95", 0.0)
+    return "limits_95" in report and (report["calibrated"] or coverage < 100 * LEVEL)
 
 
 def _frames(report: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from prpose.io.keypoints import inputs_in, is_one_clip
 from prpose.io.overlay import check_overlay, write_overlay
 from prpose.io.video import input_kind
 from prpose.prediction import Prediction
-from prpose.regions import is_calibrated
+from prpose.regions import is_calibrated, is_trained
 from prpose.stream import check_draws
 
 
@@ -96,7 +96,7 @@ def _summary(prediction: Prediction) -> str:
     if prediction.root is not None:
         text += f"; mean distance from the camera {float(prediction.root[:, 2].mean()):.1f} m"
     text += f"; mean spread {1000 * prediction.mean_spread:.0f} mm per axis"
-    if is_calibrated(prediction.model):
+    if is_calibrated(prediction.model) or is_trained(prediction.model):
         longest = float(prediction.regions()[0][:, 1:, 0].mean())
         text += f"; mean longest semi-axis of the 95 % regions {1000 * longest:.0f} mm"
     return text

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from prpose.camera import Array, Camera
 from prpose.io.keypoints.detections import check
 from prpose.prediction import ARRAYS, FLAGS, Prediction
-from prpose.regions import LEVEL, is_calibrated, region_quantiles
+from prpose.regions import LEVEL, is_calibrated, is_trained, region_quantiles
 from prpose.skeleton import H36M_17
 from prpose.unpickle import entry_names, read_npz
 
@@ -30,6 +30,10 @@ UNCALIBRATED = (
 CALIBRATED = (
     "The covariance is that of the samples and over-confident; the regions are conformal: they contain the true pose "
     "at the stated level on the model's validation data, and less often in motions unlike its training data."
+)
+TRAINED = (
+    "Trained by the energy score: the true pose lies inside the regions about as often as the level states in motions "
+    "like those of the training data, and less often in others."
 )
 FEW = 20  # with fewer samples the covariance itself is inaccurate
 
@@ -111,7 +115,7 @@ class _Version(Struct):
 
 def header(prediction: Prediction) -> Header:
     calibrated, S = is_calibrated(prediction.model), prediction.num_samples
-    note = CALIBRATED if calibrated else UNCALIBRATED
+    note = CALIBRATED if calibrated else TRAINED if is_trained(prediction.model) else UNCALIBRATED
     note += f" With {S} samples the covariance itself is inaccurate." if S < FEW else ""
     copied: dict[str, Any] = {name: getattr(prediction, name) for name in COPIED}
     return Header(
