@@ -14,7 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -30,6 +30,7 @@ from prpose.cli import guarded
 from prpose.cli.console import named_device, print_table, progress
 from prpose.data import load_clips
 from prpose.keypoints import save_keypoints
+from prpose.lifter import is_one_pass
 from prpose.metrics import covariance
 from prpose.placement import place, plane_of
 
@@ -101,15 +102,15 @@ def write_walkers(path: Path, frames: int) -> Path:
 def time_clip(model: prpose.Model, path: Path, S: int) -> dict[str, float]:
     """Seconds, shares in percent and memory of one clip from file to file."""
     sampler, spent = model.sampler, {"lifter": 0.0, "variance net": 0.0}
-    device = next(sampler.parameters()).device
+    device = model.device
     now, out = clock(device), path.with_name("prediction.npz")
     reset_peak(device)
     cpu, start = time.process_time(), now()
     keypoints = prpose.read_keypoints(path)
     read = now()
     with (
-        timed(sampler.lifter, "lifter", spent, now),
-        timed(sampler.noise, "variance net", spent, now),
+        timed(network_of(sampler.lifter), "lifter", spent, now),
+        timed(sampler.noise, "variance net", spent, now) if sampler.noise is not None else nullcontext(),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
@@ -129,6 +130,12 @@ def time_clip(model: prpose.Model, path: Path, S: int) -> dict[str, float]:
     found = {"seconds": seconds, "CPU seconds": cpu, "frames per second": T / seconds}
     found |= {"samples per second": T * S / seconds, "peak memory, MB": peak}
     return found | {f"{name}, %": 100 * value / seconds for name, value in spent.items()}
+
+
+def network_of(lifter: torch.nn.Module) -> torch.nn.Module:
+    """The module whose forward pass does the work: that inside a framed or a one-pass lifter."""
+    inner = getattr(lifter, "lifter", lifter)
+    return getattr(inner, "net", inner) if is_one_pass(inner) else inner
 
 
 @contextmanager
@@ -153,7 +160,7 @@ def timed(module: torch.nn.Module, name: str, spent: dict[str, float], now: Call
 def time_stream(model: prpose.Model, S: int, frames: int) -> dict[str, float]:
     """Percentiles of the milliseconds per frame, and CPU milliseconds."""
     xy = np.concatenate([clip.keypoints_px for clip in load_clips("walkers", ".", "test")])
-    now = clock(next(model.sampler.parameters()).device)
+    now = clock(model.device)
     stream, took, cpu = model.stream(SIZE, "h36m17", S, fps=FPS, config=CONFIG), [], 0.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

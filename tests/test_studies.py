@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from prpose import build_lifter, build_variance_net, load, metrics
 from prpose.data import load_clips
 from prpose.postprocess import medoid
-from prpose.skeleton import H36M_17
-from studies import motion, noise, point_estimates, speed
+from prpose.skeleton import H36M_17, mirror_pose
+from studies import ablations, flow, motion, noise, point_estimates, speed
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +99,31 @@ def test_timing_adds_the_module_s_time_and_leaves_no_hooks():
         module(torch.zeros(1))
     module(torch.zeros(1))
     assert spent == {"lifter": 5.0}
+
+
+def test_ablations_train_pack_and_score_each_row(tmp_path, capsys):
+    settings = {"epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
+    cells = ablations.main(tmp_path, rows=("2 draws", "less data"), **settings)
+    assert list(cells) == ["2 draws"]
+    assert cells == ablations.main(tmp_path, rows=("2 draws",), **settings), "from its report"
+    assert "val, S = 4" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="expected rows among one pass, graph network, 2 draws"):
+        ablations.main(tmp_path, rows=("3 draws",))
+
+
+def test_the_flow_is_a_sampler_of_invertible_poses(tmp_path, capsys):
+    torch.manual_seed(0)
+    net = flow.Flow(context=2, transforms=1, hidden=16).eval()
+    keypoints, eps = torch.rand(3, 1, 17, 2) - 0.5, torch.randn(4, 3, 1, 17, 4)
+    with torch.no_grad():
+        poses = net(keypoints, eps, eps)
+        found, rotation = net.conditioned(keypoints)
+        back = found.transform((poses[0, :, 0, 1:] @ rotation.mT / flow.SCALE_M).flatten(1))
+        assert (back - eps[0, :, 0, 1:, :3].flatten(1)).abs().max() < 1e-4
+        mirrored = net(mirror_pose(keypoints, H36M_17.mirror), eps.roll(1, 0), eps.roll(1, 0))
+        assert (mirror_pose(mirrored, H36M_17.mirror).roll(-1, 0)[:3:2] - poses[:3:2]).abs().max() < 1e-4
+    torch.manual_seed(0)
+    assert net.negative_log_likelihood(keypoints, poses[1]).isfinite()
+    values = flow.main(data="walkers", weights=tmp_path / "flow.pt", minutes=0.02, num_samples=4, stride=60)
+    assert values["cloud"]["ES"] > 0
+    assert flow.main(data="walkers", weights=tmp_path / "flow.pt", num_samples=4, stride=60) == values

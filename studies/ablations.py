@@ -1,0 +1,93 @@
+"""Ablations of the training by the energy score: a training per row, scored on the validation split.
+
+    python studies/ablations.py --out runs/ablations --root dataset --less-data dataset_v1
+    python studies/ablations.py --out runs/ablations --root dataset --rows "2 draws" "no pose score" --epochs 8
+
+Makes the table "Ablations" of docs/results.md. Rows of a one-pass network differ from the first in what their names
+say, rows of noise from "lifter and noise", which starts from the weights of the bundled mgcn-cmu17. Rows whose report
+exists in --out are not trained again.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import tyro
+
+from prpose.cli import guarded, run
+from prpose.cli.console import print_table
+from prpose.hub import SHIPPED
+from prpose.training.run import WEIGHTS
+
+GCN = ["--lifter", "gaussian_gcn", "--lifter-args", '{"framed": true}', "--config.draws", "16"]
+GCN += ["--config.pose-weight", "0.25", "--config.weight-decay", "0.01", "--config.balance", "0.5"]
+NOISE = ["--lifter", "mgcn_lw", "--init", str(SHIPPED / "mgcn-cmu17" / "lifter.safetensors"), "--lr", "0.0005"]
+NOISE += ["--config.network", "htnet", "--init-noise", str(SHIPPED / "mgcn-cmu17" / "noise.safetensors")]
+ROWS: dict[str, list[str]] = {
+    "one pass, graph network": GCN,
+    "2 draws": [*GCN, "--config.draws", "2"],
+    "4 draws": [*GCN, "--config.draws", "4"],
+    "no pose score": [*GCN, "--config.pose-weight", "0"],
+    "pose score x 4": [*GCN, "--config.pose-weight", "1"],
+    "not framed": [*GCN, "--lifter-args", "{}"],
+    "windows weighted alike": [*GCN, "--config.balance", "1"],
+    "half wide cameras": [*GCN, "--config.wide-cameras", "0.5"],
+    "less data": GCN,
+    "one pass, MLP": [*GCN, "--lifter", "gaussian_mlp"],
+    "lifter and noise": NOISE,
+    "constant noise": [*NOISE[:-4], "--config.network", "constant"],
+    "frozen lifter": [*NOISE, "--config.no-train-lifter"],
+}
+METRICS = {"P1 det.": ("deterministic", "P1"), "P1 mean": ("mean", "P1"), "P1 best": ("best", "P1")}
+CLOUD = {"ES": 1, "ECE": 3, "ECE_hidden": 3, "spread": 1}
+
+
+def main(
+    out: Path,
+    root: Path = Path("dataset"),
+    less_data: Path | None = None,
+    rows: tuple[str, ...] = tuple(ROWS),
+    epochs: int = 12,
+    every: int = 2,
+    num_samples: int = 200,
+    stride: int = 2,
+    data: str = "cmu17",
+) -> dict[str, list[str]]:
+    """Print a row per training.
+
+    Args:
+        out: Folder for runs and reports.
+        root: Folder with the data set.
+        less_data: Folder with the data set made without the recordings that were added later, for that row.
+        rows: Rows to train.
+        epochs: Number of passes over the training data, for each row.
+        every: Train on the windows of every n-th frame.
+        num_samples: Number of samples of the evaluation.
+        stride: Evaluate every n-th frame of the protocol.
+        data: Data set.
+    """
+    cells = {}
+    for name in rows:
+        if name not in ROWS:
+            raise ValueError(f"expected rows among {', '.join(ROWS)}, got {name}")
+        if name == "less data" and less_data is None:
+            continue
+        folder, source = out / name.replace(" ", "_").replace(",", ""), less_data if name == "less data" else root
+        report = folder / "val.json"
+        if not report.is_file():
+            budget = ["--epochs", str(epochs), "--config.every", str(every), "--data", data, "--root", str(source)]
+            resume = ["--resume"] if (folder / "run" / "config.json").is_file() else []
+            run(["train", "sampler", "--out", str(folder / "run"), *ROWS[name], *budget, *resume])
+            assert (folder / "run" / WEIGHTS).is_file()
+            run(["pack", str(folder / "model"), "--sampler-run", str(folder / "run"), "--overwrite"])
+            scored = ["--split", "val", "-n", str(num_samples), "--stride", str(stride), "--json", str(report)]
+            run(["evaluate", data, "--root", str(root), "--model", str(folder / "model"), *scored])
+        values = json.loads(report.read_text())["average"]["values"]
+        cells[name] = [f"{values[choice][metric]:.1f}" for choice, metric in METRICS.values()]
+        cells[name] += [f"{values['cloud'][key]:.{n}f}" if key in values["cloud"] else "–" for key, n in CLOUD.items()]
+    print_table(f"val, S = {num_samples}, {epochs} epochs each", [*METRICS, *CLOUD], cells)
+    return cells
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: tyro.cli(main)))
