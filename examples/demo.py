@@ -15,7 +15,7 @@ from prpose.data import load_clips
 from prpose.keypoints import save_keypoints
 from prpose.view import draw_prediction
 
-MODEL = "mgcn-cmu17"
+MODEL = "gaussian-cmu17"
 FRAMES = [5, 20, 35, 50]
 
 

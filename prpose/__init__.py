@@ -1,9 +1,9 @@
 """prpose: 2D human keypoints in, many plausible 3D poses out (PRPose, arXiv 2405.02114).
 
 >>> import prpose
->>> model = prpose.load("mgcn-cmu17")
+>>> model = prpose.load("gaussian-cmu17")
 >>> model
-Model('mgcn-cmu17', lifter='mgcn_lw', F=1, device='cpu')
+Model('gaussian-cmu17', lifter='gaussian_gcn', F=1, device='cpu')
 """
 
 from prpose import metrics
