@@ -177,6 +177,19 @@ def test_the_noise_of_a_fixed_lifter_is_trained_alone(tmp_path, capsys):
     assert "gaussian_mlp predicts a distribution and has no noise to train" in capsys.readouterr().err
 
 
+def test_a_training_starts_from_an_earlier_one(tmp_path, capsys):
+    arguments = ["--lifter", "mgcn_lw", "--lifter-args", '{"framed": true, "hidden": 8, "blocks": 1}']
+    assert cli("train", "sampler", "--out", tmp_path / "first", *SMALL, *arguments) == 0
+    weights = tmp_path / "first" / "best.safetensors"
+    still = [*SMALL, *arguments, "--init", weights, "--lr", "1e-12", "--config.ema", "None"]
+    assert cli("train", "sampler", "--out", tmp_path / "second", *still) == 0
+    first, second = (read_state_dict(tmp_path / run / "best.safetensors") for run in ("first", "second"))
+    for key in ("lifter.lifter.gconv_output.W", "noise.log_alpha", "noise.variance_net.w2.weight"):
+        assert torch.allclose(first[key], second[key], atol=1e-6), key
+    assert cli("train", "sampler", "--out", tmp_path / "third", *SMALL, *ONE_PASS, "--init", weights) == 1
+    assert "not a checkpoint of gaussian_mlp" in capsys.readouterr().err
+
+
 def test_learnt_noise_is_packed_with_its_lifter(tmp_path):
     lifter = ["--lifter", "mgcn_lw", "--lifter-args", '{"framed": true, "hidden": 8, "blocks": 1}']
     assert cli("train", "sampler", "--out", tmp_path / "run", *SMALL, *lifter) == 0

@@ -18,7 +18,7 @@ from prpose.noise import variance_net_of
 from prpose.regions import LEVEL
 from prpose.training.run import VALIDATION, WEIGHTS, read_run
 from prpose.training.weak_supervision import FLOORS
-from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, read_state_dict
+from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, read_state_dict, with_prefix
 
 MIXTURE = "gaussian_mixture"
 Weights = dict[str, Path | Mapping[str, Tensor]]  # by role
@@ -105,7 +105,7 @@ def _of_samplers(folders: Sequence[Path]) -> tuple[Card, Weights, str]:
     for run in runs[1:]:
         if any(run["training"][key] != first[key] for key in ("data_sha256", "keypoints")):
             raise ValueError(f"expected trainings on the same data, got {[str(folder) for folder in folders]}")
-    roles = [{role: _with_prefix(state, f"{role}.") for role in ROLES} for state in states]
+    roles = [{role: with_prefix(state, f"{role}.") for role in ROLES} for state in states]
     weights: Weights = {"lifter": roles[0]["lifter"], "noise": roles[0]["noise"]}
     noise, framed = None, bool(first.get("framed", lifter.arguments.get("framed")))
     if len(runs) > 1:
@@ -120,10 +120,6 @@ def _of_samplers(folders: Sequence[Path]) -> tuple[Card, Weights, str]:
         noise = _network(runs[0], LEARNT_PREFIX + str(first["network"]), {"framed": True} if framed else {})
     card = Card("", lifter, noise, alpha=1.0, data=str(first["data"]), data_sha256=str(first["data_sha256"]), date="")
     return card, weights, str(first["keypoints"])
-
-
-def _with_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def _run(folder: Path, *kinds: str) -> dict[str, Any]:

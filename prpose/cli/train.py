@@ -15,6 +15,7 @@ from prpose.config import InferenceConfig
 from prpose.data import data_set, inputs_sha256
 from prpose.data.windows import Windows
 from prpose.evaluation.protocols import MOCAP, PROTOCOLS
+from prpose.hub import ROLES
 from prpose.lifter import build_lifter, check_contract, is_framed, is_one_pass, own_frame
 from prpose.metrics import mpjpe
 from prpose.nets.gaussian import GaussianMixture
@@ -24,7 +25,7 @@ from prpose.training import Loss, Source, State, TrainConfig, processes
 from prpose.training.energy import sampler_loss, sampler_scores
 from prpose.training.run import WEIGHTS, prepare_folder, train, training_data
 from prpose.training.weak_supervision import batch_targets, lifter_scores, noise_scores, target_of, typical_of
-from prpose.weights import VARIANCE_PREFIX, load_published
+from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, load_published, read_state_dict, with_prefix
 
 DEFAULT = TrainConfig()
 
@@ -124,14 +125,20 @@ def train_sampler(
 
     Args:
         task: What is trained, on which data, and where.
-        init: Weights of the lifter to start from. Default: random ones.
+        init: Weights of the lifter, or of an earlier training of a sampler, to start from. Default: random ones.
         init_noise: Weights of the variance net to start from. Default: random ones.
         config_file: TOML file with defaults of the config options.
         config: Settings of the training.
     """
     torch.manual_seed(config.seed)
     kw, name = constructor_arguments(task.lifter_args), task.lifter
-    lifter = build_lifter(name, **kw) if init is None else load_published(name, init, **kw)
+    state = {} if init is None else read_state_dict(init)
+    parts = {role: with_prefix(state, f"{role}.") for role in ROLES}
+    whole = {key.partition(".")[0] for key in state} <= set(ROLES)  # not a lifter's own
+    found = parts["lifter"] if whole else state
+    if init is not None and not found:
+        raise ValueError(f"{init}: expected weights of {name}, got none")
+    lifter = load_published(name, found, **kw) if found else build_lifter(name, **kw)
     check_contract(lifter, name)
     if isinstance(getattr(lifter, "lifter", lifter), GaussianMixture):
         raise ValueError("expected a lifter other than a mixture, whose members are trained one by one")
@@ -142,6 +149,9 @@ def train_sampler(
         raise ValueError(f"expected no {wrong}: {name} predicts a distribution and has no noise to train")
     run = _Run(task, config)
     noise = None if config.network is None else _learnt_noise(config.network, is_framed(lifter), init_noise)
+    if noise is not None and whole and parts["noise"]:
+        loaded = load_published(LEARNT_PREFIX + str(config.network), parts["noise"], framed=is_framed(lifter))
+        noise.load_state_dict(loaded.state_dict())
     views, windows = run.data_for(lifter)
     started = {"init_sha256": init, "init_noise_sha256": init_noise}
     hashes = {key: sha256_of(path) for key, path in started.items() if path is not None}
