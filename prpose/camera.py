@@ -39,6 +39,10 @@ class Camera:
         focal = float(np.hypot(self.width, self.height))
         return replace(self, focal_px=(focal, focal), center_px=(self.width / 2, self.height / 2))
 
+    def lifter_input(self, keypoints_px: Array, framed: bool) -> Array:
+        """Keypoints (*, J, 2), pixels → the input of a lifter: of a ``framed`` one :meth:`plane`, else normalised."""
+        return self.plane(keypoints_px) if framed else normalise(keypoints_px, self.width, self.height)
+
     def plane(self, keypoints_px: Array) -> Array:
         """Pixels (*, 2) → (x/z, y/z) of their rays, from the principal point; distortion of the lens stays."""
         camera = self.calibrated()

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prpose.camera import Array, Camera, normalise
 from prpose.nets.framed import Framed
 from prpose.nets.gaussian import GaussianLifter, GaussianMixture, channels
 from prpose.nets.graphmlp import GraphMLP
@@ -184,9 +183,9 @@ def is_one_pass(lifter: nn.Module) -> bool:
     return bool(getattr(lifter, "one_pass", False))
 
 
-def lifter_input(keypoints_px: Array, camera: Camera, framed: bool) -> Array:
-    """Keypoints (*, J, 2), pixels, in the units of a lifter: of the focal length if it is ``framed``, or normalised."""
-    return camera.plane(keypoints_px) if framed else normalise(keypoints_px, camera.width, camera.height)
+def frame_step(lifter: nn.Module) -> int:
+    """Distance of the frames that the lifter uses, of those in its receptive field; 1 without the attribute."""
+    return int(getattr(lifter, "frame_step", 1))
 
 
 def own_frame(lifter: nn.Module) -> int:

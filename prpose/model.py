@@ -15,7 +15,7 @@ from prpose.config import InferenceConfig
 from prpose.hub import Card, find_model_folder
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS, find_layout
-from prpose.lifter import is_framed, lifter_input, own_frame, padded, receptive_field
+from prpose.lifter import is_framed, own_frame, padded, receptive_field
 from prpose.noise import NoiseProcess, confidence_sigma
 from prpose.postprocess import flags_of, smooth, summarise
 from prpose.prediction import Prediction
@@ -144,10 +144,10 @@ class Model:
         trained_fps = None if self.card is None else self.card.fps
         plan = schedule(ready, keypoints.fps, config, receptive_field(self.sampler.lifter), trained_fps)
         camera, parts = config.camera(*keypoints.image_size), list[dict[str, Tensor]]()
-        xy = torch.from_numpy(lifter_input(plan.keypoints.xy, camera, is_framed(self.sampler.lifter))).float()[None]
+        xy = torch.from_numpy(camera.lifter_input(plan.keypoints.xy, is_framed(self.sampler.lifter))).float()[None]
         x = padded(xy.to(self.device), self.sampler.lifter)  # (1, T + F - 1, 17, 2)
-        deterministic = interpolate(self.sampler.deterministic(x)[0].cpu(), plan.positions)
-        covariance = self.sampler.covariance(x)  # (1, T, 17, 3, 3) or None
+        mean, covariance = self.sampler.moments(x)
+        deterministic = interpolate(mean[0].cpu(), plan.positions)
         if covariance is not None:
             covariance = interpolate(covariance[0].cpu().flatten(-2), plan.positions).unflatten(-1, (3, 3))
         for frames, samples in plan.resample(self._pieces(x, plan, S, seed, config)):

@@ -74,13 +74,19 @@ class Sampler(nn.Module):
         Raises:
             ValueError: for wrong shapes, types or devices, or values that are not finite.
         """
-        if self.noise is None:
-            raise ValueError("expected noise; only a one-pass lifter needs none (OnePassSampler)")
         if eps_mirrored is None:
-            noise = self.noise(keypoints)
-            poses = self.lifter((noise.mean + noise.stddev * eps).flatten(0, 1)).unflatten(0, eps.shape[:2])
-            return poses - poses[..., :1, :]
+            return self._samples_of_keypoints(keypoints, eps)
         self._check(keypoints, eps=eps, eps_mirrored=eps_mirrored)
+        return self._samples(keypoints, eps, eps_mirrored, extra_sigma, first)
+
+    def _samples_of_keypoints(self, keypoints: Tensor, eps: Tensor) -> Tensor:
+        noise = self._noise_of_keypoints()(keypoints)
+        poses = self.lifter((noise.mean + noise.stddev * eps).flatten(0, 1)).unflatten(0, eps.shape[:2])
+        return poses - poses[..., :1, :]
+
+    def _samples(
+        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None, first: int
+    ) -> Tensor:
         means, stddevs = self._noises(keypoints, extra_sigma)
         S, B = eps.shape[:2]
         eps, eps_mirrored = eps.flatten(0, 1), eps_mirrored.flatten(0, 1)
@@ -91,10 +97,10 @@ class Sampler(nn.Module):
                 chosen = torch.where(mirrored.bool()[:, None, None, None], eps_mirrored[rows], eps[rows])
                 lifted = self._lift_pieces(means[mirrored, b] + stddevs[mirrored, b] * chosen)
                 poses[rows] = unmirror(lifted, mirrored.bool(), self.mirror)
-                continue
-            noisy = means[0][b] + stddevs[0][b] * eps[rows]
-            noisy_mirrored = means[1][b] + stddevs[1][b] * eps_mirrored[rows]
-            poses[rows] = self._lift(noisy, noisy_mirrored)
+            else:
+                noisy = means[0][b] + stddevs[0][b] * eps[rows]
+                noisy_mirrored = means[1][b] + stddevs[1][b] * eps_mirrored[rows]
+                poses[rows] = self._lift(noisy, noisy_mirrored)
         return poses.unflatten(0, (S, B))
 
     def train(self, mode: bool = True) -> "Sampler":
@@ -124,9 +130,12 @@ class Sampler(nn.Module):
         """The device of the networks."""
         return next(self.parameters(), torch.empty(0)).device
 
-    def covariance(self, keypoints: Tensor) -> Tensor | None:
-        """Covariance of each joint, (B, T, J, 2) → (B, T - F + 1, J, 3, 3), m², where it needs no samples; or None."""
-        return None
+    def moments(self, keypoints: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The deterministic pose, and the covariance of each joint where it needs no samples, else None.
+
+        (B, T, J, 2) → (B, T - F + 1, J, 3) and (B, T - F + 1, J, 3, 3), m and m².
+        """
+        return self.deterministic(keypoints), None
 
     def sample(
         self,
@@ -157,11 +166,16 @@ class Sampler(nn.Module):
             poses[start : start + few] = self(keypoints, eps[:, 0], eps[:, 1], extra_sigma, start)
         return poses
 
+    def _noise_of_keypoints(self) -> AdaptiveNoise | ConstantNoise | LearntNoise:
+        if self.noise is None:
+            raise ValueError("expected noise; only a one-pass lifter needs none (OnePassSampler)")
+        return self.noise
+
     def _noises(self, keypoints: Tensor, extra_sigma: Tensor | None) -> tuple[Tensor, Tensor]:
         """Means and standard deviations of the keypoints and of their mirror image, each (2, B, T, J, 2)."""
-        assert self.noise is not None
         frames = torch.stack([keypoints, mirror_pose(keypoints, self.mirror)]).flatten(0, 2)
-        parts = [self.noise(few) for few in frames.split(self.chunk or poses_at_once(self.noise, keypoints.device))]
+        noise = self._noise_of_keypoints()
+        parts = [noise(few) for few in frames.split(self.chunk or poses_at_once(noise, keypoints.device))]
         means = torch.cat([noise.mean for noise in parts]).view(2, *keypoints.shape)
         stddevs = torch.cat([noise.stddev for noise in parts]).view(2, *keypoints.shape)
         if extra_sigma is not None:
@@ -226,7 +240,8 @@ class OnePassSampler(Sampler):
     """Many 3D poses from one pass of a lifter that predicts a distribution (:mod:`prpose.nets.gaussian`).
 
     Samples are of the mixture of the distributions for the keypoints and for their mirror image, in turns. The noise of
-    a joint is four numbers, of which those of the poses' own frames are used.
+    a joint is four numbers, of which those in ``eps`` of the poses' own frames are used. There is no noise of keypoints
+    that an ``extra_sigma`` could widen: it raises ``ValueError``.
     """
 
     noise_channels = 4
@@ -234,29 +249,22 @@ class OnePassSampler(Sampler):
     def __init__(self, lifter: nn.Module, mirror: Sequence[int] = H36M_17.mirror, chunk: int | None = None) -> None:
         super().__init__(lifter, None, mirror, chunk, "mixture")
 
-    def forward(
-        self,
-        keypoints: Tensor,
-        eps: Tensor,
-        eps_mirrored: Tensor | None,
-        extra_sigma: Tensor | None = None,
-        first: int = 0,
-    ) -> Tensor:
-        """As :meth:`Sampler.forward`, with noise of shape (S, B, T, J, 4); only ``eps`` is used.
+    def moments(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of the mixture, in closed form; shapes and errors as of :meth:`Sampler.moments`."""
+        self._check(keypoints)
+        mixtures = (self._mixture(piece) for piece in self._split(keypoints))
+        poses, covariances = zip(*((mixture.pose, mixture.covariance()) for mixture in mixtures), strict=True)
+        return torch.cat(poses, dim=1), torch.cat(covariances, dim=1)
 
-        ``ValueError``, in addition, for an ``extra_sigma``: there is no noise that it could widen.
-        """
-        if eps_mirrored is None:
-            return self._distribution(keypoints).sample(self._own(eps))
+    def _samples_of_keypoints(self, keypoints: Tensor, eps: Tensor) -> Tensor:
+        return self._distribution(keypoints).sample(self._own(eps))
+
+    def _samples(
+        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None, first: int
+    ) -> Tensor:
         if extra_sigma is not None:
             raise ValueError("expected no extra noise of low confidence: a one-pass model has no noise to widen")
-        self._check(keypoints, eps=eps, eps_mirrored=eps_mirrored)
         return self._mixture(keypoints).sample(self._own(eps), first)
-
-    def covariance(self, keypoints: Tensor) -> Tensor:
-        """That of the mixture, in closed form; shapes and errors of :meth:`Sampler.covariance`."""
-        self._check(keypoints)
-        return torch.cat([self._mixture(piece).covariance() for piece in self._split(keypoints)], dim=1)
 
     def _distribution(self, keypoints: Tensor) -> PoseMixture:
         found: PoseMixture = self.lifter.distribution(keypoints)  # type: ignore[operator]

@@ -11,7 +11,7 @@ from torch import Tensor
 from prpose.camera import Array
 from prpose.config import InferenceConfig
 from prpose.keypoints import Keypoints
-from prpose.lifter import is_framed, lifter_input, own_frame, receptive_field
+from prpose.lifter import is_framed, own_frame, receptive_field
 from prpose.noise import NoiseProcess, confidence_sigma
 from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
@@ -56,11 +56,12 @@ class Stream:
         frame = Keypoints(np.asarray(xy)[None], self.image_size, self.layout, scores, self.fps)
         ready = preprocess(frame, 0, allow_implausible=self.config.allow_implausible or bool(self._window))
         camera = self.config.camera(*self.image_size)
-        x = torch.from_numpy(lifter_input(ready.xy, camera, is_framed(self.sampler.lifter))).float()[None]
+        x = torch.from_numpy(camera.lifter_input(ready.xy, is_framed(self.sampler.lifter))).float()[None]
         x = x.to(self.sampler.device)
         window, eps, extra_sigma = self._windows((x, self._noise.next(1).to(x), self._extra_sigma(x, ready.confidence)))
         samples = self.sampler(window, eps[:, 0], eps[:, 1], extra_sigma if extra_sigma.any() else None)[:, 0].cpu()
-        deterministic, covariance = self.sampler.deterministic(window)[0].cpu(), self.sampler.covariance(window)
+        mean, covariance = self.sampler.moments(window)
+        deterministic = mean[0].cpu()
         fields: dict[str, Any] = summarise(
             samples, deterministic, ready.xy, camera, self.config, None if covariance is None else covariance[0].cpu()
         )

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from prpose.camera import normalise
 from prpose.data.clip import Clip
 from prpose.skeleton import H36M_17, Skeleton, mirror_pose
 
@@ -100,10 +99,7 @@ class Windows(Dataset[Batch]):
         self.is_mirrored = self.items.copy_of == 1
         poses = torch.from_numpy(np.concatenate([clip.poses_cam for clip in clips]))
         self.roots, self.targets = poses[:, 0], poses - poses[:, :1]
-        keypoints = [
-            c.camera.plane(c.keypoints_px) if framed else normalise(c.keypoints_px, c.camera.width, c.camera.height)
-            for c in clips
-        ]
+        keypoints = [clip.camera.lifter_input(clip.keypoints_px, framed) for clip in clips]
         self.keypoints = torch.from_numpy(np.concatenate(keypoints)).to(self.targets)
         known = [np.ones(c.keypoints_px.shape[:2]) if c.confidence is None else c.confidence for c in clips]
         self.confidence = torch.from_numpy(np.concatenate(known)).to(self.targets)

@@ -13,7 +13,7 @@ from prpose.evaluation.protocols import LEAST_N, METRICS, Scores
 from prpose.lifter import own_frame
 from prpose.noise import AdaptiveNoise, ConstantNoise, confidence_sigma, correlated, draw_eps
 from prpose.rng import mixed_seed
-from prpose.sampler import OnePassSampler, Sampler
+from prpose.sampler import Sampler
 
 Draw = Callable[[range, torch.Size], Iterable[tuple[Tensor, Tensor]]]
 """(positions in the data set, shape of a sample's noise) → eps and mirrored eps, in parts of (s, *shape)."""
@@ -30,6 +30,10 @@ class IsotropicCloud(nn.Module):
     def __init__(self, net: Sampler, sigma_m: float) -> None:
         super().__init__()
         self.net, self.sigma_m, self.deterministic = net, sigma_m, net.deterministic
+
+    def moments(self, keypoints: Tensor) -> tuple[Tensor, None]:
+        """As :meth:`Sampler.moments`; the covariance is estimated from samples."""
+        return self.net.deterministic(keypoints), None
 
     def forward(
         self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None, first: int = 0
@@ -97,14 +101,13 @@ def score(
         items = range(int(indices[0]), int(indices[-1]) + 1)
         batch = batch.to(device)
         keypoints, target = batch.keypoints, batch.target
-        deterministic = net.deterministic(keypoints)
+        deterministic, closed = net.moments(keypoints)
         values_of = partial(_values, target=target, names=names, items=items)
         part = {"deterministic": values_of(deterministic[None])}
         if draw is not None:
             extra = confidence_sigma(keypoints, batch.confidence, confidence_noise) if confidence_noise else None
             shape = torch.Size((*keypoints.shape[:-1], net.noise_channels))
             samples = _samples(net, keypoints, draw(items, shape), extra)
-            closed = net.covariance(keypoints) if isinstance(net, OnePassSampler) else None
             part |= _score_samples(samples, target, values_of, deterministic if cloud else None, curve, closed)
         parts.append(part)
         on_batch(len(indices))
@@ -218,8 +221,8 @@ def sigma_rank_correlation(net: Sampler, windows: Windows, device: torch.device)
     def sigma_of(batch: Batch) -> Tensor:
         if noise is not None:
             return noise(batch.keypoints[:, own]).variance.mean(-1).sqrt()
-        variances = net.covariance(batch.keypoints)
-        assert variances is not None
+        _, variances = net.moments(batch.keypoints)
+        assert variances is not None, "only one-pass lifters have no noise"
         return variances[:, 0].diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()
 
     sigma = windows.values(sigma_of, device).numpy()
@@ -227,8 +230,8 @@ def sigma_rank_correlation(net: Sampler, windows: Windows, device: torch.device)
         lambda batch: metrics.joint_errors(net.deterministic(batch.keypoints), batch.target)[:, 0], device
     ).numpy()
     masks = {"all": np.ones(error.shape, bool)}
-    if windows.hidden is not None:
-        occluded = windows.hidden.numpy()
+    if (hidden := windows.hidden) is not None:
+        occluded = hidden.numpy()
         masks |= {"visible": ~occluded, "occluded": occluded}
     return {
         name: [

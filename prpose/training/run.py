@@ -25,7 +25,7 @@ from prpose.atomic import check_output, read_json, replacing, write_json
 from prpose.data import data_set, load_clips, load_motions
 from prpose.data.synthetic.random_views import RandomCameras, RandomViews
 from prpose.data.windows import Windows
-from prpose.lifter import is_causal, is_framed, receptive_field
+from prpose.lifter import frame_step, is_causal, is_framed, receptive_field
 from prpose.training import Loss, Source, State, TrainConfig, fit, processes
 
 VALIDATION = "val"
@@ -53,7 +53,7 @@ def training_data(
         if held_out:
             raise ValueError(f"expected no held_out subjects, got {', '.join(held_out)}: {name} has a validation split")
         windows = Windows(load_clips(name, root, VALIDATION, keypoints), every=val_every, **shape)
-        shape |= {"keypoints": keypoints, "step": int(getattr(net, "frame_step", 1)), "workers": config.workers}
+        shape |= {"keypoints": keypoints, "step": frame_step(net), "workers": config.workers}
         motions, cameras = load_motions(name, root, "train"), RandomCameras(wide=config.wide_cameras)
         views = RandomViews(motions, every=config.every, cameras=cameras, balance=config.balance, **shape)
         return views, windows
