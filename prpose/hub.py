@@ -40,7 +40,15 @@ class Network:
     @property
     def names(self) -> list[str]:
         """Names of the network and, of a mixture, of its members."""
-        return [str(self.network), *_member_names(self.arguments)]
+        names, values = [str(self.network)], list[Any]([self.arguments])
+        while values:
+            value = values.pop()
+            if isinstance(value, Mapping):
+                names += [str(value["name"])] if "name" in value else []
+                values += value.values()
+            elif isinstance(value, list | tuple):
+                values += value
+        return names
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,15 @@ def find_model_folder(name: str | Path) -> ModelFolder:
     return model
 
 
+def by_role(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """A sampler's state dict as those of its networks, empty for a role that it lacks."""
+    parts: dict[str, dict[str, Tensor]] = {role: {} for role in ROLES}
+    for key, value in state.items():
+        role, _, name = key.partition(".")
+        parts.get(role, {})[name] = value
+    return parts
+
+
 def read_model_folder(folder: Path) -> ModelFolder:
     """A model's folder, without its weights; ``ValueError`` naming the card if it is missing or invalid."""
     path = folder / CARD
@@ -150,8 +167,7 @@ def read_model_folder(folder: Path) -> ModelFolder:
         lifter = Network(**content.pop("lifter"))
         noise = Network(**found) if (found := content.pop("noise")) is not None else None
         card = Card(lifter=lifter, noise=noise, **content)
-        assert all(lifter.names)  # raises RecursionError if the arguments are nested too deeply
-    except (RecursionError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"{path}: not a model's card ({error})") from None
     return ModelFolder(folder, card)
 
@@ -196,13 +212,6 @@ def write_model_folder(
             temporary.write_bytes(data[role])
     write_json(folder / CARD, content)
     return read_model_folder(folder)
-
-
-def _member_names(value: Any) -> list[str]:
-    if isinstance(value, Mapping):
-        own = [str(value["name"])] if "name" in value else []
-        return own + [name for each in value.values() for name in _member_names(each)]
-    return [name for each in value for name in _member_names(each)] if isinstance(value, list | tuple) else []
 
 
 def _check_network(role: str, network: Network) -> None:

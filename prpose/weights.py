@@ -101,11 +101,6 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def with_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The part of a state dict whose keys begin with a prefix, without it."""
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-
-
 def _not_tensors(state: Any) -> str:
     """The reason why ``state`` is not a state dict of plain tensors, or an empty string."""
     if not isinstance(state, Mapping):

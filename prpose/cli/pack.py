@@ -13,12 +13,12 @@ from prpose.atomic import read_json
 from prpose.cli.console import Flag
 from prpose.cli.evaluate import constructor_arguments, sha256_of
 from prpose.config import InferenceConfig
-from prpose.hub import ROLES, Card, Network, write_model_folder
+from prpose.hub import Card, Network, by_role, write_model_folder
 from prpose.noise import variance_net_of
 from prpose.regions import LEVEL
 from prpose.training.run import VALIDATION, WEIGHTS, read_run
 from prpose.training.weak_supervision import FLOORS
-from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, read_state_dict, with_prefix
+from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, read_state_dict
 
 MIXTURE = "gaussian_mixture"
 Weights = dict[str, Path | Mapping[str, Tensor]]  # by role
@@ -99,14 +99,13 @@ def _of_lifter_and_noise(lifter_run: Path, noise_run: Path, alpha: float) -> tup
 def _of_samplers(folders: Sequence[Path]) -> tuple[Card, Weights, str]:
     """The card, the weights by role, and the kind of keypoints; of several, a mixture."""
     runs = [_run(folder, "sampler") for folder in folders]
-    states = [read_state_dict(folder / WEIGHTS) for folder in folders]
     lifters = [_network(run, str(run["training"]["lifter"]), run["training"].get("lifter_args")) for run in runs]
     first, lifter = runs[0]["training"], lifters[0]
     for run in runs[1:]:
         if any(run["training"][key] != first[key] for key in ("data_sha256", "keypoints")):
             raise ValueError(f"expected trainings on the same data, got {[str(folder) for folder in folders]}")
-    roles = [{role: with_prefix(state, f"{role}.") for role in ROLES} for state in states]
-    weights: Weights = {"lifter": roles[0]["lifter"], "noise": roles[0]["noise"]}
+    roles = [by_role(read_state_dict(folder / WEIGHTS)) for folder in folders]
+    weights: Weights = {**roles[0]}
     noise, framed = None, bool(first.get("framed", lifter.arguments.get("framed")))
     if len(runs) > 1:
         if any(parts["noise"] for parts in roles):

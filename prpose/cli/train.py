@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tyro.conf import arg
 
 from prpose.cli.console import ConfigFile, Flag, current_command, named_device, progress
@@ -15,17 +15,17 @@ from prpose.config import InferenceConfig
 from prpose.data import data_set, inputs_sha256
 from prpose.data.windows import Windows
 from prpose.evaluation.protocols import MOCAP, PROTOCOLS
-from prpose.hub import ROLES
+from prpose.hub import by_role
 from prpose.lifter import build_lifter, check_contract, is_framed, is_one_pass, own_frame
 from prpose.metrics import mpjpe
 from prpose.nets.gaussian import GaussianMixture
-from prpose.noise import LearntNoise, build_learnt_noise, build_variance_net, variance_net_of
+from prpose.noise import build_learnt_noise, build_variance_net, variance_net_of
 from prpose.sampler import build_sampler
 from prpose.training import Loss, Source, State, TrainConfig, processes
 from prpose.training.energy import sampler_loss, sampler_scores
 from prpose.training.run import WEIGHTS, prepare_folder, train, training_data
 from prpose.training.weak_supervision import batch_targets, lifter_scores, noise_scores, target_of, typical_of
-from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, load_published, read_state_dict, with_prefix
+from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, load_published, read_state_dict
 
 DEFAULT = TrainConfig()
 
@@ -132,13 +132,8 @@ def train_sampler(
     """
     torch.manual_seed(config.seed)
     kw, name = constructor_arguments(task.lifter_args), task.lifter
-    state = {} if init is None else read_state_dict(init)
-    parts = {role: with_prefix(state, f"{role}.") for role in ROLES}
-    whole = {key.partition(".")[0] for key in state} <= set(ROLES)  # not a lifter's own
-    found = parts["lifter"] if whole else state
-    if init is not None and not found:
-        raise ValueError(f"{init}: expected weights of {name}, got none")
-    lifter = load_published(name, found, **kw) if found else build_lifter(name, **kw)
+    start = {"lifter": {}, "noise": {}} if init is None else _initial(init)
+    lifter = build_lifter(name, **kw) if init is None else load_published(name, start["lifter"], **kw)
     check_contract(lifter, name)
     if isinstance(getattr(lifter, "lifter", lifter), GaussianMixture):
         raise ValueError("expected a lifter other than a mixture, whose members are trained one by one")
@@ -148,10 +143,9 @@ def train_sampler(
         wrong = "network, init_noise or train_lifter = false"
         raise ValueError(f"expected no {wrong}: {name} predicts a distribution and has no noise to train")
     run = _Run(task, config)
-    noise = None if config.network is None else _learnt_noise(config.network, is_framed(lifter), init_noise)
-    if noise is not None and whole and parts["noise"]:
-        loaded = load_published(LEARNT_PREFIX + str(config.network), parts["noise"], framed=is_framed(lifter))
-        noise.load_state_dict(loaded.state_dict())
+    noise = None
+    if config.network is not None:
+        noise = _learnt_noise(config.network, is_framed(lifter), start["noise"], init_noise)
     views, windows = run.data_for(lifter)
     started = {"init_sha256": init, "init_noise_sha256": init_noise}
     hashes = {key: sha256_of(path) for key, path in started.items() if path is not None}
@@ -163,7 +157,19 @@ def train_sampler(
     run.fit(net, views, loss, lambda net: sampler_scores(net, windows, run.device, rho))
 
 
-def _learnt_noise(network: str, framed: bool, init: Path | None) -> LearntNoise:
+def _initial(path: Path) -> dict[str, dict[str, Tensor]]:
+    """Weights by role of an earlier training of a sampler; of another file, all of it as the lifter's."""
+    state = read_state_dict(path)
+    parts = by_role(state)
+    return parts if sum(map(len, parts.values())) == len(state) else {"lifter": state, "noise": {}}
+
+
+def _learnt_noise(network: str, framed: bool, start: Mapping[str, Tensor], init: Path | None) -> nn.Module:
+    """Learnt noise from an earlier training's weights, or with a variance net's, or random ones."""
+    if start and init is not None:
+        raise ValueError("expected no init_noise beside the weights of an earlier training, which have noise")
+    if start:
+        return load_published(LEARNT_PREFIX + network, start, framed=framed)
     noise = build_learnt_noise(network, framed)
     if init is not None:
         if noise.variance_net is None:
