@@ -1,14 +1,13 @@
 """A conditional normalising flow as a baseline: trained by likelihood on the same windows, scored as any sampler.
 
-    python studies/flow.py --root dataset --minutes 60 --weights runs/flow.pt
-    python studies/flow.py --root dataset --minutes 60 --weights runs/flow.pt --split test --stride 1
+    python studies/flow.py --root dataset --epochs 40 --weights runs/flow.pt
+    python studies/flow.py --root dataset --weights runs/flow.pt --split test --stride 1
 
 A neural spline flow (Durkan et al., NeurIPS 2019; zuko) from 48 standard-normal numbers to a pose, conditioned on the
 features of a light Modulated GCN of the framed keypoints. The second command finds the weights and only evaluates.
 """
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,18 @@ import zuko
 from torch import Tensor, nn
 
 from prpose.cli import guarded
+from prpose.cli.console import progress
 from prpose.cli.evaluate import show
-from prpose.data import load_clips, load_motions
-from prpose.data.synthetic.random_views import RandomCameras, RandomViews
-from prpose.data.windows import Windows
+from prpose.data import load_clips
+from prpose.data.windows import Batch, Windows
 from prpose.evaluation import score, seeded_draw
 from prpose.evaluation.protocols import MOCAP, tabulate
 from prpose.nets.framed import frame_person
 from prpose.nets.layers import body_adjacency
 from prpose.nets.modulated_gcn import ModulatedGCN
 from prpose.skeleton import H36M_17, mirror_pose
+from prpose.training import State, TrainConfig, fit
+from prpose.training.run import training_data
 
 SCALE_M = 0.3  # coordinates are divided by it
 
@@ -35,7 +36,7 @@ SCALE_M = 0.3  # coordinates are divided by it
 class Flow(nn.Module):
     """As :class:`prpose.sampler.OnePassSampler`: half of the samples are of the mirror image; single frames."""
 
-    noise_channels = 4
+    noise_channels, framed = 4, True
 
     def __init__(self, context: int = 8, transforms: int = 4, hidden: int = 256) -> None:
         super().__init__()
@@ -60,15 +61,14 @@ class Flow(nn.Module):
         """(B, 1, J, 2) and (S, B, 1, J, 4), of which three numbers a joint are used → (S, B, 1, J, 3)."""
         poses = eps.new_zeros(*eps.shape[:-1], 3)
         poses[::2, :, 0, 1:] = self._poses(keypoints, eps[::2])
-        other = self._poses(mirror_pose(keypoints, H36M_17.mirror), eps_mirrored[1::2])
-        poses[1::2, :, 0, 1:] = other
+        poses[1::2, :, 0, 1:] = self._poses(mirror_pose(keypoints, H36M_17.mirror), eps_mirrored[1::2])
         poses[1::2] = mirror_pose(poses[1::2], H36M_17.mirror)
         return poses
 
-    def deterministic(self, keypoints: Tensor) -> Tensor:
-        """The mean of the poses of no noise of both images."""
+    def moments(self, keypoints: Tensor) -> tuple[Tensor, None]:
+        """The mean of the poses of no noise of both images; the covariance is estimated from samples."""
         still = torch.zeros(2, *keypoints.shape[:-1], 4)
-        return self(keypoints, still, still).mean(0)
+        return self(keypoints, still, still).mean(0), None
 
     def _poses(self, keypoints: Tensor, eps: Tensor) -> Tensor:
         found, rotation = self.conditioned(keypoints)
@@ -80,9 +80,10 @@ def main(
     root: Path = Path("dataset"),
     data: str = "cmu17",
     weights: Path = Path("flow.pt"),
-    minutes: float = 60.0,
+    epochs: int = 40,
     batch_size: int = 256,
     lr: float = 1e-3,
+    every: int = 2,
     split: str = "val",
     num_samples: int = 200,
     stride: int = 2,
@@ -94,9 +95,10 @@ def main(
         root: Folder with the data set.
         data: Data set.
         weights: File of the weights.
-        minutes: Duration of the training.
+        epochs: Number of passes over the training data.
         batch_size: Number of windows per batch.
-        lr: Learning rate, which falls to zero.
+        lr: Largest learning rate.
+        every: Train on the windows of every n-th frame.
         split: Split to evaluate.
         num_samples: Number of samples.
         stride: Evaluate every n-th frame of the protocol.
@@ -104,40 +106,25 @@ def main(
     """
     torch.manual_seed(seed)
     net = Flow()
-    if weights.is_file():
-        net.load_state_dict(torch.load(weights, weights_only=True))
-    else:
-        cameras = RandomCameras(wide=0.2)
-        views = RandomViews(load_motions(data, root, "train"), every=2, framed=True, balance=0.5, cameras=cameras)
-        train(net, views, minutes, batch_size, lr, seed)
-        torch.save(net.state_dict(), weights)
+    if not weights.is_file():
+        settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "every": every, "seed": seed}
+        config = TrainConfig(**settings, weight_decay=0.01, warmup=500, balance=0.5, wide_cameras=0.2)
+        views, _ = training_data(data, root, "det", net, config)
+        state = State(net, config)
+
+        def loss(net: nn.Module, indices: Tensor, batch: Batch) -> Tensor:
+            assert isinstance(net, Flow)
+            return net.negative_log_likelihood(batch.keypoints, batch.target)
+
+        with progress("train", epochs * len(views)) as advance:
+            fit(state, views, loss, lambda items, value: advance(items))
+        torch.save(state.result.state_dict(), weights)
+    net.load_state_dict(torch.load(weights, weights_only=True))
     windows = Windows(load_clips(data, root, split), every=stride * MOCAP.every, framed=True)
     scores = score(net.eval(), windows, MOCAP.metrics, seeded_draw(seed, num_samples), cloud=True)  # type: ignore[arg-type]
     _, average = tabulate(scores, windows, MOCAP)
     show([average], ("deterministic", "mean", "best"), MOCAP, num_samples, at_once=2)
     return dict(average.values)
-
-
-def train(net: Flow, views: RandomViews, minutes: float, batch_size: int, lr: float, seed: int) -> None:
-    """Minimises the negative log-likelihood for so many minutes; prints it now and then."""
-    optimiser = torch.optim.AdamW(net.parameters(), lr, weight_decay=0.01)
-    start, epoch, steps = time.monotonic(), 0, 0
-    while True:
-        for _, batch in views.batches(batch_size, (seed, epoch)):
-            share = (time.monotonic() - start) / (60 * minutes)
-            if share >= 1:
-                return
-            for group in optimiser.param_groups:
-                group["lr"] = lr * min(1, (steps + 1) / 500) * (1 - share)
-            loss = net.negative_log_likelihood(batch.keypoints, batch.target)
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
-            steps += 1
-            if steps % 500 == 0:
-                print(f"step {steps}: {loss.item():.2f} nats", flush=True)
-        epoch += 1
 
 
 if __name__ == "__main__":

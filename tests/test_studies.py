@@ -124,6 +124,6 @@ def test_the_flow_is_a_sampler_of_invertible_poses(tmp_path, capsys):
         assert (mirror_pose(mirrored, H36M_17.mirror).roll(-1, 0)[:3:2] - poses[:3:2]).abs().max() < 1e-4
     torch.manual_seed(0)
     assert net.negative_log_likelihood(keypoints, poses[1]).isfinite()
-    values = flow.main(data="walkers", weights=tmp_path / "flow.pt", minutes=0.02, num_samples=4, stride=60)
+    values = flow.main(data="walkers", weights=tmp_path / "flow.pt", epochs=1, every=200, num_samples=4, stride=60)
     assert values["cloud"]["ES"] > 0
     assert flow.main(data="walkers", weights=tmp_path / "flow.pt", num_samples=4, stride=60) == values
