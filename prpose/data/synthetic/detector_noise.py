@@ -56,30 +56,31 @@ class Body:
         distance = np.linalg.norm(poses_cam, axis=-1)
         share = np.clip(1 - self.clearance_m / np.maximum(distance, 1e-9), 0, 1)
         sight = poses_cam * share[..., None]
-        gap = segment_distance(sight[..., :, None, :], poses_cam[..., None, starts, :], poses_cam[..., None, ends, :])
+        gap = segment_distances(sight, poses_cam[..., starts, :], poses_cam[..., ends, :])
         joints = np.arange(len(H36M_17))[:, None]
         inside = np.isin(joints, H36M_17.subset(self.inside)) & [capsule in self.trunk for capsule in self.capsules]
         own = (joints == starts) | (joints == ends) | inside  # (J, capsules)
         return np.asarray(((gap < radii) & ~own).any(axis=-1))
 
 
-def segment_distance(tip: Array, start: Array, end: Array) -> Array:
-    """Distance of the segment from the origin to ``tip`` from that from ``start`` to ``end``.
+def segment_distances(tips: Array, starts: Array, ends: Array) -> Array:
+    """Distances of N segments from the origin to ``tips`` from M from ``starts`` to ``ends``.
 
-    All (*, 3), broadcast; after Ericson, Real-Time Collision Detection, 2005, §5.1.9.
+    (*, N, 3), (*, M, 3) and (*, M, 3) → (*, N, M). After Ericson, Real-Time Collision Detection, 2005, §5.1.9; the
+    squared distance of the nearest points is expanded, so that all that depends on N and M are numbers, not vectors.
     """
-    along, back = end - start, -start
-    a = (tip * tip).sum(-1)
-    e = np.maximum((along * along).sum(-1), 1e-12)
-    b = (tip * along).sum(-1)
-    c = (tip * back).sum(-1)
-    f = (along * back).sum(-1)
-    spread = a * e - b * b
-    s = np.clip((b * f - c * e) / np.where(spread > 1e-12, spread, 1), 0, 1)
+    along = ends - starts
+    a = (tips * tips).sum(-1)[..., :, None]
+    e = np.maximum((along * along).sum(-1), 1e-12)[..., None, :]
+    f = -(along * starts).sum(-1)[..., None, :]
+    g = (starts * starts).sum(-1)[..., None, :]
+    b, c = tips @ along.swapaxes(-1, -2), -tips @ starts.swapaxes(-1, -2)
+    parallel = a * e - b * b
+    s = np.clip((b * f - c * e) / np.where(parallel > 1e-12, parallel, 1), 0, 1)
     t = np.clip((b * s + f) / e, 0, 1)
     s = np.clip((b * t - c) / np.maximum(a, 1e-12), 0, 1)
-    difference = tip * s[..., None] - (start + along * t[..., None])
-    return np.asarray(np.sqrt((difference * difference).sum(-1)))
+    squared = s * (s * a + 2 * (c - t * b)) + t * (t * e - 2 * f) + g
+    return np.asarray(np.sqrt(np.maximum(squared, 0)))
 
 
 @dataclass(frozen=True)
