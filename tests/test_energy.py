@@ -88,6 +88,21 @@ def test_stepped_views_render_the_frames_that_are_used():
     assert (batch.keypoints[:, 4] - seen).abs().median() < 0.01, "the middle frame's, but for the lens"
 
 
+def test_photos_repeat_the_frame_of_their_pose():
+    def views(photos, **shape):
+        data = RandomViews([walker("W01", "walk")], every=10, framed=True, photos=photos, **shape)
+        return data.render(torch.arange(20), np.random.default_rng(0))
+
+    clips, photos, mixed = (views(share, F=9, step=4) for share in (0.0, 1.0, 0.5))
+    for batch, share in ((clips, 0), (photos, 1)):
+        still = (batch.keypoints == batch.keypoints[:, :1]).all((1, 2, 3))
+        assert still.float().mean() == share
+        assert ((batch.confidence == batch.confidence[:, :1]).all((1, 2)) == still).all()
+    assert torch.equal(photos.keypoints[:, 4], clips.keypoints[:, 4])
+    assert torch.equal(photos.target, clips.target)
+    assert 4 < (mixed.keypoints == mixed.keypoints[:, :1]).all((1, 2, 3)).sum() < 16
+
+
 def test_wide_cameras_have_any_pitch_and_distance():
     poses = np.repeat(walker("W01", "walk").poses_world[:1].astype(float), 2000, axis=0)[:, None]
     plain, wide = (

@@ -152,7 +152,7 @@ def train_sampler(
     run.prepare("sampler", hashes | {"framed": is_framed(lifter)})
     lifter.requires_grad_(config.train_lifter)
     net = build_sampler(lifter, noise).to(run.device)
-    rho = InferenceConfig().rho(windows.clips[0].fps or DEFAULT_FPS)
+    rho = 1.0 if is_one_pass(lifter) else InferenceConfig().rho(windows.clips[0].fps or DEFAULT_FPS)
     loss = sampler_loss(config.draws, config.pose_weight, net.noise_channels, rho)
     run.fit(net, views, loss, lambda net: sampler_scores(net, windows, run.device, rho))
 

@@ -49,6 +49,7 @@ class TrainConfig:
         weight_decay: Decoupled weight decay (AdamW).
         balance: A recording's share of the windows is its length to this power; 1 takes each window once per epoch.
         wide_cameras: Share of the windows seen by cameras of any pitch, roll, distance and field of view.
+        photos: Share of the windows whose frames all show the pose's own frame, as of a photo.
         draws: Number of samples per window in the energy score of "train sampler".
         pose_weight: Weight of the whole pose's energy score beside the joints'.
         train_lifter: Whether "train sampler" trains the lifter, too, or only its noise.
@@ -76,6 +77,7 @@ class TrainConfig:
     weight_decay: float = 0.0
     balance: float = 1.0
     wide_cameras: float = 0.0
+    photos: float = 0.0
     draws: int = 2
     pose_weight: float = 0.125
     train_lifter: bool = True
@@ -92,8 +94,9 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < limit:
                 raise ValueError(f"expected {name} > 0 and < {limit}, got {value}")
-        if not 0 <= self.wide_cameras <= 1:
-            raise ValueError(f"expected wide_cameras from 0 to 1, got {self.wide_cameras}")
+        for name in ("wide_cameras", "photos"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"expected {name} from 0 to 1, got {getattr(self, name)}")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "TrainConfig":

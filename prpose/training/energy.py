@@ -37,12 +37,14 @@ def energy_loss(samples: Tensor, target: Tensor, pose_weight: float) -> Tensor:
 def sampler_loss(draws: int, pose_weight: float, channels: int, rho: float = 0.0) -> Loss:
     """Loss of a sampler: the energy score of ``draws`` samples from noise of so many ``channels`` per joint.
 
-    Neighbouring frames of a window have noise with the correlation ``rho`` (:func:`prpose.noise.noise_rho`).
+    Neighbouring frames of a window have noise with the correlation ``rho`` (:func:`prpose.noise.noise_rho`); if it is
+    1, all have the same, as a one-pass lifter needs it, which uses only that of its own frame.
     """
 
     def loss(net: nn.Module, indices: Tensor, batch: Batch) -> Tensor:
-        shape = draws, *batch.keypoints.shape[:-1], channels
-        eps = correlated(torch.randn(shape, device=batch.keypoints.device), rho)
+        B, F, J, _ = batch.keypoints.shape
+        eps = torch.randn(draws, B, 1 if rho == 1 else F, J, channels, device=batch.keypoints.device)
+        eps = eps.expand(-1, -1, F, -1, -1) if rho == 1 else correlated(eps, rho)
         return energy_loss(net(batch.keypoints, eps, None).float(), batch.target, pose_weight)
 
     return loss

@@ -55,7 +55,8 @@ def training_data(
         windows = Windows(load_clips(name, root, VALIDATION, keypoints), every=val_every, **shape)
         shape |= {"keypoints": keypoints, "step": frame_step(net), "workers": config.workers}
         motions, cameras = load_motions(name, root, "train"), RandomCameras(wide=config.wide_cameras)
-        views = RandomViews(motions, every=config.every, cameras=cameras, balance=config.balance, **shape)
+        shape |= {"every": config.every, "balance": config.balance, "photos": config.photos}
+        views = RandomViews(motions, cameras=cameras, **shape)
         return views, windows
     clips = load_clips(name, root, "train", keypoints)
     subjects = list(dict.fromkeys(clip.subject for clip in clips))
