@@ -88,19 +88,21 @@ def test_stepped_views_render_the_frames_that_are_used():
     assert (batch.keypoints[:, 4] - seen).abs().median() < 0.01, "the middle frame's, but for the lens"
 
 
-def test_photos_repeat_the_frame_of_their_pose():
-    def views(photos, **shape):
-        data = RandomViews([walker("W01", "walk")], every=10, framed=True, photos=photos, **shape)
-        return data.render(torch.arange(20), np.random.default_rng(0))
-
-    clips, photos, mixed = (views(share, F=9, step=4) for share in (0.0, 1.0, 0.5))
-    for batch, share in ((clips, 0), (photos, 1)):
-        still = (batch.keypoints == batch.keypoints[:, :1]).all((1, 2, 3))
-        assert still.float().mean() == share
-        assert ((batch.confidence == batch.confidence[:, :1]).all((1, 2)) == still).all()
-    assert torch.equal(photos.keypoints[:, 4], clips.keypoints[:, 4])
-    assert torch.equal(photos.target, clips.target)
-    assert 4 < (mixed.keypoints == mixed.keypoints[:, :1]).all((1, 2, 3)).sum() < 16
+def test_windows_repeat_their_own_frame_as_photos_and_streams_do():
+    clips, all_, some = (
+        RandomViews([walker("W01", "walk")], F=9, step=4, every=3, framed=True, repeated=share).render(
+            torch.arange(60), np.random.default_rng(0)
+        )
+        for share in (0.0, 1.0, 0.5)
+    )
+    for batch, photos, streams in ((clips, 0, 0), (all_, 30, 60), (some, 15, 30)):
+        for name in ("keypoints", "confidence"):
+            same = getattr(batch, name) == getattr(batch, name)[:, 4:5]
+            live, photo = (part.flatten(1).all(1) for part in (same[:, 4:], same))
+            assert abs(photo.sum() - photos) <= 8
+            assert abs(live.sum() - streams) <= 8
+        assert torch.equal(batch.keypoints[:, 4], clips.keypoints[:, 4])
+        assert torch.equal(batch.target, clips.target)
 
 
 def test_wide_cameras_have_any_pitch_and_distance():

@@ -49,7 +49,8 @@ class TrainConfig:
         weight_decay: Decoupled weight decay (AdamW).
         balance: A recording's share of the windows is its length to this power; 1 takes each window once per epoch.
         wide_cameras: Share of the windows seen by cameras of any pitch, roll, distance and field of view.
-        photos: Share of the windows whose frames all show the pose's own frame, as of a photo.
+        repeated: Share of the windows that repeat their own frame, half of them in place of all others, as in a
+            photo, and half in place of later ones, as in a live stream.
         draws: Number of samples per window in the energy score of "train sampler".
         pose_weight: Weight of the whole pose's energy score beside the joints'.
         train_lifter: Whether "train sampler" trains the lifter, too, or only its noise.
@@ -77,7 +78,7 @@ class TrainConfig:
     weight_decay: float = 0.0
     balance: float = 1.0
     wide_cameras: float = 0.0
-    photos: float = 0.0
+    repeated: float = 0.0
     draws: int = 2
     pose_weight: float = 0.125
     train_lifter: bool = True
@@ -94,7 +95,7 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < limit:
                 raise ValueError(f"expected {name} > 0 and < {limit}, got {value}")
-        for name in ("wide_cameras", "photos"):
+        for name in ("wide_cameras", "repeated"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"expected {name} from 0 to 1, got {getattr(self, name)}")
 

@@ -55,7 +55,7 @@ def training_data(
         windows = Windows(load_clips(name, root, VALIDATION, keypoints), every=val_every, **shape)
         shape |= {"keypoints": keypoints, "step": frame_step(net), "workers": config.workers}
         motions, cameras = load_motions(name, root, "train"), RandomCameras(wide=config.wide_cameras)
-        shape |= {"every": config.every, "balance": config.balance, "photos": config.photos}
+        shape |= {"every": config.every, "balance": config.balance, "repeated": config.repeated}
         views = RandomViews(motions, cameras=cameras, **shape)
         return views, windows
     clips = load_clips(name, root, "train", keypoints)

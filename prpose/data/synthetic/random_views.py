@@ -129,7 +129,8 @@ class RandomViews:
         step: distance of the frames that the network uses; those between them are copies.
         balance: a recording of N items gets a share of the draws proportional to N^balance; 1 draws every item once in
             an epoch, and 0 all recordings equally often, so that long ones do not dominate.
-        photos: share of the windows whose frames all show the window's own, as a photo does.
+        repeated: share of the windows that repeat their own frame, half of them in place of all others, as in a photo,
+            and half in place of later ones, as in a live stream.
         workers: number of processes that render.
     """
 
@@ -145,12 +146,12 @@ class RandomViews:
         framed: bool = False,
         step: int = 1,
         balance: float = 1.0,
-        photos: float = 0.0,
+        repeated: float = 0.0,
         workers: int = 0,
     ) -> None:
         look_up(keypoints, dict.fromkeys(KEYPOINTS), "2D")
         self.motions, self.keypoints, self.framed, self.step, self.workers = motions, keypoints, framed, step, workers
-        self.cameras, self.proportions, self.photos, self.rig = cameras, proportions, photos, Rig()
+        self.cameras, self.proportions, self.repeated, self.rig = cameras, proportions, repeated, Rig()
         self.items = Items([len(motion) for motion in motions], F, every, causal)
         self.poses = np.concatenate([motion.poses_world for motion in motions])
         recording = np.array([motion.name.partition("#")[0] for motion in motions])[self.items.clip_of.numpy()]
@@ -196,10 +197,12 @@ class RandomViews:
             x, y = keypoints_px[..., 0] / width * 2 - 1, keypoints_px[..., 1] / width * 2 - height / width
             xy = np.stack([x, y], axis=-1)
         own = self.items.middle // self.step
-        if self.photos > 0:
-            photo = rng.random(len(index)) < self.photos
+        if self.repeated > 0:
+            chance = rng.random(len(index))
             for each in (xy, confidence):
+                photo, live = chance < self.repeated / 2, chance < self.repeated
                 each[photo] = each[photo, own : own + 1]
+                each[live, own:] = each[live, own : own + 1]
         keypoints, confidences = (torch.from_numpy(self._all_frames(each)).float() for each in (xy, confidence))
         poses = torch.from_numpy(views.poses_cam[:, own]).float()
         target, root = (poses - poses[:, :1])[:, None], poses[:, 0]
