@@ -11,7 +11,7 @@ from prpose import build_lifter, build_variance_net, load, metrics
 from prpose.data import load_clips
 from prpose.postprocess import medoid
 from prpose.skeleton import H36M_17, mirror_pose
-from studies import ablations, flow, motion, noise, point_estimates, speed
+from studies import ablations, confidences, flow, motion, noise, point_estimates, speed
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +103,23 @@ def test_timing_adds_the_module_s_time_and_leaves_no_hooks():
 
 def test_ablations_train_pack_and_score_each_row(tmp_path, capsys):
     settings = {"epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
-    cells = ablations.main(tmp_path, rows=("2 draws", "less data"), **settings)
-    assert list(cells) == ["2 draws"]
-    assert cells == ablations.main(tmp_path, rows=("2 draws",), **settings), "from its report"
+    cells = ablations.main(tmp_path, rows=("2 draws", "lifter and noise", "less data"), **settings)
+    assert list(cells) == ["2 draws", "lifter and noise", "lifter and noise, flips averaged"]
+    assert cells["2 draws"] == ablations.main(tmp_path, rows=("2 draws",), **settings)["2 draws"], "not trained again"
+    assert float(cells["lifter and noise"][-1]) > float(cells["lifter and noise, flips averaged"][-1]), "spread"
     assert "val, S = 4" in capsys.readouterr().out
     with pytest.raises(ValueError, match="expected rows among one pass, graph network, 2 draws"):
         ablations.main(tmp_path, rows=("3 draws",))
+
+
+def test_a_network_learns_from_confidences_and_works_without(tmp_path, capsys):
+    settings = {"epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
+    values = confidences.main(tmp_path, **settings)
+    assert list(values) == ["with confidences", "without confidences"]
+    scores = [row["cloud"]["ES"] for row in values.values()]
+    assert scores[0] != scores[1]
+    assert values == confidences.main(tmp_path, **settings), "not trained again"
+    assert "with confidences" in capsys.readouterr().out
 
 
 def test_the_flow_is_a_sampler_of_invertible_poses(tmp_path, capsys):
