@@ -24,8 +24,9 @@ class Stream:
     """Predictions of one person, frame by frame; the noise is correlated over time as in :class:`prpose.Model`.
 
     A lifter with a receptive field of several frames gets the current frame in place of future ones, so that no frame
-    waits, and the first frame in place of those before it, at whatever rate the frames come. Gaps are not interpolated,
-    and nothing is smoothed. :meth:`prpose.Model.stream` creates one, with an example.
+    waits, and the first frame in place of those before it. At another frame rate than that of its training data, as its
+    card states it, it gets the frames nearest to those times. Gaps are not interpolated, and nothing is smoothed.
+    :meth:`prpose.Model.stream` creates one, with an example.
     """
 
     sampler: Sampler = field(repr=False)
@@ -83,8 +84,12 @@ class Stream:
     def _windows(self, now: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Keypoints, noise and extra sigma of the F frames around the current one."""
         F, own = receptive_field(self.sampler.lifter), own_frame(self.sampler.lifter)
-        self._window = [*(self._window or [now] * own), now][-(own + 1) :]
-        x, eps, sigma = zip(*self._window, *([now] * (F - 1 - own)), strict=True)
+        trained = self.card.get("fps")
+        rate = self.fps / trained if self.fps and trained else 1.0
+        frames_ago = [round((own - frame) * rate) for frame in range(own)]
+        length = max([0, *frames_ago]) + 1
+        self._window = [*(self._window or [now] * length), now][-length:]
+        x, eps, sigma = zip(*(self._window[-1 - n] for n in frames_ago), *([now] * (F - own)), strict=True)
         return torch.cat(x, dim=1), torch.cat(eps, dim=3), torch.cat(sigma, dim=1)
 
 

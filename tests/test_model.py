@@ -170,6 +170,19 @@ def test_stream_matches_the_whole_clip(name, kw, clip):
         assert np.allclose(np.concatenate([step.samples for step in steps], axis=1), whole.samples, atol=1e-5)
 
 
+def test_a_stream_of_another_rate_gets_the_frames_nearest_in_time(clip):
+    """Of a network of every fourth frame of 60 a second, every second frame of a stream of 30, exactly."""
+    model = model_of("gaussian_gcn", hidden=8, blocks=1, frames=5, step=4)
+
+    def lifted(fps, trained_fps):
+        stream = model.stream(SIZE, "h36m17", num_samples=3, fps=fps)
+        stream.card = {"fps": trained_fps}
+        return np.concatenate([stream(xy).deterministic for xy in clip.keypoints_px[: 48 : 60 // fps]])
+
+    assert np.allclose(lifted(60, 60.0)[::2], lifted(30, 60.0), atol=1e-6)
+    assert np.abs(lifted(30, None) - lifted(30, 60.0)).max() > 1e-4
+
+
 def test_implausible_keypoints_end_a_stream_only_in_its_first_frame(clip):
     stream = model_of().stream(SIZE, "h36m17", num_samples=3, fps=60)
     upright, outside = clip.keypoints_px[0], clip.keypoints_px[0] + 2000
