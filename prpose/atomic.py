@@ -1,5 +1,6 @@
-"""Files that appear whole or not at all; JSON and TOML files."""
+"""Files that appear whole or not at all; JSON and TOML files; hashes."""
 
+import hashlib
 import json
 import os
 import stat
@@ -14,6 +15,11 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+def sha256_of(source: Path | bytes) -> str:
+    """SHA-256 of a file or of bytes, in hexadecimal digits."""
+    return hashlib.sha256(source if isinstance(source, bytes) else source.read_bytes()).hexdigest()
 
 
 def check_output(path: str | Path, overwrite: bool) -> Path:

@@ -3,7 +3,6 @@
 Each is a folder with a card (networks, training, data, scores) and the weights of a lifter and its variance net.
 """
 
-import hashlib
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from prpose.atomic import check_output, read_json, replacing, write_json
+from prpose.atomic import check_output, read_json, replacing, sha256_of, write_json
 from prpose.lifter import is_lifter, is_one_pass
 from prpose.noise import LearntNoise, check_scale
 from prpose.regions import region_quantiles
@@ -100,7 +99,7 @@ class ModelFolder:
             _check_network(role, network)
             for name in network.names:
                 _check_origin(name, self.folder)
-            found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+            found = sha256_of(path) if path.is_file() else "no file"
             if found != network.sha256:
                 raise ValueError(f"{path}: expected SHA-256 {network.sha256}, got {found}")
             nets.append(load_published(network.network, path, **network.arguments))
@@ -131,15 +130,16 @@ def find_model_folder(name: str | Path) -> ModelFolder:
     """
     if not isinstance(name, str | Path) or len(str(name)) > 4096:
         raise ValueError(f"expected the name of a model, or a folder, got {name!r:.80}")
-    if str(name) in bundled_models():
+    bundled = bundled_models()
+    if str(name) in bundled:
         if name == str(name) and (Path(name) / CARD).is_file():
             raise ValueError(f"{name} is a bundled model, and a folder here: for the folder, give ./{name}")
-        return bundled_models()[str(name)]
+        return bundled[str(name)]
     if Path(name).is_dir():
         return read_model_folder(Path(name))
     owner, slash, rest = str(name).partition("/")
     if not slash or not owner or not rest or "/" in rest or owner in (".", ".."):
-        raise ValueError(f"{unknown(str(name), bundled_models(), 'model')}; nor is there such a folder")
+        raise ValueError(f"{unknown(str(name), bundled, 'model')}; nor is there such a folder")
     model = read_model_folder(_downloaded(str(name)))
     for network in [name for role in model.card.roles for name in getattr(model.card, role).names]:
         if is_import_path(network):
@@ -201,7 +201,7 @@ def write_model_folder(
         load_published(network.network, state, **network.arguments)
         # Cloned: some published checkpoints store one tensor under several names.
         data[role] = save({key: value.clone().contiguous() for key, value in state.items()})
-        content[role]["sha256"] = hashlib.sha256(data[role]).hexdigest()
+        content[role]["sha256"] = sha256_of(data[role])
     if any(found[role] != content[role]["sha256"] for found in scored for role in card.roles):
         raise ValueError(f"{folder}: expected scores of these weights, got some of others")
     folder.mkdir(parents=True, exist_ok=True)

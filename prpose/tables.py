@@ -1,6 +1,7 @@
-"""Things by name: entries of a table, or objects by import path; networks from arguments."""
+"""Things by name: entries of a table, or objects and modules by import path; networks from arguments."""
 
 import difflib
+import importlib
 import math
 import pkgutil
 import sys
@@ -41,6 +42,16 @@ def import_object(path: str) -> Any:
         raise ValueError(f"expected package.module:Class, cannot import {path!r:.80}: {error}") from None
     finally:
         sys.path.remove(here)
+
+
+def import_extra(module: str, extra: str) -> Any:
+    """A module of an optional dependency; ``ValueError`` naming the extra to install, if it cannot be imported."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = module.partition(".")[0]
+        problem = "is not installed" if error.name == name else f"cannot be imported ({error})"
+        raise ValueError(f'{name} {problem}: pip install "prpose[{extra}]"') from None
 
 
 def construct(name: str, constructor: Callable[..., T], kw: Mapping[str, Any]) -> T:

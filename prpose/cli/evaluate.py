@@ -1,6 +1,5 @@
 """prpose evaluate: a model on a data set."""
 
-import hashlib
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +12,7 @@ import torch
 import tyro
 
 import prpose
-from prpose.atomic import check_output, write_json
+from prpose.atomic import check_output, sha256_of, write_json
 from prpose.cli.console import ConfigFile, Flag, current_command, named_device, print_table, progress
 from prpose.config import InferenceConfig
 from prpose.data import Clip, data_set, load_clips
@@ -215,11 +214,6 @@ def constructor_arguments(text: str) -> dict[str, Any]:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise ValueError(f'expected a JSON object such as {{"dropout": 0}}, got {text!r:.80}') from None
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -9,9 +9,9 @@ from typing import Any
 import tyro
 from torch import Tensor
 
-from prpose.atomic import read_json
+from prpose.atomic import read_json, sha256_of
 from prpose.cli.console import Flag
-from prpose.cli.evaluate import constructor_arguments, sha256_of
+from prpose.cli.evaluate import constructor_arguments
 from prpose.config import InferenceConfig
 from prpose.hub import Card, Network, by_role, write_model_folder
 from prpose.noise import variance_net_of

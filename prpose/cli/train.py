@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from tyro.conf import arg
 
+from prpose.atomic import sha256_of
 from prpose.cli.console import ConfigFile, Flag, current_command, named_device, progress
-from prpose.cli.evaluate import DEFAULT_FPS, constructor_arguments, sha256_of, versions
+from prpose.cli.evaluate import DEFAULT_FPS, constructor_arguments, versions
 from prpose.config import InferenceConfig
 from prpose.data import data_set, inputs_sha256
 from prpose.data.windows import Windows

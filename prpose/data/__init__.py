@@ -1,11 +1,11 @@
 """Data sets as clips: paired 2D keypoints and 3D poses of one person seen by one camera."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
+from prpose.atomic import sha256_of
 from prpose.data import human36m, mpi_inf_3dhp
 from prpose.data.clip import Clip
 from prpose.data.motion import Motion
@@ -122,7 +122,7 @@ def inputs_sha256(name: str, root: str | Path, keypoints: str) -> str:
         for path in paths:
             if not path.is_file():
                 raise ValueError(f"{path}: no such file")
-        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+        return sha256_of(b"".join(path.read_bytes() for path in paths))
     found = read_card(path).get("inputs_sha256")
     if not isinstance(found, str):
         raise ValueError(f"{path}: card: expected inputs_sha256 in it, got {found!r}")

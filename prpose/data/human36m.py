@@ -12,8 +12,8 @@ import numpy as np
 from prpose.atomic import read_json
 from prpose.camera import Array, Camera, Tangential
 from prpose.data.clip import check_coordinates, finite_float32
-from prpose.data.release_files import View, import_mocap, paths_of, write_release
-from prpose.tables import look_up
+from prpose.data.release_files import View, paths_of, write_release
+from prpose.tables import import_extra, look_up
 
 SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
 SUBJECTS = (*SPLITS["train"], *SPLITS["test"])
@@ -99,7 +99,7 @@ def _pose_files(source: Path, subject: str) -> list[tuple[str, str, Path]]:
 
 def _read_world(path: Path) -> Array:
     """(T, 32, 3) float32 metres, world axes, of a CDF file with ``Pose`` in millimetres."""
-    cdflib = import_mocap("cdflib")
+    cdflib = import_extra("cdflib", "mocap")
     try:
         cdf = cdflib.CDF(path)
         names = (*cdf.cdf_info().zVariables, *cdf.cdf_info().rVariables)

@@ -13,9 +13,10 @@ import scipy.io
 
 from prpose.camera import Array, Camera
 from prpose.data.clip import check_coordinates, finite_float32
-from prpose.data.release_files import View, by_camera, import_mocap, paths_of, write_release
+from prpose.data.release_files import View, by_camera, paths_of, write_release
 from prpose.layouts import MPI_28
 from prpose.skeleton import H36M_17
+from prpose.tables import import_extra
 
 SPLITS = {"train": tuple(f"S{i}" for i in range(1, 9)), "test": tuple(f"TS{i}" for i in range(1, 7))}
 DEFAULT_KEYPOINTS = "hrnet_coco"
@@ -140,7 +141,7 @@ def _numbers(value: Any, where: str) -> Array:
 
 def _read_mat(path: Path, names: Sequence[str]) -> dict[str, Any]:
     """Variables of a MATLAB file, axes in MATLAB's order; a cell array is a list of its cells."""
-    h5py = import_mocap("h5py")
+    h5py = import_extra("h5py", "mocap")
     try:
         if h5py.is_hdf5(path):  # MATLAB 7.3: HDF5 with all axes reversed
             with h5py.File(path, "r") as file:

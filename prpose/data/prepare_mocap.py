@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from prpose.atomic import check_output
+from prpose.atomic import check_output, sha256_of
 from prpose.data import human36m
 from prpose.data.mocap.asf_amc import FPS as AMC_FPS
 from prpose.data.mocap.asf_amc import skeleton_beside
@@ -147,7 +147,7 @@ def build(
     if not any(report.clips.values()):
         raise ValueError("expected at least half a second of good frames, got none")
     inputs = _inputs(name, sources, rig, cleaning, note)
-    report.inputs_sha256 = _sha256(repr(_sorted(inputs)).encode())
+    report.inputs_sha256 = sha256_of(repr(_sorted(inputs)).encode())
     report.evaluation_sha256 = _sha256_of_arrays([*renderings["val"], *renderings["test"]])
     card = {"inputs": inputs, "inputs_sha256": report.inputs_sha256, "note": note}
     card["evaluation_sha256"] = report.evaluation_sha256
@@ -211,7 +211,7 @@ def _inputs(name: str, sources: Sequence[Source], rig: Rig, cleaning: Cleaning, 
         # Weights as lists: they are summed in their order.
         mapping = asdict(source.mapping) | {"joints": [list(weights.items()) for weights in source.mapping.joints]}
         files = [source.path, *([skeleton_beside(source.path)] if source.format == "asf" else [])]
-        hashes = {each.name: _sha256(each.read_bytes()) for each in files}
+        hashes = {each.name: sha256_of(each) for each in files}
         names: dict[str, Any] = {"subject": source.subject, "action": source.action, "split": source.split}
         names |= {} if source.fps is None else {"fps": source.fps}
         clips[source.name] = names | {"mapping": mapping, "sha256": hashes}
@@ -219,7 +219,7 @@ def _inputs(name: str, sources: Sequence[Source], rig: Rig, cleaning: Cleaning, 
     constants |= {"amc_fps": AMC_FPS, "ankle_height_m": JointMapping.clearance_m}
     inputs: dict[str, Any] = {"constants": constants, "studio": parameters, "clips": clips}
     inputs |= {"cleaning": asdict(cleaning), "format": FORMAT, "version": 1, "name": name, "note": note, "fps": FPS}
-    return inputs | {"cameras_sha256": _sha256(human36m.CALIBRATION.read_bytes())}
+    return inputs | {"cameras_sha256": sha256_of(human36m.CALIBRATION)}
 
 
 def _sorted(value: Any) -> Any:
@@ -237,7 +237,3 @@ def _sha256_of_arrays(renderings: Sequence[Rendering]) -> str:
         for array in (rendering.motion.poses_world, rendering.detected_px, rendering.confidence, rendering.hidden):
             digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -5,7 +5,6 @@ from the end. Everything else that does not fit raises a ``ValueError`` that nam
 """
 
 import hashlib
-import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,11 +175,3 @@ def write_release(
     frames = [len(xy) for cameras in recordings for xy in cameras]
     counts = (len(positions_2d), len(recordings), len(frames), sum(frames))
     return dict(zip(("subjects", "recordings", "clips", "frames"), counts, strict=True))
-
-
-def import_mocap(module: str) -> Any:
-    """A module of the extra ``mocap``; ``ValueError`` that tells how to install it if it is missing."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise ValueError(f'{module} is needed to read this format: pip install "prpose[mocap]"') from None

@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from prpose.camera import Array
-from prpose.io import import_extra
 from prpose.io.keypoints.detections import Detection, Detections
 from prpose.io.video import OnFrame, Video
 from prpose.layouts import find_layout
-from prpose.tables import import_object, is_import_path
+from prpose.tables import import_extra, import_object, is_import_path
 
 MODEL_URL = (  # from MediaPipe's documentation; Google publishes no checksum, so the structure is checked instead
     "https://storage.googleapis.com/mediapipe-models/pose_landmarker/pose_landmarker_full/"

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from prpose.camera import Array
-from prpose.io import import_extra
 from prpose.io.keypoints import ENDINGS
 from prpose.io.keypoints.detections import frame_numbers
+from prpose.tables import import_extra
 
 Kind = Literal["photo", "video", "folder", "camera"]
 OnFrame = Callable[[int], None]

@@ -8,8 +8,8 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.data import Clip
-from prpose.io import import_extra
 from prpose.io.overlay import BONES, JOINT_COLOURS, VIEWS
+from prpose.tables import import_extra
 
 Column = tuple[Clip, int, list[tuple[Array, dict[str, Any]]]]  # a clip, its frame, and 3D poses with their styles
 

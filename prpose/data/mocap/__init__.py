@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from prpose.camera import Array
-from prpose.data.release_files import import_mocap
+from prpose.tables import import_extra
 from prpose.unpickle import read_npz
 
 CHANNELS = {f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
@@ -177,7 +177,7 @@ def _motion(path: Path, lines: Lines, columns: int) -> tuple[Array, float]:
 
 def read_c3d(path: Path) -> Recording:
     """Markers of a C3D file, NaN where missing; ``ValueError`` without ezc3d (extra ``mocap``) or if it fails."""
-    ezc3d = import_mocap("ezc3d")
+    ezc3d = import_extra("ezc3d", "mocap")
     try:
         data = Path(path).read_bytes()
         content = ezc3d.c3d(str(path))
