@@ -1,6 +1,6 @@
 """A conditional normalising flow as a baseline: trained by likelihood on the same windows, scored as any sampler.
 
-    python studies/flow.py --root dataset --epochs 40 --weights runs/flow.pt
+    python studies/flow.py --root dataset --weights runs/flow.pt
     python studies/flow.py --root dataset --weights runs/flow.pt --split test --stride 1
 
 A neural spline flow (Durkan et al., NeurIPS 2019; zuko) from 48 standard-normal numbers to a pose, conditioned on the
@@ -80,9 +80,7 @@ def main(
     root: Path = Path("dataset"),
     data: str = "cmu17",
     weights: Path = Path("flow.pt"),
-    epochs: int = 40,
-    batch_size: int = 256,
-    lr: float = 1e-3,
+    epochs: int = 8,
     every: int = 2,
     split: str = "val",
     num_samples: int = 200,
@@ -96,19 +94,27 @@ def main(
         data: Data set.
         weights: File of the weights.
         epochs: Number of passes over the training data.
-        batch_size: Number of windows per batch.
-        lr: Largest learning rate.
         every: Train on the windows of every n-th frame.
         split: Split to evaluate.
         num_samples: Number of samples.
         stride: Evaluate every n-th frame of the protocol.
         seed: Random seed.
     """
+    net = trained(weights, root, data, epochs, every, seed)
+    windows = Windows(load_clips(data, root, split), every=stride * MOCAP.every, framed=True)
+    scores = score(net, windows, MOCAP.metrics, seeded_draw(seed, num_samples), cloud=True)  # type: ignore[arg-type]
+    _, average = tabulate(scores, windows, MOCAP)
+    show([average], ("deterministic", "mean", "best"), MOCAP, num_samples, at_once=2)
+    return dict(average.values)
+
+
+def trained(weights: Path, root: Path, data: str, epochs: int, every: int, seed: int = 0) -> Flow:
+    """The flow of a file of weights, which is made by a training if it does not exist."""
     torch.manual_seed(seed)
     net = Flow()
     if not weights.is_file():
-        settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "every": every, "seed": seed}
-        config = TrainConfig(**settings, weight_decay=0.01, warmup=500, balance=0.5, wide_cameras=0.2)
+        settings = {"weight_decay": 0.01, "warmup": 500, "balance": 0.5, "wide_cameras": 0.2}
+        config = TrainConfig(epochs=epochs, every=every, seed=seed, **settings)
         views, _ = training_data(data, root, "det", net, config)
         state = State(net, config)
 
@@ -120,11 +126,7 @@ def main(
             fit(state, views, loss, lambda items, value: advance(items))
         torch.save(state.result.state_dict(), weights)
     net.load_state_dict(torch.load(weights, weights_only=True))
-    windows = Windows(load_clips(data, root, split), every=stride * MOCAP.every, framed=True)
-    scores = score(net.eval(), windows, MOCAP.metrics, seeded_draw(seed, num_samples), cloud=True)  # type: ignore[arg-type]
-    _, average = tabulate(scores, windows, MOCAP)
-    show([average], ("deterministic", "mean", "best"), MOCAP, num_samples, at_once=2)
-    return dict(average.values)
+    return net.eval()
 
 
 if __name__ == "__main__":

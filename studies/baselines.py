@@ -1,0 +1,130 @@
+"""Ways to make samples, trained on the same data in about the same time: a row each, on the test split.
+
+    python studies/baselines.py runs/baselines --root dataset
+
+Makes the table "Ways to make samples" of docs/results.md. All are light Modulated GCNs of single frames, trained for
+half an hour on one core each: one-pass; lifter and learnt noise; a flow (studies/flow.py); and the published recipe,
+with the alpha of the lowest energy score on val, constant noise of its mean variance, and an isotropic 3D Gaussian of
+maximum likelihood on val around its pose. What exists in the folder is not trained again.
+"""
+
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+
+from prpose.cli import guarded, run
+from prpose.cli.console import print_table
+from prpose.data import load_clips
+from prpose.data.windows import Windows
+from prpose.evaluation import IsotropicCloud, baseline_samplers
+from prpose.evaluation.protocols import MOCAP
+from prpose.hub import read_model_folder
+from prpose.lifter import is_framed
+from prpose.sampler import Sampler
+from prpose.training.run import WEIGHTS
+from studies import flow
+from studies.ablations import CLOUD, METRICS, averages, formatted
+
+SAME = ["--config.weight-decay", "0.01", "--config.warmup", "500", "--config.balance", "0.5"]
+SAME += ["--config.wide-cameras", "0.2"]
+FRAMED = ["--lifter-args", '{"framed": true}']
+ONE_PASS = ["sampler", "--lifter", "gaussian_gcn", *FRAMED, "--config.draws", "16", "--config.pose-weight", "0.25"]
+TRAININGS = {  # (arguments, epochs)
+    "one pass": (ONE_PASS, 18),
+    "lifter and noise": (["sampler", "--lifter", "mgcn_lw", *FRAMED, "--config.network", "htnet"], 9),
+    "lifter": (["lifter", "--lifter", "mgcn_lw"], 18),
+    "variance net": (["noise", "--lifter", "mgcn_lw", "--config.target", "response", "--config.network", "htnet"], 3),
+}
+FLOW_EPOCHS = 8
+ALPHAS = (0.00625, 0.0125, 0.025, 0.05)
+FRAMES, REPEATS = 64, 5  # of the timing
+
+
+def main(
+    out: tyro.conf.Positional[Path],
+    root: Path = Path("dataset"),
+    budget: float = 1.0,
+    num_samples: int = 200,
+    stride: int = 1,
+    every: int = 2,
+    data: str = "cmu17",
+) -> dict[str, list[str]]:
+    """Train what is missing, choose alpha on val, and print a row per way.
+
+    Args:
+        out: Folder of the trainings.
+        root: Folder with the data set.
+        budget: Factor on the number of epochs.
+        num_samples: Number of samples of the evaluation.
+        stride: Evaluate every n-th frame of the protocol.
+        every: Train on the windows of every n-th frame.
+        data: Data set.
+    """
+    same = ["--data", data, "--root", str(root), "--config.every", str(every), *SAME]
+    for name, (arguments, epochs) in TRAININGS.items():
+        if not (out / name / WEIGHTS).is_file():
+            lifter = ["--lifter-weights", str(out / "lifter" / WEIGHTS)] if name == "variance net" else []
+            lasting = ["--epochs", str(max(1, round(epochs * budget)))]
+            run(["train", *arguments, "--out", str(out / name), *lasting, *lifter, *same])
+    ways: dict[str, Any] = {}
+    for name in ("one pass", "lifter and noise"):
+        _pack(out / "models" / name, ["--sampler-run", str(out / name)])
+        ways[name] = read_model_folder(out / "models" / name).sampler()
+    flow_epochs = max(1, round(FLOW_EPOCHS * budget))
+    ways["flow, by likelihood"] = flow.trained(out / "flow.pt", root, data, epochs=flow_epochs, every=every)
+    ways |= _published(out, root, data, num_samples, stride)
+    cells = {}
+    for name, net in ways.items():
+        windows = _windows(net, root, data, "test", stride)
+        cells[name] = [
+            *formatted(averages(net, windows, num_samples)),
+            f"{_milliseconds(net, windows, num_samples):.2f}",
+        ]
+    print_table(f"test, S = {num_samples}", [*METRICS, *CLOUD, "ms"], cells)
+    return cells
+
+
+def _published(out: Path, root: Path, data: str, num_samples: int, stride: int) -> dict[str, Any]:
+    """The published recipe at its best alpha on val, and its baselines."""
+    folder = out / "models" / "published"
+    _pack(folder, ["--lifter-run", str(out / "lifter"), "--noise-run", str(out / "variance net"), "--alpha", "1"])
+    found = {}
+    for alpha in ALPHAS:
+        net = read_model_folder(folder).sampler(alpha)
+        windows = _windows(net, root, data, "val", 6 * stride)
+        found[alpha] = averages(net, windows, num_samples)["cloud"]["ES"]
+    best = min(found, key=lambda alpha: found[alpha])
+    print("energy score on val by alpha:", ", ".join(f"{alpha:g} {ES:.1f}" for alpha, ES in found.items()))
+    net = read_model_folder(folder).sampler(best)
+    return baseline_samplers(net, _windows(net, root, data, "val", stride), torch.device("cpu"))
+
+
+def _pack(folder: Path, runs: list[str]) -> None:
+    if not folder.is_dir():
+        run(["pack", str(folder), *runs])
+
+
+def _windows(net: Any, root: Path, data: str, split: str, stride: int) -> Windows:
+    framed = is_framed(getattr(net, "lifter", net))
+    return Windows(load_clips(data, root, split), every=stride * MOCAP.every, framed=framed)
+
+
+def _milliseconds(net: Sampler | IsotropicCloud | flow.Flow, windows: Windows, S: int) -> float:
+    """Median time of a frame's samples, in a batch."""
+    keypoints, times = windows[torch.arange(min(FRAMES, len(windows)))].keypoints, []
+    eps, eps_mirrored = torch.randn(2, S, *keypoints.shape[:-1], net.noise_channels)
+    with torch.no_grad():
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            net(keypoints, eps, eps_mirrored)
+            times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1000 / len(keypoints)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: tyro.cli(main)))
