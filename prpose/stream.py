@@ -18,6 +18,8 @@ from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
 
+MOST_RATE = 100  # frames of a stream per frame of the training data, beyond which a window reaches less far back
+
 
 @dataclass(eq=False)
 class Stream:
@@ -85,7 +87,7 @@ class Stream:
         """Keypoints, noise and extra sigma of the F frames around the current one."""
         F, own = receptive_field(self.sampler.lifter), own_frame(self.sampler.lifter)
         trained = self.card.get("fps")
-        rate = self.fps / trained if self.fps and trained else 1.0
+        rate = min(self.fps / trained, MOST_RATE) if self.fps and trained else 1.0
         frames_ago = [round((own - frame) * rate) for frame in range(own)]
         length = max([0, *frames_ago]) + 1
         self._window = [*(self._window or [now] * length), now][-length:]
