@@ -1,5 +1,6 @@
 """Stream: one frame in, one frame out."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
 
-MOST_RATE = 100  # frames of a stream per frame of the training data, beyond which a window reaches less far back
+MOST_RATE = 10  # largest ratio of a stream's frame rate to that of the training data; above, windows cover less time
 
 
 @dataclass(eq=False)
@@ -44,8 +45,11 @@ class Stream:
         check_draws(self.num_samples, self.seed)
         shape = self.num_samples, 2, 1, len(self.sampler.mirror), self.sampler.noise_channels
         self._noise = NoiseProcess(shape, self.config.rho(self.fps), torch.Generator().manual_seed(self.seed))
-        # Frames in the receptive field: keypoints (1, 1, 17, 2), noise (S, 2, 1, 1, 17, C) and extra sigma (1, 1, 17)
-        self._window: list[tuple[Tensor, Tensor, Tensor]] = []
+        trained, own = self.card.get("fps"), own_frame(self.sampler.lifter)
+        rate = min(self.fps / trained, MOST_RATE) if self.fps and trained else 1.0
+        self._frames_ago = [round((own - frame) * rate) for frame in range(own)]  # of the window's frames
+        # Frames of windows: keypoints (1, 1, 17, 2), noise (S, 2, 1, 1, 17, C) and extra sigma (1, 1, 17)
+        self._window = deque[tuple[Tensor, Tensor, Tensor]](maxlen=max([0, *self._frames_ago]) + 1)
         self._other_units = False  # whether any confidence lay outside [0, 1]; then none widens the noise by default
 
     @torch.no_grad()
@@ -85,13 +89,9 @@ class Stream:
 
     def _windows(self, now: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Keypoints, noise and extra sigma of the F frames around the current one."""
-        F, own = receptive_field(self.sampler.lifter), own_frame(self.sampler.lifter)
-        trained = self.card.get("fps")
-        rate = min(self.fps / trained, MOST_RATE) if self.fps and trained else 1.0
-        frames_ago = [round((own - frame) * rate) for frame in range(own)]
-        length = max([0, *frames_ago]) + 1
-        self._window = [*(self._window or [now] * length), now][-length:]
-        x, eps, sigma = zip(*(self._window[-1 - n] for n in frames_ago), *([now] * (F - own)), strict=True)
+        self._window.extend([now] if self._window else [now] * (self._window.maxlen or 1))
+        before, later = self._frames_ago, receptive_field(self.sampler.lifter) - len(self._frames_ago)
+        x, eps, sigma = zip(*(self._window[-1 - n] for n in before), *([now] * later), strict=True)
         return torch.cat(x, dim=1), torch.cat(eps, dim=3), torch.cat(sigma, dim=1)
 
 

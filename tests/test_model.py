@@ -175,11 +175,12 @@ def test_a_stream_of_another_rate_gets_the_frames_nearest_in_time(clip):
     model = model_of("gaussian_gcn", hidden=8, blocks=1, frames=5, step=4)
 
     def lifted(fps, trained_fps):
-        stream = model.stream(SIZE, "h36m17", num_samples=3, fps=fps)
-        stream.card = {"fps": trained_fps}
+        stream = replace(model.stream(SIZE, "h36m17", num_samples=3, fps=fps), card={"fps": trained_fps})
         return np.concatenate([stream(xy).deterministic for xy in clip.keypoints_px[: 48 : 60 // fps]])
 
     assert np.allclose(lifted(60, 60.0)[::2], lifted(30, 60.0), atol=1e-6)
+    assert np.allclose(lifted(60, 60.0), lifted(60, None), atol=1e-6)
+    assert np.allclose(lifted(60, 0.01), lifted(60, 6.0), atol=1e-6), "bounded"
     assert np.abs(lifted(30, None) - lifted(30, 60.0)).max() > 1e-4
 
 
