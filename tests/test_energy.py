@@ -103,6 +103,7 @@ def test_windows_repeat_their_own_frame_as_photos_and_streams_do():
             assert abs(live.sum() - streams) <= 8
         assert torch.equal(batch.keypoints[:, 4], clips.keypoints[:, 4])
         assert torch.equal(batch.target, clips.target)
+        assert torch.equal(batch.keypoints[live & ~photo, :4], clips.keypoints[live & ~photo, :4])
 
 
 def test_wide_cameras_have_any_pitch_and_distance():
@@ -153,24 +154,28 @@ def test_a_sampler_is_trained_packed_evaluated_and_loaded(tmp_path, capsys):
     run_folder, out, report = tmp_path / "run", tmp_path / "mine", tmp_path / "report.json"
     assert cli("train", "sampler", "--out", run_folder, *SMALL, *ONE_PASS, "--config.wide-cameras", "0.3") == 0
     assert "val_ES" in capsys.readouterr().out
-    assert cli("pack", out, "--sampler-run", run_folder, "--alpha", "0.1") == 1
-    assert "expected --sampler-run alone" in capsys.readouterr().err
-    assert cli("pack", out, "--sampler-run", run_folder) == 0
+    assert cli("pack", out, "--sampler-run", run_folder, "--alpha", "-1") == 1
+    assert "expected alpha to be a finite number >= 0" in capsys.readouterr().err
+    assert cli("pack", out, "--sampler-run", run_folder, "--alpha", "0.5") == 0
     argv = ["evaluate", "walkers", "-n", "8", "--split", "val", "--stride", "1", "--model", out, "--json", report]
     assert cli(*argv) == 0
-    assert cli("pack", out, "--sampler-run", run_folder, "--reports", report, "--overwrite") == 0
+    packed = ["pack", out, "--sampler-run", run_folder, "--reports", report, "--overwrite"]
+    assert cli(*packed) == 1
+    assert "expected a report with alpha 1.0, got 0.5" in capsys.readouterr().err
+    assert cli(*packed, "--alpha", "0.5") == 0
     card = find_model_folder(out).card
     assert (card.noise, card.lifter.network, card.lifter.arguments["framed"]) == (None, "gaussian_mlp", True)
     assert card.scores["walkers val det"]["ES"] == pytest.approx(
         json.loads(report.read_text())["average"]["values"]["cloud"]["ES"], abs=1e-3
     )
-    assert cli(*argv, "--overwrite", "--alpha", "0.1") == 1
-    assert "expected no alpha" in capsys.readouterr().err
+    assert cli(*argv, "--overwrite", "--alpha", "1") == 0
+    wider = json.loads(report.read_text())["average"]["values"]["cloud"]
+    assert wider["spread"] > card.scores["walkers val det"]["spread"]
     keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002), fps=30)
     model = prpose.load(out)
     small, large = (model(keypoints, num_samples=S) for S in (4, 60))
     assert np.array_equal(small.covariance, large.covariance), "in closed form, whatever the number of samples"
-    assert cli("pack", tmp_path / "two", "--sampler-run", run_folder, run_folder) == 0
+    assert cli("pack", tmp_path / "two", "--alpha", "0.5", "--sampler-run", run_folder, run_folder) == 0
     assert cli("pack", tmp_path / "no", "--sampler-run", run_folder, tmp_path) == 1
     two = prpose.load(tmp_path / "two")
     assert two.card.lifter.arguments == {"members": [{"name": "gaussian_mlp", **card.lifter.arguments}] * 2}

@@ -54,6 +54,8 @@ def training_data(
             raise ValueError(f"expected no held_out subjects, got {', '.join(held_out)}: {name} has a validation split")
         windows = Windows(load_clips(name, root, VALIDATION, keypoints), every=val_every, **shape)
         shape |= {"keypoints": keypoints, "step": frame_step(net), "workers": config.workers}
+        if config.repeated and receptive_field(net) == 1:
+            raise ValueError(f"expected no repeated frames of a lifter of single frames, got {config.repeated}")
         motions, cameras = load_motions(name, root, "train"), RandomCameras(wide=config.wide_cameras)
         shape |= {"every": config.every, "balance": config.balance, "repeated": config.repeated}
         views = RandomViews(motions, cameras=cameras, **shape)

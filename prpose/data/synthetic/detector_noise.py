@@ -64,10 +64,10 @@ class Body:
 
 
 def segment_distances(tips: Array, starts: Array, ends: Array) -> Array:
-    """Distances of N segments from the origin to ``tips`` from M from ``starts`` to ``ends``.
+    """Distances between N segments, from the origin to ``tips``, and M segments, from ``starts`` to ``ends``.
 
-    (*, N, 3), (*, M, 3) and (*, M, 3) → (*, N, M). After Ericson, Real-Time Collision Detection, 2005, §5.1.9; the
-    squared distance of the nearest points is expanded, so that all that depends on N and M are numbers, not vectors.
+    (*, N, 3), (*, M, 3) and (*, M, 3) → (*, N, M), metres, float64. After Ericson, Real-Time Collision Detection, 2005,
+    §5.1.9; the squared distance is expanded, so that only scalars depend on both N and M.
     """
     along = ends - starts
     a = (tips * tips).sum(-1)[..., :, None]

@@ -130,7 +130,7 @@ class RandomViews:
         balance: a recording of N items gets a share of the draws proportional to N^balance; 1 draws every item once in
             an epoch, and 0 all recordings equally often, so that long ones do not dominate.
         repeated: share of the windows that repeat their own frame, half of them in place of all others, as in a photo,
-            and half in place of later ones, as in a live stream.
+            and half in place of later ones, as in a live stream, which a causal window has none of.
         workers: number of processes that render.
     """
 
@@ -199,8 +199,8 @@ class RandomViews:
         own = self.items.middle // self.step
         if self.repeated > 0:
             chance = rng.random(len(index))
+            photo, live = chance < self.repeated / 2, chance < self.repeated
             for each in (xy, confidence):
-                photo, live = chance < self.repeated / 2, chance < self.repeated
                 each[photo] = each[photo, own : own + 1]
                 each[live, own:] = each[live, own : own + 1]
         keypoints, confidences = (torch.from_numpy(self._all_frames(each)).float() for each in (xy, confidence))
