@@ -57,7 +57,7 @@ class Card:
     name: str
     lifter: Network
     noise: Network | None  # a variance net or learnt noise; a one-pass network has none
-    alpha: float  # scale of a variance net's noise, chosen on validation data; of other noise, 1
+    alpha: float  # scale of a variance net's noise, or of a one-pass network's own noise of each coordinate
     data: str
     data_sha256: str  # of all inputs of the training
     date: str
@@ -111,7 +111,7 @@ class ModelFolder:
     def sampler(self, alpha: float | None = None) -> Sampler:
         """The networks together, on the CPU; ``alpha`` replaces the card's."""
         lifter, noise = self.networks()
-        if alpha is not None and (noise is None or isinstance(noise, LearntNoise)):
+        if alpha is not None and isinstance(noise, LearntNoise):
             raise ValueError(f"{self.card.name}: expected no alpha; the scale of its noise was learnt")
         return build_sampler(lifter, noise, self.card.alpha if alpha is None else alpha, self.card.floor).eval()
 

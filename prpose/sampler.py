@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from prpose.lifter import average_flipped, own_frame, poses_at_once, receptive_field
 from prpose.nets.gaussian import PoseMixture
-from prpose.noise import AdaptiveNoise, ConstantNoise, LearntNoise, correlated, draw_eps
+from prpose.noise import AdaptiveNoise, ConstantNoise, LearntNoise, check_scale, correlated, draw_eps
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.tables import look_up
 
@@ -202,7 +202,7 @@ class Sampler(nn.Module):
     def _lift(self, keypoints: Tensor, mirrored: Tensor) -> Tensor:
         """Both images as one batch, averaged."""
         poses, poses_mirrored = self._lift_pieces(torch.cat([keypoints, mirrored])).chunk(2)
-        if self.flip == "mixture":  # as in training
+        if self.trained:  # without the pelvis' place, which the score of training leaves out
             poses, poses_mirrored = poses - poses[..., :1, :], poses_mirrored - poses_mirrored[..., :1, :]
         return average_flipped(poses, poses_mirrored, self.mirror)
 
@@ -241,13 +241,15 @@ class OnePassSampler(Sampler):
 
     Samples are of the mixture of the distributions for the keypoints and for their mirror image, in turns. The noise of
     a joint is four numbers, of which those in ``eps`` of the poses' own frames are used. There is no noise of keypoints
-    that an ``extra_sigma`` could widen: it raises ``ValueError``.
+    that an ``extra_sigma`` could widen: it raises ``ValueError``. ``alpha`` scales the noise of each coordinate alone.
     """
 
     noise_channels = 4
 
-    def __init__(self, lifter: nn.Module, mirror: Sequence[int] = H36M_17.mirror, chunk: int | None = None) -> None:
-        super().__init__(lifter, None, mirror, chunk, "mixture")
+    def __init__(self, lifter: nn.Module, alpha: float = 1.0, chunk: int | None = None) -> None:
+        super().__init__(lifter, None, chunk=chunk, flip="mixture")
+        check_scale("alpha", alpha)
+        self.alpha = alpha
 
     def moments(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the mixture, in closed form; shapes and errors as of :meth:`Sampler.moments`."""
@@ -268,7 +270,7 @@ class OnePassSampler(Sampler):
 
     def _distribution(self, keypoints: Tensor) -> PoseMixture:
         found: PoseMixture = self.lifter.distribution(keypoints)  # type: ignore[operator]
-        return found
+        return PoseMixture(tuple(each._replace(scale=self.alpha * each.scale) for each in found.components))
 
     def _mixture(self, keypoints: Tensor) -> PoseMixture:
         """Of both images' distributions; components of the keypoints and of the mirror image take turns."""
@@ -284,9 +286,9 @@ class OnePassSampler(Sampler):
 
 
 def build_sampler(lifter: nn.Module, noise: nn.Module | None, alpha: float = 1.0, floor: float = 1.0) -> Sampler:
-    """The sampler of a lifter with learnt noise, with a variance net and alpha and floor of its noise, or with none."""
+    """The sampler of a lifter with a variance net and its alpha and floor, with learnt noise, or with none."""
     if noise is None:
-        return OnePassSampler(lifter)
+        return OnePassSampler(lifter, alpha)
     if isinstance(noise, LearntNoise):
         return Sampler(lifter, noise, flip="mixture")
     return Sampler(lifter, AdaptiveNoise(noise, alpha, floor))

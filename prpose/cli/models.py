@@ -33,7 +33,7 @@ def models(architectures: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False)
         networks = " and ".join(getattr(card, role).network for role in card.roles)
         table.add_row("networks", f"{networks}, {model.size / 1e6:.1f} MB")
         table.add_row("data", f"{card.data} (inputs {card.data_sha256[:12]}…), {card.date}")
-        if card.noise is not None and card.noise.network.startswith(VARIANCE_PREFIX):
+        if card.noise is None or card.noise.network.startswith(VARIANCE_PREFIX):
             table.add_row("noise", f"alpha {card.alpha}, floor {card.floor}")
         for split, scores in card.scores.items():
             table.add_row(split, ", ".join(f"{key} {value}" for key, value in scores.items()))

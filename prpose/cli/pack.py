@@ -37,7 +37,7 @@ def pack(
 ) -> None:
     """Make a model folder of trainings, for --model, prpose.load and the Hugging Face hub.
 
-    Either of a lifter's and a variance net's, with alpha, or of a sampler's.
+    Either of a lifter's and a variance net's, with alpha, or of a sampler's, where alpha is that of one-pass networks.
 
     Pack, evaluate with --model and --json, and pack again with --reports and --overwrite: the card then has the scores,
     and the size of the 95 % regions if a report is of the validation split and the samples' own regions hold less.
@@ -46,7 +46,7 @@ def pack(
         out: Model folder to write; its name is the model's.
         lifter_run: Run folder of the lifter.
         noise_run: Run folder of its variance net.
-        alpha: Scale of the noise, chosen on the validation split.
+        alpha: Scale of the noise, of a one-pass network that of each coordinate alone, chosen on the validation split.
         sampler_run: Run folder of "prpose train sampler"; several of one-pass lifters make a mixture of them.
         fps: Frame rate of the training data, for a lifter of several frames.
         half: Store the weights in half precision.
@@ -55,12 +55,12 @@ def pack(
     """
     if out.name in ("", "..") or not out.name.isprintable():
         raise ValueError(f"expected a folder whose name can be the model's, got {out}")
-    if sampler_run and (lifter_run, noise_run, alpha) == (None, None, None):
-        card, weights, keypoints = _of_samplers(sampler_run)
+    if sampler_run and (lifter_run, noise_run) == (None, None):
+        card, weights, keypoints = _of_samplers(sampler_run, alpha)
     elif not sampler_run and lifter_run is not None and noise_run is not None and alpha is not None:
         card, weights, keypoints = _of_lifter_and_noise(lifter_run, noise_run, alpha)
     else:
-        raise ValueError("expected --sampler-run alone, or all of --lifter-run, --noise-run and --alpha")
+        raise ValueError("expected --sampler-run, or all of --lifter-run, --noise-run and --alpha")
     card = replace(card, name=out.name, fps=fps, date=date.today().isoformat())
     contents = [_report(path, card) for path in reports]
     calibration = f"{card.data} {VALIDATION} {keypoints}"
@@ -96,7 +96,7 @@ def _of_lifter_and_noise(lifter_run: Path, noise_run: Path, alpha: float) -> tup
     return card, weights, str(lifter["keypoints"])
 
 
-def _of_samplers(folders: Sequence[Path]) -> tuple[Card, Weights, str]:
+def _of_samplers(folders: Sequence[Path], alpha: float | None) -> tuple[Card, Weights, str]:
     """The card, the weights by role, and the kind of keypoints; of several, a mixture."""
     runs = [_run(folder, "sampler") for folder in folders]
     lifters = [_network(run, str(run["training"]["lifter"]), run["training"].get("lifter_args")) for run in runs]
@@ -117,8 +117,10 @@ def _of_samplers(folders: Sequence[Path]) -> tuple[Card, Weights, str]:
         weights["lifter"] = {key: x for part in parts for key, x in part.items()}
     elif weights["noise"]:
         noise = _network(runs[0], LEARNT_PREFIX + str(first["network"]), {"framed": True} if framed else {})
-    card = Card("", lifter, noise, alpha=1.0, data=str(first["data"]), data_sha256=str(first["data_sha256"]), date="")
-    return card, weights, str(first["keypoints"])
+    if noise is not None and alpha is not None:
+        raise ValueError("expected no alpha; the scale of the noise was learnt")
+    alpha, data = 1.0 if alpha is None else alpha, (str(first["data"]), str(first["data_sha256"]))
+    return Card("", lifter, noise, alpha, *data, date=""), weights, str(first["keypoints"])
 
 
 def _run(folder: Path, *kinds: str) -> dict[str, Any]:
