@@ -37,8 +37,8 @@ def energy_loss(samples: Tensor, target: Tensor, pose_weight: float) -> Tensor:
 def sampler_loss(draws: int, pose_weight: float, channels: int, rho: float = 0.0) -> Loss:
     """Loss of a sampler: the energy score of ``draws`` samples from noise of so many ``channels`` per joint.
 
-    Neighbouring frames of a window have noise with the correlation ``rho`` (:func:`prpose.noise.noise_rho`); if it is
-    1, all have the same, as a one-pass lifter needs it, which uses only that of its own frame.
+    Neighbouring frames of a window have noise with the correlation ``rho`` (:func:`prpose.noise.noise_rho`). With rho =
+    1, noise is drawn once per window: a one-pass lifter uses only that of the pose's own frame.
     """
 
     def loss(net: nn.Module, indices: Tensor, batch: Batch) -> Tensor:
