@@ -1,11 +1,11 @@
 """Ablations of the training by the energy score: a training per row, scored on the validation split.
 
-    python studies/ablations.py --out runs/ablations --root dataset --less-data dataset_v1
-    python studies/ablations.py --out runs/ablations --root dataset --rows "2 draws" "no pose score" --epochs 8
+    python studies/ablations.py runs/ablations --root dataset --less-data dataset_v1
+    python studies/ablations.py runs/ablations --root dataset --rows "2 draws" "no pose score"
 
 Makes the table "Ablations" of docs/results.md. Rows of a one-pass network differ from the first in what their names
 say, rows of noise from "lifter and noise", which starts from the weights of the bundled mgcn-cmu17. Rows whose model
-exists in --out are not trained again. studies/confidences.py makes a row of its own.
+exists in the folder are not trained again, whatever the options. studies/confidences.py makes a row of its own.
 """
 
 import sys
@@ -20,7 +20,7 @@ from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import score, seeded_draw
 from prpose.evaluation.protocols import MOCAP, tabulate
-from prpose.hub import SHIPPED, read_model_folder
+from prpose.hub import CARD, SHIPPED, read_model_folder
 from prpose.lifter import is_framed
 from prpose.sampler import Sampler
 
@@ -49,7 +49,7 @@ CLOUD = {"ES": 1, "ECE": 3, "ECE_hidden": 3, "spread": 1}
 
 
 def main(
-    out: Path,
+    out: tyro.conf.Positional[Path],
     root: Path = Path("dataset"),
     less_data: Path | None = None,
     rows: tuple[str, ...] = tuple(ROWS),
@@ -79,18 +79,18 @@ def main(
         if name == "less data" and less_data is None:
             continue
         folder, source = out / name.replace(" ", "_").replace(",", ""), less_data if name == "less data" else root
-        if not (folder / "model").is_dir():
+        if not (folder / "model" / CARD).is_file():
             budget = ["--epochs", str(epochs), "--config.every", str(every), "--data", data, "--root", str(source)]
             resume = ["--resume"] if (folder / "run" / "config.json").is_file() else []
             run(["train", "sampler", "--out", str(folder / "run"), *ROWS[name], *budget, *resume])
-            run(["pack", str(folder / "model"), "--sampler-run", str(folder / "run")])
+            run(["pack", str(folder / "model"), "--sampler-run", str(folder / "run"), "--overwrite"])
         net = read_model_folder(folder / "model").sampler()
         windows = Windows(load_clips(data, root, "val"), every=stride * MOCAP.every, framed=is_framed(net.lifter))
         cells[name] = formatted(averages(net, windows, num_samples))
         if name == AVERAGED:
             net.flip = "average"
             cells[f"{name}, flips averaged"] = formatted(averages(net, windows, num_samples))
-    print_table(f"val, S = {num_samples}, {epochs} epochs each", [*METRICS, *CLOUD], cells)
+    print_table(f"val, S = {num_samples}", [*METRICS, *CLOUD], cells)
     return cells
 
 

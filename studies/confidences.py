@@ -36,11 +36,9 @@ from studies.ablations import CLOUD, METRICS, averages, formatted
 MEAN, DEVIATION, MISSING = 0.8, 0.2, 0.2  # of the detector's confidences; share of the windows without them
 
 
-def with_confidence(batch: Batch, known: Tensor | None = None) -> Batch:
+def with_confidence(batch: Batch, known: Tensor) -> Batch:
     """The batch with standardised confidences as a third channel of the keypoints; 0 where not ``known``, (B,)."""
-    confidence = ((batch.confidence - MEAN) / DEVIATION)[..., None]
-    if known is not None:
-        confidence = confidence * known[:, None, None, None]
+    confidence = ((batch.confidence - MEAN) / DEVIATION)[..., None] * known[:, None, None, None]
     return batch._replace(keypoints=torch.cat([batch.keypoints, confidence], dim=-1))
 
 
@@ -78,7 +76,7 @@ def main(
     stride: int = 2,
     data: str = "cmu17",
 ) -> dict[str, dict[str, Any]]:
-    """Train, if there are no weights, and print a row with and one without confidences.
+    """Train, as far as it is not, and print a row with and one without confidences.
 
     Args:
         out: Folder of the training.
@@ -94,17 +92,15 @@ def main(
     core = ModulatedGCN(body_adjacency(H36M_17.parents), 128, 4, channels(len(H36M_17)), False, in_channels=3)
     net = ConfidentSampler(ConfidentFramed(GaussianLifter(core)))
     windows = ConfidentWindows(load_clips(data, root, "val"), every=stride * MOCAP.every, framed=True)
-    if not (out / WEIGHTS).is_file():
-        out.mkdir(parents=True, exist_ok=True)
-        motions, loss = load_motions(data, root, "train"), sampler_loss(config.draws, config.pose_weight, 4, rho=1)
-        views = ConfidentViews(motions, every=every, balance=config.balance, framed=True)
-        with progress("train", epochs * len(views)) as advance:
-            state = State(net, config)
-            train(out, state, views, loss, lambda net: sampler_scores(net, windows, state.device, rho=1), advance)
+    out.mkdir(parents=True, exist_ok=True)
+    motions, loss = load_motions(data, root, "train"), sampler_loss(config.draws, config.pose_weight, 4, rho=1)
+    views, state = ConfidentViews(motions, every=every, balance=config.balance, framed=True), State(net, config)
+    with progress("train", epochs * len(views)) as advance:
+        train(out, state, views, loss, lambda net: sampler_scores(net, windows, state.device, rho=1), advance)
     net.load_state_dict(read_state_dict(out / WEIGHTS))
     values = {}
-    for windows.known in (True, False):
-        name = f"{'with' if windows.known else 'without'} confidences"
+    for known, name in ((True, "with confidences"), (False, "without confidences")):
+        windows.known = known
         values[name] = averages(net.eval(), windows, num_samples)
     print_table(f"val, S = {num_samples}", [*METRICS, *CLOUD], {name: formatted(v) for name, v in values.items()})
     return values

@@ -1,10 +1,11 @@
 """A conditional normalising flow as a baseline: trained by likelihood on the same windows, scored as any sampler.
 
-    python studies/flow.py --root dataset --weights runs/flow.pt
-    python studies/flow.py --root dataset --weights runs/flow.pt --split test --stride 1
+    python studies/flow.py runs/flow --root dataset
+    python studies/flow.py runs/flow --root dataset --split test --stride 1
 
 A neural spline flow (Durkan et al., NeurIPS 2019; zuko) from 48 standard-normal numbers to a pose, conditioned on the
-features of a light Modulated GCN of the framed keypoints. The second command finds the weights and only evaluates.
+features of a light Modulated GCN of the framed keypoints. A training that was cut off goes on; the second command only
+evaluates.
 """
 
 import sys
@@ -27,8 +28,9 @@ from prpose.nets.framed import frame_person
 from prpose.nets.layers import body_adjacency
 from prpose.nets.modulated_gcn import ModulatedGCN
 from prpose.skeleton import H36M_17, mirror_pose
-from prpose.training import State, TrainConfig, fit
-from prpose.training.run import training_data
+from prpose.training import State, TrainConfig
+from prpose.training.run import WEIGHTS, train, training_data
+from prpose.weights import read_state_dict
 
 SCALE_M = 0.3  # coordinates are divided by it
 
@@ -50,10 +52,11 @@ class Flow(nn.Module):
         return self.flow(self.encoder(framed[:, 0]).flatten(1)), rotation
 
     def negative_log_likelihood(self, keypoints: Tensor, target: Tensor) -> Tensor:
-        """Mean over the batch, nats."""
+        """Of each pose, (B,), nats."""
         found, rotation = self.conditioned(keypoints)
         poses = target[:, 0, 1:] @ rotation.mT / SCALE_M
-        return -found.log_prob(poses.flatten(1)).mean()
+        nats: Tensor = -found.log_prob(poses.flatten(1))
+        return nats
 
     def forward(
         self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None, first: int = 0
@@ -77,9 +80,9 @@ class Flow(nn.Module):
 
 
 def main(
+    out: tyro.conf.Positional[Path],
     root: Path = Path("dataset"),
     data: str = "cmu17",
-    weights: Path = Path("flow.pt"),
     epochs: int = 8,
     every: int = 2,
     split: str = "val",
@@ -87,12 +90,12 @@ def main(
     stride: int = 2,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Train the flow, if there are no weights, and print its scores.
+    """Train the flow, as far as it is not, and print its scores.
 
     Args:
+        out: Folder of the training.
         root: Folder with the data set.
         data: Data set.
-        weights: File of the weights.
         epochs: Number of passes over the training data.
         every: Train on the windows of every n-th frame.
         split: Split to evaluate.
@@ -100,7 +103,7 @@ def main(
         stride: Evaluate every n-th frame of the protocol.
         seed: Random seed.
     """
-    net = trained(weights, root, data, epochs, every, seed)
+    net = trained(out, root, data, epochs, every, seed)
     windows = Windows(load_clips(data, root, split), every=stride * MOCAP.every, framed=True)
     scores = score(net, windows, MOCAP.metrics, seeded_draw(seed, num_samples), cloud=True)  # type: ignore[arg-type]
     _, average = tabulate(scores, windows, MOCAP)
@@ -108,24 +111,26 @@ def main(
     return dict(average.values)
 
 
-def trained(weights: Path, root: Path, data: str, epochs: int, every: int, seed: int = 0) -> Flow:
-    """The flow of a file of weights, which is made by a training if it does not exist."""
+def trained(out: Path, root: Path, data: str, epochs: int, every: int, seed: int = 0) -> Flow:
+    """The flow of the epoch of the highest likelihood on the validation split."""
     torch.manual_seed(seed)
+    out.mkdir(parents=True, exist_ok=True)
+    config = TrainConfig(
+        epochs=epochs, every=every, seed=seed, weight_decay=0.01, warmup=500, balance=0.5, wide_cameras=0.2
+    )
     net = Flow()
-    if not weights.is_file():
-        settings = {"weight_decay": 0.01, "warmup": 500, "balance": 0.5, "wide_cameras": 0.2}
-        config = TrainConfig(epochs=epochs, every=every, seed=seed, **settings)
-        views, _ = training_data(data, root, "det", net, config)
-        state = State(net, config)
+    views, windows = training_data(data, root, "det", net, config, MOCAP.every)
 
-        def loss(net: nn.Module, indices: Tensor, batch: Batch) -> Tensor:
-            assert isinstance(net, Flow)
-            return net.negative_log_likelihood(batch.keypoints, batch.target)
+    def nats(net: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(net, Flow)
+        return net.negative_log_likelihood(batch.keypoints, batch.target)
 
-        with progress("train", epochs * len(views)) as advance:
-            fit(state, views, loss, lambda items, value: advance(items))
-        torch.save(state.result.state_dict(), weights)
-    net.load_state_dict(torch.load(weights, weights_only=True))
+    def validate(net: nn.Module) -> dict[str, float]:
+        return {"val_NLL": float(windows.values(lambda batch: nats(net, batch)).mean())}
+
+    with progress("train", epochs * len(views)) as advance:
+        train(out, State(net, config), views, lambda net, indices, batch: nats(net, batch).mean(), validate, advance)
+    net.load_state_dict(read_state_dict(out / WEIGHTS))
     return net.eval()
 
 

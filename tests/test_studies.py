@@ -116,7 +116,9 @@ def test_averaged_flips_narrow_the_spread(tmp_path):
     settings = {"epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
     cells = ablations.main(tmp_path, rows=("lifter and noise",), **settings)
     assert list(cells) == ["lifter and noise", "lifter and noise, flips averaged"]
-    assert float(cells["lifter and noise"][-1]) > float(cells["lifter and noise, flips averaged"][-1])
+    mixed, averaged = cells.values()
+    assert mixed[0] == averaged[0], "the pose without noise"
+    assert float(mixed[-1]) > float(averaged[-1]), "spread"
 
 
 @pytest.mark.slow
@@ -132,12 +134,12 @@ def test_every_way_to_make_samples_has_a_row_with_its_time(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_network_learns_from_confidences_and_works_without(tmp_path, capsys):
+def test_confidences_change_the_samples_and_may_be_missing(tmp_path, capsys):
     settings = {"epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
     values = confidences.main(tmp_path, **settings)
     assert list(values) == ["with confidences", "without confidences"]
     scores = [row["cloud"]["ES"] for row in values.values()]
-    assert scores[0] != scores[1]
+    assert 0 < abs(scores[0] - scores[1]) < 0.2 * scores[0]
     assert values == confidences.main(tmp_path, **settings), "not trained again"
     assert "with confidences" in capsys.readouterr().out
 
@@ -154,7 +156,7 @@ def test_the_flow_is_a_sampler_of_invertible_poses(tmp_path, capsys):
         mirrored = net(mirror_pose(keypoints, H36M_17.mirror), eps.roll(1, 0), eps.roll(1, 0))
         assert (mirror_pose(mirrored, H36M_17.mirror).roll(-1, 0)[:3:2] - poses[:3:2]).abs().max() < 1e-4
     torch.manual_seed(0)
-    assert net.negative_log_likelihood(keypoints, poses[1]).isfinite()
-    values = flow.main(data="walkers", weights=tmp_path / "flow.pt", epochs=1, every=200, num_samples=4, stride=60)
+    assert net.negative_log_likelihood(keypoints, poses[1]).isfinite().all()
+    values = flow.main(data="walkers", out=tmp_path, epochs=1, every=200, num_samples=4, stride=60)
     assert values["cloud"]["ES"] > 0
-    assert flow.main(data="walkers", weights=tmp_path / "flow.pt", num_samples=4, stride=60) == values
+    assert flow.main(tmp_path, data="walkers", epochs=1, every=200, num_samples=4, stride=60) == values
