@@ -3,7 +3,7 @@
 >>> import prpose
 >>> model = prpose.load("gaussian-cmu17")
 >>> model
-Model('gaussian-cmu17', lifter='gaussian_gcn', F=1, device='cpu')
+Model('gaussian-cmu17', lifter='gaussian_gcn', F=33, device='cpu')
 """
 
 from prpose import metrics

@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from prpose.lifter import build_lifter, is_framed, is_one_pass, padded, receptive_field
 from prpose.nets.framed import SIZE, frame_person
+from prpose.nets.gaussian import PoseGaussian
 from prpose.noise import LearntNoise, build_variance_net
 from prpose.sampler import OnePassSampler, Sampler, build_sampler
 from prpose.skeleton import H36M_17, mirror_pose
@@ -118,6 +119,45 @@ def test_covariance_is_that_of_many_samples(name, kw):
     assert (samples.mean(0) - net.deterministic(keypoints)).abs().max() < 0.02 * expected.abs().max().sqrt()
     assert (mean - net.deterministic(keypoints)).abs().max() < 1e-6
     assert not samples[..., 0, :].any()
+
+
+def test_tails_raise_the_fourth_moment_and_leave_the_second():
+    generator = torch.Generator().manual_seed(0)
+    mean, factor = torch.zeros(5, 3), torch.randn(5, 3, 5, generator=generator)
+    scale, eps = torch.rand(5, 3, generator=generator), torch.randn(400_000, 5, 4, generator=generator)
+    scale[0] = 0  # the pelvis'
+    light, heavy = (PoseGaussian(mean, factor, scale, torch.tensor(tail)).sample(eps) for tail in (0.0, 0.3))
+    second, fourth = (heavy.pow(n).mean(0) / light.pow(n).mean(0) for n in (2, 4))
+    assert (second - 1).abs().max() < 0.02
+    assert (fourth / np.exp(4 * 0.3**2) - 1).abs().max() < 0.05
+
+
+@torch.no_grad()
+def test_samples_of_a_framed_lifter_are_those_of_each_window_alone():
+    """Its tails, factors and rotations belong to the same windows; mirror images keep the tails."""
+    torch.manual_seed(0)
+    lifter = build_lifter("gaussian_mlp", framed=True, hidden=16, frames=3).eval().double()
+    keypoints = points(B=3, T=6)[1]
+    (found,), eps = lifter.distribution(keypoints).components, torch.randn(5, 3, 4, 17, 4, dtype=torch.float64)
+    assert found.tail.std() > 1e-4
+    for b, t in np.ndindex(3, 4):
+        (alone,) = lifter.distribution(keypoints[b : b + 1, t : t + 3]).components
+        assert (alone.sample(eps[:, b : b + 1, t : t + 1])[:, 0, 0] - found.sample(eps)[:, b, t]).abs().max() < 1e-9
+    assert torch.equal(found.mirrored(MIRROR).tail, found.tail)
+
+
+@torch.no_grad()
+def test_alpha_scales_the_noise_of_each_coordinate_alone():
+    lifter, keypoints = build_lifter("gaussian_mlp", hidden=32).eval(), points(B=2, T=1)[1].float()
+    nets = {alpha: OnePassSampler(lifter, alpha).eval() for alpha in (0, 0.5, 1)}
+    poses = {alpha: net.sample(keypoints, 4, torch.Generator().manual_seed(0)) for alpha, net in nets.items()}
+    assert (poses[0] + poses[1] - 2 * poses[0.5]).abs().max() < 1e-6
+    assert (poses[1] - poses[0]).abs().max() > 1e-3
+    covariances = {alpha: net.moments(keypoints)[1] for alpha, net in nets.items()}
+    added = {alpha: covariances[alpha] - covariances[0] for alpha in (0.5, 1)}
+    assert torch.allclose(added[0.5], added[1] / 4, atol=1e-7)
+    with pytest.raises(ValueError, match="expected alpha"):
+        OnePassSampler(lifter, -1)
 
 
 @torch.no_grad()

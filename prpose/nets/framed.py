@@ -65,8 +65,14 @@ class Framed(nn.Module):
         """The distribution of a one-pass lifter's poses, (B, T, J, 2) → (B, T - F + 1)."""
         framed, rotation = self._framed(keypoints)
         windows: PoseMixture = self.lifter.distribution(framed.flatten(0, 1))  # type: ignore[operator]
-        parts = [[x.unflatten(0, framed.shape[:2])[:, :, 0] for x in each[:3]] for each in windows.components]
-        return PoseMixture(tuple(PoseGaussian(mean, factor, scale, rotation) for mean, factor, scale in parts))
+
+        def own(x: Tensor) -> Tensor:
+            return x.unflatten(0, framed.shape[:2])[:, :, 0]
+
+        parts = (
+            PoseGaussian(own(p.mean), own(p.factor), own(p.scale), own(p.tail), rotation) for p in windows.components
+        )
+        return PoseMixture(tuple(parts))
 
     def _framed(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
         """Framed windows, (B, T - F + 1, F, J, 2), and the rotations (B, T - F + 1, 3, 3)."""

@@ -11,16 +11,18 @@ from prpose.nets.layers import check_clip, odd
 
 
 class PoseGaussian(NamedTuple):
-    r"""A Gaussian over poses with a low-rank covariance, whose axes may be turned or mirrored.
+    r"""A scale mixture of Gaussians over poses with a low-rank covariance, whose axes may be turned or mirrored.
 
-    .. math:: P = (μ + A z + d ∘ e) R
+    .. math:: P = (μ + r (A z + d ∘ e)) R, \qquad r = \exp(τ n - τ^2)
 
-    with z and e standard normal. The pelvis has neither mean nor variance.
+    with z, e and n standard normal. The scale r of the whole pose makes the tails heavier and leaves the covariance as
+    it is, since :math:`E[r^2] = 1`; with τ = 0, P is Gaussian. The pelvis has neither mean nor variance.
     """
 
     mean: Tensor  # (*, J, 3) metres
     factor: Tensor  # (*, J, 3, J) metres: A, of as many common factors as joints
     scale: Tensor  # (*, J, 3) metres: d >= 0
+    tail: Tensor  # (*): τ >= 0
     rotation: Tensor | None = None  # (*, 3, 3)
 
     @property
@@ -29,11 +31,15 @@ class PoseGaussian(NamedTuple):
         return self._turned(self.mean)
 
     def sample(self, eps: Tensor) -> Tensor:
-        """Poses from standard-normal noise, (S, *, J, 4) → (S, *, J, 3): of a joint's four, the last is z's."""
-        e, z = eps[..., :3], eps[..., 3]
+        """Poses from standard-normal noise, (S, *, J, 4) → (S, *, J, 3).
+
+        Of a joint's four numbers, the last is z's; the pelvis, which needs no e, has n in the first.
+        """
+        e, z, n = eps[..., :3], eps[..., 3], eps[..., 0, 0]
         with torch.autocast(eps.device.type, enabled=False):
             common = torch.einsum("...jck,s...k->s...jc", self.factor, z)
-            return self._turned(self.mean + common + self.scale * e)
+            radius = torch.exp(self.tail * (n - self.tail))[..., None, None]
+            return self._turned(self.mean + radius * (common + self.scale * e))
 
     def covariance(self) -> Tensor:
         """Covariance of each joint in closed form, (*, J, 3, 3), square metres."""
@@ -48,7 +54,8 @@ class PoseGaussian(NamedTuple):
         flip = torch.diag(self.mean.new_tensor([-1, 1, 1]))
         rotation = flip if self.rotation is None else self.rotation @ flip
         swap = list(mirror)
-        return PoseGaussian(self.mean[..., swap, :], self.factor[..., swap, :, :], self.scale[..., swap, :], rotation)
+        mean, factor, scale = self.mean[..., swap, :], self.factor[..., swap, :, :], self.scale[..., swap, :]
+        return PoseGaussian(mean, factor, scale, self.tail, rotation)
 
     def _turned(self, poses: Tensor) -> Tensor:
         if self.rotation is None:
@@ -88,7 +95,8 @@ class GaussianLifter(nn.Module):
     (Shen & Meinshausen, arXiv 2307.00835).
 
     Args:
-        net: (N, J, 2 · frames) → (N, J, 6 + 3 · J): of each joint, a mean, J factors of each coordinate, and a scale.
+        net: (N, J, 2 · frames) → (N, J, 6 + 3 · J): of each joint, a mean, J factors of each coordinate, and a scale;
+            the last number of the pelvis is the tail's.
         frames, step: number of input frames, odd, and their distance: F = (frames - 1) · step + 1.
         causal: whether the pose is that of the last frame, not of the middle one.
     """
@@ -110,11 +118,13 @@ class GaussianLifter(nn.Module):
         check_clip(keypoints, self.F)
         x = keypoints.unfold(-3, self.F, 1)[..., :: self.frame_step].flatten(-2)  # (B, T', J, 2·frames)
         out = self.net(x.flatten(0, 1)).unflatten(0, x.shape[:2]).to(keypoints)
+        # The offsets let a training begin with τ near 0.13 and d near 7 mm, the factors' effect being far larger.
+        tail = softplus(out[..., 0, -1] - 2)
         out = torch.cat([torch.zeros_like(out[..., :1, :]), out[..., 1:, :]], dim=-2)
         J = out.shape[-2]
         mean, factor, scale = out.split([3, 3 * J, 3], dim=-1)
-        scale = softplus(scale - 3) * (torch.arange(J, device=out.device) > 0)[:, None]
-        return PoseMixture((PoseGaussian(mean, 0.1 * factor.unflatten(-1, (3, J)), scale),))
+        scale = softplus(scale - 5) * (torch.arange(J, device=out.device) > 0)[:, None]
+        return PoseMixture((PoseGaussian(mean, 0.1 * factor.unflatten(-1, (3, J)), scale, tail),))
 
 
 class GaussianMixture(nn.Module):
