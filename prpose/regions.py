@@ -3,8 +3,7 @@
 The samples give the shape. Those of lifted noise are over-confident, so the size is the conformal quantile, per joint,
 of the squared Mahalanobis distance between point estimate and truth on the validation split (split conformal
 prediction; Angelopoulos & Bates, arXiv 2107.07511), from the model's card. Samples trained by the energy score give the
-size, too, as if they were Gaussian: with the heavier tails of one-pass models, 95 % regions hold slightly fewer of the
-samples, and those of lower levels more.
+size, too, as if they were Gaussian, which they are but for their tails.
 """
 
 from collections.abc import Mapping
