@@ -194,6 +194,4 @@ def correlated(eps: Tensor, rho: float) -> Tensor:
     """AR(1) noise (:func:`prpose.rng.ar1`) from independent noise, (*, T, J, C) → the same; rho in [0, 1]."""
     if not 0 <= rho <= 1:
         raise ValueError(f"expected rho from 0 to 1, got {rho}")
-    if rho == 1:
-        return eps[..., :1, :, :].expand(eps.shape)
     return eps if rho == 0 else torch.stack(ar1(eps.unbind(-3), rho), dim=-3)

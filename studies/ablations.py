@@ -9,6 +9,7 @@ exists in the folder are not trained again, whatever the options. studies/confid
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,9 @@ from prpose.cli.console import print_table
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import score, seeded_draw
-from prpose.evaluation.protocols import MOCAP, tabulate
+from prpose.evaluation.protocols import MOCAP, Row, tabulate
 from prpose.hub import CARD, SHIPPED, read_model_folder
 from prpose.lifter import is_framed
-from prpose.sampler import Sampler
 
 GCN = ["--lifter", "gaussian_gcn", "--lifter-args", '{"framed": true}', "--config.draws", "16"]
 GCN += ["--config.pose-weight", "0.25", "--config.weight-decay", "0.01", "--config.balance", "0.5"]
@@ -85,22 +85,28 @@ def main(
             run(["train", "sampler", "--out", str(folder / "run"), *ROWS[name], *budget, *resume])
             run(["pack", str(folder / "model"), "--sampler-run", str(folder / "run"), "--overwrite"])
         net = read_model_folder(folder / "model").sampler()
-        windows = Windows(load_clips(data, root, "val"), every=stride * MOCAP.every, framed=is_framed(net.lifter))
-        cells[name] = formatted(averages(net, windows, num_samples))
+        windows = windows_for(net, root, data, "val", stride)
+        cells[name] = formatted(average_of(net, windows, num_samples).values)
         if name == AVERAGED:
             net.flip = "average"
-            cells[f"{name}, flips averaged"] = formatted(averages(net, windows, num_samples))
+            cells[f"{name}, flips averaged"] = formatted(average_of(net, windows, num_samples).values)
     print_table(f"val, S = {num_samples}", [*METRICS, *CLOUD], cells)
     return cells
 
 
-def averages(net: Sampler, windows: Windows, num_samples: int) -> dict[str, Any]:
-    """Metrics of a sampler on the windows of a benchmark, averaged, by choice of a pose and of the cloud."""
-    scores = score(net, windows, MOCAP.metrics, seeded_draw(0, num_samples), cloud=True)
-    return dict(tabulate(scores, windows, MOCAP)[1].values)
+def windows_for(net: Any, root: Path, data: str, split: str, stride: int) -> Windows:
+    """Every n-th frame of a benchmark's protocol, for a single-frame sampler, a cloud around one, or a flow."""
+    framed = is_framed(getattr(net, "lifter", net))
+    return Windows(load_clips(data, root, split), every=stride * MOCAP.every, framed=framed)
 
 
-def formatted(values: dict[str, Any]) -> list[str]:
+def average_of(net: Any, windows: Windows, num_samples: int, seed: int = 0) -> Row:
+    """Metrics of what makes samples, averaged over the windows, by choice of a pose and of the cloud."""
+    scores = score(net, windows, MOCAP.metrics, seeded_draw(seed, num_samples), cloud=True)
+    return tabulate(scores, windows, MOCAP)[1]
+
+
+def formatted(values: Mapping[str, Any]) -> list[str]:
     """A row of the table."""
     cells = [f"{values[choice][metric]:.1f}" for choice, metric in METRICS.values()]
     return cells + [f"{values['cloud'][key]:.{n}f}" if key in values["cloud"] else "–" for key, n in CLOUD.items()]

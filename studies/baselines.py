@@ -20,16 +20,13 @@ import tyro
 
 from prpose.cli import guarded, run
 from prpose.cli.console import print_table
-from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import IsotropicCloud, baseline_samplers
-from prpose.evaluation.protocols import MOCAP
 from prpose.hub import read_model_folder
-from prpose.lifter import is_framed
 from prpose.sampler import Sampler
 from prpose.training.run import WEIGHTS
 from studies import flow
-from studies.ablations import CLOUD, METRICS, averages, formatted
+from studies.ablations import CLOUD, METRICS, average_of, formatted, windows_for
 
 SAME = ["--config.weight-decay", "0.01", "--config.warmup", "500", "--config.balance", "0.5"]
 SAME += ["--config.wide-cameras", "0.2"]
@@ -82,9 +79,9 @@ def main(
     ways |= _published(out, root, data, num_samples, stride)
     cells = {}
     for name, net in ways.items():
-        windows = _windows(net, root, data, "test", stride)
+        windows = windows_for(net, root, data, "test", stride)
         cells[name] = [
-            *formatted(averages(net, windows, num_samples)),
+            *formatted(average_of(net, windows, num_samples).values),
             f"{_milliseconds(net, windows, num_samples):.2f}",
         ]
     print_table(f"test, S = {num_samples}; ms per frame of a batch on one thread", [*METRICS, *CLOUD, "ms"], cells)
@@ -98,21 +95,16 @@ def _published(out: Path, root: Path, data: str, num_samples: int, stride: int) 
     found = {}
     for alpha in ALPHAS:
         net = read_model_folder(folder).sampler(alpha)
-        windows = _windows(net, root, data, "val", ALPHA_STRIDE * stride)
-        found[alpha] = averages(net, windows, num_samples)["cloud"]["ES"]
+        windows = windows_for(net, root, data, "val", ALPHA_STRIDE * stride)
+        found[alpha] = average_of(net, windows, num_samples).values["cloud"]["ES"]
     best = min(found, key=lambda alpha: found[alpha])
     print("energy score on val by alpha:", ", ".join(f"{alpha:g} {ES:.1f}" for alpha, ES in found.items()))
     net = read_model_folder(folder).sampler(best)
-    return baseline_samplers(net, _windows(net, root, data, "val", stride), torch.device("cpu"))
+    return baseline_samplers(net, windows_for(net, root, data, "val", stride), torch.device("cpu"))
 
 
 def _pack(folder: Path, runs: list[str]) -> None:
     run(["pack", str(folder), *runs, "--overwrite"])
-
-
-def _windows(net: Any, root: Path, data: str, split: str, stride: int) -> Windows:
-    framed = is_framed(getattr(getattr(net, "net", net), "lifter", net))  # of a sampler, a cloud around one, a flow
-    return Windows(load_clips(data, root, split), every=stride * MOCAP.every, framed=framed)
 
 
 def _milliseconds(net: Sampler | IsotropicCloud | flow.Flow, windows: Windows, S: int) -> float:

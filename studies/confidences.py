@@ -31,7 +31,7 @@ from prpose.training import State, TrainConfig
 from prpose.training.energy import sampler_loss, sampler_scores
 from prpose.training.run import WEIGHTS, train
 from prpose.weights import read_state_dict
-from studies.ablations import CLOUD, METRICS, averages, formatted
+from studies.ablations import CLOUD, METRICS, average_of, formatted
 
 MEAN, DEVIATION, MISSING = 0.8, 0.2, 0.2  # of the detector's confidences; share of the windows without them
 
@@ -101,7 +101,7 @@ def main(
     values = {}
     for known, name in ((True, "with confidences"), (False, "without confidences")):
         windows.known = known
-        values[name] = averages(net.eval(), windows, num_samples)
+        values[name] = dict(average_of(net.eval(), windows, num_samples).values)
     print_table(f"val, S = {num_samples}", [*METRICS, *CLOUD], {name: formatted(v) for name, v in values.items()})
     return values
 

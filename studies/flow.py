@@ -20,10 +20,8 @@ from torch import Tensor, nn
 from prpose.cli import guarded
 from prpose.cli.console import progress
 from prpose.cli.evaluate import show
-from prpose.data import load_clips
-from prpose.data.windows import Batch, Windows
-from prpose.evaluation import score, seeded_draw
-from prpose.evaluation.protocols import MOCAP, tabulate
+from prpose.data.windows import Batch
+from prpose.evaluation.protocols import MOCAP
 from prpose.nets.framed import frame_person
 from prpose.nets.layers import body_adjacency
 from prpose.nets.modulated_gcn import ModulatedGCN
@@ -31,6 +29,7 @@ from prpose.skeleton import H36M_17, mirror_pose
 from prpose.training import State, TrainConfig
 from prpose.training.run import WEIGHTS, train, training_data
 from prpose.weights import read_state_dict
+from studies.ablations import average_of, windows_for
 
 SCALE_M = 0.3  # coordinates are divided by it
 
@@ -104,9 +103,7 @@ def main(
         seed: Random seed.
     """
     net = trained(out, root, data, epochs, every, seed)
-    windows = Windows(load_clips(data, root, split), every=stride * MOCAP.every, framed=True)
-    scores = score(net, windows, MOCAP.metrics, seeded_draw(seed, num_samples), cloud=True)  # type: ignore[arg-type]
-    _, average = tabulate(scores, windows, MOCAP)
+    average = average_of(net, windows_for(net, root, data, split, stride), num_samples, seed)
     show([average], ("deterministic", "mean", "best"), MOCAP, num_samples, at_once=2)
     return dict(average.values)
 

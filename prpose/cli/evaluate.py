@@ -173,8 +173,8 @@ class _Evaluation:
     def _report(self, rows: list[Row], average: Row, distances: torch.Tensor | None) -> dict[str, Any]:
         noise, names = self.sampler.noise, ("noise_correlation", "noise_time_constant_s", "confidence_noise")
         settings = {name: getattr(self, name) for name in ("num_samples", "stride", "seed")}
-        scales = (getattr(self.sampler if noise is None else noise, name, 1.0) for name in ("alpha", "floor"))
-        settings |= dict(zip(("alpha", "floor"), scales, strict=True)) | {"device": str(self.device)}
+        scaled = self.sampler if noise is None else noise
+        settings |= {name: getattr(scaled, name, 1.0) for name in ("alpha", "floor")} | {"device": str(self.device)}
         return {
             "settings": settings | {"config": {name: getattr(self.config, name) for name in names}},
             "command": current_command(),

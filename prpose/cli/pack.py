@@ -119,8 +119,8 @@ def _of_samplers(folders: Sequence[Path], alpha: float | None) -> tuple[Card, We
         noise = _network(runs[0], LEARNT_PREFIX + str(first["network"]), {"framed": True} if framed else {})
     if noise is not None and alpha is not None:
         raise ValueError("expected no alpha; the scale of the noise was learnt")
-    alpha, data = 1.0 if alpha is None else alpha, (str(first["data"]), str(first["data_sha256"]))
-    return Card("", lifter, noise, alpha, *data, date=""), weights, str(first["keypoints"])
+    scale, data, sha256 = 1.0 if alpha is None else alpha, str(first["data"]), str(first["data_sha256"])
+    return Card("", lifter, noise, scale, data, sha256, date=""), weights, str(first["keypoints"])
 
 
 def _run(folder: Path, *kinds: str) -> dict[str, Any]:

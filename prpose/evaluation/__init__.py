@@ -29,7 +29,7 @@ class IsotropicCloud(nn.Module):
 
     def __init__(self, net: Sampler, sigma_m: float) -> None:
         super().__init__()
-        self.net, self.sigma_m, self.deterministic = net, sigma_m, net.deterministic
+        self.net, self.lifter, self.sigma_m, self.deterministic = net, net.lifter, sigma_m, net.deterministic
 
     def moments(self, keypoints: Tensor) -> tuple[Tensor, None]:
         """As :meth:`Sampler.moments`; the covariance is estimated from samples."""
@@ -41,7 +41,7 @@ class IsotropicCloud(nn.Module):
         """As :meth:`Sampler.forward`, with three of the four noise coordinates of a joint, and no extra sigma."""
         poses = self.net.deterministic(keypoints)
         eps3 = torch.cat([eps, eps_mirrored[..., :1]], dim=-1)  # (S, B, T, J, 3)
-        own = own_frame(self.net.lifter)
+        own = own_frame(self.lifter)
         cloud = poses + self.sigma_m * eps3[..., own : own + poses.shape[1], :, :]
         cloud[..., 0, :] = 0
         return cloud

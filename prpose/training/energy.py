@@ -44,7 +44,7 @@ def sampler_loss(draws: int, pose_weight: float, channels: int, rho: float = 0.0
     def loss(net: nn.Module, indices: Tensor, batch: Batch) -> Tensor:
         B, F, J, _ = batch.keypoints.shape
         eps = torch.randn(draws, B, 1 if rho == 1 else F, J, channels, device=batch.keypoints.device)
-        eps = eps.expand(-1, -1, F, -1, -1) if rho == 1 else correlated(eps, rho)
+        eps = correlated(eps, rho).expand(-1, -1, F, -1, -1)
         return energy_loss(net(batch.keypoints, eps, None).float(), batch.target, pose_weight)
 
     return loss
