@@ -114,8 +114,3 @@ def normalise(keypoints_px: Array, width: int, height: int) -> Array:
     if width <= 0 or height <= 0:
         raise ValueError(f"expected a positive image size, got {width} x {height}")
     return np.asarray(keypoints_px / width * 2 - [1, height / width])
-
-
-def denormalise(keypoints: Array, width: int, height: int) -> Array:
-    """Normalised (*, 2) → pixels (*, 2); the inverse of :func:`normalise`."""
-    return np.asarray((keypoints + np.array([1, height / width])) * width / 2)

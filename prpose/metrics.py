@@ -116,11 +116,6 @@ def best_of_s(values: Tensor, higher_is_better: bool = False) -> Tensor:
     return values.amax(0) if higher_is_better else values.amin(0)
 
 
-def mean_of_s(values: Tensor) -> Tensor:
-    """Mean over the samples of each pose, (S, *) → (*); not the error of the mean pose (P-Agg)."""
-    return values.mean(0)
-
-
 def energy_score(poses: Tensor, target: Tensor) -> Tensor:
     r"""Energy score, (S, *, J, 3) and (*, J, 3) → (*) in metres; lower is better.
 

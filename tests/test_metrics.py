@@ -120,12 +120,11 @@ def test_values_do_not_depend_on_the_batch(metric, shape):
 
 
 @pytest.mark.parametrize("higher", [False, True])
-def test_best_and_mean_of_s(higher):
+def test_best_of_s(higher):
     values = torch.rand(20, 7, generator=torch.Generator().manual_seed(0))
     for S in range(1, 21):
         best = [(max if higher else min)(column) for column in values[:S].T.tolist()]
         assert metrics.best_of_s(values[:S], higher).tolist() == best
-    assert metrics.mean_of_s(values).tolist() == pytest.approx([sum(column) / 20 for column in values.T.tolist()])
 
 
 def test_shapes_that_do_not_match_and_values_that_are_not_finite_raise():
