@@ -128,3 +128,12 @@ def test_shapes_and_seeds(shape):
     assert np.array_equal(runs[0][0], runs[1][0])
     assert not np.array_equal(runs[0][0], runs[2][0])
     assert np.array_equal(points, np.broadcast_to(person()[0], points.shape))  # not written to
+
+
+def test_a_person_of_no_size_has_finite_keypoints():
+    with np.errstate(all="raise"):
+        found, confidence = DetectorNoise().detect(
+            np.full((5, 17, 2), 300.0), np.zeros((5, 17), bool), 60, np.random.default_rng(0)
+        )
+    np.testing.assert_allclose(found, 300, atol=1e-4)
+    assert np.isfinite(confidence).all()

@@ -112,7 +112,7 @@ class DetectorNoise:
         ``keypoints_px`` are the true ones, of the same shape; ``hidden`` is as of :meth:`Body.hidden`.
         """
         shape = keypoints_px.shape[:-1]
-        size = person_size(keypoints_px)[..., None]  # (*, T, 1)
+        size = np.maximum(person_size(keypoints_px), 1e-6)[..., None]  # (*, T, 1); 0 if all are far outside the image
         sigma = np.array([COCO_SIGMA[name] for name in H36M_17.names])
         swing = self.tail * correlated(rng, shape, fps, self.event_s)
         factor = np.where(hidden, self.hidden, 1.0) * np.exp(swing - self.tail**2)
