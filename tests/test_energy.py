@@ -9,7 +9,7 @@ import torch
 import prpose
 from prpose.cli import guarded, run
 from prpose.data.motion import Motion
-from prpose.data.synthetic.random_views import RandomCameras, RandomViews
+from prpose.data.synthetic.random_views import Proportions, RandomCameras, RandomViews
 from prpose.data.synthetic.walkers import walker
 from prpose.hub import find_model_folder
 from prpose.metrics import energy_score
@@ -118,6 +118,19 @@ def test_wide_cameras_have_any_pitch_and_distance():
     tilt = [np.degrees(np.arctan2(u[:, 2], -u[:, 1])) for u in up]
     assert np.abs(tilt[0]).max() < 40 < np.percentile(np.abs(tilt[1]), 95)
     assert (wide[..., 2] > 0.3).all()
+
+
+def test_a_share_of_the_bodies_has_unusual_bones():
+    poses = np.repeat(walker("W01", "walk").poses_world[:1].astype(float), 4000, axis=0)[:, None]
+    for share in (0.0, 0.3, 1.0):
+        changed = Proportions(size=0, bone=0.05, wide=share, wide_size=0).change(poses, np.random.default_rng(0))[:, 0]
+        shin, usual = (np.linalg.norm(each[:, 3] - each[:, 2], axis=-1) for each in (changed, poses[:, 0]))
+        logarithm = np.log(shin / usual)
+        assert logarithm.std() == pytest.approx((0.05**2 + share * (0.15**2 - 0.05**2)) ** 0.5, rel=0.05)
+        bones = np.linalg.norm(changed[:, [3, 6]] - changed[:, [2, 5]], axis=-1) / np.linalg.norm(
+            poses[:, 0, [3, 6]] - poses[:, 0, [2, 5]], axis=-1
+        )
+        np.testing.assert_allclose(bones[:, 0], bones[:, 1])
 
 
 @pytest.mark.parametrize(

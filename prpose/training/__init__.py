@@ -49,6 +49,7 @@ class TrainConfig:
         weight_decay: Decoupled weight decay (AdamW).
         balance: A recording's share of the windows is its length to this power; 1 takes each window once per epoch.
         wide_cameras: Share of the windows seen by cameras of any pitch, roll, distance and field of view.
+        wide_bodies: Share of the windows with bodies whose proportions may be unusual.
         repeated: Share of the windows that repeat their own frame, half of them in place of all others, as in a
             photo, and half in place of later ones, as in a live stream.
         draws: Number of samples per window in the energy score of "train sampler".
@@ -78,6 +79,7 @@ class TrainConfig:
     weight_decay: float = 0.0
     balance: float = 1.0
     wide_cameras: float = 0.0
+    wide_bodies: float = 0.0
     repeated: float = 0.0
     draws: int = 2
     pose_weight: float = 0.125
@@ -95,7 +97,7 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < limit:
                 raise ValueError(f"expected {name} > 0 and < {limit}, got {value}")
-        for name in ("wide_cameras", "repeated"):
+        for name in ("wide_cameras", "wide_bodies", "repeated"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"expected {name} from 0 to 1, got {getattr(self, name)}")
 

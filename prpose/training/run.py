@@ -23,7 +23,7 @@ from torch import nn
 
 from prpose.atomic import check_output, read_json, replacing, write_json
 from prpose.data import data_set, load_clips, load_motions
-from prpose.data.synthetic.random_views import RandomCameras, RandomViews
+from prpose.data.synthetic.random_views import Proportions, RandomCameras, RandomViews
 from prpose.data.windows import Windows
 from prpose.lifter import frame_step, is_causal, is_framed, receptive_field
 from prpose.training import Loss, Source, State, TrainConfig, fit, processes
@@ -56,10 +56,10 @@ def training_data(
         shape |= {"keypoints": keypoints, "step": frame_step(net), "workers": config.workers}
         if config.repeated and receptive_field(net) == 1:
             raise ValueError(f"expected no repeated frames of a lifter of single frames, got {config.repeated}")
-        motions, cameras = load_motions(name, root, "train"), RandomCameras(wide=config.wide_cameras)
         shape |= {"every": config.every, "balance": config.balance, "repeated": config.repeated}
-        views = RandomViews(motions, cameras=cameras, **shape)
-        return views, windows
+        shape |= {"cameras": RandomCameras(wide=config.wide_cameras)}
+        shape |= {"proportions": Proportions(wide=config.wide_bodies)}
+        return RandomViews(load_motions(name, root, "train"), **shape), windows
     clips = load_clips(name, root, "train", keypoints)
     subjects = list(dict.fromkeys(clip.subject for clip in clips))
     out = list(held_out) or subjects[-1:]

@@ -94,10 +94,13 @@ class RandomCameras:
 
 @dataclass(frozen=True)
 class Proportions:
-    """Random changes of the body: of its size, and of each pair of bones, left as right."""
+    """Random changes of the body: of its size, and of each pair of bones, left as right; and some larger (``wide``)."""
 
     size: float = 0.05  # standard deviation of the logarithm of the factor
     bone: float = 0.05
+    wide: float = 0.0  # share of the windows with bodies as follows
+    wide_size: float = 0.08
+    wide_bone: float = 0.15  # where two data sets place a joint differs by as much, as the elbow of cmu17 and walkers
 
     def change(self, poses_world: Array, rng: np.random.Generator) -> Array:
         """Windows (N, F, 17, 3), each with its own body; the height of the lower foot stays."""
@@ -105,7 +108,11 @@ class Proportions:
         mirror = np.array(H36M_17.mirror)
         own = rng.standard_normal((N, J))
         own[:, mirror] = np.where(np.arange(J) < mirror, own, own[:, mirror])
-        factor = np.exp(self.size * rng.standard_normal((N, 1)) + self.bone * own)
+        size, bone = np.full((2, N, 1), [[[self.size]], [[self.bone]]])
+        if self.wide > 0:
+            wide = np.asarray(rng.random(N) < self.wide)
+            size[wide], bone[wide] = self.wide_size, self.wide_bone
+        factor = np.exp(size * rng.standard_normal((N, 1)) + bone * own)
         changed = poses_world.copy()  # the root stays where it is
         for joint, parent in enumerate(H36M_17.parents):
             if parent >= 0:
