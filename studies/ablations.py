@@ -37,6 +37,7 @@ ROWS: dict[str, list[str]] = {
     "not framed": [*GCN, "--lifter-args", "{}"],
     "windows weighted alike": [*GCN, "--config.balance", "1"],
     "half wide cameras": [*GCN, "--config.wide-cameras", "0.5"],
+    "0.3 wide bodies": [*GCN, "--config.wide-bodies", "0.3"],
     "less data": GCN,
     "one pass, MLP": [*GCN, "--lifter", "gaussian_mlp"],
     "lifter and noise": NOISE,
@@ -53,7 +54,8 @@ def main(
     root: Path = Path("dataset"),
     less_data: Path | None = None,
     rows: tuple[str, ...] = tuple(ROWS),
-    epochs: int = 5,
+    epochs: int = 4,
+    noise_epochs: int = 2,
     every: int = 2,
     num_samples: int = 200,
     stride: int = 2,
@@ -66,7 +68,8 @@ def main(
         root: Folder with the data set.
         less_data: Folder with the data set made without the recordings that were added later, for that row.
         rows: Rows to train.
-        epochs: Number of passes over the training data, for each row.
+        epochs: Number of passes over the training data, for each row of a one-pass network.
+        noise_epochs: The same, for each row of noise.
         every: Train on the windows of every n-th frame.
         num_samples: Number of samples of the evaluation.
         stride: Evaluate every n-th frame of the protocol.
@@ -80,7 +83,8 @@ def main(
             continue
         folder, source = out / name.replace(" ", "_").replace(",", ""), less_data if name == "less data" else root
         if not (folder / "model" / CARD).is_file():
-            budget = ["--epochs", str(epochs), "--config.every", str(every), "--data", data, "--root", str(source)]
+            lasting = noise_epochs if "--init" in ROWS[name] else epochs
+            budget = ["--epochs", str(lasting), "--config.every", str(every), "--data", data, "--root", str(source)]
             resume = ["--resume"] if (folder / "run" / "config.json").is_file() else []
             run(["train", "sampler", "--out", str(folder / "run"), *ROWS[name], *budget, *resume])
             run(["pack", str(folder / "model"), "--sampler-run", str(folder / "run"), "--overwrite"])

@@ -32,11 +32,21 @@ SAME = ["--config.weight-decay", "0.01", "--config.warmup", "500", "--config.bal
 SAME += ["--config.wide-cameras", "0.2"]
 FRAMED = ["--lifter-args", '{"framed": true}']
 ONE_PASS = ["sampler", "--lifter", "gaussian_gcn", *FRAMED, "--config.draws", "16", "--config.pose-weight", "0.25"]
-TRAININGS = {  # (arguments, epochs)
-    "one pass": (ONE_PASS, 18),
-    "lifter and noise": (["sampler", "--lifter", "mgcn_lw", *FRAMED, "--config.network", "htnet"], 9),
-    "lifter": (["lifter", "--lifter", "mgcn_lw"], 18),
-    "variance net": (["noise", "--lifter", "mgcn_lw", "--config.target", "response", "--config.network", "htnet"], 3),
+LIGHT = ["--lifter", "mgcn_lw"]
+TRAININGS = {  # (arguments, epochs, option for the weights of an earlier training)
+    "one pass": (ONE_PASS, 18, {}),
+    "framed lifter": (["lifter", *LIGHT, *FRAMED], 9, {}),
+    "lifter and noise": (
+        ["sampler", *LIGHT, *FRAMED, "--config.network", "htnet", "--lr", "0.0005"],
+        4,
+        {"--init": "framed lifter"},
+    ),
+    "lifter": (["lifter", *LIGHT], 18, {}),
+    "variance net": (
+        ["noise", *LIGHT, "--config.target", "response", "--config.network", "htnet"],
+        3,
+        {"--lifter-weights": "lifter"},
+    ),
 }
 FLOW_EPOCHS = 8
 ALPHAS = (0.00625, 0.0125, 0.025, 0.05)
@@ -65,11 +75,11 @@ def main(
         data: Data set.
     """
     same = ["--data", data, "--root", str(root), "--config.every", str(every), *SAME]
-    for name, (arguments, epochs) in TRAININGS.items():
-        lifter = ["--lifter-weights", str(out / "lifter" / WEIGHTS)] if name == "variance net" else []
+    for name, (arguments, epochs, starts) in TRAININGS.items():
+        start = [text for option, run in starts.items() for text in (option, str(out / run / WEIGHTS))]
         lasting = ["--epochs", str(max(1, round(epochs * budget)))]
         resume = ["--resume"] if (out / name / "config.json").is_file() else []
-        run(["train", *arguments, "--out", str(out / name), *lasting, *lifter, *same, *resume])
+        run(["train", *arguments, "--out", str(out / name), *lasting, *start, *same, *resume])
     ways: dict[str, Any] = {}
     for name in ("one pass", "lifter and noise"):
         _pack(out / "models" / name, ["--sampler-run", str(out / name)])

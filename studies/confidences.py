@@ -70,7 +70,7 @@ class ConfidentSampler(OnePassSampler):
 def main(
     out: tyro.conf.Positional[Path],
     root: Path = Path("dataset"),
-    epochs: int = 5,
+    epochs: int = 4,
     every: int = 2,
     num_samples: int = 200,
     stride: int = 2,

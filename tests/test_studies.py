@@ -102,7 +102,7 @@ def test_timing_adds_the_module_s_time_and_leaves_no_hooks():
 
 
 def test_ablations_train_pack_and_score_each_row(tmp_path, capsys):
-    settings = {"epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
+    settings = {"epochs": 1, "noise_epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
     cells = ablations.main(tmp_path, rows=("2 draws", "less data"), **settings)
     assert list(cells) == ["2 draws"]
     assert cells == ablations.main(tmp_path, rows=("2 draws",), **settings), "not trained again"
@@ -113,7 +113,7 @@ def test_ablations_train_pack_and_score_each_row(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_averaged_flips_narrow_the_spread(tmp_path):
-    settings = {"epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
+    settings = {"epochs": 1, "noise_epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
     cells = ablations.main(tmp_path, rows=("lifter and noise",), **settings)
     assert list(cells) == ["lifter and noise", "lifter and noise, flips averaged"]
     mixed, averaged = cells.values()
@@ -135,7 +135,7 @@ def test_every_way_to_make_samples_has_a_row_with_its_time(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_confidences_change_the_samples_and_may_be_missing(tmp_path, capsys):
-    settings = {"epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
+    settings = {"epochs": 1, "noise_epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
     values = confidences.main(tmp_path, **settings)
     assert list(values) == ["with confidences", "without confidences"]
     scores = [row["cloud"]["ES"] for row in values.values()]
