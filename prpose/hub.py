@@ -1,6 +1,6 @@
 """Trained models; some are bundled with prpose.
 
-Each is a folder with a card (networks, training, data, scores) and the weights of a lifter and its variance net.
+Each is a folder with a card (networks, training, data, scores) and the weights of a lifter and, mostly, its noise.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from prpose.atomic import check_output, read_json, replacing, sha256_of, write_json
-from prpose.lifter import is_lifter, is_one_pass
+from prpose.lifter import is_lifter, is_one_pass, receptive_field
 from prpose.noise import LearntNoise, check_scale
 from prpose.regions import region_quantiles
 from prpose.sampler import Sampler, build_sampler
@@ -198,7 +198,9 @@ def write_model_folder(
             state |= {k: v.half() for k, v in state.items() if v.is_floating_point()}
         network = getattr(card, role)
         _check_network(role, network)
-        load_published(network.network, state, **network.arguments)
+        net = load_published(network.network, state, **network.arguments)
+        if role == "lifter" and receptive_field(net) > 1 and card.fps is None:
+            raise ValueError("expected fps, the frame rate of the training, of a lifter of several frames, got none")
         # Cloned: some published checkpoints store one tensor under several names.
         data[role] = save({key: value.clone().contiguous() for key, value in state.items()})
         content[role]["sha256"] = sha256_of(data[role])

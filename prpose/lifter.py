@@ -1,9 +1,9 @@
 """The lifter contract, the lifters by name, their refinements, and flip averaging.
 
 A lifter is any ``nn.Module`` that maps normalised keypoints (B, T, J, 2) to poses (B, T - F + 1, J, 3): camera axes,
-metres, relative to the pelvis. If its attribute ``framed`` is true, keypoints are in units of the focal length.
- Its receptive field of F frames is an attribute of that name; without one, F = 1. The
-pose is that of the middle frame, or of the last one if the attribute ``causal`` is true.
+metres, relative to the pelvis. Its receptive field of F frames is an attribute of that name; without one, F = 1. The
+pose is that of the middle frame, or of the last one if the attribute ``causal`` is true. If the attribute ``framed`` is
+true, keypoints are in units of the focal length.
 """
 
 import importlib.metadata

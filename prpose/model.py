@@ -163,7 +163,7 @@ class Model:
             frame_numbers=ready.frame_numbers, times_s=seconds(ready, keypoints.fps), fps=keypoints.fps,
             flags=flags_of(ready, config.min_confidence), keypoints_px=ready.xy, camera=camera,
             model={} if self.card is None else asdict(self.card), num_samples=S, seed=seed,
-            warnings=(*ready.warnings, *config.assumptions(ready.confidence)),
+            warnings=(*ready.warnings, *config.assumptions(ready.confidence, self.sampler.trained)),
         )  # fmt: skip
 
     def _pieces(

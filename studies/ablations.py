@@ -4,8 +4,9 @@
     python studies/ablations.py runs/ablations --root dataset --rows "2 draws" "no pose score"
 
 Makes the table "Ablations" of docs/results.md. Rows of a one-pass network differ from the first in what their names
-say, rows of noise from "lifter and noise", which starts from the weights of the bundled mgcn-cmu17. Rows whose model
-exists in the folder are not trained again, whatever the options. studies/confidences.py makes a row of its own.
+say, and take as many steps; rows of noise differ from "lifter and noise", which starts from the weights of the bundled
+mgcn-cmu17. Rows whose model exists in the folder are not trained again, whatever the options. studies/confidences.py
+makes a row of its own.
 """
 
 import sys
@@ -17,7 +18,7 @@ import tyro
 
 from prpose.cli import guarded, run
 from prpose.cli.console import print_table
-from prpose.data import load_clips
+from prpose.data import load_clips, load_motions
 from prpose.data.windows import Windows
 from prpose.evaluation import score, seeded_draw
 from prpose.evaluation.protocols import MOCAP, Row, tabulate
@@ -79,11 +80,13 @@ def main(
     for name in rows:
         if name not in ROWS:
             raise ValueError(f"expected rows among {', '.join(ROWS)}, got {name}")
-        if name == "less data" and less_data is None:
-            continue
         folder, source = out / name.replace(" ", "_").replace(",", ""), less_data if name == "less data" else root
+        if source is None:
+            continue
         if not (folder / "model" / CARD).is_file():
             lasting = noise_epochs if "--init" in ROWS[name] else epochs
+            if source != root:
+                lasting = round(lasting * _frames(data, root) / _frames(data, source))
             budget = ["--epochs", str(lasting), "--config.every", str(every), "--data", data, "--root", str(source)]
             resume = ["--resume"] if (folder / "run" / "config.json").is_file() else []
             run(["train", "sampler", "--out", str(folder / "run"), *ROWS[name], *budget, *resume])
@@ -96,6 +99,10 @@ def main(
             cells[f"{name}, flips averaged"] = formatted(average_of(net, windows, num_samples).values)
     print_table(f"val, S = {num_samples}", [*METRICS, *CLOUD], cells)
     return cells
+
+
+def _frames(data: str, root: Path) -> int:
+    return sum(len(motion) for motion in load_motions(data, root, "train"))
 
 
 def windows_for(net: Any, root: Path, data: str, split: str, stride: int) -> Windows:

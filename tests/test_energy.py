@@ -1,6 +1,7 @@
 """Training by the energy score: the loss, the command, and models of it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -223,6 +224,27 @@ def test_a_training_starts_from_an_earlier_one(tmp_path, capsys):
         assert torch.allclose(first[key], second[key], atol=1e-6), key
     assert cli("train", "sampler", "--out", tmp_path / "third", *SMALL, *ONE_PASS, "--init", weights) == 1
     assert "not a checkpoint of gaussian_mlp" in capsys.readouterr().err
+
+
+def test_a_packed_lifter_of_several_frames_knows_its_frame_rate(tmp_path, capsys):
+    lifter = ["--lifter", "gaussian_mlp", "--lifter-args", '{"hidden": 8, "blocks": 1, "frames": 3}']
+    assert cli("train", "sampler", "--out", tmp_path / "run", *SMALL, *lifter) == 0
+    assert cli("pack", tmp_path / "mine", "--sampler-run", tmp_path / "run") == 1
+    assert "expected fps, the frame rate of the training, of a lifter of several frames" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
+    assert cli("pack", tmp_path / "mine", "--sampler-run", tmp_path / "run", "--fps", "60") == 0
+    assert find_model_folder(tmp_path / "mine").card.fps == 60
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_low_confidences_are_flagged_but_do_not_widen_trained_samples():
+    keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002), fps=30)
+    stated = []
+    for lowest in (0.1, 0.9):
+        confidence = np.full(keypoints.xy.shape[:2], lowest)
+        prediction = prpose.load("gaussian-cmu17")(replace(keypoints, confidence=confidence), num_samples=2)
+        stated.append([text for text in prediction.warnings if "do not widen the samples" in text])
+    assert [len(found) for found in stated] == [1, 0]
 
 
 def test_learnt_noise_is_packed_with_its_lifter(tmp_path):

@@ -102,6 +102,8 @@ def test_region_states_whether_it_is_calibrated():
             region = header(replace(make_prediction(model=model), num_samples=S)).region
             assert (f"With {S} samples the covariance itself is inaccurate" in region.note) == inaccurate
             assert (region.calibrated, region.quantiles[3]) == (bool(model), pytest.approx(quantile))
+    one_pass = header(replace(make_prediction(model={"noise": None}), num_samples=FEW - 1)).region
+    assert "inaccurate" not in one_pass.note, "a covariance in closed form needs no samples"
 
 
 def csv_rows(prediction, path):

@@ -16,6 +16,7 @@ from torch import nn
 
 from main import error_targets, fixed_targets
 from prpose import build_lifter, build_variance_net
+from prpose.config import config_from
 from prpose.data import load_clips
 from prpose.data.windows import Windows
 from prpose.metrics import mpjpe
@@ -203,6 +204,7 @@ def test_bfloat16_trains_like_float32(windows):
         ({"seed": -1}, "expected seed >= 0"),
         ({"save_every": float("nan")}, "expected save_every >= 0, got nan"),
         ({"patience": 0}, "expected patience >= 1"),
+        ({"balance": 1.5}, "expected balance from 0 to 1, got 1.5"),
         ({"epoch": 3}, "unknown field of TrainConfig 'epoch'; did you mean epochs"),
         ({"schedule": "linear"}, r"TrainConfig: Invalid enum value 'linear' - at `\$\.schedule`"),
         ({"epochs": "3"}, r"TrainConfig: Expected `int`, got `str` - at `\$\.epochs`"),
@@ -210,7 +212,7 @@ def test_bfloat16_trains_like_float32(windows):
 )
 def test_wrong_settings_raise(kw, message):
     with pytest.raises(ValueError, match=message):
-        TrainConfig.from_mapping(kw)
+        config_from(TrainConfig, kw)
 
 
 @pytest.mark.parametrize("name", [pytest.param("htnet", marks=pytest.mark.slow), "mgcn_lw", "avg_mgcn_lw"])

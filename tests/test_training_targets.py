@@ -131,6 +131,8 @@ def test_training_subjects_are_held_out_of_recorded_data():
     assert len(val) == 4 * sum(-(-frames // 3) for frames in (20, 26, 30))
     train, val = training_data(*H36M, TrainConfig(held_out=("S1", "S6")))
     assert (subjects(train), subjects(val)) == ({"S5", "S7", "S8"}, {"S1", "S6"})
+    with pytest.raises(ValueError, match="expected no balance, wide_bodies: h36m has recorded 2D"):
+        training_data(*H36M, TrainConfig(wide_bodies=0.3, balance=0.5))
 
 
 @pytest.mark.parametrize("held_out", [["S9"], ["S1", "S5", "S6", "S7", "S8"]])

@@ -23,6 +23,7 @@ from prpose.cli.models import models
 from prpose.cli.pack import pack
 from prpose.cli.predict import predict
 from prpose.cli.train import train_lifter, train_noise, train_sampler
+from prpose.config import config_from
 from prpose.training import processes
 
 COMMANDS: dict[str, Any] = {
@@ -102,7 +103,7 @@ def _configured(command: Callable[..., None], args: list[str]) -> tuple[Callable
     if known.config is not None:
         content = read_toml(known.config)
         try:
-            config = kind.from_mapping(content)
+            config = config_from(kind, content)
         except ValueError as error:
             raise ValueError(f"{known.config}: {error}") from None
     return functools.partial(command, config=_exiting(kind)(**vars(config))), others

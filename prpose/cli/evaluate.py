@@ -77,7 +77,7 @@ def evaluate(
         device: Device: auto, cpu, cuda, cuda:1, and so on.
         json: JSON file for all numbers and settings.
         overwrite: Replace an existing JSON file.
-        baselines: Also evaluate constant noise of equal variance and a 3D Gaussian, fitted on the validation split.
+        baselines: Also evaluate a 3D Gaussian and, of a variance net, constant noise, fitted on the validation split.
         config_file: TOML file with defaults of the config options.
         config: Settings of the noise, with the defaults of "prpose predict"; other settings have no effect.
     """

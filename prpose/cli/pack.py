@@ -48,7 +48,7 @@ def pack(
         noise_run: Run folder of its variance net.
         alpha: Scale of the noise, of a one-pass network that of each coordinate alone, chosen on the validation split.
         sampler_run: Run folder of "prpose train sampler"; several of one-pass lifters make a mixture of them.
-        fps: Frame rate of the training data, for a lifter of several frames.
+        fps: Frame rate of the training data; a lifter of several frames needs it.
         half: Store the weights in half precision.
         reports: JSON files of "prpose evaluate" on this model with the default configuration.
         overwrite: Replace the files of an existing folder.

@@ -1,7 +1,7 @@
 """Training: the one loop, for lifters and variance nets, published and ours."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,6 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tyro.conf import arg
 
-from prpose.config import config_from
 from prpose.data.synthetic.random_views import RandomViews
 from prpose.data.windows import Batch, Windows
 from prpose.rng import mixed_seed
@@ -20,6 +19,7 @@ from prpose.training import processes
 Loss = Callable[[nn.Module, Tensor, Batch], Tensor]
 """(net in training mode, the items' indices, their batch on the device) → scalar."""
 Source = Windows | RandomViews
+RENDERED = "balance", "wide_cameras", "wide_bodies", "repeated", "workers"  # settings of windows that are rendered
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch_size": 2, "large_decay_every": 1, "every": 1, "patience": 1, "draws": 2}
-        least |= dict.fromkeys(("seed", "warmup", "save_every", "weight_decay", "balance", "pose_weight", "workers"), 0)
+        least |= dict.fromkeys(("seed", "warmup", "save_every", "weight_decay", "pose_weight", "workers"), 0)
         for name, lowest in least.items():
             value = getattr(self, name)
             if value is not None and not lowest <= value < 2**63:
@@ -97,14 +97,9 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < limit:
                 raise ValueError(f"expected {name} > 0 and < {limit}, got {value}")
-        for name in ("wide_cameras", "wide_bodies", "repeated"):
+        for name in RENDERED[:4]:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"expected {name} from 0 to 1, got {getattr(self, name)}")
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> "TrainConfig":
-        """A config from a mapping, as of a TOML file; ``ValueError`` for an unknown field or a wrong type."""
-        return config_from(cls, values)
 
     def rate(self, epoch: int, step: int, steps: int) -> float:
         """Learning rate of a step (from 0, of all epochs) out of ``steps``, in an epoch (from 0)."""

@@ -23,7 +23,7 @@ def energy_loss(samples: Tensor, target: Tensor, pose_weight: float) -> Tensor:
     .. math:: \operatorname{mean}_j ES(P_j, y_j; ℝ³) + w \, ES(P, y; ℝ^{3J}), \quad
         ES = \frac1D \sum_d ‖P_d - y‖ - \frac1{2D} \sum_d ‖P_d - P_{d+1}‖
 
-    with the D pairs taken in a circle: unbiased, and least if and only if P is distributed as y. Without the pelvis.
+    with the D pairs taken in a circle: unbiased and, for w > 0, least if and only if P is distributed as y; no pelvis.
     """
     if len(samples) < 2:
         raise ValueError(f"expected at least two draws, got {len(samples)}")

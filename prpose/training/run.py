@@ -26,7 +26,7 @@ from prpose.data import data_set, load_clips, load_motions
 from prpose.data.synthetic.random_views import Proportions, RandomCameras, RandomViews
 from prpose.data.windows import Windows
 from prpose.lifter import frame_step, is_causal, is_framed, receptive_field
-from prpose.training import Loss, Source, State, TrainConfig, fit, processes
+from prpose.training import RENDERED, Loss, Source, State, TrainConfig, fit, processes
 
 VALIDATION = "val"
 WEIGHTS = "best.safetensors"
@@ -60,6 +60,8 @@ def training_data(
         shape |= {"cameras": RandomCameras(wide=config.wide_cameras)}
         shape |= {"proportions": Proportions(wide=config.wide_bodies)}
         return RandomViews(load_motions(name, root, "train"), **shape), windows
+    if unused := [setting for setting in RENDERED if getattr(config, setting) != getattr(TrainConfig, setting)]:
+        raise ValueError(f"expected no {', '.join(unused)}: {name} has recorded 2D, which is not rendered")
     clips = load_clips(name, root, "train", keypoints)
     subjects = list(dict.fromkeys(clip.subject for clip in clips))
     out = list(held_out) or subjects[-1:]

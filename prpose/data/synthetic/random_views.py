@@ -42,7 +42,7 @@ class RandomCameras:
 
     distance_m: tuple[float, float] = (3.5, 9.0)
     height_m: tuple[float, float] = (1.0, 2.2)  # above the ground
-    offset: float = 0.45  # largest distance of the pelvis from the middle of the image, in half image widths
+    offset: float = 0.45  # largest distance of the pelvis from the middle of the image, in half its width and height
     roll_deg: float = 1.0  # standard deviation
     zoom: float = 0.02  # standard deviation of the logarithm of the focal length's change
     wide: float = 0.0  # share of the windows with cameras as follows, without distortion

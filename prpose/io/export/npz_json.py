@@ -116,7 +116,8 @@ class _Version(Struct):
 def header(prediction: Prediction) -> Header:
     calibrated, S = is_calibrated(prediction.model), prediction.num_samples
     note = CALIBRATED if calibrated else TRAINED if is_trained(prediction.model) else UNCALIBRATED
-    note += f" With {S} samples the covariance itself is inaccurate." if S < FEW else ""
+    if S < FEW and prediction.model.get("noise", "") is not None:  # else the covariance needs no samples
+        note += f" With {S} samples the covariance itself is inaccurate."
     copied: dict[str, Any] = {name: getattr(prediction, name) for name in COPIED}
     return Header(
         format=FORMAT, version=2, axes=AXES, origin=ORIGIN, units=UNITS, flag_names=list(FLAGS),
