@@ -34,7 +34,7 @@ from prpose.lifter import is_one_pass
 from prpose.metrics import covariance
 from prpose.placement import place, plane_of
 
-MODELS = ("mgcn-cmu17", "temporal-cmu17")
+MODELS = ("mgcn-cmu17", "temporal-cmu17", "gaussian-cmu17")
 """graphmlp-cmu17 takes some ten times as long."""
 SIZE, FPS = (1000, 1002), 30.0
 CONFIG = prpose.InferenceConfig(allow_implausible=True)
