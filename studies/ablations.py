@@ -27,7 +27,7 @@ from prpose.lifter import is_framed
 
 GCN = ["--lifter", "gaussian_gcn", "--lifter-args", '{"framed": true}', "--config.draws", "16"]
 GCN += ["--config.pose-weight", "0.25", "--config.weight-decay", "0.01", "--config.balance", "0.5"]
-NOISE = ["--lifter", "mgcn_lw", "--init", str(SHIPPED / "mgcn-cmu17" / "lifter.safetensors"), "--lr", "0.0005"]
+NOISE = ["--lifter", "mgcn_lw", "--init", str(SHIPPED / "mgcn-cmu17" / "lifter.safetensors"), "--lr", "0.0001"]
 NOISE += ["--config.network", "htnet", "--init-noise", str(SHIPPED / "mgcn-cmu17" / "noise.safetensors")]
 ROWS: dict[str, list[str]] = {
     "one pass, graph network": GCN,
@@ -56,7 +56,7 @@ def main(
     less_data: Path | None = None,
     rows: tuple[str, ...] = tuple(ROWS),
     epochs: int = 4,
-    noise_epochs: int = 2,
+    noise_epochs: int = 1,
     every: int = 2,
     num_samples: int = 200,
     stride: int = 2,
