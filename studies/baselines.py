@@ -37,7 +37,7 @@ TRAININGS = {  # (arguments, epochs, option for the weights of an earlier traini
     "one pass": (ONE_PASS, 18, {}),
     "framed lifter": (["lifter", *LIGHT, *FRAMED], 9, {}),
     "lifter and noise": (
-        ["sampler", *LIGHT, *FRAMED, "--config.network", "htnet", "--lr", "0.0005"],
+        ["sampler", *LIGHT, *FRAMED, "--config.network", "htnet", "--lr", "0.0002"],
         4,
         {"--init": "framed lifter"},
     ),
