@@ -77,7 +77,8 @@ def test_the_noise_study_prints_both_tables(tmp_path, capsys):
     assert "nan" not in out
 
 
-def test_the_speed_study_prints_medians_and_writes_every_turn(tmp_path, capsys):
+def test_the_speed_study_prints_medians_and_writes_every_turn(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     path = tmp_path / "speed.json"
     found = speed.main(num_samples=2, frames=4, repeats=3, stream_samples=(2,), stream_frames=2, json=path)
     printed, report = capsys.readouterr().out, json.loads(path.read_text())
