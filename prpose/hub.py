@@ -1,6 +1,6 @@
 """Trained models; some are bundled with prpose.
 
-Each is a folder with a card (networks, training, data, scores) and the weights of a lifter and, mostly, its noise.
+Each is a folder with a card (networks, training, data, scores) and the weights of a lifter and of its noise, if any.
 """
 
 import importlib

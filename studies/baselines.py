@@ -6,7 +6,7 @@ Makes the table "Ways to make samples" of docs/results.md. All are light Modulat
 half an hour on one core each: one-pass; lifter and learnt noise; a flow (studies/flow.py); and the published recipe,
 with the alpha of the lowest energy score on val, constant noise of its mean variance, and an isotropic 3D Gaussian of
 maximum likelihood on val around its pose. A study that was cut off goes on. The noise of low confidences, which
-prpose evaluate adds to the published recipe's, is left out. Sampling the flow takes most of the time.
+prpose evaluate adds to the published recipe's, is left out.
 """
 
 import statistics

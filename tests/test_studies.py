@@ -136,7 +136,7 @@ def test_every_way_to_make_samples_has_a_row_with_its_time(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_confidences_change_the_samples_and_may_be_missing(tmp_path, capsys):
-    settings = {"epochs": 1, "noise_epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
+    settings = {"epochs": 1, "every": 200, "num_samples": 4, "stride": 40, "data": "walkers"}
     values = confidences.main(tmp_path, **settings)
     assert list(values) == ["with confidences", "without confidences"]
     scores = [row["cloud"]["ES"] for row in values.values()]

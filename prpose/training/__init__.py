@@ -19,7 +19,7 @@ from prpose.training import processes
 Loss = Callable[[nn.Module, Tensor, Batch], Tensor]
 """(net in training mode, the items' indices, their batch on the device) → scalar."""
 Source = Windows | RandomViews
-RENDERED = "balance", "wide_cameras", "wide_bodies", "repeated", "workers"  # settings of windows that are rendered
+RENDERED = "balance", "wide_cameras", "wide_bodies", "repeated"  # settings of rendered windows, from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < limit:
                 raise ValueError(f"expected {name} > 0 and < {limit}, got {value}")
-        for name in RENDERED[:4]:
+        for name in RENDERED:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"expected {name} from 0 to 1, got {getattr(self, name)}")
 

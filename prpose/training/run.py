@@ -60,7 +60,8 @@ def training_data(
         shape |= {"cameras": RandomCameras(wide=config.wide_cameras)}
         shape |= {"proportions": Proportions(wide=config.wide_bodies)}
         return RandomViews(load_motions(name, root, "train"), **shape), windows
-    if unused := [setting for setting in RENDERED if getattr(config, setting) != getattr(TrainConfig, setting)]:
+    settings = *RENDERED, "workers"
+    if unused := [setting for setting in settings if getattr(config, setting) != getattr(TrainConfig, setting)]:
         raise ValueError(f"expected no {', '.join(unused)}: {name} has recorded 2D, which is not rendered")
     clips = load_clips(name, root, "train", keypoints)
     subjects = list(dict.fromkeys(clip.subject for clip in clips))

@@ -108,10 +108,8 @@ class Proportions:
         mirror = np.array(H36M_17.mirror)
         own = rng.standard_normal((N, J))
         own[:, mirror] = np.where(np.arange(J) < mirror, own, own[:, mirror])
-        size, bone = np.full((2, N, 1), [[[self.size]], [[self.bone]]])
-        if self.wide > 0:
-            wide = np.asarray(rng.random(N) < self.wide)
-            size[wide], bone[wide] = self.wide_size, self.wide_bone
+        wide = rng.random((N, 1)) < self.wide if self.wide > 0 else False
+        size, bone = np.where(wide, self.wide_size, self.size), np.where(wide, self.wide_bone, self.bone)
         factor = np.exp(size * rng.standard_normal((N, 1)) + bone * own)
         changed = poses_world.copy()  # the root stays where it is
         for joint, parent in enumerate(H36M_17.parents):
