@@ -35,17 +35,16 @@ ONE_PASS = ["sampler", "--lifter", "gaussian_gcn", *FRAMED, "--config.draws", "1
 LIGHT = ["--lifter", "mgcn_lw"]
 TRAININGS = {  # (arguments, epochs, option for the weights of an earlier training)
     "one pass": (ONE_PASS, 18, {}),
-    "framed lifter": (["lifter", *LIGHT, *FRAMED], 9, {}),
-    "lifter and noise": (
-        ["sampler", *LIGHT, *FRAMED, "--config.network", "htnet", "--lr", "0.0002"],
-        4,
-        {"--init": "framed lifter"},
-    ),
     "lifter": (["lifter", *LIGHT], 18, {}),
     "variance net": (
         ["noise", *LIGHT, "--config.target", "response", "--config.network", "htnet"],
         3,
         {"--lifter-weights": "lifter"},
+    ),
+    "lifter and noise": (
+        ["sampler", *LIGHT, "--config.network", "htnet", "--lr", "0.0001"],
+        2,
+        {"--init": "lifter", "--init-noise": "variance net"},
     ),
 }
 FLOW_EPOCHS = 8

@@ -190,3 +190,17 @@ def test_a_run_is_neither_overwritten_nor_resumed_by_another_training(trained, c
         assert prpose("train", "lifter", "--out", trained, *SMALL, *more) == 1
         assert message in capsys.readouterr().err
     assert (trained / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_run_without_a_setting_that_is_new_resumes_with_its_default(trained, capsys):
+    path = trained / "config.json"
+    text = path.read_text()
+    run = json.loads(text)
+    assert run["training"].pop("balance") == 1.0
+    path.write_text(json.dumps(run))
+    try:
+        assert prpose("train", "lifter", "--out", trained, *SMALL, "--resume") == 0
+        assert prpose("train", "lifter", "--out", trained, *SMALL, "--config.balance", "0.5", "--resume") == 1
+        assert "balance was 1.0, is 0.5" in capsys.readouterr().err
+    finally:
+        path.write_text(text)

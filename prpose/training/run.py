@@ -86,9 +86,10 @@ def prepare_folder(folder: Path, config: Mapping[str, Any], resume: bool, **more
         if not path.is_file():
             raise ValueError(f"{folder}: nothing to resume; expected {path.name} in it")
         before, now = read_run(folder)["training"], json.loads(json.dumps(config))
-        changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+        before = {key: getattr(TrainConfig, key, None) for key in now} | before  # settings that did not exist then
+        changed = [key for key in sorted(before.keys() | now.keys()) if before[key] != now.get(key)]
         if changed:
-            changes = ", ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in changed)
+            changes = ", ".join(f"{key} was {before[key]}, is {now.get(key)}" for key in changed)
             raise ValueError(f"{folder}: expected the same training; {changes}")
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
