@@ -10,6 +10,7 @@ import numpy as np
 from tyro.conf import FlagCreatePairsOff, arg
 
 from prpose.camera import Array, Camera
+from prpose.keypoints import Tracking
 from prpose.noise import NoiseCorrelation, noise_rho
 from prpose.tables import look_up
 
@@ -39,6 +40,8 @@ class InferenceConfig:
         drop_incomplete: Drop frames with missing joints instead of raising an error.
         allow_implausible: Predict although keypoints look upside down, lying, out of the image or of another layout.
         format: Keypoint format of the input. Default: recognised from the file.
+        tracking: Who is who over time: by the file's ids where they can be ids (auto) or must be, or by position.
+        prefix: Read only the files of a folder, or images of a list, whose names begin with this.
         detector: Keypoint detector for images and video: mediapipe, or package.module:Class.
         detector_model: Model file of the detector. MediaPipe's is downloaded on first use.
         max_people: Largest number of people to detect per image.
@@ -62,6 +65,8 @@ class InferenceConfig:
     drop_incomplete: FlagCreatePairsOff[bool] = False
     allow_implausible: FlagCreatePairsOff[bool] = False
     format: str | None = None
+    tracking: Tracking = "auto"
+    prefix: Annotated[str | None, arg(aliases=["--prefix"])] = None
     detector: str = "mediapipe"
     detector_model: Path | None = None
     max_people: int = 1
@@ -73,6 +78,7 @@ class InferenceConfig:
 
     def __post_init__(self) -> None:
         look_up(self.point_estimate, dict.fromkeys(get_args(PointEstimate)), "point estimate")
+        look_up(self.tracking, dict.fromkeys(get_args(Tracking)), "tracking")
         look_up(self.smooth, dict.fromkeys(get_args(Smoothing)), "smoothing")
         noise_rho(self.noise_correlation, time_constant_s=self.noise_time_constant_s)
         for name in ("confidence_noise", "min_confidence", "save_samples", "max_gap", "max_people", "jobs"):

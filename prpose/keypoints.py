@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from prpose.layouts import find_layout
 from prpose.unpickle import entry_names, read_npz
 
 T = TypeVar("T")
+Tracking = Literal["auto", "ids", "position"]  # who is who over time: by the file's ids where they can be ids, or not
 
 LARGEST_PX = 1e7  # largest coordinate of a keypoint, pixels; sums and squares stay finite
 NAMES = {  # entries of the npz beside keypoints_px, with the names that older files have for them

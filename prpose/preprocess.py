@@ -10,7 +10,7 @@ from prpose.camera import Array
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS
 from prpose.plausibility import implausibilities
-from prpose.remap import is_present, to_h36m17
+from prpose.remap import is_placeholder, is_present, to_h36m17
 from prpose.skeleton import H36M_17
 
 MARGIN = 0.1  # share of the image size by which a joint may lie outside the image; detectors extrapolate that far
@@ -46,13 +46,13 @@ def preprocess(
         ValueError: for normalised coordinates, implausible keypoints and missing joints.
     """
     warnings = list(keypoints.warnings)
-    zero = (keypoints.xy == 0).all(axis=-1)  # missing, in many files
-    if zero.any():
-        if (zero | ~keypoints.present).all():
-            raise ValueError("expected keypoints, got (0, 0) everywhere")
-        keypoints = replace(keypoints, xy=np.where(zero[..., None], np.float32(np.nan), keypoints.xy))
-        where = f"{zero.sum()} keypoints in {zero.any(axis=1).sum()} frames"
-        warnings.append(f"{where} are at exactly (0, 0) and count as missing")
+    absent = is_placeholder(keypoints.xy)
+    if absent.any():
+        if (absent | ~keypoints.present).all():
+            raise ValueError("expected keypoints, got (0, 0) or (-1, -1) everywhere")
+        keypoints = replace(keypoints, xy=np.where(absent[..., None], np.float32(np.nan), keypoints.xy))
+        where = f"{absent.sum()} keypoints in {absent.any(axis=1).sum()} frames"
+        warnings.append(f"{where} are at exactly (0, 0) or (-1, -1) and count as missing")
     warnings += _check_range(keypoints, allow_implausible)
     for finding in implausibilities(keypoints.xy, keypoints.layout, keypoints.confidence):
         warnings.append(f"implausible keypoints: {finding.message}")

@@ -73,6 +73,11 @@ def is_present(xy: Array) -> Array:
     return np.asarray(np.isfinite(xy).all(axis=-1))
 
 
+def is_placeholder(xy: Array) -> Array:
+    """Keypoints at exactly (0, 0) or (-1, -1), which many programs write for missing ones: (*, J, 2) → (*, J) bool."""
+    return np.asarray((xy == 0).all(axis=-1) | (xy == -1).all(axis=-1))
+
+
 @dataclass(frozen=True, eq=False)
 class Remapped:
     """Keypoints in Human3.6M-17."""

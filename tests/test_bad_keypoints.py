@@ -39,7 +39,7 @@ JSON = {
     "14 joints": ([COCO | {"keypoints": [1, 2, 1] * 14}], "expected --layout (of 14 joints: none)"),
     "mixed joints": ([COCO, COCO | {"image_id": 1, "keypoints": [1, 2, 1] * 14}], "got [14, 17]"),
     "no keypoint": ([COCO | {"keypoints": [0, 0, 0] * 17}], "expected at least one keypoint, got none"),
-    "twice in a frame": ([COCO | {"track_id": 4}] * 2, "each track id once in a frame, got '4' twice in frame 0"),
+    "twice in a frame": ([COCO | {"track_id": 4}] * 2, "expected one person, or --person; there are 2"),
     "alphapose id": ([{"image_id": "0.jpg", "keypoints": [1, 2, 1] * 17}, {"image_id": None}],
                      "[1].image_id: expected a number or text, got null"),
     "alphapose 136": ([{"image_id": "0.jpg", "keypoints": [1, 2, 1] * 136}], "expected --layout (of 136 joints: none)"),

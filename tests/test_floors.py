@@ -88,8 +88,8 @@ def test_inference_imports_neither_data_nor_training():
 def test_files_functions_and_the_package_stay_small():
     lines = {path: path.read_text().count("\n") for path in files()}
     package = {path: count for path, count in lines.items() if path.name != "main.py"}
-    assert len(package) <= 86
-    assert sum(package.values()) <= 12_500
+    assert len(package) <= 96
+    assert sum(package.values()) <= 13_800
     for path, count in lines.items():
         assert count <= 300, path
         for node in ast.walk(ast.parse(path.read_text())):

@@ -99,10 +99,10 @@ def test_keypoints_at_zero_are_missing():
     xy = walker("h36m17")[0].astype(np.float32)
     xy[4, 16] = 0
     ready = preprocess(walking("h36m17", xy=xy, confidence=None))
-    assert ready.warnings[0] == "1 keypoints in 1 frames are at exactly (0, 0) and count as missing"
+    assert ready.warnings[0] == "1 keypoints in 1 frames are at exactly (0, 0) or (-1, -1) and count as missing"
     assert np.linalg.norm(ready.xy[4, 16] - walker("h36m17")[0][4, 16]) < 10
     assert ready.confidence is None
-    with pytest.raises(ValueError, match=r"expected keypoints, got \(0, 0\) everywhere"):
+    with pytest.raises(ValueError, match=r"expected keypoints, got \(0, 0\) or \(-1, -1\) everywhere"):
         preprocess(walking("h36m17", xy=xy * 0))
 
 

@@ -141,10 +141,10 @@ def test_similarity_is_cocos():
     pose, sigma = walker("coco17")[0][0], np.full(17, 0.07)
     moved = pose + np.array([3.0, 4.0])
     area = 0.53 * 1.25**2 * np.ptp(pose, axis=0).prod()
-    assert oks(pose, moved, sigma) == pytest.approx(np.exp(-25 / (2 * area * 0.14**2)))
+    assert oks(pose[None], moved[None], sigma) == pytest.approx(np.exp(-25 / (2 * area * 0.14**2)))
     pose[5:] = np.nan
     moved[:5] = np.nan
-    assert oks(pose, moved, sigma) == 0
+    assert oks(pose[None], moved[None], sigma) == 0
 
 
 @pytest.mark.parametrize(
@@ -152,12 +152,39 @@ def test_similarity_is_cocos():
     [
         (["10.jpg", "9.jpg"], {"9.jpg": 9, "10.jpg": 10}),
         (["a.jpg"], {"a.jpg": 0}),
-        (["b2_x1.png", "b10_x1.png"], {"b2_x1.png": 0, "b10_x1.png": 1}),
+        (["b2_x1.png", "b10_x1.png"], {"b2_x1.png": 2, "b10_x1.png": 10}),
+        (["00100_720p_keypoints.json", "00101_720p_keypoints.json"], [100, 101]),
+        (["000012_rendered_1.png", "000013_rendered_1.png"], [12, 13]),
+        (["cam1.440", "cam1.442"], [440, 442]),
+        (["f_1_t0033.png", "f_2_t0067.png"], [1, 2]),
+        (["a1.png", "b7.png"], [1, 7]),
         (["v_007_keypoints.json", "v_011_keypoints.json"], {"v_007_keypoints.json": 7, "v_011_keypoints.json": 11}),
     ],
 )
 def test_frames_are_numbered_by_file_names(names, expected):
-    assert frame_numbers(names) == expected
+    expected = expected if isinstance(expected, dict) else dict(zip(names, expected, strict=True))
+    assert frame_numbers(names) == (expected, ())
+
+
+def test_frames_are_counted_with_a_warning_where_names_do_not_tell_their_numbers():
+    numbers, (warning,) = frame_numbers(["b.png", "a10.png", "a9.png"])
+    assert numbers == {"a9.png": 0, "a10.png": 1, "b.png": 2}
+    assert "counted in the order of their names, from a9.png to b.png" in warning
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{video}_{i:03d}_keypoints.json" for video in ("front", "side") for i in range(3)],
+        [f"cam{video}_{i:03d}.png" for video in (1, 2) for i in range(3)],
+        [f"{i:03d}_cam{video}.png" for video in (1, 2) for i in range(3)],
+    ],
+)
+def test_the_frames_of_several_videos_are_an_error_that_lists_them(names):
+    with pytest.raises(ValueError, match="frames of one video, got those of 2") as caught:
+        frame_numbers(names)
+    assert names[0] in str(caught.value)
+    assert names[3] in str(caught.value)
 
 
 def test_arguments_override_defaults_of_formats_but_not_declarations():

@@ -53,7 +53,7 @@ def with_square(image, x, y, colour):
 def write_video(path, images, times=None, fps=10, rotation=0, aspect=None):
     """Frames at ``times`` seconds, or at an even rate."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast"})
+        stream = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast", "threads": "2"})
         stream.pix_fmt = "yuv420p"
         if aspect is not None:
             stream.codec_context.sample_aspect_ratio = aspect

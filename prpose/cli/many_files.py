@@ -69,16 +69,17 @@ class Request:
         """A photo, video, folder of photos or camera; None for keypoints."""
         if self.config.format is not None or input_kind(path) is None:
             return None
-        return open_video(path, self.fps, self.config.max_seconds)
+        return open_video(path, self.fps, self.config.max_seconds, self.config.prefix)
 
     def read(self, path: Path, bar: Bar = lambda total: nullcontext(lambda steps: None)) -> list[Keypoints]:
         """Keypoints of one person in a file, or of all; ``bar`` shows the frames. ``ValueError`` names the file."""
         config = self.config
         described: dict[str, Any] = {"layout": self.layout, "image_size": self.image_size, "fps": self.fps}
+        described |= {"tracking": config.tracking}
         try:
             video = self.video(path)
             if video is None:
-                people = read_people(path, **described, format=config.format)
+                people = read_people(path, **described, format=config.format, prefix=config.prefix)
             else:
                 with (  # a model is downloaded, with a progress bar of its own, before the bar of the frames
                     create_detector(config.detector, config.detector_model, config.max_people) as detector,

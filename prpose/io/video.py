@@ -85,12 +85,15 @@ class Video:
         self.warnings = tuple(warnings)
 
 
-def open_video(path: Path, fps: float | None = None, max_seconds: float | None = None) -> Video:
+def open_video(
+    path: Path, fps: float | None = None, max_seconds: float | None = None, prefix: str | None = None
+) -> Video:
     """A photo, video, folder of photos (the frames of one clip, in natural order) or camera.
 
     Args:
         path: of the file or folder; a camera's number, ``0``, or its device, ``/dev/video0``.
         max_seconds: length to read; a camera without it is read until interrupted.
+        prefix: only the photos of a folder whose names begin with this.
 
     Raises:
         ValueError: naming the file, if it is none of these or cannot be opened; if PyAV is missing.
@@ -103,10 +106,14 @@ def open_video(path: Path, fps: float | None = None, max_seconds: float | None =
     if kind == "photo":
         return Video(path, kind, None, 1, None, {0: path.name})
     if kind == "folder":
-        names = sorted((number, name) for name, number in frame_numbers(_photos_in(path)).items())
+        photos = [name for name in _photos_in(path) if name.startswith(prefix or "")]
+        if not photos:
+            raise ValueError(f"{path}: expected photos whose names begin with {prefix!r:.60}, got none")
+        numbers, warnings = frame_numbers(photos)
+        names = sorted((number, name) for name, number in numbers.items())
         if fps and max_seconds is not None:
             names = [(number, name) for number, name in names if (number - names[0][0]) / fps < max_seconds]
-        return Video(path, kind, fps, len(names), None, dict(names))
+        return Video(path, kind, fps, len(names), None, dict(names), warnings)
     with _opened(path) as stream:
         rate, total = float(stream.average_rate or 0), stream.frames
         total = total or (round(stream.duration * stream.time_base * rate) if stream.duration else 0)

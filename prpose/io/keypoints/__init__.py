@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from prpose.io.keypoints import coco, mediapipe, mmpose, openpose, tables, videopose3d
-from prpose.io.keypoints.detections import Detections, frame_numbers, has, load_json
+from prpose.io.keypoints.detections import Detections, has, load_json, numbered
 from prpose.io.keypoints.tracking import people_from as people_from
 from prpose.io.keypoints.tracking import select_person as select_person
-from prpose.keypoints import Keypoints, load_keypoints
+from prpose.keypoints import Keypoints, Tracking, load_keypoints
 from prpose.tables import look_up
 from prpose.unpickle import entry_names
 
@@ -35,7 +35,7 @@ class Format:
                 content = load_json(file)
             except (ValueError, OSError):  # reading the clip names the file
                 continue
-            if content != []:
+            if content not in ([], None):
                 return files if self.matches(content) else []
         return files if self.frame_files != "*.json" else []
 
@@ -65,6 +65,8 @@ def read_keypoints(
     fps: float | None = None,
     person: str | None = None,
     format: str | None = None,
+    tracking: Tracking = "auto",
+    prefix: str | None = None,
 ) -> Keypoints:
     """One person's keypoints from a file of any known format.
 
@@ -75,6 +77,8 @@ def read_keypoints(
         fps: frames per second, where the file does not give them.
         person: id of the person, if there are several.
         format: a key of :data:`FORMATS`. Default: recognised from the file.
+        tracking: who is who over time: by the file's ids where they can be ids (auto) or must be, or by position.
+        prefix: only the files of a folder, or images of a list, whose names begin with this.
 
     Raises:
         ValueError: naming the file, if it cannot be read, lacks a value or contradicts an argument; listing the people,
@@ -84,7 +88,8 @@ def read_keypoints(
         >>> read_keypoints("tests/data/formats/openpose_coco18", image_size=(1000, 1002), fps=10)
         Keypoints(T=8, layout='coco18', image_size=(1000, 1002), fps=10, person='0', missing 0 %)
     """
-    people = read_people(path, layout=layout, image_size=image_size, fps=fps, format=format)
+    described: dict[str, Any] = {"layout": layout, "image_size": image_size, "fps": fps, "format": format}
+    people = read_people(path, **described, tracking=tracking, prefix=prefix)
     try:
         return select_person(people, person)
     except ValueError as error:
@@ -98,6 +103,8 @@ def read_people(
     image_size: tuple[int, int] | None = None,
     fps: float | None = None,
     format: str | None = None,
+    tracking: Tracking = "auto",
+    prefix: str | None = None,
 ) -> list[Keypoints]:
     """Keypoints of all people in a file, those with the most frames first; arguments as of :func:`read_keypoints`."""
     path = Path(path)
@@ -109,7 +116,7 @@ def read_people(
         name, content = recognise(path) if format is None else (format, None)
         if FORMATS[name].read is None:
             return [load_keypoints(path, layout, image_size, fps)]
-        return people_from(_read(path, FORMATS[name], content), layout, image_size, fps)
+        return people_from(numbered(_read(path, FORMATS[name], content), prefix), layout, image_size, fps, tracking)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
@@ -122,7 +129,7 @@ def _read(path: Path, format: Format, content: Any) -> Detections:
         raise ValueError("expected a file or folder of the given format, got another folder")
     if path.is_file() and (format.ending != ".json" or path.suffix.lower() == ".npy"):
         return format.read(path)
-    found, numbers = [], frame_numbers([file.name for file in files])
+    found = []
     for file in files:
         try:
             found.append(format.read(load_json(file) if content is None else content))
@@ -130,12 +137,8 @@ def _read(path: Path, format: Format, content: Any) -> Detections:
             raise ValueError(f"{file.name}: {error}" if path.is_dir() else str(error)) from None
     if format.frame_files is None:
         return found[0]
-    frames = [(numbers[file.name], part.detections) for file, part in zip(files, found, strict=True)]
-    return replace(
-        found[0],
-        detections=[replace(detection, frame=number) for number, people in frames for detection in people],
-        frame_names={number: name for name, number in numbers.items()},
-    )
+    detections = [replace(detection, frame=i) for i, part in enumerate(found) for detection in part.detections]
+    return replace(found[0], detections=detections, images=tuple(file.name for file in files))
 
 
 def recognise(path: Path) -> tuple[str, Any]:

@@ -8,16 +8,14 @@ from typing import Any
 
 import msgspec
 
-from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check, frame_numbers, natural, triplets
+from prpose.io.keypoints.detections import Detection, Detections, Tracked, Value, Whole, check, natural, triplets
 
 DEFAULTS = {17: "coco17", 26: "halpe26", 133: "wholebody133"}  # by number of joints; Halpe is AlphaPose's
 
 
-class Result(msgspec.Struct):
+class Result(Tracked):
     image_id: str | Whole  # a name in AlphaPose
-    keypoints: list[Value]  # x, y, score of each joint
-    track_id: Any = None
-    idx: Any = None  # AlphaPose's track
+    keypoints: list[Value] | None  # x, y, score of each joint
 
 
 class Image(msgspec.Struct):
@@ -27,13 +25,12 @@ class Image(msgspec.Struct):
     height: Whole | None = None
 
 
-class Annotation(msgspec.Struct):
+class Annotation(Tracked):
     image_id: int | str
     keypoints: list[Value] | None = None  # x, y, v of each joint
     num_keypoints: Any = None
     iscrowd: Any = 0
     category_id: Any = None
-    track_id: Any = None
 
 
 class Category(msgspec.Struct):
@@ -43,24 +40,27 @@ class Category(msgspec.Struct):
 
 class Dataset(msgspec.Struct):
     images: list[Image]
-    annotations: list[Annotation]
+    annotations: list[Annotation | None]
     categories: list[Category] | None = None
 
 
 def read_results(content: Any) -> Detections:
     """COCO's or AlphaPose's results; frames are the image ids, or numbered by the names of the images."""
-    results = check(content, list[Result])
-    numbers = frame_numbers(sorted({item.image_id for item in results if isinstance(item.image_id, str)}))
+    results = [item for item in check(content, list[Result | None]) if item is not None]
+    names = [item.image_id for item in results if isinstance(item.image_id, str)]
+    if names and len(names) < len(results):
+        raise ValueError(f"expected image_id as names or as numbers, got {len(names)} of {len(results)} names")
+    place = {name: n for n, name in enumerate(sorted(set(names)))}
     detections = [
         Detection(
-            numbers[item.image_id] if isinstance(item.image_id, str) else int(item.image_id),
+            place[item.image_id] if isinstance(item.image_id, str) else int(item.image_id),
             *triplets(item.keypoints, f"[{i}].keypoints"),
-            _track_id(item.idx if item.track_id is None else item.track_id),
+            item.person,
         )
         for i, item in enumerate(results)
+        if item.keypoints
     ]
-    names = {number: name for name, number in numbers.items()}
-    return Detections(detections, default_layouts=DEFAULTS, frame_names=names)
+    return Detections(detections, default_layouts=DEFAULTS, images=tuple(place))
 
 
 def read_annotations(content: Any) -> Detections:
@@ -69,51 +69,36 @@ def read_annotations(content: Any) -> Detections:
     ``v`` of a keypoint, 0 not labelled, 1 labelled but hidden, 2 visible, becomes a confidence of 0, 0.5 and 1.
     """
     data = check(content, Dataset)
-    numbers = _frames(data.images)
+    names = {image.id: image.file_name for image in data.images}
+    if len(names) < len(data.images):
+        raise ValueError("images: expected ids that differ, got one twice")
+    named = all(names.values()) and len(set(names.values())) == len(names)
+    order = list(names) if named else sorted(names, key=lambda key: natural(str(key)))
+    numbers = {key: i for i, key in enumerate(order)}
     sizes = sorted({(int(image.width), int(image.height)) for image in data.images if image.width and image.height})
     if len(sizes) > 1:
         some = " and ".join(f"{w} x {h}" for w, h in sizes[:2])
         raise ValueError(f"images: expected images of one size, as of a video, got {some}")
     detections = []
     for i, item in enumerate(data.annotations):
-        if item.iscrowd == 1 or item.num_keypoints == 0 or item.keypoints is None:
+        if item is None or item.iscrowd == 1 or item.num_keypoints == 0 or not item.keypoints:
             continue
         if item.image_id not in numbers:
             raise ValueError(f"annotations[{i}].image_id: expected the id of an image, got {item.image_id!r:.40}")
         xy, v = triplets(item.keypoints, f"annotations[{i}].keypoints")
         if (v > 2).any():
             raise ValueError(f"annotations[{i}].keypoints: expected v of 0, 1 or 2, got {v.max():g}")
-        detections.append(Detection(numbers[item.image_id], xy, v / 2, _track_id(item.track_id)))
+        detections.append(Detection(numbers[item.image_id], xy, v / 2, item.person))
     categories = [category for category in data.categories or [] if category.keypoints is not None]
     if len(data.categories or []) > 1:
-        categories = [c for c in categories if any(item.category_id == c.id for item in data.annotations)]
-    names = {tuple(category.keypoints or ()) for category in categories}
-    if len(names) > 1:
+        categories = [c for c in categories if any(item and item.category_id == c.id for item in data.annotations)]
+    joints = {tuple(category.keypoints or ()) for category in categories}
+    if len(joints) > 1:
         raise ValueError("categories: expected annotations of one category with keypoints, got several")
     return Detections(
         detections,
-        default_layouts={} if any(names) else DEFAULTS,
-        joint_names=next(iter(names), ()),
+        default_layouts={} if any(joints) else DEFAULTS,
+        joint_names=next(iter(joints), ()),
         image_size=next(iter(sizes), None),
-        frame_names={numbers[image.id]: image.file_name for image in data.images if image.file_name},
+        images=tuple(names.values()) if named else (),
     )
-
-
-def _track_id(value: Any) -> str | None:
-    """An id as text; some trackers write a list of one."""
-    while isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    return str(value) if type(value) in (int, str) else None
-
-
-def _frames(images: list[Image]) -> dict[int | str, int]:
-    """Frame number of each image, by id."""
-    names = {image.id: image.file_name for image in images}
-    if len(names) < len(images):
-        raise ValueError("images: expected ids that differ, got one twice")
-    if all(names.values()) and len(set(names.values())) == len(names):
-        numbers = frame_numbers(list(names.values()))
-        return {key: numbers[name] for key, name in names.items()}
-    return {key: i for i, key in enumerate(sorted(names, key=lambda key: natural(str(key))))}

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 Value = Annotated[float, Meta(ge=-LARGEST_PX, le=LARGEST_PX)] | None  # null and NaN are missing
 Whole = Annotated[float, Meta(multiple_of=1, ge=-(2**53), le=2**53)]  # some programs write 3.0
+ENDINGS = re.compile(r"([.](json|txt|csv|npy|jpe?g|png|bmp|webp|tiff?|heic))+$", re.IGNORECASE)
 WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": "an object", "array": "a list"}
 
 
@@ -26,7 +27,7 @@ WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": 
 class Detection:
     """One person in one frame."""
 
-    frame: int
+    frame: int  # number of the frame, or of its image if the detections have images
     xy: Array  # (J, 2) float64, NaN where a keypoint is missing; pixels, unless the detections are normalised
     confidence: Array | None = None  # (J,)
     track_id: str | None = None  # the person's id over time, where the file has one
@@ -43,6 +44,7 @@ class Detections:
     image_size: tuple[int, int] | None = None  # width and height, pixels, where the file gives them
     image_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # by track id, where they differ
     fps: float | None = None
+    images: tuple[str, ...] = ()  # names of the images, also of those without people; numbered() numbers the frames
     frame_names: Mapping[int, str] = field(default_factory=dict)  # file names of the images, by frame
     normalised: bool = False  # x and y are fractions of width and height
     times_s: Mapping[int, float] = field(default_factory=dict)  # by frame, where the file has them
@@ -76,9 +78,32 @@ def check(content: Any, schema: type[T], place: str = "") -> T:
     raise ValueError(f"{place}: {what.replace('Expected', 'expected')}")
 
 
+class Tracked(msgspec.Struct, kw_only=True):
+    """An object with the id of a person, where programs write it."""
+
+    track_id: Any = None  # MMPose, Ultralytics, PoseTrack
+    idx: Any = None  # AlphaPose
+    person_id: Any = None  # OpenPose: a list of one, -1 unless people are tracked
+    instance_id: Any = None
+    attributes: Any = None  # CVAT: an object with a track_id
+
+    @property
+    def person(self) -> str | None:
+        """The id as text; some trackers write a list of one. None for -1 and everything that is no id."""
+        within = self.attributes.get("track_id") if isinstance(self.attributes, dict) else None
+        for value in (self.track_id, self.idx, within, self.person_id, self.instance_id):
+            while isinstance(value, list) and len(value) == 1:
+                value = value[0]
+            if type(value) is float and value.is_integer():
+                value = int(value)
+            if type(value) in (int, str) and str(value).strip() not in ("", "-1"):
+                return str(value).strip()
+        return None
+
+
 def has(content: Any, *fields: str) -> bool:
-    """Whether JSON is an object, or a list that starts with one, with all these fields."""
-    first = content[0] if isinstance(content, list) and content else content
+    """Whether JSON is an object, or a list whose first one is, with all these fields."""
+    first = next((item for item in content if item), None) if isinstance(content, list) else content
     return isinstance(first, dict) and all(name in first for name in fields)
 
 
@@ -96,13 +121,64 @@ def without_missing(xy: Array, confidence: Array) -> tuple[Array, Array]:
     return np.where(present[..., None], xy, np.nan), np.where(present, confidence, 0.0)
 
 
-def frame_numbers(names: Sequence[str]) -> dict[str, int]:
-    """Frame numbers from file names: the last number in each, if they all differ, else counted in natural order."""
-    digits = {name: re.findall("[0-9]+", Path(name).stem) for name in names}
-    numbers = {name: int(found[-1][:17]) for name, found in digits.items() if found}
-    if len(numbers) == len(names) == len(set(numbers.values())):
-        return numbers
-    return {name: i for i, name in enumerate(sorted(names, key=natural))}
+def numbered(found: Detections, prefix: str | None = None) -> Detections:
+    """The detections with the frame numbers that are in the names of their images; only of names with this prefix."""
+    if prefix is not None:
+        chosen = [i for i, name in enumerate(found.images) if name.startswith(prefix)]
+        if not chosen:
+            some = ", ".join(found.images[:3]) or "no names of images"
+            raise ValueError(f"expected images or files whose names begin with {prefix!r:.60}, got {some:.120}")
+        place = {i: n for n, i in enumerate(chosen)}
+        kept = [replace(each, frame=place[each.frame]) for each in found.detections if each.frame in place]
+        found = replace(found, detections=kept, images=tuple(found.images[i] for i in chosen))
+    if not found.images:
+        return found
+    numbers, warnings = frame_numbers(found.images)
+    frames = [numbers[name] for name in found.images]
+    return replace(
+        found,
+        detections=[replace(each, frame=frames[each.frame]) for each in found.detections],
+        frame_names=dict(zip(frames, found.images, strict=True)),
+        warnings=(*found.warnings, *warnings),
+    )
+
+
+def frame_numbers(names: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Frame numbers from the names of files, and a warning where the names do not tell them and files are counted.
+
+    Of the numbers in a name, the frame's is the one that differs in all files. ``ValueError`` for the files of several
+    videos.
+    """
+    alike: dict[tuple[str, ...], dict[str, list[str]]] = {}  # names by the text between their numbers
+    for name in dict.fromkeys(names):
+        parts = re.split("([0-9]+)", ENDINGS.sub("", name))
+        alike.setdefault(tuple(parts[::2]), {})[name] = parts
+    found, videos = dict[str, int](), dict[str, list[str]]()
+    for group in alike.values():
+        numbers = np.array([[int(digits[:17]) for digits in parts[1::2]] for parts in group.values()], dtype=np.int64)
+        differing = [len(np.unique(column)) for column in numbers.T]
+        if not differing:
+            break
+        spread = np.ptp(numbers, axis=0)
+        best = [c for c, count in enumerate(differing) if count == max(differing)]
+        column = best[-1] if len(group) == 1 else min(best, key=lambda c: (spread[c], -c))
+        found |= {name: int(row[column]) for name, row in zip(group, numbers, strict=True)}
+        for name, parts in group.items():
+            videos.setdefault("".join((*parts[: 2 * column + 1], "#", *parts[2 * column + 2 :])), []).append(name)
+    if len(found) == len(set(names)) == len(set(found.values())):
+        return found, ()
+    if len(found) == len(set(names)) > len(videos) and all(
+        len({found[n] for n in v}) == len(v) for v in videos.values()
+    ):
+        listed = "; ".join(f"{own[0]} and {len(own) - 1} more" for own in [*videos.values()][:4])
+        hint = "config.prefix (--prefix) chooses those of one"
+        raise ValueError(f"expected the frames of one video, got those of {len(videos)}: {listed}; {hint}")
+    counted = {name: i for i, name in enumerate(sorted(set(names), key=natural))}
+    first, *_, last = [*counted, *counted]
+    order = f"in the order of their names, from {first:.60} to {last:.60}"
+    return counted, (f"the file names do not tell frame numbers: frames are counted {order}",) if len(
+        counted
+    ) > 1 else ()
 
 
 def natural(name: str) -> list[tuple[int, str]]:

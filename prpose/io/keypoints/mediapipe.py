@@ -21,12 +21,12 @@ class Landmark(msgspec.Struct):
 
 
 class Frame(msgspec.Struct):
-    pose_landmarks: list[list[Landmark] | Landmark]  # of people, or of the one person of the older Pose solution
+    pose_landmarks: list[list[Landmark | None] | Landmark | None] | None  # of people, or one person's (older Pose)
     frame: Whole | None = None
 
 
 class Clip(msgspec.Struct):
-    frames: list[Frame]  # a file may also be this list alone
+    frames: list[Frame | None]  # a file may also be this list alone
     image_size: tuple[Whole, Whole] | None = None
     fps: float | None = None
 
@@ -43,13 +43,17 @@ def read(source: Any) -> Detections:
     clip = check({"frames": source} if isinstance(source, list) else source, Clip)
     detections = []
     for i, frame in enumerate(clip.frames):
-        people = [landmarks for landmarks in frame.pose_landmarks if isinstance(landmarks, list)]
-        single = [landmark for landmark in frame.pose_landmarks if isinstance(landmark, Landmark)]
+        if frame is None or not frame.pose_landmarks:
+            continue
+        people = [landmarks for landmarks in frame.pose_landmarks if isinstance(landmarks, list) and landmarks]
+        single = [mark for mark in frame.pose_landmarks if not isinstance(mark, list)]
+        single = single if any(single) else []
         number, place = i if frame.frame is None else int(frame.frame), f"frames[{i}].pose_landmarks"
         for landmarks in [*people, single] if single else people:
             if len(landmarks) != 33:
                 raise ValueError(f"{place}: expected 33 landmarks of a person, got {len(landmarks)}")
-            table = np.array([[mark.x, mark.y, mark.visibility] for mark in landmarks], dtype=float)
+            marks = [mark or Landmark() for mark in landmarks]
+            table = np.array([[mark.x, mark.y, mark.visibility] for mark in marks], dtype=float)
             detections.append(_person(number, table, place))
     size = None if clip.image_size is None else (int(clip.image_size[0]), int(clip.image_size[1]))
     return Detections(detections, "blazepose33", image_size=size, fps=clip.fps, normalised=True)

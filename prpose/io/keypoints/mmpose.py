@@ -10,19 +10,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check, has, without_missing
+from prpose.io.keypoints.detections import Detection, Detections, Tracked, Value, Whole, check, has, without_missing
 from prpose.layouts import LAYOUTS, WHOLEBODY_133
 
 
-class Instance(msgspec.Struct):
-    keypoints: list[tuple[Value, Value]]
-    keypoint_scores: list[Value]
-    track_id: Any = None
+class Instance(Tracked):
+    keypoints: list[tuple[Value, Value] | None] | None
+    keypoint_scores: list[Value] | None
 
 
 class Frame(msgspec.Struct):
     frame_id: Whole
-    instances: list[Instance]
+    instances: list[Instance | None] | None
 
 
 def read(content: Any) -> Detections:
@@ -35,16 +34,17 @@ def read(content: Any) -> Detections:
     if has(content, "instances"):
         frames = {f"{place}[{i}].instances": frame for i, frame in enumerate(check(content, list[Frame], place))}
     else:
-        frames = {place: Frame(0, check(content, list[Instance], place))}
+        frames = {place: Frame(0, check(content, list[Instance | None], place))}
     detections = []
     for place, frame in frames.items():
-        for i, instance in enumerate(frame.instances):
-            xy, confidence = (np.array(part, dtype=float) for part in (instance.keypoints, instance.keypoint_scores))
-            if not len(xy) or len(xy) != len(confidence):
+        for i, instance in enumerate(frame.instances or ()):
+            if instance is None or not instance.keypoints:
+                continue
+            xy = np.array([point or (None, None) for point in instance.keypoints], dtype=float)
+            confidence = np.array(instance.keypoint_scores or (), dtype=float)
+            if len(xy) != len(confidence):
                 raise ValueError(f"{place}[{i}]: expected a score of each joint, got {len(confidence)} of {len(xy)}")
-            tracked = type(instance.track_id) is int and instance.track_id >= 0
-            track_id = str(instance.track_id) if tracked else None
-            detections.append(Detection(int(frame.frame_id), *without_missing(xy, confidence), track_id))
+            detections.append(Detection(int(frame.frame_id), *without_missing(xy, confidence), instance.person))
     layout = next((key for key, layout in LAYOUTS.items() if layout.names == names), None)
     if len(names) == len(WHOLEBODY_133) and (*WHOLEBODY_133.names[:23], "face-0") == names[:24]:
         layout = "wholebody133"  # MMPose numbers the face and names the hands in its own way

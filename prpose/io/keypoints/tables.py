@@ -11,6 +11,8 @@ from prpose.keypoints import LARGEST_PX
 from prpose.layouts import LAYOUTS
 from prpose.remap import is_present
 
+MISSING = ("", "nan", "na", "n/a", "null", "none")
+
 
 def read_npy(path: Path) -> Detections:
     """One person: (T, J, 2) pixels, or (T, J, 3) with the confidence."""
@@ -81,6 +83,6 @@ def read_csv(path: Path) -> Detections:
 
 def _number(text: str, place: str) -> float:
     try:
-        return float(text or "nan")
+        return float("nan" if text.lower() in MISSING else text)
     except ValueError:
         raise ValueError(f"{place}: expected a number, got {text!r:.40}") from None

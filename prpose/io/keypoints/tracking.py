@@ -1,32 +1,45 @@
 """People: which detections are of one person over time, by the file's ids or by position."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 
 from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections
-from prpose.keypoints import Keypoints, agree
+from prpose.keypoints import Keypoints, Tracking, agree
 from prpose.layouts import COCO_SIGMA, LAYOUTS, find_layout, person_size
-from prpose.remap import LIMBS, is_present
+from prpose.remap import LIMBS, is_placeholder, is_present
 from prpose.skeleton import Skeleton
 
 MIN_OKS = 0.1  # lowest similarity of one person in neighbouring frames; a walker at 10 fps still has some 0.3
-MAX_ABSENCE = 15  # frames; a person absent for longer gets a new id on return
+MAX_ABSENCE = 15  # frames; a person among others who is absent for longer gets a new id on return
+FASTEST = 15.0  # body heights per second; no body moves as fast, a sprinter some 7
+USUAL_FPS = 30.0  # where the frame rate is not known
+UNUSUAL = 10  # a jump is also this many times as long as the usual step of the clip
+ROWS = 64  # of people at once that are compared with all others
 
 
 def people_from(
-    found: Detections, layout: str | None = None, image_size: tuple[int, int] | None = None, fps: float | None = None
+    found: Detections,
+    layout: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    tracking: Tracking = "auto",
 ) -> list[Keypoints]:
     """Keypoints of each person from the detections of all frames, as of :func:`prpose.read_people`."""
     if not found.detections:
         raise ValueError("expected at least one person, got none in any frame")
+    found = without_placeholders(found)
+    if not found.detections:
+        raise ValueError("expected at least one keypoint, got none: all are missing")
     name = _layout(found, layout)
     rate = fps if found.fps is None else agree("fps", found.fps, fps)
     people = []
-    for person, detections in group_by_person(found.detections, LAYOUTS[name]).items():
+    by_person, notes = group_by_person(found.detections, LAYOUTS[name], rate, tracking)
+    for person, detections in by_person.items():
         size = agree("image size", found.image_sizes.get(person, found.image_size), image_size)
         xy = np.stack([detection.xy for detection in detections]) * (size if found.normalised else 1)
         scores = [detection.confidence for detection in detections if detection.confidence is not None]
@@ -34,11 +47,25 @@ def people_from(
         frames = [detection.frame for detection in detections]
         times = np.array([found.times_s[frame] for frame in frames]) if found.times_s else None
         names = tuple(found.frame_names.get(frame, "") for frame in frames)
-        names = names if all(names) else ()
-        people.append(
-            Keypoints(xy, size, name, confidence, rate, np.array(frames), times, person, names, found.warnings)
-        )
+        names, warnings = names if all(names) else (), (*found.warnings, *notes)
+        people.append(Keypoints(xy, size, name, confidence, rate, np.array(frames), times, person, names, warnings))
     return sorted(people, key=len, reverse=True)
+
+
+def without_placeholders(found: Detections) -> Detections:
+    """Missing keypoints as NaN, of confidence 0, also those at (0, 0) or (-1, -1); and without people who have none."""
+    kept, count, frames = list[Detection](), 0, set[int]()
+    for detection in found.detections:
+        absent = is_placeholder(detection.xy)
+        if absent.any():
+            seen = absent if detection.confidence is None else absent & (detection.confidence > 0)
+            count, frames = count + int(seen.sum()), frames | ({detection.frame} if seen.any() else set())
+            confidence = None if detection.confidence is None else np.where(absent, 0.0, detection.confidence)
+            detection = replace(detection, xy=np.where(absent[:, None], np.nan, detection.xy), confidence=confidence)
+        if is_present(detection.xy).any():
+            kept.append(detection)
+    where = f"{count} keypoints in {len(frames)} frames are at exactly (0, 0) or (-1, -1) and count as missing"
+    return replace(found, detections=kept, warnings=(*found.warnings, *([where] if count else [])))
 
 
 def _layout(found: Detections, given: str | None) -> str:
@@ -75,60 +102,145 @@ def select_person(people: Sequence[Keypoints], person: str | None = None) -> Key
     raise ValueError(f"expected {wanted}; there are {len(people)}: {'; '.join(listed)}")
 
 
-def group_by_person(detections: Sequence[Detection], layout: Skeleton) -> dict[str, list[Detection]]:
-    """Detections by person, each in order of frames.
+def group_by_person(
+    detections: Sequence[Detection], layout: Skeleton, fps: float | None = None, tracking: Tracking = "auto"
+) -> tuple[dict[str, list[Detection]], list[str]]:
+    """Detections by person, each in order of frames, and what is worth a warning, one sentence each.
 
-    Track ids count if every detection has one. Else one person in each frame is one person, and several are matched.
+    Track ids count, unless they cannot be ids; detections without one are matched to the others by position. Without
+    ids, one person in each frame is one person, up to a jump that no body makes, and several are matched.
     """
-    detections = sorted(detections, key=lambda found: found.frame)
-    if any(found.track_id is None for found in detections):
-        single = len({found.frame for found in detections}) == len(detections)
-        ids = ["0"] * len(detections) if single else track(detections, layout)
-        detections = [replace(found, track_id=name) for found, name in zip(detections, ids, strict=True)]
+    detections, notes = sorted(detections, key=lambda found: found.frame), list[str]()
+    ids = [None if tracking == "position" else found.track_id for found in detections]
+    reason = _useless(detections)
+    if reason and any(ids):
+        if tracking == "ids":
+            raise ValueError(f"expected track ids, got {reason}")
+        ids = [None] * len(detections)
+        notes.append(f"the track ids are not used, as they hold {reason}; people are tracked by position")
+    if unnumbered := ids.count(None):
+        if tracking == "ids":
+            raise ValueError(f"expected a track id of every detection, got {unnumbered} of {len(ids)} without one")
+        if unnumbered < len(ids):
+            notes.append(f"{unnumbered} of {len(ids)} detections have no track id and are matched by position")
+        elif len({found.frame for found in detections}) == len(detections):
+            ids, jumps = split_at_jumps(detections, fps)
+            notes += [f"{jump} starts another person" for jump in jumps]
     people: dict[str, list[Detection]] = {}
-    for found in detections:
-        person = people.setdefault(str(found.track_id), [])
-        if person and person[-1].frame == found.frame:
-            twice = f"{found.track_id!r:.40} twice in frame {found.frame}"
-            raise ValueError(f"expected each track id once in a frame, got {twice}")
-        person.append(found)
-    return people
+    for found, person in zip(detections, track(detections, layout, ids), strict=True):
+        people.setdefault(person, []).append(found)
+    if unnumbered < len(ids):
+        for person, own in people.items():
+            notes += [f"{jump} of person {person!r:.40}: is it one person?" for jump in split_at_jumps(own, fps)[1][:1]]
+    return people, notes
 
 
-def track(detections: Sequence[Detection], layout: Skeleton) -> list[str]:
-    """Ids "0", "1" ... in order of appearance, of detections in order of frames.
+def _useless(detections: Sequence[Detection]) -> str:
+    """Why these track ids do not tell who is who over time; nothing if they may."""
+    numbered = [(found.frame, found.track_id) for found in detections if found.track_id is not None]
+    (frame, person), count = Counter(numbered).most_common(1)[0] if numbered else ((0, ""), 1)
+    if count > 1:
+        return f"{person!r:.40} {'twice' if count == 2 else f'{count} times'} in frame {frame}"
+    frames, ids = {frame for frame, _ in numbered}, {person for _, person in numbered}
+    return "another id in every frame" if len(ids) == len(numbered) and len(frames) > 2 else ""
 
-    People are assigned to the last detections of known ones, so that the sum of their similarities is largest (Kuhn,
-    Naval Research Logistics Quarterly 2, 1955).
+
+def split_at_jumps(detections: Sequence[Detection], fps: float | None) -> tuple[list[str | None], list[str]]:
+    """Ids "0", "1" ... of one detection per frame, another one after each jump that no body makes; and the jumps.
+
+    A jump is longer than a body moves in that time, and much longer than the clip's usual steps.
+    """
+    steps = [(a, b, _heights_per_frame(a, b)) for a, b in pairwise(detections)]
+    usual = float(np.median([length for *_, length in steps])) if steps else 0.0
+    limit = max(FASTEST / (fps or USUAL_FPS), UNUSUAL * usual)
+    ids, jumps = ["0"], list[str]()
+    for a, b, length in steps:
+        if length > limit:
+            jumps.append(f"a jump of {length:.1f} body heights between frames {a.frame} and {b.frame}")
+        ids.append(str(len(jumps)))
+    return [*ids], jumps
+
+
+def _heights_per_frame(a: Detection, b: Detection) -> float:
+    """Mean displacement of the joints present in both, over the larger height or width, per frame."""
+    both = is_present(a.xy) & is_present(b.xy)
+    if not both.any():
+        return 0.0
+    size = max(float(np.ptp(found.xy[is_present(found.xy)], axis=0).max()) for found in (a, b))
+    moved = float(np.linalg.norm(a.xy[both] - b.xy[both], axis=-1).mean())
+    return moved / max(size, 1e-6) / max(1, b.frame - a.frame)
+
+
+def track(detections: Sequence[Detection], layout: Skeleton, ids: Sequence[str | None]) -> list[str]:
+    """Ids of detections in order of frames: their own, if they have one; else by position.
+
+    Those without take over an id of neighbouring frames, or get new ones, "0", "1" ... in order of appearance.
+    """
+    if None not in ids:
+        return [str(person) for person in ids]
+    frames = sorted({found.frame for found in detections})
+    step = max(1, int(np.median(np.diff(frames)))) if len(frames) > 1 else 1
+    if any(ids):  # ids of the frames before, else of those after
+        ids = _matched(detections, layout, ids, step, new=False)
+        ids = _matched(detections[::-1], layout, ids[::-1], step, new=False)[::-1]
+    return [str(person) for person in _matched(detections, layout, ids, step, new=True)]
+
+
+def _matched(
+    detections: Sequence[Detection], layout: Skeleton, ids: Sequence[str | None], step: int, new: bool
+) -> list[str | None]:
+    """Ids of detections frame by frame: those without are assigned to people of the frames before, or are ``new``.
+
+    The sum of the similarities is largest (Kuhn, Naval Research Logistics Quarterly 2, 1955).
     """
     from scipy.optimize import linear_sum_assignment
 
-    joints = [layout.index(name) for name in LIMBS]
-    sigma = np.array([COCO_SIGMA[name] for name in LIMBS])
-    last: dict[int, tuple[int, Array]] = {}  # by id: the count of frames, and the limbs
-    ids: list[str] = []
-    for now, (_, people) in enumerate(groupby(detections, key=lambda found: found.frame)):
-        known = [person for person, (frame, _) in last.items() if now - frame <= MAX_ABSENCE]
-        limbs = [person.xy[joints] for person in people]
-        similarity = np.array([[oks(last[person][1], limb, sigma) for person in known] for limb in limbs])
-        pairs = zip(*linear_sum_assignment(similarity, maximize=True), strict=True) if known else ()
-        assigned = {row: known[column] for row, column in pairs if similarity[row, column] >= MIN_OKS}
-        for i, limb in enumerate(limbs):
-            person = assigned.get(i, len(last))
-            last[person] = (now, limb)
-            ids.append(str(person))
-    return ids
+    joints, sigma = [layout.index(name) for name in LIMBS], np.array([COCO_SIGMA[name] for name in LIMBS])
+    last: dict[str, tuple[int, Array]] = {}  # by id: the frame, and the limbs
+    taken, count, found = {person for person in ids if person is not None}, 0, list[str | None]()
+    for frame, group in groupby(zip(detections, ids, strict=True), key=lambda pair: pair[0].frame):
+        people = list(group)
+        last = {person: (t, xy) for person, (t, xy) in last.items() if abs(frame - t) <= MAX_ABSENCE * step}
+        own = {person for _, person in people}
+        known = [person for person in last if person not in own]
+        open_rows = [i for i, (_, person) in enumerate(people) if person is None]
+        limbs = np.stack([detection.xy[joints] for detection, _ in people])
+        assigned = {i: person for i, (_, person) in enumerate(people) if person is not None}
+        if known and open_rows:
+            similarity = oks(limbs[open_rows], np.stack([last[person][1] for person in known]), sigma)
+            pairs = zip(*linear_sum_assignment(similarity, maximize=True), strict=True)
+            assigned |= {open_rows[i]: known[k] for i, k in pairs if similarity[i, k] >= MIN_OKS}
+        for i in range(len(people)):
+            if i not in assigned and new:
+                while str(count) in taken:
+                    count += 1
+                assigned[i] = str(count)
+                taken.add(str(count))
+            if i in assigned:
+                last[assigned[i]] = (frame, limbs[i])
+            found.append(assigned.get(i))
+    return found
 
 
-def oks(one: Array, other: Array, sigma: Array) -> float:
-    """COCO's object keypoint similarity of two poses (J, 2), over the joints present in both; 0 if there is none.
+def oks(one: Array, other: Array, sigma: Array) -> Array:
+    """COCO's object keypoint similarity of poses (A, J, 2) and (B, J, 2) → (A, B), over the joints present in both.
 
     The mean of exp(-d²/(2 s² k²)), k = 2 sigma, s the square root of the larger person's area
-    (cocodataset.org/#keypoints-eval).
+    (cocodataset.org/#keypoints-eval); 0 without a common joint.
     """
-    both = is_present(one) & is_present(other)
-    if not both.any():
-        return 0.0
-    size = max(float(person_size(pose[is_present(pose)])) for pose in (one, other))
-    squared = ((one[both] - other[both]) ** 2).sum(axis=-1)
-    return float(np.exp(-squared / (2 * (max(size, 1e-6) * 2 * sigma[both]) ** 2)).mean())
+    size = [np.array([_size(pose) for pose in poses]) for poses in (one, other)]
+    rows = []
+    for start in range(0, len(one), ROWS):
+        part = slice(start, start + ROWS)
+        squared = ((one[part, None] - other[None]) ** 2).sum(axis=-1)  # NaN where a joint is missing
+        scale = 2 * (np.maximum(size[0][part, None], size[1][None])[..., None] * 2 * sigma) ** 2
+        both = np.isfinite(squared)
+        likeness = np.where(both, np.exp(-np.where(both, squared, 0) / scale), 0)
+        rows.append(likeness.sum(axis=-1) / np.maximum(both.sum(axis=-1), 1))
+    return np.concatenate(rows)
+
+
+def _size(pose: Array) -> float:
+    """COCO's scale of a person by the joints present, and not 0."""
+    present = is_present(pose)
+    return max(float(person_size(pose[present])), 1e-6) if present.any() else 1e-6
