@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prpose.io.keypoints import coco, mediapipe, mmpose, openpose, tables, videopose3d
+from prpose.io.keypoints import arrays, coco, csv_table, mediapipe, mmpose, openpose, videopose3d
 from prpose.io.keypoints.detections import Detections, has, load_json, numbered
 from prpose.io.keypoints.tracking import people_from as people_from
 from prpose.io.keypoints.tracking import select_person as select_person
@@ -51,8 +51,8 @@ FORMATS: dict[str, Format] = {  # the first that matches a file is its format
     "videopose3d": Format(videopose3d.read_custom, ("positions_2d",), ".npz"),
     "detectron2": Format(videopose3d.read_detections, ("boxes keypoints",), ".npz"),
     "npz": Format(None, ending=".npz"),
-    "npy": Format(tables.read_npy, ending=".npy"),
-    "csv": Format(tables.read_csv, ending=".csv"),
+    "npy": Format(arrays.read_npy, ending=".npy"),
+    "csv": Format(csv_table.read_csv, ending=".csv"),
 }
 ENDINGS = tuple(dict.fromkeys(format.ending for format in FORMATS.values()))
 

@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from prpose.camera import Array
+from prpose.io.keypoints.arrays import load_npy
 from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check, without_missing
-from prpose.io.keypoints.tables import load_npy
 
 
 class Landmark(msgspec.Struct):

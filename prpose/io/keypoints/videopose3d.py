@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from prpose.camera import Array
+from prpose.io.keypoints.arrays import within_range
 from prpose.io.keypoints.detections import Detection, Detections, Whole, check, without_missing
-from prpose.io.keypoints.tables import within_range
 from prpose.layouts import LAYOUTS
 from prpose.remap import is_present
 from prpose.unpickle import read_npz

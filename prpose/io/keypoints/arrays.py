@@ -1,0 +1,43 @@
+"""npy arrays of numbers."""
+
+from pathlib import Path
+
+import numpy as np
+
+from prpose.camera import Array
+from prpose.io.keypoints.detections import Detection, Detections, without_missing
+from prpose.keypoints import LARGEST_PX
+from prpose.remap import is_present
+
+
+def read_npy(path: Path) -> Detections:
+    """One person: (T, J, 2) pixels, or (T, J, 3) with the confidence."""
+    array = load_npy(path)
+    if array.ndim != 3 or array.shape[2] not in (2, 3):
+        raise ValueError(f"expected an array (T, J, 2), or (T, J, 3) with the confidence, got {array.shape}")
+    xy, confidence = array[..., :2], None
+    if array.shape[2] == 3:
+        xy, confidence = without_missing(xy, array[..., 2])
+    frames = np.flatnonzero(is_present(xy).any(axis=1))
+    return Detections([Detection(int(t), xy[t], None if confidence is None else confidence[t]) for t in frames])
+
+
+def load_npy(path: Path) -> Array:
+    """The numbers of an npy as float64; ``ValueError`` for anything else, pickles included, which are not run."""
+    try:
+        with path.open("rb") as file:  # np.load would open a zip, too, and leave it open
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except Exception as error:  # a damaged file can fail in many ways
+        reason = "objects" if "pickle" in str(error).lower() else type(error).__name__
+        raise ValueError(f"expected an npy file of plain numbers, got {reason}") from None
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"expected an array of numbers, got {array.dtype}")
+    with np.errstate(all="ignore"):  # numbers beyond float64 are an error below
+        return within_range(array.astype(np.float64))
+
+
+def within_range(numbers: Array) -> Array:
+    """The numbers; ``ValueError`` if any is infinite or too large for pixels. NaN is missing."""
+    if (np.abs(numbers) > LARGEST_PX).any():
+        raise ValueError(f"expected numbers within {LARGEST_PX:g}, got larger or infinite ones")
+    return numbers

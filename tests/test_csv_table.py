@@ -1,0 +1,132 @@
+"""Tables as people have them: names of columns, separators, times, DeepLabCut's header."""
+
+import numpy as np
+import pytest
+
+from prpose.io.keypoints import read_people
+from prpose.layouts import LAYOUTS
+from tests.make_formats import image_size, walker
+
+SIZE = image_size()
+NAMES = LAYOUTS["coco17"].names
+XY, SCORES = walker("coco17")
+T = len(XY)
+
+
+def table(path, joint_columns, extra=(), separator=",", comma=False, rows=None, more=()):
+    """A CSV with the columns ``extra``, {name: cells}, and of each joint."""
+    lines = [[*dict(extra), *(column.format(name) for name in NAMES for column in joint_columns), *dict(more)]]
+    for t in range(T) if rows is None else rows:
+        cells = [str(values[t]) for values in dict(extra).values()]
+        cells += [f"{value:g}" for j in range(17) for value in (*XY[t, j], SCORES[t, j])[: len(joint_columns)]]
+        lines.append(cells + [str(values[t]) for values in dict(more).values()])
+    if comma:
+        lines[1:] = [[cell.replace(".", ",") for cell in row] for row in lines[1:]]
+    path.write_text("\n".join(separator.join(row) for row in lines) + "\n")
+    return path
+
+
+def read_one(path):
+    (person,) = read_people(path, image_size=SIZE)
+    assert person.layout == "coco17"
+    np.testing.assert_allclose(person.xy, XY[: len(person)], atol=0.01)
+    return person
+
+
+@pytest.mark.parametrize("score", ["score", "confidence", "likelihood", "visibility", "Confidence", "conf", "v"])
+@pytest.mark.parametrize("joint", ["{}_", "{}.", "{} "])
+def test_scores_have_many_names(joint, score, tmp_path):
+    person = read_one(table(tmp_path / "a.csv", [f"{joint}{part}" for part in ("x", "y", score)]))
+    np.testing.assert_allclose(person.confidence, SCORES, atol=1e-3)
+    assert person.warnings == ()
+
+
+def test_joints_may_be_in_camel_case(tmp_path):
+    path = table(tmp_path / "a.csv", ["{}_x", "{}_y"])
+    header, *rows = path.read_text().split("\n")
+    camel = ["".join(word.capitalize() for word in name[:-2].split("_")) + name[-2:] for name in header.split(",")]
+    assert "LeftShoulder_x" in camel
+    path.write_text("\n".join([",".join(camel), *rows]))
+    read_one(path)
+
+
+@pytest.mark.parametrize("name", ["frame", "Frame", "frame_idx", "frame_number", "image_id", "frame_id"])
+def test_frame_numbers_have_many_names(name, tmp_path):
+    numbers = [0, 1, 2, 40, 41, 42, 43, 44]
+    person = read_one(table(tmp_path / "a.csv", ["{}_x", "{}_y"], {name: numbers}))
+    assert person.frame_numbers.tolist() == numbers
+
+
+def test_frames_may_be_names_of_images(tmp_path):
+    images = [f"walk_{5 * t:04d}_720p.png" for t in range(T)]
+    person = read_one(table(tmp_path / "a.csv", ["{}_x", "{}_y"], {"file_name": images}))
+    assert person.frame_numbers.tolist() == [5 * t for t in range(T)]
+    assert person.frame_names == tuple(images)
+
+
+@pytest.mark.parametrize(("name", "unit"), [("time_s", 1), ("timestamp", 1), ("time", 1), ("time_ms", 1000)])
+def test_times_are_those_of_the_frames(name, unit, tmp_path):
+    times = np.array([0, 0.12, 0.16, 0.2, 0.32, 0.36, 0.4, 0.52])
+    person = read_one(table(tmp_path / "a.csv", ["{}_x", "{}_y"], {name: times * unit}))
+    np.testing.assert_allclose(person.times_s, times)
+
+
+def test_milliseconds_that_are_not_called_so_are_an_error(tmp_path):
+    path = table(tmp_path / "a.csv", ["{}_x", "{}_y"], {"timestamp": [33 * t for t in range(T)]})
+    with pytest.raises(ValueError, match="expected seconds, got steps of 33; name milliseconds time_ms"):
+        read_people(path, image_size=SIZE)
+
+
+def test_unknown_columns_are_named_in_a_warning(tmp_path):
+    person = read_one(table(tmp_path / "a.csv", ["{}_x", "{}_y"], {"comment": "abcdefgh"}, more={"nose_z": [0] * T}))
+    assert person.warnings == ("columns that are not known are not used: comment, nose_z",)
+
+
+@pytest.mark.parametrize(("separator", "comma"), [(";", False), (";", True), ("\t", False), ("\t", True)])
+def test_other_separators_and_decimal_commas(separator, comma, tmp_path):
+    read_one(table(tmp_path / "a.csv", ["{}_x", "{}_y", "{}_score"], {"frame": range(T)}, separator, comma))
+
+
+@pytest.mark.parametrize("name", ["person", "track_id", "track", "person_id"])
+def test_people_have_ids_and_some_are_missing(name, tmp_path):
+    path = table(tmp_path / "a.csv", ["{}_x", "{}_y"], {"frame": range(T), name: [7, 7, 7, -1, 7, 7, "", 7]})
+    person = read_one(path)
+    assert person.person == "7"
+    assert len(person) == T
+
+
+@pytest.mark.parametrize("index", ["numbers", "images"])
+def test_deeplabcut(index, tmp_path):
+    first = [3 * t if index == "numbers" else f"labeled-data/walk/img{3 * t:03d}.png" for t in range(T)]
+    header = ["scorer" + ",DLC_resnet50" * 51, "bodyparts", "coords"]
+    header[1] += "".join(f",{name}" * 3 for name in NAMES)
+    header[2] += ",x,y,likelihood" * 17
+    rows = [",".join(map(str, (first[t], *np.c_[XY[t], SCORES[t]].ravel()))) for t in range(T)]
+    (tmp_path / "a.csv").write_text("\n".join([*header, *rows]))
+    person = read_one(tmp_path / "a.csv")
+    assert person.frame_numbers.tolist() == [3 * t for t in range(T)]
+    np.testing.assert_allclose(person.confidence, SCORES, atol=1e-3)
+
+
+def test_deeplabcut_of_several_animals(tmp_path):
+    header = ["scorer" + ",DLC" * 102, "individuals" + ",ann" * 51 + ",bob" * 51, "bodyparts", "coords"]
+    header[2] += "".join(f",{name}" * 3 for name in NAMES) * 2
+    header[3] += ",x,y,likelihood" * 34
+    both = [np.c_[XY[t] + shift, SCORES[t]].ravel() for t in range(T) for shift in (0, 200)]
+    rows = [",".join(map(str, (t, *both[2 * t], *("" if t == 3 else v for v in both[2 * t + 1])))) for t in range(T)]
+    (tmp_path / "a.csv").write_text("\n".join([*header, *rows]))
+    ann, bob = read_people(tmp_path / "a.csv", image_size=SIZE)
+    assert (ann.person, len(ann), bob.person, len(bob)) == ("ann", T, "bob", T - 1)
+    np.testing.assert_allclose(bob.xy[0], XY[0] + 200, atol=0.01)
+
+
+def test_bodyparts_of_no_layout_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("scorer,a,a\nbodyparts,tail,tail\ncoords,x,y\n0,1,2\n")
+    with pytest.raises(ValueError, match=r"expected DeepLabCut's bodyparts of every joint of one layout .*got tail_x"):
+        read_people(tmp_path / "a.csv", image_size=SIZE)
+
+
+def test_sleap(tmp_path):
+    extra = {"track": ["track_0"] * T, "frame_idx": range(T), "instance.score": [0.9] * T}
+    person = read_one(table(tmp_path / "a.csv", ["{}.x", "{}.y", "{}.score"], extra))
+    assert person.person == "track_0"
