@@ -18,6 +18,7 @@ PointEstimate = Literal["deterministic", "mean", "medoid", "geometric_median", "
 Smoothing = Literal["none", "gaussian", "one_euro"]
 C = TypeVar("C")
 
+NARROWEST_DEG, WIDEST_DEG = 1.0, 170.0  # fields of view of lenses without distortion
 CONFIDENCE_NOISE = 0.03  # default where confidences lie in [0, 1]; chosen on cmu17 val (docs/results.md)
 
 
@@ -87,7 +88,7 @@ class InferenceConfig:
                 raise ValueError(f"expected {name} >= {lowest}, got {value}")
         if self.max_seconds is not None and not 0 < self.max_seconds < float("inf"):
             raise ValueError(f"expected max_seconds > 0, got {self.max_seconds}")
-        if self.fov_deg is not None and not 1 <= self.fov_deg <= 170:
+        if self.fov_deg is not None and not NARROWEST_DEG <= self.fov_deg <= WIDEST_DEG:
             raise ValueError(f"expected fov_deg from 1 to 170 degrees, got {self.fov_deg}")
         if self.fov_deg is not None and self.intrinsics is not None:
             raise ValueError("expected fov_deg or intrinsics, got both")
@@ -128,9 +129,15 @@ class InferenceConfig:
         return 0.0 if unknown else noise_rho(self.noise_correlation, fps or 1.0, self.noise_time_constant_s)
 
     def camera(self, width: int, height: int) -> Camera:
-        """The camera of an image of this size, pixels."""
+        """The camera of an image of this size, pixels; ``ValueError`` for intrinsics that are not of such an image."""
         if self.intrinsics is not None:
             fx, fy, cx, cy = self.intrinsics
+            fov = [float(2 * np.rad2deg(np.arctan(side / 2 / f))) for side, f in ((width, fx), (height, fy))]
+            inside = 0.05 < cx / width < 0.95 and 0.05 < cy / height < 0.95
+            if not inside or max(fov) > WIDEST_DEG or min(fov) < NARROWEST_DEG or not 0.5 < fx / fy < 2:
+                given = f"fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g} ({fov[0]:.3g} x {fov[1]:.3g} degrees)"
+                expected = f"expected the intrinsics of an image of {width} x {height} pixels"
+                raise ValueError(f"{expected}, got {given}; are they of another resolution?")
             return Camera(width, height, (fx, fy), (cx, cy))
         if self.fov_deg is None:
             return Camera(width, height).calibrated()

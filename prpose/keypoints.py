@@ -14,6 +14,7 @@ from prpose.unpickle import entry_names, read_npz
 T = TypeVar("T")
 Tracking = Literal["auto", "ids", "position"]  # who is who over time: by the file's ids where they can be ids, or not
 
+SAME_FPS = 0.002  # frame rates that differ by a smaller share are the same, as 30 and 29.97
 LARGEST_PX = 1e7  # largest coordinate of a keypoint, pixels; sums and squares stay finite
 NAMES = {  # entries of the npz beside keypoints_px, with the names that older files have for them
     "confidence": ("confidence", "score"),
@@ -140,15 +141,17 @@ def load_keypoints(
     try:
         if "fps" in found and found["fps"].shape != ():
             raise ValueError(f"expected fps as one number, got shape {found['fps'].shape}")
-        rate = float(found["fps"]) if "fps" in found else fps
+        rate, slower, warnings = frame_rate(float(found["fps"]) if "fps" in found else None, fps)
         confidence, numbers, times = (found.get(name) for name in ("confidence", "frame_numbers", "times_s"))
         if confidence is not None and confidence.shape == xy.shape[:2]:
             xy = np.where((confidence > 0)[..., None], xy, np.nan)
         size = agree("image size", tuple(found["image_size"].tolist()) if "image_size" in found else None, image_size)
         layout = agree("layout", str(found["layout"]) if "layout" in found else None, layout)
-        rate = None if rate is None else agree("fps", rate, fps)
+        times = None if times is None else times * slower
         names = tuple(map(str, np.atleast_1d(found.get("frame_names", np.array([])))))
-        return Keypoints(xy, size, layout, confidence, rate, numbers, times, str(found.get("person", "0")), names)
+        return Keypoints(
+            xy, size, layout, confidence, rate, numbers, times, str(found.get("person", "0")), names, warnings
+        )
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -161,8 +164,17 @@ def save_keypoints(path: str | Path, keypoints: Keypoints) -> None:
         np.savez(temporary, keypoints_px=keypoints.xy, **content)
 
 
+def frame_rate(file: float | None, user: float | None) -> tuple[float | None, float, tuple[str, ...]]:
+    """Frames per second, the user's before the file's; the factor of the file's times; a warning if they differ."""
+    if file is None or user is None:
+        return user if file is None else file, 1.0, ()
+    if abs(user / file - 1) <= SAME_FPS:
+        return file, 1.0, ()
+    return user, file / user, (f"the file has {file:g} frames per second; {user:g} are used as given",)
+
+
 def agree(what: str, file: T | None, user: T | None) -> T:
-    """The file's or the user's image size, layout or fps; they may not differ, and one must be given."""
+    """The file's or the user's image size or layout; they may not differ, and one must be given."""
     option = f"--{what.replace(' ', '-')}"
     if file is not None and user is not None and file != user:
         raise ValueError(f"expected {option} as in the file, {file}, got {user}")

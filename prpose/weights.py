@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from prpose.tables import unknown
 VARIANCE_PREFIX = "avg_"  # avg_htnet is the variance net of htnet, as in the published avg_model_htnet.pth
 LEARNT_PREFIX = "learnt_"  # learnt_htnet is learnt noise with the variance net of htnet
 REFINEMENT_PREFIX = "refine_"  # refine_graphmlp is the refinement of graphmlp's poses
+WRAPPERS = "model_pos", "state_dict", "model_state_dict", "model", "net", "network", "lifter"
+"""Names under which trainings keep the weights: VideoPose3D's family, PyTorch Lightning, MMPose and others."""
 DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8),
@@ -40,7 +43,8 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
         name: of a lifter (:func:`prpose.lifter.build_lifter`); with ``avg_`` before it, of its variance net; with
             ``learnt_``, of learnt noise; with ``refine_``, of its refinement.
         source: the release's ``.pth``, a ``.safetensors`` file, or a state dict, with the published parameter names
-            or prpose's. A published checkpoint may include the network's fixed graph.
+            or prpose's. A published checkpoint may include the network's fixed graph, and be a training's, with the
+            weights under a name such as ``model_pos`` or ``state_dict`` and a prefix such as ``module.``.
         kw: constructor arguments that differ from the published ones.
 
     ``ValueError`` for an unknown name; a file that is missing, truncated or holds more than tensors (nothing of it is
@@ -58,6 +62,7 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
     inner, prefix = (net.lifter, "lifter.") if isinstance(net, Framed) else (inner, prefix)
     rename = RENAMINGS.get(name, str)
     if not problem:  # a wrapped lifter's checkpoint is the lifter's own, or ours with the prefix
+        state = _without_prefix(state, inner)
         state, problem = _renamed(inner, state, lambda key: rename(key.removeprefix(prefix)))
     if problem := problem or mismatch(inner, state):
         raise ValueError(f"{where} is not a checkpoint of {name}: {problem}")
@@ -88,7 +93,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             return dict(load_file(path))
         with warnings.catch_warnings():  # of a pickle protocol that it then reads or refuses
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals([Namespace]):  # a training's options, plain values
+                state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         _, _, reason = str(error).partition("WeightsUnpickler error: ")
         reason = reason.split("\n")[0] or "damaged, or not a PyTorch file"
@@ -96,9 +102,25 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     except Exception as error:  # a damaged file can fail in any way at all
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise ValueError(f"{path}: truncated or not a weights file ({reason})") from None
+    state, place = _unwrapped(state)
     if problem := _not_tensors(state):
-        raise ValueError(f"{path}: {problem}")
+        raise ValueError(f"{path}{place}: {problem}")
     return dict(state)
+
+
+def _unwrapped(content: Any) -> tuple[Any, str]:
+    """The state dict in a training's checkpoint, and its place; the content itself if there is none or it is one.
+
+    Of several state dicts, that of the first name in :data:`WRAPPERS` is taken.
+    """
+    place = ""
+    while isinstance(content, Mapping) and content and _not_tensors(content):
+        inner = [key for key in (*WRAPPERS, *content) if isinstance(content.get(key), Mapping) and content[key]]
+        inner = [key for key in dict.fromkeys(inner) if key in WRAPPERS or not _not_tensors(content[key])]
+        if not inner:
+            break
+        content, place = content[inner[0]], f"{place}, {inner[0]!r:.40}"
+    return content, place
 
 
 def _not_tensors(state: Any) -> str:
@@ -113,6 +135,16 @@ def _not_tensors(state: Any) -> str:
         if value.dtype not in DTYPES:
             return f"expected real numbers, got {key} as {value.dtype}"
     return ""
+
+
+def _without_prefix(state: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
+    """Without the words that all names share and the network's do not, as DataParallel's ``module.``."""
+    own = {key.partition(".")[0] for key in net.state_dict()}
+    while len(first := {key.partition(".")[0] for key in state}) == 1 and not first & own:
+        if not all("." in key for key in state):
+            break
+        state = {key.partition(".")[2]: value for key, value in state.items()}
+    return state
 
 
 def _renamed(

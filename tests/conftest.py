@@ -25,3 +25,9 @@ def release(tmp_path, monkeypatch):
         torch.save(rule_state(variance), tmp_path / f"ckpt/avg_model_{lifter}.pth")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def any_points(monkeypatch):
+    """Random points pass for a person, whose legs data sets must have."""
+    monkeypatch.setattr("prpose.data.clip.LEG_M", (0.0, float("inf")))

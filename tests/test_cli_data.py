@@ -25,6 +25,7 @@ def prpose(*args):
     return guarded(lambda: run([str(arg) for arg in args]))
 
 
+@pytest.mark.usefixtures("any_points")
 def test_3dhp_from_originals(tmp_path, capsys):
     source, root = tmp_path / "original", tmp_path / "dataset"
     root.mkdir()
@@ -38,6 +39,7 @@ def test_3dhp_from_originals(tmp_path, capsys):
     assert prpose(*command, "--overwrite", "--annotation", "annot3") == 0
 
 
+@pytest.mark.usefixtures("any_points")
 def test_h36m_from_cdf(tmp_path, capsys):
     source, root = tmp_path / "original", tmp_path / "dataset"
     root.mkdir()

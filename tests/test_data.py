@@ -188,6 +188,35 @@ def test_wrong_number_of_joints_in_metadata_raises(tmp_path):
             load_clips("h36m", tmp_path, "test", "gt")
 
 
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"layout_name": "coco"}, "expected the layout h36m, got 'coco' in its metadata; pass 2D in Human3.6M's order"),
+        ({"keypoints_symmetry": [[1, 3], [2, 4]]}, "expected keypoints_symmetry of Human3.6M's joints"),
+        ({"keypoints_symmetry": None}, "expected keypoints_symmetry of Human3.6M's joints"),
+    ],
+)
+def test_2d_in_another_order_is_refused(metadata, message, tmp_path):
+    (tmp_path / "data_3d_h36m.npz").symlink_to(GOLDEN / "data/data_3d_h36m.npz")
+    content = plain("data_2d_h36m_gt")
+    content["metadata"].update(metadata)
+    np.savez(tmp_path / "data_2d_h36m_gt.npz", **content)
+    with pytest.raises(ValueError, match=rf"data_2d_h36m_gt\.npz: {message}"):
+        load_clips("h36m", tmp_path, "test", "gt")
+
+
+@pytest.mark.parametrize("unit", [0.01, 100, 1000])
+def test_3d_in_another_unit_is_refused(unit, tmp_path):
+    (tmp_path / "data_2d_h36m_gt.npz").symlink_to(GOLDEN / "data/data_2d_h36m_gt.npz")
+    poses = plain("data_3d_h36m")["positions_3d"]
+    scaled = {subject: {action: each * unit for action, each in own.items()} for subject, own in poses.items()}
+    np.savez(tmp_path / "data_3d_h36m.npz", positions_3d=scaled)
+    with pytest.raises(
+        ValueError, match=r"h36m: subject S9, action .* expected legs of 0.3 to 1.4 m, got .* in metres"
+    ):
+        load_clips("h36m", tmp_path, "test", "gt")
+
+
 def test_clip_rejects_mismatched_arrays():
     keypoints, poses = np.zeros((4, 17, 2), np.float32), np.zeros((4, 17, 3), np.float32)
     for bad, message in [

@@ -39,6 +39,16 @@ def test_older_names_of_entries_are_read(tmp_path):
         load_keypoints(tmp_path / "old.npz", image_size=(800, 1000))
 
 
+def test_the_users_frame_rate_is_used_with_a_warning(tmp_path):
+    np.savez(tmp_path / "a.npz", **FILE, times_s=np.arange(5) / 30)
+    loaded = load_keypoints(tmp_path / "a.npz", fps=240)
+    assert loaded.fps == 240
+    np.testing.assert_allclose(loaded.times_s, np.arange(5) / 240)
+    assert loaded.warnings == ("the file has 30 frames per second; 240 are used as given",)
+    same = load_keypoints(tmp_path / "a.npz", fps=29.97)
+    assert (same.fps, same.warnings) == (30, ())
+
+
 def test_arguments_fill_in_what_the_file_lacks(tmp_path):
     np.savez(tmp_path / "bare.npz", keypoints_px=XY.astype(int))
     with pytest.raises(ValueError, match=r"bare\.npz: the file does not give its image size: expected --image-size"):

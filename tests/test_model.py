@@ -66,6 +66,13 @@ def test_arrays_lists_and_keypoints_give_the_same_prediction(clip):
         ({"confidence": np.ones(17)}, r"expected confidence of shape \(3, 17\)"),
         ({"intrinsics": (1, 2, 3)}, "expected intrinsics as 4 numbers, got"),
         ({"intrinsics": (0, 1000, 500, 500)}, "fx and fy > 0"),
+        (
+            {"intrinsics": (4580, 4580, 2048, 2060)},
+            "of 1000 x 1002 pixels, got .* cx 2048, cy 2060 .*another resolution",
+        ),
+        ({"intrinsics": (1145, 1145, 500, 990)}, "expected the intrinsics of an image of 1000 x 1002 pixels"),
+        ({"intrinsics": (1.1, 1.1, 500, 500)}, r"180 x 180 degrees"),
+        ({"intrinsics": (1145, 200, 500, 500)}, "expected the intrinsics of an image"),
         ({"keypoints": [[[1, 2], [3]]]}, "inhomogeneous shape"),
         ({"keypoints": np.zeros(17)}, "expected keypoints of shape"),
         ({"keypoints": np.full((3, 17, 2), "a")}, "expected keypoints of shape .*, got <U1"),

@@ -197,8 +197,10 @@ def test_arguments_override_defaults_of_formats_but_not_declarations():
     for name in ("coco_annotations.json", "detectron2.npz", "mediapipe.json"):
         with pytest.raises(ValueError, match="expected --image-size as in the file"):
             read(name, image_size=(640, 480))
-    with pytest.raises(ValueError, match=r"expected --fps as in the file, 10\.0, got 25"):
-        read("mediapipe.json", fps=25.0)
+    (person,) = read("mediapipe.json", fps=25.0)
+    assert person.fps == 25
+    assert person.warnings == ("the file has 10 frames per second; 25 are used as given",)
+    assert read("mediapipe.json", fps=10.01)[0].warnings == ()
 
 
 def test_unknown_joint_names_are_no_layout(tmp_path):

@@ -1,3 +1,4 @@
+import argparse
 import json
 import os
 import pickle
@@ -10,6 +11,7 @@ from torch import nn
 from prpose import build_lifter, load, load_published
 from prpose.cli import guarded, run
 from prpose.hub import find_model_folder
+from prpose.lifter import LIFTERS
 from prpose.nets.htnet import rename_published
 from prpose.weights import read_state_dict
 from tests.golden_numbers import LIFTER_CASES, OURS, rule_state
@@ -28,6 +30,36 @@ def test_published_files_load(name, suffix, tmp_path):
     assert len(loaded) == len(state)
     for key, value in state.items():
         assert torch.equal(loaded[rename_published(key) if name == "htnet" else key], value), key
+
+
+def wrapped(state, way):
+    """A checkpoint as trainings write it."""
+    prefixed = {f"{'module' if 'module' in way else 'model'}.{key}": value for key, value in state.items()}
+    options = argparse.Namespace(epochs=80, root=None)
+    return {
+        "module": prefixed,
+        "model_pos": {"epoch": 80, "lr": 1e-4, "random_state": None, "optimizer": {}, "model_pos": state},
+        "state_dict": {"epoch": 3, "state_dict": state, "args": options},
+        "lightning": {"pytorch-lightning_version": "2.4", "hyper_parameters": {"lr": 1e-3}, "state_dict": prefixed},
+        "compiled module": {"_orig_mod." + key: value for key, value in prefixed.items()},
+        "nested": {"model": {"state_dict": state}, "ema": {"decay": 0.99}},
+    }[way]
+
+
+@pytest.mark.parametrize("way", ["module", "model_pos", "state_dict", "lightning", "compiled module", "nested"])
+@pytest.mark.parametrize("name", LIFTERS)
+def test_checkpoints_of_trainings_load(name, way, tmp_path):
+    state = build_lifter(name).state_dict()
+    torch.save(wrapped(state, way), tmp_path / "c.pth")
+    loaded = load_published(name, tmp_path / "c.pth").state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
+    assert loaded.keys() == state.keys()
+
+
+def test_a_training_without_weights_is_named(tmp_path):
+    torch.save({"epoch": 3, "model_pos": {"a": 1}}, tmp_path / "c.pth")
+    with pytest.raises(ValueError, match=r"c\.pth, 'model_pos': expected a state dict of tensors, got int under 'a'"):
+        read_state_dict(tmp_path / "c.pth")
 
 
 def test_another_networks_checkpoint_is_named(tmp_path):

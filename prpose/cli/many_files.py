@@ -55,6 +55,10 @@ class Request:
     config: InferenceConfig = DEFAULT
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps < 1e6:
+            raise ValueError(f"expected fps > 0, got {self.fps}")
+
     def command(self, path: Path, out: Path) -> str:
         """The command that predicts one file of a folder by itself, with the options that are not the default."""
         words = ["prpose", "predict", str(path), "--out", str(out)]

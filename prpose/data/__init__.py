@@ -7,11 +7,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from prpose.atomic import sha256_of
 from prpose.data import human36m, mpi_inf_3dhp
-from prpose.data.clip import Clip
+from prpose.data.clip import Clip, unusual_legs
 from prpose.data.motion import Motion
 from prpose.data.release_files import ALL_ACTIONS, Selection, load_release, paths_of
 from prpose.data.synthetic import walkers
 from prpose.data.synthetic.benchmark_file import SPLITS, load_benchmark, path_of, read_card, read_renderings
+from prpose.skeleton import H36M_17
 from prpose.tables import look_up
 
 T = TypeVar("T", Clip, Motion)
@@ -109,6 +110,11 @@ def _recordings(
     found = read(Path(root), split, *more)
     if not found:
         raise ValueError(f"{name}: expected recordings in its {split} split, got none")
+    for each in found:
+        poses = each.poses_cam if isinstance(each, Clip) else each.poses_world
+        if poses.shape[1] == len(H36M_17) and (problem := unusual_legs(poses)):
+            where = f"{name}: subject {each.subject}, action {each.action!r}"
+            raise ValueError(f"{where}: {problem}; are the poses in metres, in Human3.6M's order?")
     return found
 
 

@@ -12,6 +12,7 @@ from prpose.skeleton import H36M_17
 
 UNITS = {2: "pixels", 3: "metres"}
 FARTHEST = {2: 1e7, 3: 1e5}  # largest coordinate in 2D and in 3D; sums of squares stay finite in float32
+LEG_M = (0.3, 1.4)  # admitted lengths from hip to ankle along the bones, from toddlers to giants
 PERCENTILES = (50, 90, 99)  # of JointErrors
 
 
@@ -67,6 +68,18 @@ def finite_float32(values: Array, where: str, what: str = "numbers") -> Array:
         frame = int(np.argwhere(~np.isfinite(narrow))[0][0])
         raise ValueError(f"{where}: expected finite {what}, got NaN or infinity in frame {frame}")
     return narrow
+
+
+def unusual_legs(poses: Array) -> str:
+    """What is wrong with the median length of the left leg of (T, 17, 3) metres; nothing of a person's, or all NaN."""
+    complete = poses[np.isfinite(poses).all(axis=(1, 2))].astype(np.float64)
+    hip, knee, ankle = (complete[:, H36M_17.index(f"left_{name}")] for name in ("hip", "knee", "ankle"))
+    with np.errstate(over="ignore"):
+        bones = np.linalg.norm([knee - hip, ankle - knee], axis=-1)
+    length = float(np.median(bones.sum(axis=0))) if len(complete) else LEG_M[0]
+    if LEG_M[0] <= length <= LEG_M[1]:
+        return ""
+    return f"expected legs of {LEG_M[0]} to {LEG_M[1]} m, got {length:.3g} m"
 
 
 class JointErrors(NamedTuple):

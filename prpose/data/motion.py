@@ -8,11 +8,10 @@ import numpy as np
 from scipy.ndimage import find_objects, label
 
 from prpose.camera import Array
-from prpose.data.clip import check_coordinates
+from prpose.data.clip import check_coordinates, unusual_legs
 from prpose.skeleton import H36M_17
 
 RATES = (5.0, 5000.0)  # admitted frame rates of motion capture; anything else is taken for a wrong unit
-LEG_M = (0.3, 1.4)  # admitted lengths from hip to ankle along the bones, from toddlers to giants
 FAULTS = (  # least value of each of _stance's measures, in metres, and what is wrong below it
     (0.0, "head down on the whole", "is up the axis that the joint mapping names?"),
     (-0.01, "the knees bend backwards", "are left and right, or the axes, exchanged in the joint mapping?"),
@@ -110,14 +109,8 @@ def check_units(poses_world: Array, fps: float) -> None:
     """``ValueError`` if (T, 17, 3) poses have no person's size, or no motion capture's rate; NaN does not count."""
     if not RATES[0] <= fps <= RATES[1]:
         raise ValueError(f"expected {RATES[0]:g} to {RATES[1]:g} frames per second, got {fps:g}")
-    complete = poses_world[np.isfinite(poses_world).all(axis=(1, 2))]
-    hip, knee, ankle = (complete[:, H36M_17.index(f"left_{name}")] for name in ("hip", "knee", "ankle"))
-    with np.errstate(over="ignore"):
-        bones = np.linalg.norm([knee - hip, ankle - knee], axis=-1)
-    length = float(np.median(bones.sum(axis=0))) if len(complete) else LEG_M[0]
-    if not LEG_M[0] <= length <= LEG_M[1]:
-        expected = f"expected legs of {LEG_M[0]} to {LEG_M[1]} m"
-        raise ValueError(f"{expected}, got {length:.3g} m; check the mapping's metres_per_unit")
+    if problem := unusual_legs(poses_world):
+        raise ValueError(f"{problem}; check the mapping's metres_per_unit")
 
 
 def duplicates(motions: Sequence[Motion], others: Sequence[Motion], limit_deg: float) -> list[tuple[str, str, float]]:

@@ -69,6 +69,9 @@ def _fraction(number: int) -> float:
     return int.from_bytes(hashlib.sha256(str(number).encode()).digest()[:4], "little") / (2**32 - 1)
 
 
+SYMMETRY = [[j for j, side in enumerate(H36M_17.sides) if side == wanted] for wanted in ("left", "right")]
+
+
 def paths_of(root: str | Path, name: str, keypoints: str) -> tuple[Path, Path]:
     """Paths of a data set's 3D and 2D files."""
     return Path(root) / f"data_3d_{name}.npz", Path(root) / f"data_2d_{name}_{keypoints}.npz"
@@ -138,11 +141,23 @@ def _positions(path: Path, key: str) -> dict[str, dict[str, Any]]:
 
 
 def _check_joints(path: Path) -> None:
-    """``ValueError`` if the metadata of a 2D file, where there are any, declare another number of joints."""
+    """``ValueError`` if the metadata of a 2D file, where there are any, declare other joints or another order."""
     metadata = read_npz(path, "metadata") if "metadata" in entry_names(path) else {}
-    joints = metadata.get("num_joints", len(H36M_17)) if isinstance(metadata, dict) else len(H36M_17)
+    metadata = metadata if isinstance(metadata, dict) else {}
+    joints = metadata.get("num_joints", len(H36M_17))
     if not isinstance(joints, int | np.integer) or joints != len(H36M_17):
         raise ValueError(f"{path}: expected num_joints = {len(H36M_17)} in its metadata, got {joints!r:.40}")
+    remedy = "pass 2D in Human3.6M's order, such as cpn_ft_h36m_dbb, or convert the file"
+    if (name := metadata.get("layout_name", "h36m")) != "h36m":
+        raise ValueError(f"{path}: expected the layout h36m, got {name!r:.40} in its metadata; {remedy}")
+    try:
+        found = [sorted(int(joint) for joint in side) for side in metadata.get("keypoints_symmetry", SYMMETRY)]
+    except (TypeError, ValueError, OverflowError):
+        found = []
+    if sorted(found) != sorted(SYMMETRY):
+        raise ValueError(
+            f"{path}: expected keypoints_symmetry of Human3.6M's joints in its metadata, got another; {remedy}"
+        )
 
 
 def write_release(
@@ -165,8 +180,7 @@ def write_release(
         poses, keypoints_px = read(subject, path)
         positions_3d.setdefault(subject, {})[action] = poses
         positions_2d.setdefault(subject, {})[action] = keypoints_px
-    sides = [[j for j, side in enumerate(H36M_17.sides) if side == wanted] for wanted in ("left", "right")]
-    metadata = {"layout_name": "h36m", "num_joints": len(H36M_17), "keypoints_symmetry": sides}
+    metadata = {"layout_name": "h36m", "num_joints": len(H36M_17), "keypoints_symmetry": SYMMETRY}
     boxed = [np.array(content, dtype=object) for content in (positions_3d, positions_2d, metadata)]  # as published
     with replacing(path_3d) as temporary_3d, replacing(path_2d) as temporary_2d:
         np.savez_compressed(temporary_3d, positions_3d=boxed[0])

@@ -9,7 +9,7 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections
-from prpose.keypoints import Keypoints, Tracking, agree
+from prpose.keypoints import Keypoints, Tracking, agree, frame_rate
 from prpose.layouts import COCO_SIGMA, LAYOUTS, find_layout, person_size
 from prpose.remap import LIMBS, is_placeholder, is_present
 from prpose.skeleton import Skeleton
@@ -36,7 +36,7 @@ def people_from(
     if not found.detections:
         raise ValueError("expected at least one keypoint, got none: all are missing")
     name = _layout(found, layout)
-    rate = fps if found.fps is None else agree("fps", found.fps, fps)
+    rate, slower, changed = frame_rate(found.fps, fps)
     people = []
     by_person, notes = group_by_person(found.detections, LAYOUTS[name], rate, tracking)
     for person, detections in by_person.items():
@@ -45,9 +45,9 @@ def people_from(
         scores = [detection.confidence for detection in detections if detection.confidence is not None]
         confidence = np.stack(scores) if len(scores) == len(detections) else None
         frames = [detection.frame for detection in detections]
-        times = np.array([found.times_s[frame] for frame in frames]) if found.times_s else None
+        times = np.array([found.times_s[frame] * slower for frame in frames]) if found.times_s else None
         names = tuple(found.frame_names.get(frame, "") for frame in frames)
-        names, warnings = names if all(names) else (), (*found.warnings, *notes)
+        names, warnings = names if all(names) else (), (*found.warnings, *changed, *notes)
         people.append(Keypoints(xy, size, name, confidence, rate, np.array(frames), times, person, names, warnings))
     return sorted(people, key=len, reverse=True)
 
