@@ -15,6 +15,7 @@ from prpose.noise import NoiseCorrelation, noise_rho
 from prpose.tables import look_up
 
 PointEstimate = Literal["deterministic", "mean", "medoid", "geometric_median", "reprojection_weighted"]
+Folder = Literal["auto", "clip", "files"]
 Smoothing = Literal["none", "gaussian", "one_euro"]
 C = TypeVar("C")
 
@@ -47,7 +48,7 @@ class InferenceConfig:
         detector_model: Model file of the detector. MediaPipe's is downloaded on first use.
         max_people: Largest number of people to detect per image.
         max_seconds: Stop reading video or a camera after this many seconds.
-        per_file: Treat each file of a folder as its own clip.
+        folder: What a folder is: one clip with a file per frame, files that are each an input, or what they look like.
         output_format: File format of the predictions for a folder: npz, json, csv, trc or bvh.
         jobs: Number of parallel processes for a folder. Default: one, or with ray all CPUs of the cluster.
         ray: Distribute a folder over a Ray cluster (RAY_ADDRESS, or a local one).
@@ -72,13 +73,14 @@ class InferenceConfig:
     detector_model: Path | None = None
     max_people: int = 1
     max_seconds: float | None = None
-    per_file: FlagCreatePairsOff[bool] = False
+    folder: Folder = "auto"
     output_format: str | None = None
     jobs: Annotated[int | None, arg(aliases=["--jobs"])] = None
     ray: Annotated[FlagCreatePairsOff[bool], arg(aliases=["--ray"])] = False
 
     def __post_init__(self) -> None:
         look_up(self.point_estimate, dict.fromkeys(get_args(PointEstimate)), "point estimate")
+        look_up(self.folder, dict.fromkeys(get_args(Folder)), "folder")
         look_up(self.tracking, dict.fromkeys(get_args(Tracking)), "tracking")
         look_up(self.smooth, dict.fromkeys(get_args(Smoothing)), "smoothing")
         noise_rho(self.noise_correlation, time_constant_s=self.noise_time_constant_s)

@@ -176,7 +176,7 @@ def test_invalid_options(name, options, message):
 
 
 def test_folders_without_keypoints(tmp_path):
-    message = "expected *_keypoints.json of OpenPose, JSON of MMPose or images in the folder"
+    message = "expected JSON of OpenPose or MMPose with a frame in each, or images, in the folder, got none"
     assert message in error_of(tmp_path, image_size=SIZE)
     (tmp_path / "a_0_keypoints.json").write_text('{"people": [{"pose_keypoints_2d": [1, 2, "3"]}]}')
     message = "a_0_keypoints.json: people[0].pose_keypoints_2d[2]: expected a number, got text"

@@ -116,7 +116,7 @@ def test_a_detector_is_created_before_the_progress_bars(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "progress", lambda name, total: log(name, lambda steps: None)())
     photo, out = write_png(tmp_path / "1.png", picture()), tmp_path / "out"
     run(["predict", str(photo), "--out", str(out / "1.npz"), "-n", "2"])
-    run(["predict", str(tmp_path), "--config.per-file", "--out", str(out / "all"), "-n", "2"])
+    run(["predict", str(tmp_path), "--config.folder", "files", "--out", str(out / "all"), "-n", "2"])
     assert events == ["detector", "frames", "model", "files", "detector"]
 
 

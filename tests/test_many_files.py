@@ -101,7 +101,17 @@ def test_killed_worker_loses_no_file(engine, photos, tmp_path, monkeypatch, caps
         write_png(folder / f"{name}.png", picture(X.get(name, 140 + 10 * n)))
     monkeypatch.setenv("PRPOSE_TEST_KILL_ONCE", str(tmp_path / "kill"))
     (tmp_path / "kill").touch()
-    argv = ["predict", folder, "--out", out, "--config.per-file", "--config.detector", f"{__name__}:Killer", *engine]
+    argv = [
+        "predict",
+        folder,
+        "--out",
+        out,
+        "--config.folder",
+        "files",
+        "--config.detector",
+        f"{__name__}:Killer",
+        *engine,
+    ]
     assert command(*argv, "-n", "2") == int("c_always" in photos)
     assert not (tmp_path / "kill").exists()
     assert names(out) == [f"{name}.npz" for name in photos if name != "c_always"]
@@ -150,7 +160,7 @@ def test_output_of_a_person_never_replaces_the_input(tmp_path, capsys):
 
 
 def test_command_of_one_file_has_the_options_that_are_not_the_default():
-    config = InferenceConfig(intrinsics=(9, 9, 5, 5), drop_incomplete=True, jobs=2, per_file=True, output_format="csv")
+    config = InferenceConfig(intrinsics=(9, 9, 5, 5), drop_incomplete=True, jobs=2, folder="files", output_format="csv")
     request = Request(num_samples=2, image_size=(640, 480), config=config)
     expected = "prpose predict 'd/a 1.csv' --out o/a.npz --num-samples 2 --image-size 640 480"
     expected += " --config.intrinsics 9 9 5 5 --config.drop-incomplete"
@@ -172,13 +182,13 @@ def test_bad_person_stops_no_other(tmp_path, capsys):
     assert names(tmp_path) == ["p.5.npz", "two.json"]
 
 
-def test_per_file_splits_a_clip(tmp_path, capsys):
+def test_files_of_a_clip_are_predicted_one_by_one_on_request(tmp_path, capsys):
     folder = tmp_path / "frames"
     shutil.copytree(HERE / "openpose_body25", folder)
     argv = ["predict", folder, "--person", "0", *SIZE]
     assert command(*argv, "--out", tmp_path / "clip.npz") == 0
     assert len(prpose.read_prediction(tmp_path / "clip.npz")) == 8
-    assert command(*argv, "--config.per-file", "--out", tmp_path / "each") == 0
+    assert command(*argv, "--config.folder", "files", "--out", tmp_path / "each") == 0
     assert len(names(tmp_path / "each")) == 8
     assert len(prpose.read_prediction(next((tmp_path / "each").iterdir()))) == 1
 
@@ -252,7 +262,7 @@ def test_videos_and_folders_of_photos_side_by_side(tmp_path, capsys):
     assert "empty.mp4: " in printed.err
     assert "2 of 3 files, 2 people, 7 frames" in printed.out
     assert names(tmp_path / "out") == ["a.npz", "frames.npz"]
-    argv = ["predict", clips / "frames", "--out", tmp_path / "each", "--config.per-file", *DETECTOR]
+    argv = ["predict", clips / "frames", "--out", tmp_path / "each", "--config.folder", "files", *DETECTOR]
     assert command(*argv) == 0
     assert len(names(tmp_path / "each")) == 3
 

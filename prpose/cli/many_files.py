@@ -35,7 +35,7 @@ from prpose.prediction import Prediction
 
 Bar = Callable[[int | None], AbstractContextManager[OnFrame]]
 ALL = "all"  # as --person: every person in a file, each with an output of their own
-FOLDER_SETTINGS = ("per_file", "output_format", "jobs", "ray")  # of the config; without effect on a single file
+FOLDER_SETTINGS = ("folder", "output_format", "jobs", "ray")  # of the config; without effect on a single file
 DEFAULT = InferenceConfig()
 Job = tuple[Path, Path]  # a file and its output
 

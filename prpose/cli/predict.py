@@ -61,7 +61,9 @@ def predict(
     if not path.exists() and input_kind(path) != "camera":
         raise ValueError(f"{path}: no such file or folder")
     request = Request(model, num_samples, seed, device, layout, image_size, fps, person, config, overwrite)
-    if person == ALL or (path.is_dir() and (config.per_file or not _is_clip(path))):
+    if path.is_dir():
+        print_line(_what_a_folder_is(path, config))
+    if person == ALL or (path.is_dir() and not _is_clip(path, config)):
         if overlay is not None:
             raise ValueError(f"{overlay}: expected one person of one clip with --overlay, got several")
         _predict_many(path, out, request)
@@ -141,12 +143,11 @@ def _predict_many(path: Path, out: Path, request: Request) -> None:
 
 def _plan(path: Path, out: Path, request: Request) -> tuple[list[Job], list[str]]:
     """The jobs, whose outputs can be written, and the names of other files in the folder."""
-    per_file = request.config.per_file
-    if not path.is_dir() or (_is_clip(path) and not per_file):
+    if not path.is_dir() or _is_clip(path, request.config):
         export_format(out)
         outputs, skipped = {path: out}, list[str]()
     else:
-        kinds = ("video", "folder", "photo") if per_file else ("video", "folder")
+        kinds = ("video", "folder", "photo") if request.config.folder == "files" else ("video", "folder")
         inputs, others = inputs_in(path, lambda inside: input_kind(inside) in kinds)
         if not out.is_dir() and (out.exists() or out.suffix[1:].lower() in FORMATS):
             raise ValueError(f"{out}: expected a folder for the predictions of many files, got the name of a file")
@@ -168,9 +169,17 @@ def _plan(path: Path, out: Path, request: Request) -> tuple[list[Job], list[str]
     return list(outputs.items()), skipped
 
 
-def _is_clip(folder: Path) -> bool:
-    """Whether a folder holds a file per frame, of keypoints or photos."""
-    return is_one_clip(folder) or input_kind(folder) == "folder"
+def _is_clip(folder: Path, config: InferenceConfig) -> bool:
+    """Whether a folder holds a file per frame, of keypoints or photos, or is said to."""
+    if config.folder == "auto":
+        return is_one_clip(folder) or input_kind(folder) == "folder"
+    return config.folder == "clip"
+
+
+def _what_a_folder_is(folder: Path, config: InferenceConfig) -> str:
+    if _is_clip(folder, config):
+        return f"{folder}: one clip with a file per frame; --config.folder files predicts each by itself"
+    return f"{folder}: files that are predicted one by one; --config.folder clip makes them the frames of one clip"
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

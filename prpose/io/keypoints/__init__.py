@@ -1,5 +1,6 @@
 """Keypoints as detectors write them → :class:`prpose.Keypoints` of each person; docs/formats.md shows every format."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,31 +22,41 @@ class Format:
     read: Callable[[Any], Detections] | None  # of a file's JSON, or its path if it is no JSON; None for our own npz
     fields: tuple[str, ...] = ()  # alternatives: the file's JSON, its first item, or an npz has all fields of one
     ending: str = ".json"
-    frame_files: str | None = None  # pattern of the files in a folder with one per frame; each is read as frame 0
+    frame_files: bool = False  # whether a file is one frame, read as frame 0, and a folder of them a clip
 
     def matches(self, content: Any) -> bool:
         """Whether a file with this JSON, or these entries, may be of this format."""
         return not self.fields or any(has(content, *names.split()) for names in self.fields)
 
     def files_in(self, folder: Path) -> list[Path]:
-        """The files of a folder that is a clip with one file per frame; none of other folders."""
-        files = sorted(file for file in folder.glob(self.frame_files) if file.is_file()) if self.frame_files else []
+        """The files of a folder that is a clip with one file per frame; none of other folders.
+
+        Files whose names differ in numbers only are taken to be alike.
+        """
+        found = sorted(folder.glob("[!.]*.json")) if self.frame_files else []
+        alike: dict[str, list[Path]] = {}
+        for file in found:
+            alike.setdefault(re.sub("[0-9]+", "0", file.name), []).append(file)
+        return sorted(file for files in alike.values() if self._are_frames(files) for file in files)
+
+    def _are_frames(self, files: list[Path]) -> bool:
+        """Whether the first of these files that holds anything is a frame of this format."""
         for file in files:
             try:
                 content = load_json(file)
             except (ValueError, OSError):  # reading the clip names the file
                 continue
             if content not in ([], None):
-                return files if self.matches(content) else []
-        return files if self.frame_files != "*.json" else []
+                return self.matches(content)
+        return files[0].name.endswith("_keypoints.json")  # OpenPose's, all empty or damaged
 
 
 FORMATS: dict[str, Format] = {  # the first that matches a file is its format
     "coco-annotations": Format(coco.read_annotations, ("images annotations",)),
-    "openpose": Format(openpose.read, ("people",), frame_files="*_keypoints.json"),
+    "openpose": Format(openpose.read, ("people",), frame_files=True),
     "mediapipe": Format(mediapipe.read, ("frames", "pose_landmarks")),
     "mmpose": Format(mmpose.read, ("instance_info", "instances")),
-    "mmpose-images": Format(mmpose.read, ("keypoint_scores",), frame_files="*.json"),
+    "mmpose-images": Format(mmpose.read, ("keypoint_scores",), frame_files=True),
     "alphapose": Format(coco.read_results, ("image_id idx",)),
     "coco": Format(coco.read_results, ("image_id",)),
     "videopose3d": Format(videopose3d.read_custom, ("positions_2d",), ".npz"),
@@ -135,7 +146,7 @@ def _read(path: Path, format: Format, content: Any) -> Detections:
             found.append(format.read(load_json(file) if content is None else content))
         except ValueError as error:
             raise ValueError(f"{file.name}: {error}" if path.is_dir() else str(error)) from None
-    if format.frame_files is None:
+    if not format.frame_files:
         return found[0]
     detections = [replace(detection, frame=i) for i, part in enumerate(found) for detection in part.detections]
     return replace(found[0], detections=detections, images=tuple(file.name for file in files))
@@ -146,7 +157,7 @@ def recognise(path: Path) -> tuple[str, Any]:
     if path.is_dir():
         if name := next((name for name, format in FORMATS.items() if format.files_in(path)), None):
             return name, None
-        raise ValueError("expected *_keypoints.json of OpenPose, JSON of MMPose or images in the folder, got none")
+        raise ValueError("expected JSON of OpenPose or MMPose with a frame in each, or images, in the folder, got none")
     ending = path.suffix.lower()
     content = load_json(path) if ending == ".json" else None
     if content == []:
