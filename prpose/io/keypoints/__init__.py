@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prpose.io.keypoints import arrays, coco, csv_table, mediapipe, mmpose, openpose, videopose3d
-from prpose.io.keypoints.detections import Detections, has, load_json, numbered
+from prpose.io.keypoints import arrays, coco, csv_table, mediapipe, mmpose, openpose, ultralytics, videopose3d
+from prpose.io.keypoints.detections import Detections, has, innermost, load_json, numbered
 from prpose.io.keypoints.tracking import people_from as people_from
 from prpose.io.keypoints.tracking import select_person as select_person
 from prpose.keypoints import Keypoints, Tracking, load_keypoints
@@ -21,11 +21,14 @@ class Format:
 
     read: Callable[[Any], Detections] | None  # of a file's JSON, or its path if it is no JSON; None for our own npz
     fields: tuple[str, ...] = ()  # alternatives: the file's JSON, its first item, or an npz has all fields of one
+    levels: tuple[int, ...] = ()  # how many lists may be around the file's first object, if that tells the format
     ending: str = ".json"
     frame_files: bool = False  # whether a file is one frame, read as frame 0, and a folder of them a clip
 
     def matches(self, content: Any) -> bool:
         """Whether a file with this JSON, or these entries, may be of this format."""
+        if self.levels and innermost(content)[0] not in self.levels:
+            return False
         return not self.fields or any(has(content, *names.split()) for names in self.fields)
 
     def files_in(self, folder: Path) -> list[Path]:
@@ -53,14 +56,19 @@ class Format:
 
 FORMATS: dict[str, Format] = {  # the first that matches a file is its format
     "coco-annotations": Format(coco.read_annotations, ("images annotations",)),
-    "openpose": Format(openpose.read, ("people",), frame_files=True),
+    "openpose": Format(openpose.read, ("people",), (0,), frame_files=True),
+    "openpose-frames": Format(openpose.read_frames, ("people",), (1,)),
     "mediapipe": Format(mediapipe.read, ("frames", "pose_landmarks")),
     "mmpose": Format(mmpose.read, ("instance_info", "instances")),
-    "mmpose-images": Format(mmpose.read, ("keypoint_scores",), frame_files=True),
+    "mmpose-images": Format(mmpose.read, ("keypoint_scores",), (1,), frame_files=True),
+    "mmpose-frames": Format(mmpose.read_frames, ("keypoint_scores",), (2, 3)),
+    "ultralytics-images": Format(ultralytics.read, ("keypoints box",), (1,), frame_files=True),
+    "ultralytics": Format(ultralytics.read_frames, ("keypoints box",), (2,)),
     "alphapose": Format(coco.read_results, ("image_id idx",)),
     "coco": Format(coco.read_results, ("image_id",)),
-    "videopose3d": Format(videopose3d.read_custom, ("positions_2d",), ".npz"),
-    "detectron2": Format(videopose3d.read_detections, ("boxes keypoints",), ".npz"),
+    "videopose3d": Format(videopose3d.read_custom, ("positions_2d",), ending=".npz"),
+    "detectron2": Format(videopose3d.read_detections, ("boxes keypoints",), ending=".npz"),
+    "reconstruction": Format(arrays.read_reconstruction, ("reconstruction",), ending=".npz"),
     "npz": Format(None, ending=".npz"),
     "npy": Format(arrays.read_npy, ending=".npy"),
     "csv": Format(csv_table.read_csv, ending=".csv"),

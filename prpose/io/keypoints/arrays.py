@@ -8,6 +8,7 @@ from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections, without_missing
 from prpose.keypoints import LARGEST_PX
 from prpose.remap import is_present
+from prpose.unpickle import read_npz
 
 
 def read_npy(path: Path) -> Detections:
@@ -20,6 +21,25 @@ def read_npy(path: Path) -> Detections:
         xy, confidence = without_missing(xy, array[..., 2])
     frames = np.flatnonzero(is_present(xy).any(axis=1))
     return Detections([Detection(int(t), xy[t], None if confidence is None else confidence[t]) for t in frames])
+
+
+def read_reconstruction(path: Path) -> Detections:
+    """``keypoints.npz`` of the demos of MHFormer, StridedTransformer, MotionAGFormer and others.
+
+    (people, T, 17, 2 or 3) pixels in Human3.6M's order, as their 2D, or (T, 17, 2 or 3).
+    """
+    array = np.asarray(read_npz(path, "reconstruction"))
+    if array.dtype.kind not in "fiu" or array.ndim not in (3, 4) or array.shape[-1] not in (2, 3):
+        raise ValueError(f"expected reconstruction (people, T, J, 2 or 3), got {array.dtype} {array.shape}")
+    people = within_range(array.astype(np.float64).reshape(-1, *array.shape[-3:]))
+    detections = []
+    for person, clip in enumerate(people):
+        for t, table in enumerate(clip):
+            xy, confidence = table[:, :2], None
+            if table.shape[1] == 3:
+                xy, confidence = without_missing(xy, table[:, 2])
+            detections.append(Detection(t, xy, confidence, str(person)))
+    return Detections(detections, default_layouts={17: "h36m17"})
 
 
 def load_npy(path: Path) -> Array:

@@ -101,9 +101,17 @@ class Tracked(msgspec.Struct, kw_only=True):
         return None
 
 
+def innermost(content: Any) -> tuple[int, Any]:
+    """The first object within lists of lists that are not empty, and how many lists are around it."""
+    levels = 0
+    while isinstance(content, list):
+        levels, content = levels + 1, next((item for item in content if item), None)
+    return levels, content
+
+
 def has(content: Any, *fields: str) -> bool:
-    """Whether JSON is an object, or a list whose first one is, with all these fields."""
-    first = next((item for item in content if item), None) if isinstance(content, list) else content
+    """Whether JSON is an object, or a list of such or of lists of them, and the first one has all these fields."""
+    first = innermost(content)[1]
     return isinstance(first, dict) and all(name in first for name in fields)
 
 
@@ -179,6 +187,12 @@ def frame_numbers(names: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]
     return counted, (f"the file names do not tell frame numbers: frames are counted {order}",) if len(
         counted
     ) > 1 else ()
+
+
+def is_normalised(detections: Sequence[Detection]) -> bool:
+    """Whether all keypoints lie within 0 to 1, of a person who would be one pixel large."""
+    largest = [float(np.abs(each.xy[is_present(each.xy)]).max(initial=0)) for each in detections]
+    return bool(largest) and 0 < max(largest) <= 1
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -5,6 +5,7 @@ video, {frame_id, instances} per frame, and of an image its instances. The infer
 the same lists without meta_info, for a folder of images one file each.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -49,6 +50,13 @@ def read(content: Any) -> Detections:
     if len(names) == len(WHOLEBODY_133) and (*WHOLEBODY_133.names[:23], "face-0") == names[:24]:
         layout = "wholebody133"  # MMPose numbers the face and names the hands in its own way
     return Detections(detections, layout, joint_names=names)
+
+
+def read_frames(content: Any) -> Detections:
+    """The people of a list of what the inferencer yields for each frame: its predictions, a list for each image."""
+    frames = [people[0] if people and isinstance(people[0], list) else people for people in content]
+    found = [read(people or []).detections for people in frames]
+    return Detections([replace(each, frame=t) for t, people in enumerate(found) for each in people])
 
 
 def _joint_names(meta: Any) -> tuple[str, ...]:

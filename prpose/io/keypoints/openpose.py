@@ -1,10 +1,11 @@
 """OpenPose's ``--write_json``: a folder with one ``*_keypoints.json`` per frame, or one such file; doc/02_output.md."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from prpose.io.keypoints.detections import Detection, Detections, Tracked, Value, check, triplets
+from prpose.io.keypoints.detections import Detection, Detections, Tracked, Value, Whole, check, is_normalised, triplets
 
 LAYOUTS = {25: "body25", 18: "coco18"}  # by number of body parts; BODY_25B has 25 others, which the file does not tell
 
@@ -15,13 +16,33 @@ class Person(Tracked):
 
 class Frame(msgspec.Struct):
     people: list[Person | None] | None
+    canvas_width: Whole | None = None  # of ComfyUI and ControlNet, whose coordinates may be shares of it
+    canvas_height: Whole | None = None
 
 
 def read(content: Any) -> Detections:
     """The people of a frame; a person without body parts is left out."""
-    detections = []
-    for i, person in enumerate(check(content, Frame).people or ()):
-        if person is not None and person.pose_keypoints_2d:
-            found = triplets(person.pose_keypoints_2d, f"people[{i}].pose_keypoints_2d")
-            detections.append(Detection(0, *found, person.person))
-    return Detections(detections, default_layouts=LAYOUTS)
+    return _detections([check(content, Frame)])
+
+
+def read_frames(content: Any) -> Detections:
+    """The people of a list of frames, as of ComfyUI's and ControlNet's nodes."""
+    return _detections(check(content, list[Frame | None]), "[{}].")
+
+
+def _detections(frames: Sequence[Frame | None], place: str = "") -> Detections:
+    detections, sizes = [], set()
+    for t, frame in enumerate(frames):
+        if frame is None:
+            continue
+        for i, person in enumerate(frame.people or ()):
+            if person is not None and person.pose_keypoints_2d:
+                found = triplets(person.pose_keypoints_2d, f"{place.format(t)}people[{i}].pose_keypoints_2d")
+                detections.append(Detection(t, *found, person.person))
+        if frame.canvas_width and frame.canvas_height:
+            sizes.add((int(frame.canvas_width), int(frame.canvas_height)))
+    if len(sizes) > 1:
+        raise ValueError(f"expected frames of one canvas, got {sorted(sizes)[:2]}")
+    size = next(iter(sizes), None)
+    normalised = size is not None and is_normalised(detections)
+    return Detections(detections, default_layouts=LAYOUTS, image_size=size, normalised=normalised)
