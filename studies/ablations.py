@@ -39,6 +39,8 @@ ROWS: dict[str, list[str]] = {
     "windows weighted alike": [*GCN, "--config.balance", "1"],
     "half wide cameras": [*GCN, "--config.wide-cameras", "0.5"],
     "0.3 wide bodies": [*GCN, "--config.wide-bodies", "0.3"],
+    "0.3 exchanged limbs": [*GCN, "--config.exchanged-limbs", "0.3"],
+    "0.1 dropout": [*GCN, "--lifter-args", '{"framed": true, "dropout": 0.1}'],
     "less data": GCN,
     "one pass, MLP": [*GCN, "--lifter", "gaussian_mlp"],
     "lifter and noise": NOISE,

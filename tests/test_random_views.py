@@ -95,6 +95,38 @@ def test_proportions_change_both_sides_alike_and_leave_the_feet_on_the_ground():
     assert np.allclose(*lowest)
 
 
+def test_exchanged_limbs_move_as_anothers_on_ones_own_body():
+    actions = ["squat", "wave", "reach", "sit"]
+    poses = np.stack([walker("W01", action).poses_world[60:63].astype(float) for action in actions])
+    same = Proportions(0, 0).change(poses, np.random.default_rng(0))
+    assert np.allclose(same, poses)
+    changed = Proportions(0, 0, exchanged=1.0).change(poses, np.random.default_rng(0))
+    parents = H36M_17.parents[1:]
+    old, new = (np.linalg.norm(each[:, :, 1:] - each[:, :, parents], axis=-1) for each in (poses, changed))
+    assert np.allclose(old, new)
+    trunk = [
+        j for j, name in enumerate(H36M_17.names) if name.split("_")[-1] not in ("knee", "ankle", "elbow", "wrist")
+    ]
+    own, now = (each[:, :, trunk] - each[:, :, :1] for each in (poses, changed))
+    assert np.allclose(own, now)
+    bent = {name: (_bend(poses, *limb), _bend(changed, *limb)) for name, limb in ARM_AND_LEG.items()}
+    for before, after in bent.values():
+        others = np.abs(after[:, None] - before[None]).max(axis=-1).argmin(axis=1)
+        assert np.allclose(after, before[others], atol=1e-6), "angles are those of one of the others"
+        assert sorted(others) == [0, 1, 2, 3]
+        assert any(others != np.arange(4))
+
+
+ARM_AND_LEG = {"arm": ("left_shoulder", "left_elbow", "left_wrist"), "leg": ("left_hip", "left_knee", "left_ankle")}
+
+
+def _bend(poses, *names):
+    """Cosine of the angle at the middle joint, (N, F)."""
+    a, b, c = (poses[:, :, H36M_17.index(name)] for name in names)
+    lengths = np.linalg.norm(b - a, axis=-1) * np.linalg.norm(c - b, axis=-1)
+    return ((b - a) * (c - b)).sum(-1) / lengths
+
+
 def test_detected_keypoints_err_as_the_detector_does(motions):
     kw = {"every": 20, "proportions": Proportions(0, 0), "cameras": RandomCameras(zoom=0)}
     found = batches(RandomViews(motions, **kw), 5)

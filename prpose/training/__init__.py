@@ -19,7 +19,13 @@ from prpose.training import processes
 Loss = Callable[[nn.Module, Tensor, Batch], Tensor]
 """(net in training mode, the items' indices, their batch on the device) → scalar."""
 Source = Windows | RandomViews
-RENDERED = "balance", "wide_cameras", "wide_bodies", "repeated"  # settings of rendered windows, from 0 to 1
+RENDERED = (
+    "balance",
+    "wide_cameras",
+    "wide_bodies",
+    "exchanged_limbs",
+    "repeated",
+)  # settings of rendered windows, from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class TrainConfig:
         balance: A recording's share of the windows is its length to this power; 1 takes each window once per epoch.
         wide_cameras: Share of the windows seen by cameras of any pitch, roll, distance and field of view.
         wide_bodies: Share of the windows with bodies whose proportions may be unusual.
+        exchanged_limbs: Share of the windows whose arms, and of those whose legs, move as another person's.
         repeated: Share of the windows that repeat their own frame, half of them in place of all others, as in a
             photo, and half in place of later ones, as in a live stream.
         draws: Number of samples per window in the energy score of "train sampler".
@@ -80,6 +87,7 @@ class TrainConfig:
     balance: float = 1.0
     wide_cameras: float = 0.0
     wide_bodies: float = 0.0
+    exchanged_limbs: float = 0.0
     repeated: float = 0.0
     draws: int = 2
     pose_weight: float = 0.125

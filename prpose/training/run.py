@@ -58,7 +58,7 @@ def training_data(
             raise ValueError(f"expected no repeated frames of a lifter of single frames, got {config.repeated}")
         shape |= {"every": config.every, "balance": config.balance, "repeated": config.repeated}
         shape |= {"cameras": RandomCameras(wide=config.wide_cameras)}
-        shape |= {"proportions": Proportions(wide=config.wide_bodies)}
+        shape |= {"proportions": Proportions(wide=config.wide_bodies, exchanged=config.exchanged_limbs)}
         return RandomViews(load_motions(name, root, "train"), **shape), windows
     settings = *RENDERED, "workers"
     if unused := [setting for setting in settings if getattr(config, setting) != getattr(TrainConfig, setting)]:

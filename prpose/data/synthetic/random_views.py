@@ -101,6 +101,7 @@ class Proportions:
     wide: float = 0.0  # share of the windows with bodies as follows
     wide_size: float = 0.08
     wide_bone: float = 0.15  # where two data sets place a joint differs by as much, as the elbow of cmu17 and walkers
+    exchanged: float = 0.0  # share of the windows whose arms move as another's, and likewise of those for the legs
 
     def change(self, poses_world: Array, rng: np.random.Generator) -> Array:
         """Windows (N, F, 17, 3), each with its own body; the height of the lower foot stays."""
@@ -111,15 +112,45 @@ class Proportions:
         wide = rng.random((N, 1)) < self.wide if self.wide > 0 else False
         size, bone = np.where(wide, self.wide_size, self.size), np.where(wide, self.wide_bone, self.bone)
         factor = np.exp(size * rng.standard_normal((N, 1)) + bone * own)
+        bones = poses_world - poses_world[:, :, H36M_17.parents]
+        for moved, along, across in LIMBS if self.exchanged > 0 else ():
+            other = np.where(rng.random(N) < self.exchanged, rng.permutation(N), np.arange(N))
+            axes = _axes(_between(poses_world, *along), _between(poses_world, *across))  # of the trunk, in columns
+            turn = axes @ axes[other].mT  # from the other's trunk to one's own
+            joints = H36M_17.subset(moved)
+            turned = np.einsum("nfik,nfjk->nfji", turn, bones[other][:, :, joints])
+            length = np.linalg.norm(bones[:, :, joints], axis=-1, keepdims=True)
+            bones[:, :, joints] = turned / np.linalg.norm(turned, axis=-1, keepdims=True) * length
         changed = poses_world.copy()  # the root stays where it is
         for joint, parent in enumerate(H36M_17.parents):
             if parent >= 0:
-                bone = poses_world[:, :, joint] - poses_world[:, :, parent]
-                changed[:, :, joint] = changed[:, :, parent] + factor[:, None, joint, None] * bone
+                changed[:, :, joint] = changed[:, :, parent] + factor[:, None, joint, None] * bones[:, :, joint]
         ankles = H36M_17.subset(("left_ankle", "right_ankle"))
         before, after = (each[:, :, ankles, 2].min(axis=(1, 2)) for each in (poses_world, changed))
         changed[..., 2] += (before - after)[:, None, None]
         return changed
+
+
+LIMBS = (  # joints that move, and the trunk's axes: along it, and from right to left
+    (
+        ("left_elbow", "left_wrist", "right_elbow", "right_wrist"),
+        ("thorax", "spine"),
+        ("left_shoulder", "right_shoulder"),
+    ),
+    (("left_knee", "left_ankle", "right_knee", "right_ankle"), ("spine", "pelvis"), ("left_hip", "right_hip")),
+)
+
+
+def _between(poses: Array, end: str, start: str) -> Array:
+    return poses[:, :, H36M_17.index(end)] - poses[:, :, H36M_17.index(start)]
+
+
+def _axes(along: Array, across: Array) -> Array:
+    """Orthonormal axes in columns, (*, 3, 3), the first of them ``along``."""
+    first = along / np.linalg.norm(along, axis=-1, keepdims=True)
+    second = np.cross(first, across)
+    second /= np.linalg.norm(second, axis=-1, keepdims=True)
+    return np.stack([first, second, np.cross(first, second)], axis=-1)
 
 
 class RandomViews:
