@@ -79,6 +79,21 @@ def openpose():
             found = [{"person_id": [-1], "pose_keypoints_2d": k, "face_keypoints_2d": []} for k in frame]
             content = {"version": 1.3, "people": found[:: -1 if t % 2 else 1]}
             write_json(f"openpose_{layout}/walk_{t:012d}_keypoints.json", content)
+    width, height = image_size()
+    canvas = {"canvas_width": width, "canvas_height": height}
+    frames = [{"people": [{"pose_keypoints_2d": k, "face_keypoints_2d": None}], **canvas} for k in triplets("coco18")]
+    write_json("openpose_frames.json", frames)
+
+
+def ultralytics():
+    """``Results.to_json`` of each frame; also in files of their own."""
+    box = {"x1": 1.0, "y1": 1.0, "x2": 9.0, "y2": 9.0}
+    frames = []
+    for t, (k, c) in enumerate(zip(*walker("coco17"), strict=True)):
+        points = {"x": k[:, 0].tolist(), "y": k[:, 1].tolist(), "visible": c.tolist()}
+        frames.append([{"name": "person", "class": 0, "confidence": 0.9, "box": box, "track_id": 1, "keypoints": points}])
+        write_json(f"ultralytics_images/walk_{t}.json", frames[-1])
+    write_json("ultralytics.json", frames)
 
 
 def alphapose():
@@ -101,6 +116,7 @@ def mmpose():
         frames.append({"frame_id": t, "instances": people})
         write_json(f"mmpose_images/walk_{t}.json", people)
     write_json("mmpose_inferencer.json", frames)
+    write_json("mmpose_frames.json", [[frame["instances"]] for frame in frames])
     counted = [{**frame, "frame_id": frame["frame_id"] + 1} for frame in frames]  # the demos do
     write_json("mmpose_demo.json", {"meta_info": meta, "instance_info": counted})
 
@@ -138,6 +154,7 @@ def arrays(size):
     xy[2, 16] = np.nan
     np.save(HERE / "walk_h36m17.npy", xy)
     save_keypoints(HERE / "walk_h36m17.npz", Keypoints(xy, size, "h36m17", fps=FPS))
+    np.savez(HERE / "reconstruction.npz", reconstruction=walker("h36m17")[0].astype(np.float32)[None])
     with (HERE / "walk_coco17.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["frame", *(f"{n}_{part}" for n in LAYOUTS["coco17"].names for part in ("x", "y", "score"))])
@@ -151,6 +168,7 @@ if __name__ == "__main__":
     openpose()
     alphapose()
     mmpose()
+    ultralytics()
     mediapipe(image_size())
     videopose3d(*image_size())
     arrays(image_size())

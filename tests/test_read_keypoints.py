@@ -26,9 +26,14 @@ NEEDS = {  # what each file does not give
     "mediapipe.npy": {"image_size": SIZE, "format": "mediapipe"},
     "mmpose_demo.json": {"image_size": SIZE},
     "mmpose_images": {"image_size": SIZE, "layout": "coco17"},
+    "mmpose_frames.json": {"image_size": SIZE, "layout": "coco17"},
     "mmpose_inferencer.json": {"image_size": SIZE, "layout": "coco17"},
     "openpose_body25": {"image_size": SIZE},
     "openpose_coco18": {"image_size": SIZE},
+    "openpose_frames.json": {},
+    "reconstruction.npz": {"image_size": SIZE},
+    "ultralytics.json": {"image_size": SIZE},
+    "ultralytics_images": {"image_size": SIZE},
     "videopose3d.npz": {},
     "walk_coco17.csv": {"image_size": SIZE},
     "walk_h36m17.npy": {"image_size": SIZE, "layout": "h36m17"},
@@ -37,6 +42,9 @@ NEEDS = {  # what each file does not give
 NAMES = {  # formats by file, where they are not its first word
     "coco_annotations.json": "coco-annotations",
     "mmpose_images": "mmpose-images",
+    "mmpose_frames.json": "mmpose-frames",
+    "openpose_frames.json": "openpose-frames",
+    "ultralytics_images": "ultralytics-images",
     "mediapipe.npy": "npy",  # an array like any other
     **{f"walk_{name}": name[-3:] for name in ("coco17.csv", "h36m17.npy", "h36m17.npz")},
 }
