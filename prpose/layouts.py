@@ -55,6 +55,14 @@ BODY_25 = _tree(
 )
 """OpenPose's BODY_25: POSE_BODY_25_BODY_PARTS (its doc/02_output.md)."""
 
+BODY_25B = _tree(
+    f"{_COCO} upper_neck head {' '.join(f'{s}_{j}' for s in _SIDES for j in ('big_toe', 'small_toe', 'heel'))}",
+    f"{_LIMBS} {_FACE} {_FEET} shoulder:upper_neck hip:shoulder",
+    "nose:upper_neck head:nose",
+)
+"""OpenPose's BODY_25B (openpose_train's README): COCO's 17, ``upper_neck`` at the height of the chin, top of the head,
+and feet."""
+
 HALPE_26 = _tree(
     f"{_COCO} head neck hip {_sided('big_toe small_toe heel')}",
     f"{_LIMBS} {_FACE} {_FEET} shoulder:neck",
@@ -114,6 +122,7 @@ LAYOUTS: dict[str, Skeleton] = {
     "coco17": COCO_17,
     "coco18": COCO_18,
     "body25": BODY_25,
+    "body25b": BODY_25B,
     "halpe26": HALPE_26,
     "wholebody133": WHOLEBODY_133,
     "blazepose33": BLAZEPOSE_33,

@@ -58,6 +58,7 @@ WEIGHTED_SUMS: dict[str, dict[str, tuple[WeightedSum, ...]]] = {  # by layout an
     **dict.fromkeys(("coco17", "wholebody133", "blazepose33"), _sums([HIPS], [SHOULDERS])),
     "coco18": _sums([HIPS], [{"neck": 1.0}, SHOULDERS]),
     "body25": _sums([{"mid_hip": 1.0}, HIPS], [{"neck": 1.0}, SHOULDERS]),
+    "body25b": _sums([HIPS], [SHOULDERS], [{"head": 1.0}]),
     "halpe26": _sums([{"hip": 1.0}, HIPS], [{"neck": 1.0}, SHOULDERS], [{"head": 1.0}]),
     "mpi28": {
         **{name: ({name: 1.0},) for name in (*LIMBS, "pelvis", "spine")},

@@ -25,6 +25,7 @@ FEET = {  # metres down the shin, and forward
 OTHER_NAMES = {  # the layout's name → Human3.6M's, of joints that the walker has
     "coco18": {"neck": "thorax"},
     "body25": {"neck": "thorax", "mid_hip": "pelvis"},
+    "body25b": {"upper_neck": "neck", "head": "head"},
     "halpe26": {"neck": "thorax", "hip": "pelvis", "head": "head"},
     "mpi28": {"neck": "thorax", "head": "neck", "head_top": "head"},
 }

@@ -10,6 +10,7 @@ import shutil
 from functools import cache
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from prpose.data import load_clips
@@ -85,13 +86,24 @@ def openpose():
     write_json("openpose_frames.json", frames)
 
 
+def openpifpaf():
+    person = {"bbox": [1.0, 1.0, 9.0, 9.0], "score": 0.9, "category_id": 1}
+    lines = []
+    for t, k in enumerate(triplets("coco17")):
+        lines.append({"frame": t + 1, "predictions": [{"keypoints": k, **person, "id_": 1}]})
+        write_json(f"openpifpaf_images/walk_{t}.jpg.predictions.json", [{"keypoints": k, **person}])
+    (HERE / "openpifpaf.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 def ultralytics():
     """``Results.to_json`` of each frame; also in files of their own."""
     box = {"x1": 1.0, "y1": 1.0, "x2": 9.0, "y2": 9.0}
     frames = []
     for t, (k, c) in enumerate(zip(*walker("coco17"), strict=True)):
         points = {"x": k[:, 0].tolist(), "y": k[:, 1].tolist(), "visible": c.tolist()}
-        frames.append([{"name": "person", "class": 0, "confidence": 0.9, "box": box, "track_id": 1, "keypoints": points}])
+        frames.append(
+            [{"name": "person", "class": 0, "confidence": 0.9, "box": box, "track_id": 1, "keypoints": points}]
+        )
         write_json(f"ultralytics_images/walk_{t}.json", frames[-1])
     write_json("ultralytics.json", frames)
 
@@ -104,6 +116,8 @@ def alphapose():
         for person, k in enumerate(frame)
     ]
     write_json("alphapose_halpe26.json", content)
+    frames = [{"version": "AlphaPose v0.3", "bodies": [{"joints": k}]} for k in triplets("coco18")]  # --format cmu
+    write_json("alphapose_by_image.json", {f"walk_{t:03d}.jpg": frame for t, frame in enumerate(frames)})
 
 
 def mmpose():
@@ -154,6 +168,12 @@ def arrays(size):
     xy[2, 16] = np.nan
     np.save(HERE / "walk_h36m17.npy", xy)
     save_keypoints(HERE / "walk_h36m17.npz", Keypoints(xy, size, "h36m17", fps=FPS))
+    tracks, scores = walker("coco17")
+    with h5py.File(HERE / "sleap.h5", "w") as file:
+        file["tracks"] = tracks.transpose(2, 1, 0)[None]
+        file["point_scores"] = scores.T[None]
+        file["node_names"] = [name.encode() for name in LAYOUTS["coco17"].names]
+        file["track_names"] = [b"walker"]
     np.savez(HERE / "reconstruction.npz", reconstruction=walker("h36m17")[0].astype(np.float32)[None])
     with (HERE / "walk_coco17.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -169,6 +189,7 @@ if __name__ == "__main__":
     alphapose()
     mmpose()
     ultralytics()
+    openpifpaf()
     mediapipe(image_size())
     videopose3d(*image_size())
     arrays(image_size())

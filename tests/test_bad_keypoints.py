@@ -42,7 +42,7 @@ JSON = {
     "twice in a frame": ([COCO | {"track_id": 4}] * 2, "expected one person, or --person; there are 2"),
     "alphapose id": ([{"image_id": "0.jpg", "keypoints": [1, 2, 1] * 17}, {"image_id": None}],
                      "[1].image_id: expected a number or text, got null"),
-    "alphapose 136": ([{"image_id": "0.jpg", "keypoints": [1, 2, 1] * 136}], "expected --layout (of 136 joints: none)"),
+    "alphapose 135": ([{"image_id": "0.jpg", "keypoints": [1, 2, 1] * 135}], "expected --layout (of 135 joints: none)"),
     "no images": (annotated(images=[]), "annotations[0].image_id: expected the id of an image, got 1"),
     "images of two sizes": (annotated(images=[IMAGE, IMAGE | {"id": 2, "width": 320}]),
                             "images of one size, as of a video, got 320 x 480 and 640 x 480"),
@@ -92,8 +92,8 @@ POSES = {"v": {"custom": [np.ones((3, 17, 2), np.float32)]}}
 
 FILES = {
     "video.mp4": (b"0000ftyp", "got .mp4"),
-    "poses.xls": (b"0000", "as .json, .npz, .npy, .csv or a folder, got .xls"),
-    "none": (b"", "or keypoints, as .json, .npz, .npy, .csv or a folder, got no ending"),
+    "poses.xls": (b"0000", "as .json, .npz, .npy, .h5, .csv or a folder, got .xls"),
+    "none": (b"", "or keypoints, as .json, .npz, .npy, .h5, .csv or a folder, got no ending"),
     "cut.json": (b'[{"image_id": 1, "keypo', "expected JSON, got invalid JSON: Unterminated string"),
     "empty.json": (b"", "got invalid JSON: Expecting value: line 1 column 1"),
     "bytes.json": (b"\xff\xfe\x00", "expected JSON in UTF-8, got another encoding"),

@@ -157,6 +157,13 @@ def test_times_are_those_of_the_file_or_follow_from_the_frame_rate(tmp_path):
     assert np.allclose(np.diff([frame.time_s for frame in open_video(path).frames()]), [0.04] * 19, atol=1e-3)
 
 
+def test_addresses_of_streams_are_opened_as_cameras():
+    for text in ("rtsp://127.0.0.1:9/x", "http://127.0.0.1:9/a/b.m3u8"):
+        assert input_kind(Path(text)) == "camera"
+        with pytest.raises(ValueError, match=f"{text}: expected a camera that can be opened"):
+            list(open_video(Path(text)).frames())
+
+
 def test_a_truncated_video_is_read_to_its_end_with_a_warning(tmp_path):
     whole = write_video(tmp_path / "whole.mkv", [picture(100 + t) for t in range(40)])
     path = tmp_path / "part.mkv"  # Matroska can be read without its end

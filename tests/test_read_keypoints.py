@@ -4,6 +4,7 @@ import json
 import shutil
 from itertools import pairwise
 
+import h5py
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from tests.make_formats import FPS, HERE, image_size, walker
 
 SIZE = image_size()
 NEEDS = {  # what each file does not give
+    "alphapose_by_image.json": {"image_size": SIZE},
     "alphapose_halpe26.json": {"image_size": SIZE},
     "coco_annotations.json": {},
     "coco_results.json": {"image_size": SIZE},
@@ -28,10 +30,13 @@ NEEDS = {  # what each file does not give
     "mmpose_images": {"image_size": SIZE, "layout": "coco17"},
     "mmpose_frames.json": {"image_size": SIZE, "layout": "coco17"},
     "mmpose_inferencer.json": {"image_size": SIZE, "layout": "coco17"},
+    "openpifpaf.json": {"image_size": SIZE},
+    "openpifpaf_images": {"image_size": SIZE},
     "openpose_body25": {"image_size": SIZE},
     "openpose_coco18": {"image_size": SIZE},
     "openpose_frames.json": {},
     "reconstruction.npz": {"image_size": SIZE},
+    "sleap.h5": {"image_size": SIZE},
     "ultralytics.json": {"image_size": SIZE},
     "ultralytics_images": {"image_size": SIZE},
     "videopose3d.npz": {},
@@ -43,7 +48,9 @@ NAMES = {  # formats by file, where they are not its first word
     "coco_annotations.json": "coco-annotations",
     "mmpose_images": "mmpose-images",
     "mmpose_frames.json": "mmpose-frames",
+    "openpifpaf_images": "openpifpaf-images",
     "openpose_frames.json": "openpose-frames",
+    "alphapose_by_image.json": "alphapose-by-image",
     "ultralytics_images": "ultralytics-images",
     "mediapipe.npy": "npy",  # an array like any other
     **{f"walk_{name}": name[-3:] for name in ("coco17.csv", "h36m17.npy", "h36m17.npz")},
@@ -209,6 +216,41 @@ def test_arguments_override_defaults_of_formats_but_not_declarations():
     assert person.fps == 25
     assert person.warnings == ("the file has 10 frames per second; 25 are used as given",)
     assert read("mediapipe.json", fps=10.01)[0].warnings == ()
+
+
+def test_the_body_of_alphaposes_136_joints_is_read(tmp_path):
+    content = json.loads((HERE / "alphapose_halpe26.json").read_text())
+    for item in content:
+        item["keypoints"] += [1.0, 2.0, 0.5] * 110
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    for number, keypoints in enumerate(read_people(tmp_path / "a.json", image_size=SIZE)):
+        assert keypoints.layout == "halpe26"
+        assert np.abs(keypoints.xy - walker("halpe26", number)[0]).max() < 0.02
+
+
+def test_freemocaps_array_has_a_person_per_camera(tmp_path):
+    xy = walker("blazepose33")[0]
+    array = np.full((2, 8, 543, 2), np.nan)
+    array[0, :, :33], array[1, :, :33] = xy, xy + 10
+    np.save(tmp_path / "mediapipe_2d_data.npy", array)
+    people = read_people(tmp_path / "mediapipe_2d_data.npy", image_size=SIZE)
+    assert [(person.person, person.layout) for person in people] == [
+        ("camera0", "blazepose33"),
+        ("camera1", "blazepose33"),
+    ]
+    assert np.abs(people[1].xy - xy - 10).max() < 0.02
+
+
+@pytest.mark.parametrize("content", [{"df_with_missing": 1}, {"tracks": np.zeros((1, 2, 3, 4)), "node_names": [b"a"]}])
+def test_other_hdf5_is_refused_with_a_way_on(content, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, value in content.items():
+            file[name] = value
+    message = (
+        "export DeepLabCut's as CSV" if "df_with_missing" in content else r"expected tracks of shape \(people, 2, 1, T"
+    )
+    with pytest.raises(ValueError, match=message):
+        read_people(tmp_path / "a.h5", image_size=SIZE)
 
 
 def test_unknown_joint_names_are_no_layout(tmp_path):

@@ -42,7 +42,7 @@ def predict(
     """Predict many 3D poses per frame from 2D keypoints, photos or video.
 
     Args:
-        path: Keypoint file, photo, video, camera number, or a folder of them.
+        path: Keypoint file, photo, video, camera number, address of a stream (rtsp://...), or a folder of files.
         out: Output file, .npz, .json, .csv, .trc or .bvh; a folder if IN is a folder of clips.
         model: Bundled model (see "prpose models"), model folder, or owner/name on the Hugging Face hub.
         num_samples: Number of samples per frame.

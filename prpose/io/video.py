@@ -1,5 +1,6 @@
 """Photos, videos, folders of photos and cameras as frames, one at a time (video and cameras: extra ``video``)."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from prpose.tables import import_extra
 
 Kind = Literal["photo", "video", "folder", "camera"]
 OnFrame = Callable[[int], None]
+ADDRESS = re.compile("^(rtsps?|https?|rtmps?|udp|srt):/+(.+)$", re.IGNORECASE)
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv",
           ".3gp", ".gif")  # fmt: skip
@@ -91,7 +93,7 @@ def open_video(
     """A photo, video, folder of photos (the frames of one clip, in natural order) or camera.
 
     Args:
-        path: of the file or folder; a camera's number, ``0``, or its device, ``/dev/video0``.
+        path: of the file or folder; a camera's number, ``0``, its device, ``/dev/video0``, or the address of a stream.
         max_seconds: length to read; a camera without it is read until interrupted.
         prefix: only the photos of a folder whose names begin with this.
 
@@ -122,8 +124,16 @@ def open_video(
     return Video(path, kind, rate or None, total or None, max_seconds)
 
 
+def stream_address(path: Path) -> str | None:
+    """The address that a path was made of, ``rtsp://host/name``; None if it was made of no address."""
+    found = ADDRESS.match(str(path))  # a path has one slash of two
+    return f"{found[1]}://{found[2]}" if found else None
+
+
 def input_kind(path: Path) -> Kind | None:
     """Photo, video, folder (of photos alone) or camera, by name; None for everything else."""
+    if stream_address(path):
+        return "camera"
     if path.is_dir():
         is_mixed = any(file.suffix.lower() in (*VIDEOS, *ENDINGS) for file in path.iterdir())
         return "folder" if _photos_in(path) and not is_mixed else None
@@ -182,19 +192,22 @@ def _opened(path: Path, is_camera: bool = False) -> Iterator[Any]:
     """The video stream of a file or camera."""
     av, expected = import_av(), "a camera" if is_camera else "a video"
     name, format = _camera_device(path) if is_camera else (str(path), None)
+    shown = stream_address(path) or path
     try:
         container = av.open(name, format=format)
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"{path}: expected {expected} that can be opened ({reason})") from None
+        raise ValueError(f"{shown}: expected {expected} that can be opened ({reason})") from None
     with container:
         if not container.streams.video:
             got = ", ".join(sorted({stream.type for stream in container.streams})) or "an empty file"
-            raise ValueError(f"{path}: expected {expected}, got {got} only")
+            raise ValueError(f"{shown}: expected {expected}, got {got} only")
         yield container.streams.video[0]
 
 
-def _camera_device(path: Path) -> tuple[str, str]:
+def _camera_device(path: Path) -> tuple[str, str | None]:
     """FFmpeg's name of a camera, and of the format that reads it."""
+    if address := stream_address(path):
+        return address, None
     device = f"/dev/video{path}" if path.name.isdecimal() else str(path)
     return (path.name, "avfoundation") if sys.platform == "darwin" else (device, "v4l2")

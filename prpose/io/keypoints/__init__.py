@@ -6,7 +6,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prpose.io.keypoints import arrays, coco, csv_table, mediapipe, mmpose, openpose, ultralytics, videopose3d
+from prpose.io.keypoints import (
+    arrays,
+    coco,
+    csv_table,
+    mediapipe,
+    mmpose,
+    openpifpaf,
+    openpose,
+    sleap,
+    ultralytics,
+    videopose3d,
+)
 from prpose.io.keypoints.detections import Detections, has, innermost, load_json, numbered
 from prpose.io.keypoints.tracking import people_from as people_from
 from prpose.io.keypoints.tracking import select_person as select_person
@@ -21,12 +32,16 @@ class Format:
 
     read: Callable[[Any], Detections] | None  # of a file's JSON, or its path if it is no JSON; None for our own npz
     fields: tuple[str, ...] = ()  # alternatives: the file's JSON, its first item, or an npz has all fields of one
+    by_image: bool = False  # whether the fields are those of the values of an object with names of images
     levels: tuple[int, ...] = ()  # how many lists may be around the file's first object, if that tells the format
     ending: str = ".json"
     frame_files: bool = False  # whether a file is one frame, read as frame 0, and a folder of them a clip
 
     def matches(self, content: Any) -> bool:
         """Whether a file with this JSON, or these entries, may be of this format."""
+        if self.by_image:
+            is_object = isinstance(content, dict) and content and all("." in name for name in content)
+            content = next(iter(content.values())) if is_object else None
         if self.levels and innermost(content)[0] not in self.levels:
             return False
         return not self.fields or any(has(content, *names.split()) for names in self.fields)
@@ -56,21 +71,25 @@ class Format:
 
 FORMATS: dict[str, Format] = {  # the first that matches a file is its format
     "coco-annotations": Format(coco.read_annotations, ("images annotations",)),
-    "openpose": Format(openpose.read, ("people",), (0,), frame_files=True),
-    "openpose-frames": Format(openpose.read_frames, ("people",), (1,)),
+    "openpose": Format(openpose.read, ("people",), levels=(0,), frame_files=True),
+    "openpose-frames": Format(openpose.read_frames, ("people",), levels=(1,)),
+    "alphapose-by-image": Format(openpose.read_by_image, ("people", "bodies"), by_image=True),
     "mediapipe": Format(mediapipe.read, ("frames", "pose_landmarks")),
     "mmpose": Format(mmpose.read, ("instance_info", "instances")),
-    "mmpose-images": Format(mmpose.read, ("keypoint_scores",), (1,), frame_files=True),
-    "mmpose-frames": Format(mmpose.read_frames, ("keypoint_scores",), (2, 3)),
-    "ultralytics-images": Format(ultralytics.read, ("keypoints box class",), (1,), frame_files=True),
-    "ultralytics": Format(ultralytics.read_frames, ("keypoints box class",), (2,)),
+    "mmpose-images": Format(mmpose.read, ("keypoint_scores",), levels=(1,), frame_files=True),
+    "mmpose-frames": Format(mmpose.read_frames, ("keypoint_scores",), levels=(2, 3)),
+    "ultralytics-images": Format(ultralytics.read, ("keypoints box class",), levels=(1,), frame_files=True),
+    "ultralytics": Format(ultralytics.read_frames, ("keypoints box class",), levels=(2,)),
     "alphapose": Format(coco.read_results, ("image_id idx",)),
     "coco": Format(coco.read_results, ("image_id",)),
+    "openpifpaf": Format(openpifpaf.read_frames, ("frame predictions",), levels=(1,)),
+    "openpifpaf-images": Format(openpifpaf.read, ("keypoints bbox category_id",), levels=(1,), frame_files=True),
     "videopose3d": Format(videopose3d.read_custom, ("positions_2d",), ending=".npz"),
     "detectron2": Format(videopose3d.read_detections, ("boxes keypoints",), ending=".npz"),
     "reconstruction": Format(arrays.read_reconstruction, ("reconstruction",), ending=".npz"),
     "npz": Format(None, ending=".npz"),
     "npy": Format(arrays.read_npy, ending=".npy"),
+    "sleap": Format(sleap.read, ending=".h5"),
     "csv": Format(csv_table.read_csv, ending=".csv"),
 }
 ENDINGS = tuple(dict.fromkeys(format.ending for format in FORMATS.values()))

@@ -12,8 +12,10 @@ from prpose.unpickle import read_npz
 
 
 def read_npy(path: Path) -> Detections:
-    """One person: (T, J, 2) pixels, or (T, J, 3) with the confidence."""
+    """One person: (T, J, 2) pixels, or (T, J, 3) with the confidence; or FreeMoCap's 2D, see :func:`_freemocap`."""
     array = load_npy(path)
+    if array.ndim == 4 and array.shape[2] >= BODY and array.shape[3] in (2, 3):
+        return _freemocap(array)
     if array.ndim != 3 or array.shape[2] not in (2, 3):
         raise ValueError(f"expected an array (T, J, 2), or (T, J, 3) with the confidence, got {array.shape}")
     xy, confidence = array[..., :2], None
@@ -21,6 +23,18 @@ def read_npy(path: Path) -> Detections:
         xy, confidence = without_missing(xy, array[..., 2])
     frames = np.flatnonzero(is_present(xy).any(axis=1))
     return Detections([Detection(int(t), xy[t], None if confidence is None else confidence[t]) for t in frames])
+
+
+BODY = 33  # first points of FreeMoCap's arrays: MediaPipe's body; hands and face follow
+
+
+def _freemocap(array: Array) -> Detections:
+    """(cameras, T, 33 or more, 2 or 3) pixels, of MediaPipe's points; a camera is a person called ``camera0`` ..."""
+    detections = []
+    for camera, clip in enumerate(array[:, :, :BODY, :2]):
+        frames = np.flatnonzero(is_present(clip).any(axis=1))
+        detections += [Detection(int(t), clip[t], None, f"camera{camera}") for t in frames]
+    return Detections(detections, default_layouts={BODY: "blazepose33"})
 
 
 def read_reconstruction(path: Path) -> Detections:

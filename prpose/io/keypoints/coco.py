@@ -44,6 +44,9 @@ class Dataset(msgspec.Struct):
     categories: list[Category] | None = None
 
 
+FULL_BODY = 136  # joints of AlphaPose's Halpe-FullBody, of which the first 26 are the body's
+
+
 def read_results(content: Any) -> Detections:
     """COCO's or AlphaPose's results; frames are the image ids, or numbered by the names of the images."""
     results = [item for item in check(content, list[Result | None]) if item is not None]
@@ -51,15 +54,13 @@ def read_results(content: Any) -> Detections:
     if names and len(names) < len(results):
         raise ValueError(f"expected image_id as names or as numbers, got {len(names)} of {len(results)} names")
     place = {name: n for n, name in enumerate(sorted(set(names)))}
-    detections = [
-        Detection(
-            place[item.image_id] if isinstance(item.image_id, str) else int(item.image_id),
-            *triplets(item.keypoints, f"[{i}].keypoints"),
-            item.person,
-        )
-        for i, item in enumerate(results)
-        if item.keypoints
-    ]
+    detections = []
+    for i, item in enumerate(results):
+        if item.keypoints:
+            xy, confidence = triplets(item.keypoints, f"[{i}].keypoints")
+            body = slice(26 if len(xy) == FULL_BODY else None)
+            frame = place[item.image_id] if isinstance(item.image_id, str) else int(item.image_id)
+            detections.append(Detection(frame, xy[body], confidence[body], item.person))
     return Detections(detections, default_layouts=DEFAULTS, images=tuple(place))
 
 

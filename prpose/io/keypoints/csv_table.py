@@ -102,7 +102,7 @@ def _columns(header: list[list[str]]) -> Columns:
             name = f"{lines['bodyparts'][c]}_{lines['coords'][c]}"
             _add(found, name, c, "" if people[c] == "single" else people[c])
         first = lines["coords"][0].strip()
-        found.others["image_id" if first.lower() == "coords" else _plain(first)] = 0
+        found.others["image_id" if first.lower() == "coords" else plain_name(first)] = 0
         return found
     for c, name in enumerate(header[0]):
         _add(found, name, c, "")
@@ -110,7 +110,7 @@ def _columns(header: list[list[str]]) -> Columns:
 
 
 def _add(found: Columns, name: str, column: int, individual: str) -> None:
-    plain = _plain(name)
+    plain = plain_name(name)
     joint, _, part = plain.rpartition("_")
     known = (*FRAMES, *IMAGES, *PEOPLE, *TIMES)
     if plain in known and plain not in found.others:
@@ -125,7 +125,7 @@ def _add(found: Columns, name: str, column: int, individual: str) -> None:
         found.unknown.append(name.strip() or f"number {column + 1}")
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A name as of our layouts: ``LeftShoulder.x`` → ``left_shoulder_x``."""
     words = re.sub("([a-z])([A-Z])", r"\1_\2", name.strip())
     return re.sub("[^a-z0-9]+", "_", words.lower()).strip("_")

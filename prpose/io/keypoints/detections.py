@@ -52,10 +52,19 @@ class Detections:
 
 
 def load_json(path: Path) -> Any:
-    """A file's JSON, with or without a byte order mark; NaN becomes null. ``ValueError`` if it is invalid."""
+    """A file's JSON, or a list of its lines' JSON; with or without a byte order mark; NaN becomes null.
+
+    ``ValueError`` if it is invalid.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        return json.loads(text, parse_constant=lambda name: None if name == "NaN" else float(name))
+        decoder = json.JSONDecoder(parse_constant=lambda name: None if name == "NaN" else float(name))
+        try:
+            return decoder.decode(text)
+        except json.JSONDecodeError as error:
+            if not error.msg.startswith("Extra data"):
+                raise
+            return [decoder.decode(line) for line in text.splitlines() if line.strip()]
     except json.JSONDecodeError as error:
         raise ValueError(f"expected JSON, got invalid JSON: {error}") from None
     except UnicodeDecodeError:

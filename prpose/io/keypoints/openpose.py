@@ -1,6 +1,7 @@
 """OpenPose's ``--write_json``: a folder with one ``*_keypoints.json`` per frame, or one such file; doc/02_output.md."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -28,6 +29,19 @@ def read(content: Any) -> Detections:
 def read_frames(content: Any) -> Detections:
     """The people of a list of frames, as of ComfyUI's and ControlNet's nodes."""
     return _detections(check(content, list[Frame | None]), "[{}].")
+
+
+def read_by_image(content: Any) -> Detections:
+    """AlphaPose's ``--format open`` or ``cmu``: frames in OpenPose's structure, by the names of their images."""
+    names = sorted(check(content, dict[str, Any]))
+    frames = []
+    for name in names:
+        found = content[name]
+        if isinstance(found, dict) and isinstance(found.get("bodies"), list):  # cmu: joints
+            found = {"people": [{"pose_keypoints_2d": body.get("joints")} if isinstance(body, dict) else body
+                                for body in found["bodies"]]}  # fmt: skip
+        frames.append(None if found is None else check(found, Frame, name))
+    return replace(_detections(frames, "frame {}, "), images=tuple(names))
 
 
 def _detections(frames: Sequence[Frame | None], place: str = "") -> Detections:
