@@ -25,7 +25,7 @@ def annotated(**change):
 
 JSON = {
     "empty list": ([], "expected at least one person, got an empty list"),
-    "other dict": ({"a": 1, "b": 2}, "of a known format, got a, b; --config.format: "),
+    "other dict": ({"a": 1, "b": 2}, "of a known format, got a, b; --config.format: one of prpose models"),
     "list of numbers": ([1, 2], "expected JSON of a known format, got list"),
     "two numbers a joint": ([COCO | {"keypoints": [1, 2] * 17}], "expected x, y, confidence of each joint, got 34"),
     "text": ([COCO | {"keypoints": ["1"] * 51}], "[0].keypoints[0]: expected a number, got text"),

@@ -1,14 +1,29 @@
 """Every format of tests/data/formats holds the same walker (tests/make_formats.py)."""
 
 import json
+import re
 import shutil
 from itertools import pairwise
+from unittest.mock import Mock
 
 import h5py
 import numpy as np
 import pytest
 
-from prpose.io.keypoints import FORMATS, inputs_in, is_one_clip, read_keypoints, read_people, recognise, select_person
+from prpose.cli import guarded, run
+from prpose.io.keypoints import (
+    ENTRY_POINTS,
+    FORMATS,
+    Format,
+    coco,
+    inputs_in,
+    is_one_clip,
+    known_formats,
+    read_keypoints,
+    read_people,
+    recognise,
+    select_person,
+)
 from prpose.io.keypoints.detections import frame_numbers
 from prpose.io.keypoints.tracking import oks
 from prpose.layouts import LAYOUTS
@@ -280,3 +295,42 @@ def test_layouts_of_the_documentation_are_complete():
     page = (HERE.parents[2] / "docs" / "formats.md").read_text()
     for name in (*FORMATS, *LAYOUTS):
         assert f"`{name}`" in page
+
+
+def test_an_installed_package_adds_a_format(tmp_path, monkeypatch):
+    point = Mock(value="package:FORMAT", **{"load.return_value": Format(coco.read_results, ("image_id mine",))})
+    point.name = "mine"
+    monkeypatch.setattr("prpose.io.keypoints.entry_points", lambda group: [point] if group == ENTRY_POINTS else [])
+    known_formats.cache_clear()
+    try:
+        content = json.loads((HERE / "coco_results.json").read_text())
+        (tmp_path / "a.json").write_text(json.dumps(content))
+        assert "mine" in known_formats()
+        (person,) = read_people(tmp_path / "a.json", image_size=SIZE, format="mine")
+        assert len(person) == 8
+        point.load.return_value = 3
+        known_formats.cache_clear()
+        with pytest.raises(ValueError, match=r"expected a new Format as 'mine' of prpose.formats, got package:FORMAT"):
+            known_formats()
+    finally:
+        known_formats.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("content", "near"),
+    [
+        ([{"keypoints": [1, 2], "bbox": []}], "; the nearest format is openpifpaf-images, which has category_id"),
+        ({"images": []}, "; the nearest format is coco-annotations, which has annotations"),
+        ([3], "got list; --config.format: one of prpose models --formats"),
+    ],
+)
+def test_unknown_json_is_refused_with_the_nearest_format(content, near, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=re.escape(near)):
+        read_people(tmp_path / "a.json", image_size=SIZE)
+
+
+def test_formats_are_listed(capsys):
+    assert guarded(lambda: run(["models", "--formats"])) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in FORMATS)

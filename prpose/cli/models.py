@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from prpose.cli.console import plain_console, print_table
 from prpose.hub import bundled_models
+from prpose.io.keypoints import known_formats
 from prpose.lifter import LIFTERS, build_lifter, receptive_field
 from prpose.weights import VARIANCE_PREFIX
 
@@ -19,12 +20,23 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {  # constructor arguments of 
 }
 
 
-def models(architectures: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False) -> None:
+def models(
+    architectures: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    formats: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
     """List the bundled models: networks, training data and scores.
 
     Args:
         architectures: List the lifter architectures instead, with parameters and floating-point operations.
+        formats: List the keypoint formats that can be read instead.
     """
+    if formats:
+        folders = {
+            name: "a file or a folder of frames" if each.frame_files else "a file"
+            for name, each in known_formats().items()
+        }
+        rows = {name: [f"*{each.ending}", folders[name]] for name, each in known_formats().items()}
+        return print_table("keypoint formats; examples in docs/formats.md", ["files", "a clip is"], rows)
     if architectures:
         return _list_architectures()
     for name, model in bundled_models().items():

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +94,21 @@ FORMATS: dict[str, Format] = {  # the first that matches a file is its format
     "sleap": Format(sleap.read, ending=".h5"),
     "csv": Format(csv_table.read_csv, ending=".csv"),
 }
+ENTRY_POINTS = "prpose.formats"
+"""Entry-point group in which installed packages name formats of their own, each a :class:`Format`."""
 ENDINGS = tuple(dict.fromkeys(format.ending for format in FORMATS.values()))
+
+
+@cache
+def known_formats() -> dict[str, Format]:
+    """:data:`FORMATS` and those of installed packages (:data:`ENTRY_POINTS`); ``ValueError`` for one that is none."""
+    found = dict(FORMATS)
+    for point in entry_points(group=ENTRY_POINTS):
+        format = point.load()
+        if not isinstance(format, Format) or point.name in FORMATS:
+            raise ValueError(f"expected a new Format as {point.name!r:.40} of {ENTRY_POINTS}, got {point.value:.80}")
+        found[point.name] = format
+    return found
 
 
 def read_keypoints(
@@ -147,14 +163,16 @@ def read_people(
     """Keypoints of all people in a file, those with the most frames first; arguments as of :func:`read_keypoints`."""
     path = Path(path)
     if format is not None:
-        look_up(format, FORMATS, "format")
+        look_up(format, known_formats(), "format")
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder")
     try:
         name, content = recognise(path) if format is None else (format, None)
-        if FORMATS[name].read is None:
+        if known_formats()[name].read is None:
             return [load_keypoints(path, layout, image_size, fps)]
-        return people_from(numbered(_read(path, FORMATS[name], content), prefix), layout, image_size, fps, tracking)
+        return people_from(
+            numbered(_read(path, known_formats()[name], content), prefix), layout, image_size, fps, tracking
+        )
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
@@ -182,7 +200,7 @@ def _read(path: Path, format: Format, content: Any) -> Detections:
 def recognise(path: Path) -> tuple[str, Any]:
     """The name of the format of a file or folder, and a file's JSON; ``ValueError`` if it is unknown."""
     if path.is_dir():
-        if name := next((name for name, format in FORMATS.items() if format.files_in(path)), None):
+        if name := next((name for name, format in known_formats().items() if format.files_in(path)), None):
             return name, None
         raise ValueError("expected JSON of OpenPose or MMPose with a frame in each, or images, in the folder, got none")
     ending = path.suffix.lower()
@@ -190,19 +208,32 @@ def recognise(path: Path) -> tuple[str, Any]:
     if content == []:
         raise ValueError("expected at least one person, got an empty list")
     fields = dict.fromkeys(entry_names(path)) if ending == ".npz" else content
-    for name, format in FORMATS.items():
+    for name, format in known_formats().items():
         if format.ending == ending and format.matches(fields):
             return name, content
     if ending == ".json":
         got = ", ".join(content) if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"expected JSON of a known format, got {got:.80}; --config.format: {', '.join(FORMATS)}")
+        hint = f"{_nearest(content)}; --config.format: one of prpose models --formats"
+        raise ValueError(f"expected JSON of a known format, got {got:.80}{hint}")
     known = f"an image or a video (.jpg, .mp4 ...), or keypoints, as {', '.join(ENDINGS)} or a folder"
     raise ValueError(f"expected {known}, got {ending or 'no ending'}")
 
 
+def _nearest(content: Any) -> str:
+    """The format that shares most names of fields with unknown JSON, and what it has besides."""
+    first = innermost(content)[1]
+    present = set(first) if isinstance(first, dict) else set()
+    wanted = [(name, set(fields.split())) for name, format in known_formats().items() for fields in format.fields]
+    if not (shared := [(len(fields & present) / len(fields), name, fields) for name, fields in wanted]):
+        return ""
+    share, name, fields = max(shared)
+    absent = ", ".join(sorted(fields - present))
+    return "" if not share else f"; the nearest format is {name}" + (f", which has {absent}" if absent else "")
+
+
 def is_one_clip(folder: Path) -> bool:
     """Whether a folder is one clip with a keypoint file per frame: OpenPose's, or MMPose's of images."""
-    return any(format.files_in(folder) for format in FORMATS.values())
+    return any(format.files_in(folder) for format in known_formats().values())
 
 
 def inputs_in(folder: Path, other: Callable[[Path], bool] = lambda path: False) -> tuple[list[Path], list[Path]]:
