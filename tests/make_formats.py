@@ -105,6 +105,10 @@ def ultralytics():
             [{"name": "person", "class": 0, "confidence": 0.9, "box": box, "track_id": 1, "keypoints": points}]
         )
         write_json(f"ultralytics_images/walk_{t}.json", frames[-1])
+        joints = np.concatenate([k / image_size(), c[:, None]], axis=1).round(6)
+        path = HERE / f"ultralytics_labels/walk_{t + 1}.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(" ".join(map(str, [0, 0.5, 0.5, 0.1, 0.1, *joints.ravel().tolist(), 1])) + "\n")
     write_json("ultralytics.json", frames)
 
 

@@ -54,6 +54,7 @@ NEEDS = {  # what each file does not give
     "sleap.h5": {"image_size": SIZE},
     "ultralytics.json": {"image_size": SIZE},
     "ultralytics_images": {"image_size": SIZE},
+    "ultralytics_labels": {"image_size": SIZE},
     "videopose3d.npz": {},
     "walk_coco17.csv": {"image_size": SIZE},
     "walk_h36m17.npy": {"image_size": SIZE, "layout": "h36m17"},
@@ -67,6 +68,7 @@ NAMES = {  # formats by file, where they are not its first word
     "openpose_frames.json": "openpose-frames",
     "alphapose_by_image.json": "alphapose-by-image",
     "ultralytics_images": "ultralytics-images",
+    "ultralytics_labels": "ultralytics-labels",
     "mediapipe.npy": "npy",  # an array like any other
     **{f"walk_{name}": name[-3:] for name in ("coco17.csv", "h36m17.npy", "h36m17.npz")},
 }

@@ -53,7 +53,7 @@ class Format:
 
         Files whose names differ in numbers only are taken to be alike.
         """
-        found = sorted(folder.glob("[!.]*.json")) if self.frame_files else []
+        found = sorted(folder.glob(f"[!.]*{self.ending}")) if self.frame_files else []
         alike: dict[str, list[Path]] = {}
         for file in found:
             alike.setdefault(re.sub("[0-9]+", "0", file.name), []).append(file)
@@ -63,6 +63,9 @@ class Format:
         """Whether the first of these files that holds anything is a frame of this format."""
         for file in files:
             try:
+                if self.ending != ".json":
+                    assert self.read is not None
+                    return bool(self.read(file))
                 content = load_json(file)
             except (ValueError, OSError):  # reading the clip names the file
                 continue
@@ -82,6 +85,7 @@ FORMATS: dict[str, Format] = {  # the first that matches a file is its format
     "mmpose-frames": Format(mmpose.read_frames, ("keypoint_scores",), levels=(2, 3)),
     "ultralytics-images": Format(ultralytics.read, ("keypoints box class",), levels=(1,), frame_files=True),
     "ultralytics": Format(ultralytics.read_frames, ("keypoints box class",), levels=(2,)),
+    "ultralytics-labels": Format(ultralytics.read_labels, ending=".txt", frame_files=True),
     "alphapose": Format(coco.read_results, ("image_id idx",)),
     "coco": Format(coco.read_results, ("image_id",)),
     "openpifpaf": Format(openpifpaf.read_frames, ("frame predictions",), levels=(1,)),
@@ -96,7 +100,7 @@ FORMATS: dict[str, Format] = {  # the first that matches a file is its format
 }
 ENTRY_POINTS = "prpose.formats"
 """Entry-point group in which installed packages name formats of their own, each a :class:`Format`."""
-ENDINGS = tuple(dict.fromkeys(format.ending for format in FORMATS.values()))
+ENDINGS = tuple(dict.fromkeys(format.ending for format in FORMATS.values() if format.ending != ".txt"))  # of inputs
 
 
 @cache
@@ -183,12 +187,14 @@ def _read(path: Path, format: Format, content: Any) -> Detections:
     files = format.files_in(path) if path.is_dir() else [path]
     if not files:
         raise ValueError("expected a file or folder of the given format, got another folder")
-    if path.is_file() and (format.ending != ".json" or path.suffix.lower() == ".npy"):
+    no_frame = format.ending != ".json" and not format.frame_files
+    if path.is_file() and (no_frame or path.suffix.lower() == ".npy"):
         return format.read(path)
     found = []
     for file in files:
         try:
-            found.append(format.read(load_json(file) if content is None else content))
+            source = file if format.ending != ".json" else content
+            found.append(format.read(load_json(file) if source is None else source))
         except ValueError as error:
             raise ValueError(f"{file.name}: {error}" if path.is_dir() else str(error)) from None
     if not format.frame_files:

@@ -1,11 +1,13 @@
-"""Ultralytics' results of pose models: ``Results.to_json`` (ultralytics/engine/results.py), one list of people each."""
+"""Ultralytics' results of pose models, ``to_json`` and ``save_txt`` (ultralytics/engine/results.py)."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from prpose.io.keypoints.arrays import within_range
 from prpose.io.keypoints.detections import Detection, Detections, Tracked, Value, check, is_normalised, without_missing
 
 
@@ -29,6 +31,33 @@ def read_frames(content: Any) -> Detections:
     found = [_detections(t, people or [], f"[{t}]") for t, people in enumerate(content)]
     detections = [each for frame in found for each in frame.detections]
     return Detections(detections, default_layouts={17: "coco17"}, normalised=is_normalised(detections))
+
+
+def read_labels(path: Path) -> Detections:
+    """The people of one image, a line each: class, box, x, y and score of 17 joints, and maybe an id.
+
+    Coordinates are shares of the image's width and height; models of two numbers per joint write no score.
+    """
+    detections = []
+    for i, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+        try:
+            numbers = [float(text) for text in line.split()]
+        except ValueError:
+            raise ValueError(f"line {i + 1}: expected numbers, got {line!r:.40}") from None
+        if len(numbers) not in (*LINE[2], *LINE[3]):
+            raise ValueError(f"line {i + 1}: expected class, box and 17 joints, got {len(numbers)} numbers")
+        parts = 3 if len(numbers) in LINE[3] else 2
+        table = within_range(np.array(numbers[5 : 5 + 17 * parts])).reshape(17, parts)
+        person = f"{numbers[-1]:g}" if len(numbers) == LINE[parts][1] else None
+        if parts == 2:
+            detections.append(Detection(0, table, None, person))
+        else:
+            detections.append(Detection(0, *without_missing(table[:, :2], table[:, 2]), person))
+    return Detections(detections, default_layouts={17: "coco17"}, normalised=True)
+
+
+LINE = {parts: (5 + 17 * parts, 6 + 17 * parts) for parts in (2, 3)}
+"""Numbers in a line without and with an id, by the numbers of a joint."""
 
 
 def _detections(frame: int, content: Any, place: str) -> Detections:
