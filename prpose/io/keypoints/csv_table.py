@@ -95,6 +95,8 @@ def _header_lines(rows: list[list[str]]) -> int:
 def _columns(header: list[list[str]]) -> Columns:
     """What the columns are, by the lines of the header."""
     found = Columns()
+    if len({len(row) for row in header}) > 1:
+        raise ValueError(f"expected header lines of as many cells, got {', '.join(str(len(row)) for row in header)}")
     if len(header) > 1:  # DeepLabCut's
         lines = {row[0].strip().lower(): row for row in header}
         people = lines.get("individuals", [""] * len(header[0]))

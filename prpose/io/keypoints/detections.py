@@ -62,7 +62,7 @@ def load_json(path: Path) -> Any:
         try:
             return decoder.decode(text)
         except json.JSONDecodeError as error:
-            if not error.msg.startswith("Extra data"):
+            if not error.msg.startswith("Extra data"):  # else a line each
                 raise
             return [decoder.decode(line) for line in text.splitlines() if line.strip()]
     except json.JSONDecodeError as error:

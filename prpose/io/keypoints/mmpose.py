@@ -54,7 +54,8 @@ def read(content: Any) -> Detections:
 
 def read_frames(content: Any) -> Detections:
     """The people of a list of what the inferencer yields for each frame: its predictions, a list for each image."""
-    frames = [people[0] if people and isinstance(people[0], list) else people for people in content]
+    frames = [people[0] if people and isinstance(people[0], list) else people
+              for people in check(content, list[list[Any] | None])]  # fmt: skip
     found = [read(people or []).detections for people in frames]
     return Detections([replace(each, frame=t) for t, people in enumerate(found) for each in people])
 
