@@ -116,11 +116,11 @@ class InferenceConfig:
         """Assumptions about confidences (T, J) and camera that the user could replace, one sentence each."""
         found = []
         if confidence is not None and self.confidence_noise is None:
-            if trained and confidence.min() < self.min_confidence:
-                found.append("low confidences do not widen the samples of this model, they are only flagged")
-            elif not trained and not self.confidence_scale(confidence):
+            if not self.confidence_scale(confidence):
                 values = f"{confidence.min():.2f} to {confidence.max():.2f}"
                 found.append(f"confidences range from {values}, not from 0 to 1: not used for the noise")
+            elif trained and confidence.min() < self.min_confidence:
+                found.append("low confidences do not widen the samples of this model, they are only flagged")
         if self.fov_deg is None and self.intrinsics is None:
             found.append("no intrinsics: assuming a focal length of the image diagonal; distances scale with it")
         return found

@@ -238,3 +238,12 @@ def test_settings_of_a_file_are_converted():
     assert config.intrinsics == (900.0, 900.0, 500.0, 500.0)
     assert config.detector_model.name == "pose.task"
     assert replace(config, max_gap=5, intrinsics=None, detector_model=None, smooth="none") == InferenceConfig()
+
+
+def test_confidences_that_are_not_used_are_stated_for_every_model():
+    config = InferenceConfig()
+    for trained in (False, True):
+        (first, *_) = config.assumptions(np.array([[0.5, 2.0]]), trained)
+        assert first == "confidences range from 0.50 to 2.00, not from 0 to 1: not used for the noise"
+    assert "low confidences do not widen" in config.assumptions(np.array([[0.1, 0.9]]), True)[0]
+    assert len(config.assumptions(np.array([[0.5, 0.9]]), True)) == 1

@@ -29,7 +29,7 @@ from prpose.config import InferenceConfig
 from prpose.io.detector import create_detector, run_detector
 from prpose.io.export import save_prediction
 from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
-from prpose.io.video import OnFrame, Video, input_kind, open_video
+from prpose.io.video import OnFrame, Video, input_kind, open_video, stream_address
 from prpose.keypoints import Keypoints
 from prpose.prediction import Prediction
 
@@ -95,7 +95,8 @@ class Request:
                 people = people_from(detections, **described)
             return people if self.person == ALL else [select_person(people, self.person)]
         except ValueError as error:
-            raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+            shown = stream_address(path) or path
+            raise ValueError(f"{shown}: {str(error).removeprefix(f'{shown}: ')}") from None
 
 
 @dataclass
