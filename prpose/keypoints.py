@@ -166,6 +166,8 @@ def save_keypoints(path: str | Path, keypoints: Keypoints) -> None:
 
 def frame_rate(file: float | None, user: float | None) -> tuple[float | None, float, tuple[str, ...]]:
     """Frames per second, the user's before the file's; the factor of the file's times; a warning if they differ."""
+    if file is not None and not 0 < file < float("inf"):
+        raise ValueError(f"expected fps > 0, got {file:g}")
     if file is None or user is None:
         return user if file is None else file, 1.0, ()
     if abs(user / file - 1) <= SAME_FPS:

@@ -23,6 +23,7 @@ LEARNT_PREFIX = "learnt_"  # learnt_htnet is learnt noise with the variance net 
 REFINEMENT_PREFIX = "refine_"  # refine_graphmlp is the refinement of graphmlp's poses
 WRAPPERS = "model_pos", "state_dict", "model_state_dict", "model", "net", "network", "lifter"
 """Names under which trainings keep the weights: VideoPose3D's family, PyTorch Lightning, MMPose and others."""
+DEEPEST = 8  # of wrappers within wrappers
 DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8),
@@ -114,7 +115,9 @@ def _unwrapped(content: Any) -> tuple[Any, str]:
     Of several state dicts, that of the first name in :data:`WRAPPERS` is taken.
     """
     place = ""
-    while isinstance(content, Mapping) and content and _not_tensors(content):
+    for _ in range(DEEPEST):
+        if not isinstance(content, Mapping) or not content or not _not_tensors(content):
+            break
         inner = [key for key in (*WRAPPERS, *content) if isinstance(content.get(key), Mapping) and content[key]]
         inner = [key for key in dict.fromkeys(inner) if key in WRAPPERS or not _not_tensors(content[key])]
         if not inner:

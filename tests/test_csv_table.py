@@ -130,3 +130,30 @@ def test_sleap(tmp_path):
     extra = {"track": ["track_0"] * T, "frame_idx": range(T), "instance.score": [0.9] * T}
     person = read_one(table(tmp_path / "a.csv", ["{}.x", "{}.y", "{}.score"], extra))
     assert person.person == "track_0"
+
+
+def test_joints_without_a_score_count_as_present(tmp_path):
+    path = table(tmp_path / "a.csv", ["{}_x", "{}_y"], more={"nose_score": [0.5] * T})
+    person = read_one(path)
+    assert person.confidence[0].tolist() == [0.5] + [1.0] * 16
+
+
+def test_people_without_frames_are_an_error(tmp_path):
+    path = table(tmp_path / "a.csv", ["{}_x", "{}_y"], {"person": [0, 1] * 4})
+    with pytest.raises(ValueError, match="expected a column of frames, times or images beside that of people"):
+        read_people(path, image_size=SIZE)
+
+
+def test_milliseconds_with_decimals_are_an_error(tmp_path):
+    path = table(tmp_path / "a.csv", ["{}_x", "{}_y"], {"time": [33.333 * t for t in range(T)]})
+    with pytest.raises(ValueError, match="expected seconds, got steps of"):
+        read_people(path, image_size=SIZE)
+
+
+def test_deeplabcuts_index_of_three_columns(tmp_path):
+    header = ["scorer,," + ",DLC" * 34, "bodyparts,,", "coords,,"]
+    header[1] += "".join(f",{name}" * 2 for name in NAMES)
+    header[2] += ",x,y" * 17
+    rows = [",".join(map(str, ("labeled-data", "walk", f"img{3 * t:03d}.png", *XY[t].ravel()))) for t in range(T)]
+    (tmp_path / "a.csv").write_text("\n".join([*header, *rows]))
+    assert read_one(tmp_path / "a.csv").frame_numbers.tolist() == [3 * t for t in range(T)]

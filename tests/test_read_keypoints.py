@@ -336,3 +336,44 @@ def test_formats_are_listed(capsys):
     assert guarded(lambda: run(["models", "--formats"])) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in FORMATS)
+
+
+def test_shares_of_the_image_are_scaled_whatever_the_first_frame_holds(tmp_path):
+    frames = json.loads((HERE / "ultralytics.json").read_text())
+    for t, ((person,), _) in enumerate(zip(frames, range(4), strict=False)):
+        points = person["keypoints"]
+        points["x"], points["y"] = ([v / side for v in points[axis]] for axis, side in zip("xy", SIZE, strict=True))
+        (tmp_path / f"im_{t}.json").write_text(json.dumps([person] if t else []))
+    (person,) = read_people(tmp_path, image_size=SIZE)
+    assert np.abs(person.xy - walker("coco17")[0][1:4]).max() < 0.1
+
+
+def test_the_confidence_of_a_box_is_no_id(tmp_path):
+    line = " ".join(["0 0.5 0.5 0.1 0.1", *["0.4 0.5 0.9"] * 16, "0.5 0.4 0.9"])
+    for t, more in enumerate((" 0.91234", " 0.95678", " 0.9 1234567", " 1234567")):
+        (tmp_path / "a.txt").write_text(line + more)
+        (person,) = read_people(tmp_path / "a.txt", image_size=SIZE)
+        assert person.person == ("0" if t < 2 else "1234567")
+
+
+def test_an_empty_text_makes_no_clip(tmp_path):
+    (tmp_path / "log.txt").write_text("")
+    assert not is_one_clip(tmp_path)
+
+
+def test_frames_that_may_be_of_two_videos_are_stated():
+    names = [f"a_{i}.json" for i in range(3)] + [f"b_{i}.json" for i in range(100, 103)]
+    _, (warning,) = frame_numbers(names)
+    assert warning == "the names may be of 2 videos, from a_0.json, b_100.json on"
+
+
+def test_points_of_sleap_without_a_score_are_present(tmp_path):
+    shutil.copy(HERE / "sleap.h5", tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["point_scores"][:, :, 1] = np.nan
+    assert read_people(tmp_path / "a.h5", image_size=SIZE)[0].frame_numbers.tolist() == list(range(8))
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["node_names"] = [b"a"]
+        file.create_dataset("tracks", (1, 2, 1, 300_000_000), dtype="f8", chunks=(1, 2, 1, 1000))
+    with pytest.raises(ValueError, match=r"expected at most 3e\+07 numbers"):
+        read_people(tmp_path / "b.h5", image_size=SIZE)

@@ -262,3 +262,11 @@ def test_own_lifter_is_trained_packed_evaluated_and_loaded(tmp_path, capsys):
 def test_a_class_that_is_not_a_lifter_raises(name, message):
     with pytest.raises(ValueError, match=message):
         build_lifter(name)
+
+
+def test_a_checkpoint_within_itself_is_refused(tmp_path):
+    endless = {}
+    endless["model"] = endless
+    torch.save(endless, tmp_path / "c.pth")
+    with pytest.raises(ValueError, match="expected a state dict of tensors, got dict under 'model'"):
+        read_state_dict(tmp_path / "c.pth")

@@ -20,7 +20,7 @@ from prpose.io.keypoints import (
     ultralytics,
     videopose3d,
 )
-from prpose.io.keypoints.detections import Detections, has, innermost, load_json, numbered
+from prpose.io.keypoints.detections import Detections, has, innermost, is_normalised, load_json, numbered
 from prpose.io.keypoints.tracking import people_from as people_from
 from prpose.io.keypoints.tracking import select_person as select_person
 from prpose.keypoints import Keypoints, Tracking, load_keypoints
@@ -65,7 +65,9 @@ class Format:
             try:
                 if self.ending != ".json":
                     assert self.read is not None
-                    return bool(self.read(file))
+                    if self.read(file).detections:
+                        return True
+                    continue
                 content = load_json(file)
             except (ValueError, OSError):  # reading the clip names the file
                 continue
@@ -200,7 +202,16 @@ def _read(path: Path, format: Format, content: Any) -> Detections:
     if not format.frame_files:
         return found[0]
     detections = [replace(detection, frame=i) for i, part in enumerate(found) for detection in part.detections]
-    return replace(found[0], detections=detections, images=tuple(file.name for file in files))
+    sizes = {part.image_size for part in found if part.image_size is not None}
+    if len(sizes) > 1:
+        raise ValueError(f"expected images of one size, got {sorted(sizes)[:2]}")
+    return replace(
+        found[0],
+        detections=detections,
+        images=tuple(file.name for file in files),
+        image_size=next(iter(sizes), None),
+        normalised=any(part.normalised for part in found) and is_normalised(detections),
+    )
 
 
 def recognise(path: Path) -> tuple[str, Any]:

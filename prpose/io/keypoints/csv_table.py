@@ -50,16 +50,17 @@ def read_csv(path: Path) -> Detections:
     parts = ("x", "y", "score") if scored else ("x", "y")
     names = LAYOUTS[layout].names
     J, width = len(names), len(rows[0])
+    for i, row in enumerate(rows):
+        if len(row) != width:
+            raise ValueError(f"line {i + 1}: expected {width} cells, got {len(row)}")
     frames, images, times = _clock(columns, rows[depth:], depth, comma)
     detections = []
     for i, row in enumerate(rows[depth:]):
         line = i + depth + 1
-        if len(row) != width:
-            raise ValueError(f"line {line}: expected {width} cells, got {len(row)}")
         person = columns.find(PEOPLE)
         for individual, of in columns.joints.items():
             wanted = [of.get((name, part)) for name in names for part in parts]
-            cells = [None if c is None else _number(row[c], line, rows[depth - 1][c], comma) for c in wanted]
+            cells = [1.0 if c is None else _number(row[c], line, rows[depth - 1][c], comma) for c in wanted]
             table = within_range(np.array(cells, dtype=np.float64)).reshape(J, len(parts))
             xy, confidence = without_missing(table[:, :2], table[:, 2] if scored else np.ones(J))
             track_id = individual or (row[columns.others[person]].strip() if person else "")
@@ -87,7 +88,7 @@ def _rows(path: Path) -> tuple[list[list[str]], bool]:
 def _header_lines(rows: list[list[str]]) -> int:
     """The number of lines of the header: DeepLabCut's three or four, else one."""
     first = [row[0].strip().lower() for row in rows[:4] if row]
-    if "bodyparts" in first and "coords" in first:
+    if "bodyparts" in first and "coords" in first[first.index("bodyparts") :]:
         return first.index("coords") + 1
     return 1
 
@@ -100,11 +101,12 @@ def _columns(header: list[list[str]]) -> Columns:
     if len(header) > 1:  # DeepLabCut's
         lines = {row[0].strip().lower(): row for row in header}
         people = lines.get("individuals", [""] * len(header[0]))
-        for c in range(1, len(header[0])):
+        start = 3 if not any(name.strip() for name in lines["bodyparts"][1:3]) else 1  # folder, video, image
+        for c in range(start, len(header[0])):
             name = f"{lines['bodyparts'][c]}_{lines['coords'][c]}"
             _add(found, name, c, "" if people[c] == "single" else people[c])
         first = lines["coords"][0].strip()
-        found.others["image_id" if first.lower() == "coords" else plain_name(first)] = 0
+        found.others["image_id" if first.lower() == "coords" else plain_name(first)] = start - 1
         return found
     for c, name in enumerate(header[0]):
         _add(found, name, c, "")
@@ -173,6 +175,8 @@ def _clock(
         images = tuple(sorted(set(cells[image])))
         place = {each: n for n, each in enumerate(images)}
         frames = [place[each] for each in cells[image]]
+    elif columns.find(PEOPLE) and not times:
+        raise ValueError("expected a column of frames, times or images beside that of people, got none")
     else:
         frames = np.unique(times, return_inverse=True)[1].tolist() if times else list(range(len(rows)))
     if clock is None or images:
@@ -185,7 +189,7 @@ def _times(frames: list[int], seconds: Array, name: str) -> dict[int, float]:
     if np.isnan(seconds).any():
         raise ValueError(f"{name}: expected a time in every row, got an empty cell")
     steps = np.diff(np.unique(seconds))
-    if TIMES[name] == 1 and len(steps) and np.median(steps) > SLOWEST_S and (seconds == seconds.round()).all():
+    if TIMES[name] == 1 and len(steps) and np.median(steps) > SLOWEST_S:
         raise ValueError(f"{name}: expected seconds, got steps of {np.median(steps):g}; name milliseconds time_ms")
     found: dict[int, float] = {}
     for frame, second in zip(frames, seconds.tolist(), strict=True):

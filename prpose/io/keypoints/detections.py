@@ -183,7 +183,10 @@ def frame_numbers(names: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]
         for name, parts in group.items():
             videos.setdefault("".join((*parts[: 2 * column + 1], "#", *parts[2 * column + 2 :])), []).append(name)
     if len(found) == len(set(names)) == len(set(found.values())):
-        return found, ()
+        several = [own[0] for own in videos.values() if len(own) > 1]
+        if len(several) < 2:
+            return found, ()
+        return found, (f"the names may be of {len(several)} videos, from {', '.join(several[:3]):.120} on",)
     if len(found) == len(set(names)) > len(videos) and all(
         len({found[n] for n in v}) == len(v) for v in videos.values()
     ):

@@ -19,6 +19,8 @@ def read(path: Path) -> Detections:
     try:
         with h5py.File(path, "r") as file:
             names = set(file)
+            if sum(getattr(file[name], "size", 0) or 0 for name in names & set(FIELDS)) > MOST_NUMBERS:
+                raise ValueError(f"expected at most {MOST_NUMBERS:g} numbers, got more")
             content = {name: file[name][()] for name in FIELDS if name in names}
     except (OSError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"expected an HDF5 file, got one that cannot be read ({type(error).__name__})") from None
@@ -31,13 +33,17 @@ def read(path: Path) -> Detections:
     if tracks.dtype.kind != "f" or tracks.ndim != 4 or tracks.shape[1:3] != (2, len(joints)):
         raise ValueError(f"expected tracks of shape (people, 2, {len(joints)}, T), got {tracks.dtype} {tracks.shape}")
     ids = _texts(content.get("track_names", [])) or [str(i) for i in range(len(tracks))]
-    scores = np.asarray(content.get("point_scores", np.ones_like(tracks[:, 0])), dtype=np.float64)
+    scores = np.asarray(content.get("point_scores", np.ones_like(tracks[:, 0])))
+    if scores.dtype.kind != "f":
+        raise ValueError(f"expected point_scores as numbers, got {scores.dtype}")
+    scores = np.where(np.isnan(scores), 1.0, scores)  # of points that were corrected by hand
     if scores.shape != tracks[:, 0].shape or len(ids) != len(tracks):
         raise ValueError(f"expected scores and names of {len(tracks)} tracks, got {scores.shape} and {len(ids)}")
     scored = "point_scores" in content
     return Detections(_people(within_range(tracks.astype(np.float64)), scores, ids, scored), joint_names=joints)
 
 
+MOST_NUMBERS = 3e7  # of a file: its size tells nothing, as HDF5 need not store what was not written
 FIELDS = "tracks", "node_names", "track_names", "point_scores"
 
 

@@ -196,18 +196,23 @@ def _matched(
     from scipy.optimize import linear_sum_assignment
 
     joints, sigma = [layout.index(name) for name in LIMBS], np.array([COCO_SIGMA[name] for name in LIMBS])
-    last: dict[str, tuple[int, Array]] = {}  # by id: the frame, and the limbs
+    last: dict[str, tuple[int, int, Array]] = {}  # by id: the frame, the count of frames with people, and the limbs
     taken, count, found = {person for person in ids if person is not None}, 0, list[str | None]()
-    for frame, group in groupby(zip(detections, ids, strict=True), key=lambda pair: pair[0].frame):
+    frames = groupby(zip(detections, ids, strict=True), key=lambda pair: pair[0].frame)
+    for now, (frame, group) in enumerate(frames):
         people = list(group)
-        last = {person: (t, xy) for person, (t, xy) in last.items() if abs(frame - t) <= MAX_ABSENCE * step}
+        last = {
+            person: found_last
+            for person, found_last in last.items()
+            if abs(frame - found_last[0]) <= MAX_ABSENCE * step and now - found_last[1] <= MAX_ABSENCE
+        }
         own = {person for _, person in people}
         known = [person for person in last if person not in own]
         open_rows = [i for i, (_, person) in enumerate(people) if person is None]
         limbs = np.stack([detection.xy[joints] for detection, _ in people])
         assigned = {i: person for i, (_, person) in enumerate(people) if person is not None}
         if known and open_rows:
-            similarity = oks(limbs[open_rows], np.stack([last[person][1] for person in known]), sigma)
+            similarity = oks(limbs[open_rows], np.stack([last[person][2] for person in known]), sigma)
             pairs = zip(*linear_sum_assignment(similarity, maximize=True), strict=True)
             assigned |= {open_rows[i]: known[k] for i, k in pairs if similarity[i, k] >= MIN_OKS}
         for i in range(len(people)):
@@ -217,7 +222,7 @@ def _matched(
                 assigned[i] = str(count)
                 taken.add(str(count))
             if i in assigned:
-                last[assigned[i]] = (frame, limbs[i])
+                last[assigned[i]] = (frame, now, limbs[i])
             found.append(assigned.get(i))
     return found
 

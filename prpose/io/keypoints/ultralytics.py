@@ -28,7 +28,7 @@ def read(content: Any) -> Detections:
 
 def read_frames(content: Any) -> Detections:
     """The people of a list of results, one for each frame."""
-    found = [_detections(t, people or [], f"[{t}]") for t, people in enumerate(content)]
+    found = [_detections(t, people or [], f"[{t}]") for t, people in enumerate(check(content, list[Any]))]
     detections = [each for frame in found for each in frame.detections]
     return Detections(detections, default_layouts={17: "coco17"}, normalised=is_normalised(detections))
 
@@ -48,7 +48,8 @@ def read_labels(path: Path) -> Detections:
             raise ValueError(f"line {i + 1}: expected class, box and 17 joints, got {len(numbers)} numbers")
         parts = 3 if len(numbers) in LINE[3] else 2
         table = within_range(np.array(numbers[5 : 5 + 17 * parts])).reshape(17, parts)
-        person = f"{numbers[-1]:g}" if len(numbers) == LINE[parts][1] else None
+        # With save_conf, the last number, or that before the id, is the confidence of the box.
+        person = str(int(numbers[-1])) if len(numbers) > LINE[parts][0] and numbers[-1].is_integer() else None
         if parts == 2:
             detections.append(Detection(0, table, None, person))
         else:
@@ -56,8 +57,8 @@ def read_labels(path: Path) -> Detections:
     return Detections(detections, default_layouts={17: "coco17"}, normalised=True)
 
 
-LINE = {parts: (5 + 17 * parts, 6 + 17 * parts) for parts in (2, 3)}
-"""Numbers in a line without and with an id, by the numbers of a joint."""
+LINE = {parts: tuple(n + 17 * parts for n in (5, 6, 7)) for parts in (2, 3)}
+"""Numbers in a line, without and with a confidence and an id, by the numbers of a joint."""
 
 
 def _detections(frame: int, content: Any, place: str) -> Detections:
