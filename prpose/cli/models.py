@@ -31,11 +31,8 @@ def models(
         formats: List the keypoint formats that can be read instead.
     """
     if formats:
-        folders = {
-            name: "a file or a folder of frames" if each.frame_files else "a file"
-            for name, each in known_formats().items()
-        }
-        rows = {name: [f"*{each.ending}", folders[name]] for name, each in known_formats().items()}
+        clip = {False: "a file", True: "a file or a folder of frames"}
+        rows = {name: [f"*{each.ending}", clip[each.frame_files]] for name, each in known_formats().items()}
         return print_table("keypoint formats; examples in docs/formats.md", ["files", "a clip is"], rows)
     if architectures:
         return _list_architectures()

@@ -22,6 +22,9 @@ from prpose.prediction import Prediction
 from prpose.regions import is_calibrated, is_trained
 from prpose.stream import check_draws
 
+CLIP = "one clip with a file per frame; --config.folder files predicts each by itself"
+FILES = "files that are predicted one by one; --config.folder clip makes them the frames of one clip"
+
 
 def predict(
     path: Annotated[Positional[Path], arg(metavar="IN")],
@@ -61,9 +64,10 @@ def predict(
     if not path.exists() and input_kind(path) != "camera":
         raise ValueError(f"{path}: no such file or folder")
     request = Request(model, num_samples, seed, device, layout, image_size, fps, person, config, overwrite)
+    is_clip = path.is_dir() and _is_clip(path, config)
     if path.is_dir():
-        print_line(_what_a_folder_is(path, config))
-    if person == ALL or (path.is_dir() and not _is_clip(path, config)):
+        print_line(f"{path}: {CLIP if is_clip else FILES}")
+    if person == ALL or (path.is_dir() and not is_clip):
         if overlay is not None:
             raise ValueError(f"{overlay}: expected one person of one clip with --overlay, got several")
         _predict_many(path, out, request)
@@ -170,16 +174,10 @@ def _plan(path: Path, out: Path, request: Request) -> tuple[list[Job], list[str]
 
 
 def _is_clip(folder: Path, config: InferenceConfig) -> bool:
-    """Whether a folder holds a file per frame, of keypoints or photos, or is said to."""
+    """Whether a folder holds a file per frame, of keypoints or photos, by its content or by the settings."""
     if config.folder == "auto":
         return is_one_clip(folder) or input_kind(folder) == "folder"
     return config.folder == "clip"
-
-
-def _what_a_folder_is(folder: Path, config: InferenceConfig) -> str:
-    if _is_clip(folder, config):
-        return f"{folder}: one clip with a file per frame; --config.folder files predicts each by itself"
-    return f"{folder}: files that are predicted one by one; --config.folder clip makes them the frames of one clip"
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

@@ -113,7 +113,7 @@ class Proportions:
         size, bone = np.where(wide, self.wide_size, self.size), np.where(wide, self.wide_bone, self.bone)
         factor = np.exp(size * rng.standard_normal((N, 1)) + bone * own)
         bones = poses_world - poses_world[:, :, H36M_17.parents]
-        for moved, along, across in LIMBS if self.exchanged > 0 else ():
+        for moved, along, across in EXCHANGED if self.exchanged > 0 else ():
             other = np.where(rng.random(N) < self.exchanged, rng.permutation(N), np.arange(N))
             axes = _axes(_between(poses_world, *along), _between(poses_world, *across))  # of the trunk, in columns
             turn = axes @ axes[other].mT  # from the other's trunk to one's own
@@ -131,7 +131,7 @@ class Proportions:
         return changed
 
 
-LIMBS = (  # joints that move, and the trunk's axes: along it, and from right to left
+EXCHANGED = (  # joints that move, and the trunk's axes: along it, and from right to left
     (
         ("left_elbow", "left_wrist", "right_elbow", "right_wrist"),
         ("thorax", "spine"),

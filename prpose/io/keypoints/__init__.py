@@ -174,11 +174,10 @@ def read_people(
         raise ValueError(f"{path}: no such file or folder")
     try:
         name, content = recognise(path) if format is None else (format, None)
-        if known_formats()[name].read is None:
+        chosen = known_formats()[name]
+        if chosen.read is None:
             return [load_keypoints(path, layout, image_size, fps)]
-        return people_from(
-            numbered(_read(path, known_formats()[name], content), prefix), layout, image_size, fps, tracking
-        )
+        return people_from(numbered(_read(path, chosen, content), prefix), layout, image_size, fps, tracking)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 

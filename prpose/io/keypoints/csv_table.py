@@ -23,7 +23,7 @@ FRAMES = "frame", "frame_idx", "frame_index", "frame_number", "frame_id", "frame
 IMAGES = "image", "image_name", "file_name", "filename", "img_path", "image_path"
 PEOPLE = "person", "track_id", "person_id", "track", "idx", "individual", "id"
 TIMES = {"time_s": 1.0, "time": 1.0, "timestamp": 1.0, "seconds": 1.0, "time_ms": 1e-3, "timestamp_ms": 1e-3}
-SLOWEST_S = 2.0  # longer usual steps between whole numbers are taken for milliseconds or frames, not seconds
+SLOWEST_S = 2.0  # longer usual steps are taken for milliseconds or frames, not seconds
 MISSING = "", "nan", "na", "n/a", "null", "none"
 
 
@@ -45,7 +45,7 @@ def read_csv(path: Path) -> Detections:
     rows, comma = _rows(path)
     depth = _header_lines(rows)
     columns = _columns(rows[:depth])
-    layout, J = _layout(columns, rows[0]), 0
+    layout, person = _layout(columns, rows[0]), columns.find(PEOPLE)
     scored = any(part == "score" for of in columns.joints.values() for _, part in of)
     parts = ("x", "y", "score") if scored else ("x", "y")
     names = LAYOUTS[layout].names
@@ -57,7 +57,6 @@ def read_csv(path: Path) -> Detections:
     detections = []
     for i, row in enumerate(rows[depth:]):
         line = i + depth + 1
-        person = columns.find(PEOPLE)
         for individual, of in columns.joints.items():
             wanted = [of.get((name, part)) for name in names for part in parts]
             cells = [1.0 if c is None else _number(row[c], line, rows[depth - 1][c], comma) for c in wanted]
@@ -159,8 +158,7 @@ def _clock(
 ) -> tuple[list[int], tuple[str, ...], dict[int, float]]:
     """Of each row, the frame; names of images that the frames count; and times by frame, if the table has them."""
     name, image, clock = columns.find(FRAMES), columns.find(IMAGES), columns.find(TIMES)
-    cells = {each: [row[columns.others[each]].strip() for row in rows if len(row) > columns.others[each]]
-             for each in (name, image, clock) if each}  # fmt: skip
+    cells = {each: [row[columns.others[each]].strip() for row in rows] for each in (name, image, clock) if each}
     if name == "image_id" and rows and not re.fullmatch("[-+]?[0-9.,]*", cells[name][0]):
         name, image = None, name  # DeepLabCut's labels are by image
     times = [] if clock is None else [_number(cell, i + depth + 1, clock, comma) for i, cell in enumerate(cells[clock])]
@@ -185,7 +183,7 @@ def _clock(
 
 
 def _times(frames: list[int], seconds: Array, name: str) -> dict[int, float]:
-    """Times by frame, one for each; whole numbers with large steps are no seconds."""
+    """Times by frame, one for each; large steps are no seconds."""
     if np.isnan(seconds).any():
         raise ValueError(f"{name}: expected a time in every row, got an empty cell")
     steps = np.diff(np.unique(seconds))

@@ -187,18 +187,17 @@ def frame_numbers(names: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]
         if len(several) < 2:
             return found, ()
         return found, (f"the names may be of {len(several)} videos, from {', '.join(several[:3]):.120} on",)
-    if len(found) == len(set(names)) > len(videos) and all(
-        len({found[n] for n in v}) == len(v) for v in videos.values()
-    ):
+    differ = all(len({found[name] for name in own}) == len(own) for own in videos.values())
+    if differ and len(found) == len(set(names)) > len(videos):
         listed = "; ".join(f"{own[0]} and {len(own) - 1} more" for own in [*videos.values()][:4])
         hint = "config.prefix (--prefix) chooses those of one"
         raise ValueError(f"expected the frames of one video, got those of {len(videos)}: {listed}; {hint}")
     counted = {name: i for i, name in enumerate(sorted(set(names), key=natural))}
-    first, *_, last = [*counted, *counted]
+    if len(counted) == 1:
+        return counted, ()
+    first, *_, last = counted
     order = f"in the order of their names, from {first:.60} to {last:.60}"
-    return counted, (f"the file names do not tell frame numbers: frames are counted {order}",) if len(
-        counted
-    ) > 1 else ()
+    return counted, (f"the file names do not tell frame numbers: frames are counted {order}",)
 
 
 def is_normalised(detections: Sequence[Detection]) -> bool:

@@ -58,8 +58,8 @@ def without_placeholders(found: Detections) -> Detections:
     for detection in found.detections:
         absent = is_placeholder(detection.xy)
         if absent.any():
-            seen = absent if detection.confidence is None else absent & (detection.confidence > 0)
-            count, frames = count + int(seen.sum()), frames | ({detection.frame} if seen.any() else set())
+            scored = absent if detection.confidence is None else absent & (detection.confidence > 0)
+            count, frames = count + int(scored.sum()), frames | ({detection.frame} if scored.any() else set())
             confidence = None if detection.confidence is None else np.where(absent, 0.0, detection.confidence)
             detection = replace(detection, xy=np.where(absent[:, None], np.nan, detection.xy), confidence=confidence)
         if is_present(detection.xy).any():
@@ -105,7 +105,7 @@ def select_person(people: Sequence[Keypoints], person: str | None = None) -> Key
 def group_by_person(
     detections: Sequence[Detection], layout: Skeleton, fps: float | None = None, tracking: Tracking = "auto"
 ) -> tuple[dict[str, list[Detection]], list[str]]:
-    """Detections by person, each in order of frames, and what is worth a warning, one sentence each.
+    """Detections by person, each in order of frames, and warnings, one sentence each.
 
     Track ids count, unless they cannot be ids; detections without one are matched to the others by position. Without
     ids, one person in each frame is one person, up to a jump that no body makes, and several are matched.
@@ -202,9 +202,9 @@ def _matched(
     for now, (frame, group) in enumerate(frames):
         people = list(group)
         last = {
-            person: found_last
-            for person, found_last in last.items()
-            if abs(frame - found_last[0]) <= MAX_ABSENCE * step and now - found_last[1] <= MAX_ABSENCE
+            person: (t, count_then, xy)
+            for person, (t, count_then, xy) in last.items()
+            if abs(frame - t) <= MAX_ABSENCE * step and now - count_then <= MAX_ABSENCE
         }
         own = {person for _, person in people}
         known = [person for person in last if person not in own]
