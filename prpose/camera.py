@@ -43,6 +43,10 @@ class Camera:
         """Keypoints (*, J, 2), pixels → the input of a lifter: of a ``framed`` one :meth:`plane`, else normalised."""
         return self.plane(keypoints_px) if framed else normalise(keypoints_px, self.width, self.height)
 
+    def lifter_unit(self, framed: bool) -> float:
+        """Pixels in one unit of :meth:`lifter_input`."""
+        return float(np.mean(np.asarray(self.calibrated().focal_px))) if framed else self.width / 2
+
     def plane(self, keypoints_px: Array) -> Array:
         """Pixels (*, 2) → (x/z, y/z) of their rays, from the principal point; distortion of the lens stays."""
         camera = self.calibrated()

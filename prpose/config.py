@@ -16,7 +16,7 @@ from prpose.tables import look_up
 
 PointEstimate = Literal["deterministic", "mean", "medoid", "geometric_median", "reprojection_weighted"]
 Folder = Literal["auto", "clip", "files"]
-Smoothing = Literal["none", "gaussian", "one_euro"]
+Smoothing = Literal["auto", "none", "rts", "gaussian", "one_euro"]
 C = TypeVar("C")
 
 NARROWEST_DEG, WIDEST_DEG = 1.0, 170.0  # fields of view of lenses without distortion
@@ -29,7 +29,8 @@ class InferenceConfig:
 
     Args:
         point_estimate: One pose per frame: deterministic (no noise), or from the samples.
-        smooth: Temporal smoothing of the point estimate.
+        smooth: Temporal smoothing of the point estimate and the root: rts (Rauch-Tung-Striebel), gaussian, one_euro or
+            none; auto is rts where the frame rate is known.
         fov_deg: Horizontal field of view, degrees. Default: the focal length is the image diagonal (CLIFF, ECCV 2022).
         intrinsics: Camera intrinsics fx fy cx cy, pixels, instead of a field of view.
         noise_correlation: Correlation of the noise over time: iid, shared by all frames, or ar1.
@@ -39,7 +40,8 @@ class InferenceConfig:
         min_confidence: Keypoints of lower confidence are flagged as low_confidence.
         save_samples: Number of samples to save. Default: all of them.
         max_gap: Longest gap of a missing keypoint to interpolate, frames.
-        drop_incomplete: Drop frames with missing joints instead of raising an error.
+        drop_incomplete: Drop frames with missing joints instead of estimating these from the others.
+        keep_sides: Leave left and right as they are, also where a detector exchanges them for some frames.
         allow_implausible: Predict although keypoints look upside down, lying, out of the image or of another layout.
         format: Keypoint format of the input. Default: recognised from the file.
         tracking: Who is who over time: by the file's ids where they can be ids (auto) or must be, or by position.
@@ -55,7 +57,7 @@ class InferenceConfig:
     """
 
     point_estimate: Annotated[PointEstimate, arg(aliases=["--point-estimate"])] = "deterministic"
-    smooth: Annotated[Smoothing, arg(aliases=["--smooth"])] = "none"
+    smooth: Annotated[Smoothing, arg(aliases=["--smooth"])] = "auto"
     fov_deg: Annotated[float | None, arg(aliases=["--fov"])] = None
     intrinsics: Annotated[tuple[float, float, float, float] | None, arg(aliases=["--intrinsics"])] = None
     noise_correlation: NoiseCorrelation = "ar1"
@@ -65,6 +67,7 @@ class InferenceConfig:
     save_samples: int | None = None
     max_gap: int = 5
     drop_incomplete: FlagCreatePairsOff[bool] = False
+    keep_sides: FlagCreatePairsOff[bool] = False
     allow_implausible: FlagCreatePairsOff[bool] = False
     format: str | None = None
     tracking: Tracking = "auto"
@@ -124,6 +127,14 @@ class InferenceConfig:
         if self.fov_deg is None and self.intrinsics is None:
             found.append("no intrinsics: assuming a focal length of the image diagonal; distances scale with it")
         return found
+
+    def smoothing(self, fps: float | None) -> str:
+        """The method of smoothing at a frame rate; ``ValueError`` if it needs one that is not known."""
+        if self.smooth == "auto":
+            return "none" if fps is None else "rts"
+        if self.smooth != "none" and fps is None:
+            raise ValueError(f"expected fps, the frame rate, to smooth by {self.smooth}, got none")
+        return self.smooth
 
     def rho(self, fps: float | None) -> float:
         """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""

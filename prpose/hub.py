@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from prpose.atomic import check_output, read_json, replacing, sha256_of, write_json
 from prpose.lifter import is_lifter, is_one_pass, receptive_field
 from prpose.noise import LearntNoise, check_scale
+from prpose.one_pass import build_sampler
 from prpose.regions import region_quantiles
-from prpose.sampler import Sampler, build_sampler
+from prpose.sampler import Sampler
 from prpose.tables import is_import_path, unknown
 from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, load_published, read_state_dict
 

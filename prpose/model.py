@@ -11,16 +11,19 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from prpose.camera import Camera
 from prpose.config import InferenceConfig
 from prpose.hub import Card, find_model_folder
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS, find_layout
 from prpose.lifter import is_framed, own_frame, padded, receptive_field
 from prpose.noise import NoiseProcess, confidence_sigma
-from prpose.postprocess import flags_of, smooth, summarise
+from prpose.one_pass import noisy_poses
+from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
+from prpose.smoothing import smooth
 from prpose.stream import Stream, check_draws
 from prpose.timing import Schedule, interpolate, schedule, seconds
 
@@ -83,13 +86,13 @@ class Model:
             intrinsics: fx, fy, cx, cy of the camera, pixels; replaces those of ``config``.
 
         Raises:
-            ValueError: for arguments of a wrong shape or out of range, missing joints, and implausible keypoints.
+            ValueError: for arguments of a wrong shape or out of range, implausible keypoints, and too few joints.
 
         Example:
             >>> import prpose
             >>> keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002), fps=30)
             >>> prpose.load("mgcn-cmu17")(keypoints, num_samples=20)
-            Prediction(S=20, T=30, model='mgcn-cmu17', point_estimate='deterministic', mean spread 24 mm)
+            Prediction(S=20, T=30, model='mgcn-cmu17', point_estimate='deterministic, rts', mean spread 24 mm)
         """
         check_draws(num_samples, seed)
         described = {"layout": layout, "image_size": image_size, "fps": fps, "confidence": confidence}
@@ -136,30 +139,39 @@ class Model:
 
     @torch.no_grad()
     def _predict(self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig) -> Prediction:
-        if config.smooth != "none" and keypoints.fps is None:
-            raise ValueError(f"expected fps, the frame rate, to smooth by {config.smooth}, got none")
-        ready = preprocess(keypoints, config.max_gap, config.drop_incomplete, config.allow_implausible)
+        smoothing = config.smoothing(keypoints.fps)
+        ready = preprocess(
+            keypoints, config.max_gap, config.drop_incomplete, config.allow_implausible, config.keep_sides
+        )
         for message in ready.warnings:
             warnings.warn(message, stacklevel=4)  # of the caller of the model
         trained_fps = None if self.card is None else self.card.fps
-        plan = schedule(ready, keypoints.fps, config, receptive_field(self.sampler.lifter), trained_fps)
+        F = receptive_field(self.sampler.lifter)
+        plan = schedule(ready, keypoints.fps, config, F, trained_fps)
         camera, parts = config.camera(*keypoints.image_size), list[dict[str, Tensor]]()
         xy = torch.from_numpy(camera.lifter_input(plan.keypoints.xy, is_framed(self.sampler.lifter))).float()[None]
         x = padded(xy.to(self.device), self.sampler.lifter)  # (1, T + F - 1, 17, 2)
+        extra_sigma = self._extra_sigma(x, plan, camera, config)
         mean, covariance = self.sampler.moments(x)
         deterministic = interpolate(mean[0].cpu(), plan.positions)
         if covariance is not None:
+            if extra_sigma is not None:  # the samples' covariance instead, which have more noise
+                covariance[noisy_poses(extra_sigma, F)] = torch.nan
             covariance = interpolate(covariance[0].cpu().flatten(-2), plan.positions).unflatten(-1, (3, 3))
-        for frames, samples in plan.resample(self._pieces(x, plan, S, seed, config)):
+        for frames, samples in plan.resample(self._pieces(x, plan, S, seed, config, extra_sigma)):
             own = None if covariance is None else covariance[frames]
-            parts.append(summarise(samples, deterministic[frames], ready.xy[frames], camera, config, own))
+            present = ~ready.missing[frames]
+            parts.append(summarise(samples, deterministic[frames], ready.xy[frames], camera, config, own, present))
         fields: dict[str, Any] = {
             name: torch.cat([part[name] for part in parts], dim=int(name == "samples")) for name in parts[0]
         }
-        fields["pose"] = smooth(fields["pose"], config.smooth, ready, keypoints.fps)
+        positions = torch.cat([fields["pose"], fields["root"][:, None]], dim=1)
+        spread = torch.cat([fields["covariance"], fields["root_covariance"][:, None]], dim=1)
+        smoothed = smooth(positions, smoothing, ready, keypoints.fps, spread.diagonal(dim1=-2, dim2=-1))
+        fields |= {"pose": smoothed[:, :-1], "root": smoothed[:, -1]}
         return Prediction(
             **{name: value.numpy() for name, value in fields.items()}, deterministic=deterministic.numpy(),
-            point_estimate=config.point_estimate + ("" if config.smooth == "none" else f", {config.smooth}"),
+            point_estimate=config.point_estimate + ("" if smoothing == "none" else f", {smoothing}"),
             frame_numbers=ready.frame_numbers, times_s=seconds(ready, keypoints.fps), fps=keypoints.fps,
             flags=flags_of(ready, config.min_confidence), keypoints_px=ready.xy, camera=camera,
             model={} if self.card is None else asdict(self.card), num_samples=S, seed=seed,
@@ -167,10 +179,10 @@ class Model:
         )  # fmt: skip
 
     def _pieces(
-        self, x: Tensor, plan: Schedule, S: int, seed: int, config: InferenceConfig
+        self, x: Tensor, plan: Schedule, S: int, seed: int, config: InferenceConfig, extra_sigma: Tensor | None
     ) -> Iterator[tuple[slice, Tensor]]:
         """Lifted frames and their samples (S, t, 17, 3), piece by piece."""
-        extra_sigma, F = self._extra_sigma(x, plan, config), receptive_field(self.sampler.lifter)
+        F = receptive_field(self.sampler.lifter)
         rho = [*plan.rho[:1] * own_frame(self.sampler.lifter), *plan.rho]
         shape = S, 2, 1, x.shape[2], self.sampler.noise_channels
         noise = NoiseProcess(shape, rho, torch.Generator().manual_seed(seed))
@@ -181,17 +193,20 @@ class Model:
             inputs = slice(start, frames.stop + F - 1)
             eps = torch.cat([eps, noise.next(frames.stop - start)], dim=3)
             own, mirrored = eps.to(x).unbind(1)
-            sigma = None if extra_sigma is None else extra_sigma[:, inputs]
+            sigma = None if extra_sigma is None or not extra_sigma[:, inputs].any() else extra_sigma[:, inputs]
             yield frames, self.sampler(x[:, inputs], own, mirrored, sigma)[:, 0].cpu()
             eps = eps[:, :, :, frames.stop - start :]
 
-    def _extra_sigma(self, x: Tensor, plan: Schedule, config: InferenceConfig) -> Tensor | None:
-        confidence = plan.keypoints.confidence
+    def _extra_sigma(self, x: Tensor, plan: Schedule, camera: Camera, config: InferenceConfig) -> Tensor | None:
+        """Further standard deviation of keypoints that are missing or of low confidence, (1, T + F - 1, 17)."""
+        confidence, lifter = plan.keypoints.confidence, self.sampler.lifter
+        sigma = plan.keypoints.sigma_px / camera.lifter_unit(is_framed(lifter))
+        extra = padded(torch.from_numpy(sigma)[None, ..., None], lifter)[..., 0].to(x)
         scale = config.confidence_scale(confidence, self.sampler.trained)
-        if confidence is None or not scale:
-            return None
-        repeated = padded(torch.from_numpy(confidence)[None, ..., None], self.sampler.lifter)[..., 0]
-        return confidence_sigma(x, repeated.to(x), scale)
+        if confidence is not None and scale:
+            repeated = padded(torch.from_numpy(confidence)[None, ..., None], lifter)[..., 0]
+            extra = torch.hypot(extra, confidence_sigma(x, repeated.to(x), scale))
+        return extra if extra.any() else None
 
 
 def _keypoints_of(values: ArrayLike, layout: Any, image_size: Any, fps: Any, confidence: Any) -> Keypoints:

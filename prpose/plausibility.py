@@ -28,7 +28,8 @@ CLIP = 30  # in fewer frames, a limb may point at the camera throughout, and a l
 MIN_WIDTH = 0.06  # shoulders, hips or ears nearer to each other do not tell left from right
 MIN_FRONTAL = 0.12  # shoulders as far apart are seen from the front or the back
 OFTEN = 0.2  # smallest share of frames with a clear left and right in which these are judged
-FACE_CONFIDENCE = 0.8  # nose and eyes are visible where their confidence is above that share of the median
+FACE_CONFIDENCE = 0.8  # nose and eyes are visible where their confidence is above that share of the median, and ...
+OVER_EARS = 0.05  # ... so much of the median above the ears', which are visible from behind; else it tells nothing
 USUALLY = 0.8  # share of frames that show a problem, where a single one may well
 
 
@@ -149,9 +150,10 @@ def _sides(body: _Body, confidence: Array | None) -> list[Implausibility]:
         if len(against) > max(4, OFTEN * len(both)) and against.mean() > USUALLY:
             messages.append(f"left and right {one}s are in the opposite order of the {other}s; are sides exchanged?")
     if confidence is not None and set(FACE) <= set(body.names):
-        visible = confidence[body.frames] > FACE_CONFIDENCE * np.median(confidence)
+        face = confidence[body.frames][:, [body.names.index(name) for name in FACE]] / max(np.median(confidence), 1e-9)
         front = body.order(body.joint("left_shoulder"), body.joint("right_shoulder"), MIN_FRONTAL)
-        facing = visible[:, [body.names.index(name) for name in FACE[:3]]].all(axis=1) & (front != 0)
+        visible = (face[:, :3] > FACE_CONFIDENCE).all(axis=1)
+        facing = visible & (face[:, :3].mean(axis=1) > face[:, 3:].mean(axis=1) + OVER_EARS) & (front != 0)
         if facing.sum() > max(4, OFTEN * len(facing)) and (front[facing] < 0).mean() > USUALLY:
             messages.append("a face is visible where left and right are those of a back; is the image mirrored?")
     return [Implausibility("sides", message, certain=False) for message in messages]

@@ -1,11 +1,9 @@
-"""From samples to one pose per frame, its covariance and its root; temporal smoothing."""
+"""From samples to one pose per frame, its covariance and its root."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from prpose.camera import Array, Camera
@@ -13,7 +11,6 @@ from prpose.config import InferenceConfig
 from prpose.metrics import covariance
 from prpose.placement import place, placement_covariance, plane_of, reprojection_errors
 from prpose.preprocess import Preprocessed
-from prpose.timing import actual_rate, interpolate, is_uneven
 
 FRAMES_AT_ONCE = 64  # whose S² distances are in memory at once
 
@@ -61,50 +58,11 @@ POINT_ESTIMATES: dict[str, Callable[[Tensor], Tensor]]  # functions of the sampl
 POINT_ESTIMATES = {"mean": mean, "medoid": medoid, "geometric_median": geometric_median}
 
 
-def gaussian(poses: Tensor, fps: float, sigma_s: float = 0.05) -> Tensor:
-    """Gaussian filter over time, (T, J, 3) → (T, J, 3), ends repeated, cut off at three standard deviations."""
-    radius = max(1, math.ceil(3 * sigma_s * fps - 1e-6))
-    return torch.from_numpy(gaussian_filter1d(poses.numpy(), sigma_s * fps, axis=0, mode="nearest", radius=radius))
-
-
-def one_euro(poses: Tensor, fps: float, min_cutoff_hz: float = 1.5, beta: float = 3.0) -> Tensor:
-    """The One-Euro filter, coordinate by coordinate, (T, J, 3) → (T, J, 3); causal, with a lag.
-
-    A low-pass filter whose cutoff rises with speed: little jitter at rest, little lag in motion (Casiez et al., 1€
-    Filter, CHI 2012; the derivative's cutoff is 1 Hz, as there). ``min_cutoff_hz`` is the cutoff at rest, ``beta`` its
-    increase with speed, Hz per m/s.
-    """
-
-    def weight(cutoff_hz: Tensor) -> Tensor:  # of the new value, in a low-pass filter
-        omega = 2 * math.pi * cutoff_hz / fps
-        return omega / (omega + 1)
-
-    out, speed = [poses[0]], torch.zeros_like(poses[0])
-    for pose in poses[1:]:
-        speed = speed + weight(torch.ones_like(speed)) * ((pose - out[-1]) * fps - speed)
-        out.append(out[-1] + weight(min_cutoff_hz + beta * speed.abs()) * (pose - out[-1]))
-    return torch.stack(out)
-
-
-SMOOTHERS: dict[str, Callable[[Tensor, float], Tensor]] = {"gaussian": gaussian, "one_euro": one_euro}
-
-
-def smooth(poses: Tensor, method: str, keypoints: Preprocessed, fps: float | None) -> Tensor:
-    """(T, 17, 3) smoothed over time; frames at uneven times are resampled to even ones, and back."""
-    if method == "none":
-        return poses
-    assert fps is not None, "the model checks that smoothing has a frame rate"
-    if keypoints.times_s is None or not is_uneven(keypoints, fps):
-        return SMOOTHERS[method](poses, actual_rate(keypoints, fps))
-    positions = ((keypoints.times_s - keypoints.times_s[0]) * fps).round(6)
-    even = np.interp(np.arange(np.ceil(positions[-1]) + 1), positions, np.arange(len(positions)))
-    return interpolate(SMOOTHERS[method](interpolate(poses, even), fps), positions)
-
-
 def flags_of(keypoints: Preprocessed, min_confidence: float) -> Array:
     """(T, 17) uint8 flags of the 2D input, as :data:`prpose.prediction.FLAGS` numbers them."""
     low = np.False_ if keypoints.confidence is None else keypoints.confidence < min_confidence
-    return np.select([keypoints.interpolated, ~keypoints.detected, low], [2, 3, 1]).astype(np.uint8)
+    state = np.select([keypoints.missing, keypoints.interpolated, keypoints.exchanged, low], [3, 2, 4, 1])
+    return state.astype(np.uint8)
 
 
 def summarise(
@@ -114,27 +72,38 @@ def summarise(
     camera: Camera,
     config: InferenceConfig,
     joint_covariance: Tensor | None = None,
+    present: Array | None = None,
 ) -> dict[str, Tensor]:
     """Fields of a prediction from samples (S, T, 17, 3), the pose without noise (T, 17, 3) and keypoints (T, 17, 2).
 
     The root's covariance is that of the samples' own roots, plus that of the placement given the reprojection error
-    of the point estimate. Without ``joint_covariance``, (T, 17, 3, 3), that of the joints is the samples'.
+    of the point estimate. Without ``joint_covariance``, (T, 17, 3, 3), or where it is NaN, that of the joints is the
+    samples'. Only joints that are ``present``, (T, 17) bool, place the root.
     """
     plane = plane_of(keypoints_px, camera)
-    roots = place(samples, plane)  # (S, T, 3)
+    weights = None if present is None or present.all() else torch.from_numpy(present).to(plane)
+    roots = place(samples, plane, weights)  # (S, T, 3)
     if config.point_estimate == "deterministic":
         pose = deterministic
     elif config.point_estimate == "reprojection_weighted":
-        errors = reprojection_errors(samples, plane, roots).square().mean(-1).sqrt()
+        errors = _root_mean_square(reprojection_errors(samples, plane, roots), weights)
         pose = mean(samples, reprojection_weights(errors).to(samples))
     else:
         pose = POINT_ESTIMATES[config.point_estimate](samples)
-    root = place(pose, plane)
-    error = reprojection_errors(pose, plane, root).square().mean(-1, keepdim=True).sqrt()
-    placement = placement_covariance(pose, root, error / 2**0.5)
-    joints = covariance(samples) if joint_covariance is None else joint_covariance
+    root = place(pose, plane, weights)
+    error = _root_mean_square(reprojection_errors(pose, plane, root), weights)[..., None]
+    placement = placement_covariance(pose, root, error / 2**0.5, weights)
+    joints = covariance(samples)
+    if joint_covariance is not None:
+        joints = torch.where(joint_covariance.isnan(), joints, joint_covariance)
     summary = {"pose": pose, "covariance": joints.float()}
     summary |= {"root": root.float(), "root_covariance": (covariance(roots) + placement).float()}
     if config.save_samples != 0:
         summary["samples"] = samples[: config.save_samples]
     return summary
+
+
+def _root_mean_square(errors: Tensor, weights: Tensor | None) -> Tensor:
+    """Over the joints, (*, J) → (*)."""
+    squared = errors.square()
+    return (squared.mean(-1) if weights is None else (weights * squared).sum(-1) / weights.sum(-1)).sqrt()

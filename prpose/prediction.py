@@ -13,8 +13,11 @@ from prpose.regions import LEVEL, ellipsoids, region_quantiles
 from prpose.skeleton import H36M_17
 
 J = len(H36M_17)
-FLAGS = ("detected", "low_confidence", "interpolated", "derived")
-"""State of a joint's 2D keypoint, by the number in ``flags``; ``derived`` is missing and computed from other joints."""
+FLAGS = ("detected", "low_confidence", "interpolated", "derived", "exchanged")
+"""State of a joint's 2D keypoint, by the number in ``flags``.
+
+``derived`` is missing and estimated from other joints; ``exchanged`` was its partner's, left for right.
+"""
 LARGEST_M = 1e5  # largest coordinate of a joint, metres; sums and squares stay finite
 
 

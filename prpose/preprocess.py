@@ -9,9 +9,11 @@ import numpy as np
 from prpose.camera import Array
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS
+from prpose.missing import FEWEST, fill_missing
 from prpose.plausibility import implausibilities
-from prpose.remap import is_placeholder, is_present, to_h36m17
+from prpose.remap import Remapped, is_placeholder, is_present, to_h36m17
 from prpose.skeleton import H36M_17
+from prpose.swaps import exchanged_sides
 
 MARGIN = 0.1  # share of the image size by which a joint may lie outside the image; detectors extrapolate that far
 ALLOW = "allow_implausible (--config.allow-implausible)"
@@ -23,28 +25,73 @@ class Preprocessed:
 
     xy: Array  # (T, 17, 2) float32 pixels
     frame_numbers: Array  # (T,) as in the file
-    detected: Array  # (T, 17) bool, the joint, or all that it is derived from, was detected
+    missing: Array  # (T, 17) bool, the joint was neither detected nor interpolated but estimated from the others
     interpolated: Array  # (T, 17) bool, the joint, or one that it is derived from, was interpolated over time
     derived: Array  # (T, 17) bool, the joint is a weighted sum of several joints (prpose.remap)
-    confidence: Array | None  # (T, 17) the lowest of the joints that it is derived from, 0 where interpolated
+    exchanged: Array  # (T, 17) bool, the detector had exchanged left and right
+    sigma_px: Array  # (T, 17) standard deviation per axis of a missing joint, 0 of others
+    confidence: (
+        Array | None
+    )  # (T, 17) the lowest of the joints that it is derived from, 0 where interpolated or missing
     warnings: tuple[str, ...]  # what was interpolated or dropped, and what looks implausible, one sentence each
     times_s: Array | None = None  # (T,) seconds; those of interpolated frames are interpolated, too
 
 
 def preprocess(
-    keypoints: Keypoints, max_gap: int = 5, drop_incomplete: bool = False, allow_implausible: bool = False
+    keypoints: Keypoints,
+    max_gap: int = 5,
+    drop_incomplete: bool = False,
+    allow_implausible: bool = False,
+    keep_sides: bool = False,
 ) -> Preprocessed:
     """Human3.6M-17 from one person's keypoints in any layout, complete.
 
+    Joints missing for longer are estimated (:func:`prpose.missing.fill_missing`), exchanged sides exchanged back
+    (:func:`prpose.swaps.exchanged_sides`), and frames of fewer than :data:`prpose.missing.FEWEST` joints dropped.
+
     Args:
-        max_gap: longest gap to interpolate, frames: of a joint, or of whole frames. Nothing is extrapolated.
-        drop_incomplete: drop frames with missing joints instead of raising an error.
+        max_gap: longest gap to interpolate, frames: of a joint, or of whole frames.
+        drop_incomplete: drop frames with missing joints.
         allow_implausible: warn of keypoints that do not fit the layout, are upside down, lying or outside the image,
             instead of raising an error.
+        keep_sides: leave left and right as they are, also where continuity shows that they are exchanged.
 
     Raises:
-        ValueError: for normalised coordinates, implausible keypoints and missing joints.
+        ValueError: for normalised coordinates, implausible keypoints, and no frame with enough joints.
     """
+    keypoints, warnings = _checked(keypoints, allow_implausible)
+    filled, marks = fill_gaps(keypoints, max_gap)
+    numbers = np.asarray(filled.frame_numbers)
+    warnings += _warnings_of_gaps(keypoints, numbers, marks)
+    body = to_h36m17(filled.xy, filled.layout, filled.confidence, marks)
+    exchanged = np.zeros(body.derived.shape, dtype=bool) if keep_sides else exchanged_sides(body.xy, numbers, H36M_17)
+    if exchanged.any():
+        body, where = _with_sides(body, exchanged), ranges(numbers[exchanged.any(axis=1)])
+        hint = "--config.keep-sides leaves them as they were"
+        warnings.append(f"left and right were exchanged in frames {where}, and were exchanged back; {hint}")
+    missing = ~is_present(body.xy)
+    enough = ~missing.any(axis=1) if drop_incomplete else (~missing).sum(axis=1) >= FEWEST
+    where = _most_frequent(missing, lambda j: f"{H36M_17.names[j]} in frames {ranges(numbers[missing[:, j]])}")
+    few = "missing joints" if drop_incomplete else f"fewer than {FEWEST} of 17 joints"
+    if not enough.any():
+        raise ValueError(f"expected a frame that can be lifted, got {few} in all of them: {where}")
+    if not enough.all():
+        warnings.append(f"{(~enough).sum()} frames were dropped for {few}: {where}")
+    missing, xy, numbers = missing[enough], body.xy[enough], numbers[enough]
+    sigma = np.zeros(missing.shape)
+    if missing.any():
+        warnings.append(f"missing joints were estimated from the others, with a wide spread: {where}")
+        xy, sigma = fill_missing(xy, numbers, keypoints.fps)
+    confidence = None if body.confidence is None else body.confidence[enough]
+    times = None if filled.times_s is None else filled.times_s[enough]
+    interpolated, derived = body.interpolated[enough], body.derived[enough]
+    return Preprocessed(
+        xy, numbers, missing, interpolated, derived, exchanged[enough], sigma, confidence, tuple(warnings), times
+    )
+
+
+def _checked(keypoints: Keypoints, allow_implausible: bool) -> tuple[Keypoints, list[str]]:
+    """Keypoints without placeholders of missing ones, and warnings; ``ValueError`` if they are implausible."""
     warnings = list(keypoints.warnings)
     absent = is_placeholder(keypoints.xy)
     if absent.any():
@@ -58,25 +105,19 @@ def preprocess(
         warnings.append(f"implausible keypoints: {finding.message}")
         if finding.certain and not allow_implausible:
             raise ValueError(f"{warnings[-1]} {ALLOW} predicts nevertheless")
-    filled, marks = fill_gaps(keypoints, max_gap)
-    numbers = np.asarray(filled.frame_numbers)
-    warnings += _warnings_of_gaps(keypoints, numbers, marks)
-    body = to_h36m17(filled.xy, filled.layout, filled.confidence, marks)
-    missing = ~is_present(body.xy)
-    complete = ~missing.any(axis=1)
-    if missing.any():
-        where = _most_frequent(missing, lambda j: f"{H36M_17.names[j]} in frames {ranges(numbers[missing[:, j]])}")
-        if not drop_incomplete:
-            hint = "--config.max-gap interpolates longer gaps, --config.drop-incomplete drops these frames"
-            raise ValueError(f"expected every joint in every frame, got missing joints: {where}; {hint}")
-        if not complete.any():
-            raise ValueError(f"expected at least one frame with every joint, got missing joints: {where}")
-        warnings.append(f"{(~complete).sum()} frames were dropped for missing joints: {where}")
-    interpolated, derived = body.interpolated[complete], body.derived[complete]
-    confidence = None if body.confidence is None else body.confidence[complete]
-    times = None if filled.times_s is None else filled.times_s[complete]
-    xy, numbers = body.xy[complete], numbers[complete]
-    return Preprocessed(xy, numbers, ~interpolated, interpolated, derived, confidence, tuple(warnings), times)
+    return keypoints, warnings
+
+
+def _with_sides(body: Remapped, exchanged: Array) -> Remapped:
+    """The body with left and right exchanged where they are, (T, 17) bool."""
+    mirror = list(H36M_17.mirror)
+
+    def back(values: Array) -> Array:
+        marks = exchanged.reshape(*exchanged.shape, *(1,) * (values.ndim - 2))
+        return np.where(marks, values[:, mirror], values)
+
+    confidence = None if body.confidence is None else back(body.confidence)
+    return Remapped(back(body.xy), confidence, back(body.derived), back(body.interpolated))
 
 
 def _check_range(keypoints: Keypoints, allow_implausible: bool) -> list[str]:

@@ -6,9 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from prpose.lifter import average_flipped, own_frame, poses_at_once, receptive_field
-from prpose.nets.gaussian import PoseMixture
-from prpose.noise import AdaptiveNoise, ConstantNoise, LearntNoise, check_scale, correlated, draw_eps
+from prpose.lifter import average_flipped, poses_at_once, receptive_field
+from prpose.noise import AdaptiveNoise, ConstantNoise, LearntNoise, correlated, draw_eps
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.tables import look_up
 
@@ -234,64 +233,6 @@ class Sampler(nn.Module):
         S, *others = map(len, eps.values()) if eps else (1,)
         if not S or any(other != S for other in others):
             raise ValueError(f"expected as many samples in eps_mirrored as in eps, and S >= 1, got {others[0]} and {S}")
-
-
-class OnePassSampler(Sampler):
-    """Many 3D poses from one pass of a lifter that predicts a distribution (:mod:`prpose.nets.gaussian`).
-
-    Samples are of the mixture of the distributions for the keypoints and for their mirror image, in turns. The noise of
-    a joint is four numbers, of which those in ``eps`` of the poses' own frames are used. There is no noise of keypoints
-    that an ``extra_sigma`` could widen: it raises ``ValueError``. ``alpha`` scales the noise of each coordinate alone.
-    """
-
-    noise_channels = 4
-
-    def __init__(self, lifter: nn.Module, alpha: float = 1.0, chunk: int | None = None) -> None:
-        super().__init__(lifter, None, chunk=chunk, flip="mixture")
-        check_scale("alpha", alpha)
-        self.alpha = alpha
-
-    def moments(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and covariance of the mixture, in closed form; shapes and errors as of :meth:`Sampler.moments`."""
-        self._check(keypoints)
-        mixtures = (self._mixture(piece) for piece in self._split(keypoints))
-        poses, covariances = zip(*((mixture.pose, mixture.covariance()) for mixture in mixtures), strict=True)
-        return torch.cat(poses, dim=1), torch.cat(covariances, dim=1)
-
-    def _samples_of_keypoints(self, keypoints: Tensor, eps: Tensor) -> Tensor:
-        return self._distribution(keypoints).sample(self._own(eps))
-
-    def _samples(
-        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None, first: int
-    ) -> Tensor:
-        if extra_sigma is not None:
-            raise ValueError("expected no extra noise of low confidence: a one-pass model has no noise to widen")
-        return self._mixture(keypoints).sample(self._own(eps), first)
-
-    def _distribution(self, keypoints: Tensor) -> PoseMixture:
-        found: PoseMixture = self.lifter.distribution(keypoints)  # type: ignore[operator]
-        return PoseMixture(tuple(each._replace(scale=self.alpha * each.scale) for each in found.components))
-
-    def _mixture(self, keypoints: Tensor) -> PoseMixture:
-        """Of both images' distributions; components of the keypoints and of the mirror image take turns."""
-        own = self._distribution(keypoints).components
-        others = self._distribution(mirror_pose(keypoints, self.mirror)).components
-        pairs = zip(own, (other.mirrored(self.mirror) for other in others), strict=True)
-        return PoseMixture(tuple(component for pair in pairs for component in pair))
-
-    def _own(self, eps: Tensor) -> Tensor:
-        """Of the noise of T frames, that of the T - F + 1 with a pose."""
-        first, F = own_frame(self.lifter), receptive_field(self.lifter)
-        return eps[:, :, first : first + eps.shape[2] - F + 1]
-
-
-def build_sampler(lifter: nn.Module, noise: nn.Module | None, alpha: float = 1.0, floor: float = 1.0) -> Sampler:
-    """The sampler of a lifter with a variance net and its alpha and floor, with learnt noise, or with none."""
-    if noise is None:
-        return OnePassSampler(lifter, alpha)
-    if isinstance(noise, LearntNoise):
-        return Sampler(lifter, noise, flip="mixture")
-    return Sampler(lifter, AdaptiveNoise(noise, alpha, floor))
 
 
 def unmirror(poses: Tensor, mirrored: Tensor, mirror: Sequence[int]) -> Tensor:

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from prpose.camera import Array
+from prpose.camera import Camera
 from prpose.config import InferenceConfig
 from prpose.keypoints import Keypoints
 from prpose.lifter import is_framed, own_frame, receptive_field
 from prpose.noise import NoiseProcess, confidence_sigma
 from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
-from prpose.preprocess import preprocess
+from prpose.preprocess import Preprocessed, preprocess
 from prpose.sampler import Sampler
 
 MOST_RATE = 10  # largest ratio of a stream's frame rate to that of the training data; above, windows cover less time
@@ -61,17 +61,17 @@ class Stream:
         """
         scores = None if confidence is None else np.asarray(confidence)[None]
         frame = Keypoints(np.asarray(xy)[None], self.image_size, self.layout, scores, self.fps)
-        ready = preprocess(frame, 0, allow_implausible=self.config.allow_implausible or bool(self._window))
+        implausible = self.config.allow_implausible or bool(self._window)
+        ready = preprocess(frame, 0, self.config.drop_incomplete, implausible)
         camera = self.config.camera(*self.image_size)
         x = torch.from_numpy(camera.lifter_input(ready.xy, is_framed(self.sampler.lifter))).float()[None]
         x = x.to(self.sampler.device)
-        window, eps, extra_sigma = self._windows((x, self._noise.next(1).to(x), self._extra_sigma(x, ready.confidence)))
+        window, eps, extra_sigma = self._windows((x, self._noise.next(1).to(x), self._extra_sigma(x, ready, camera)))
         samples = self.sampler(window, eps[:, 0], eps[:, 1], extra_sigma if extra_sigma.any() else None)[:, 0].cpu()
         mean, covariance = self.sampler.moments(window)
-        deterministic = mean[0].cpu()
-        fields: dict[str, Any] = summarise(
-            samples, deterministic, ready.xy, camera, self.config, None if covariance is None else covariance[0].cpu()
-        )
+        deterministic, is_noisy = mean[0].cpu(), bool(extra_sigma.any())
+        own = None if covariance is None or is_noisy else covariance[0].cpu()
+        fields: dict[str, Any] = summarise(samples, deterministic, ready.xy, camera, self.config, own, ~ready.missing)
         return Prediction(
             **{name: value.numpy() for name, value in fields.items()}, deterministic=deterministic.numpy(),
             point_estimate=self.config.point_estimate, fps=self.fps, num_samples=self.num_samples, seed=self.seed,
@@ -79,13 +79,16 @@ class Stream:
             model=self.card, warnings=ready.warnings,
         )  # fmt: skip
 
-    def _extra_sigma(self, x: Tensor, confidence: Array | None) -> Tensor:
+    def _extra_sigma(self, x: Tensor, ready: Preprocessed, camera: Camera) -> Tensor:
+        confidence = ready.confidence
+        missing = torch.from_numpy(ready.sigma_px / camera.lifter_unit(is_framed(self.sampler.lifter)))[None].to(x)
         if confidence is not None and self.config.confidence_noise is None:
             self._other_units |= bool(confidence.min() < 0 or confidence.max() > 1)
         if confidence is None or self._other_units:
-            return x.new_zeros(x.shape[:-1])
+            return missing
         scale = self.config.confidence_scale(confidence, self.sampler.trained)
-        return confidence_sigma(x, torch.from_numpy(confidence)[None].to(x), scale)
+        confidence = np.where(ready.missing, 1, confidence)
+        return torch.hypot(missing, confidence_sigma(x, torch.from_numpy(confidence)[None].to(x), scale))
 
     def _windows(self, now: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Keypoints, noise and extra sigma of the F frames around the current one."""

@@ -24,6 +24,10 @@ class Schedule:
     rho: list[float]  # noise correlation of neighbouring frames, one per step, the last for all others
     positions: Array | None = None  # (T,) of the input's frames among the lifted ones; None if they are the same
 
+    def nearest(self, values: Tensor) -> Tensor:
+        """Of values of the lifted frames, (T', *), those nearest to the input's frames, (T, *)."""
+        return values if self.positions is None else values[torch.from_numpy(self.positions).round().long()]
+
     def resample(self, pieces: Iterator[tuple[slice, Tensor]]) -> Iterator[tuple[slice, Tensor]]:
         """Poses of the input's frames from pieces (*, t, 17, 3) of the lifted frames', linearly interpolated."""
         if self.positions is None:
@@ -49,6 +53,7 @@ def schedule(
     """
     if keypoints.confidence is not None:
         confidence = np.where(keypoints.interpolated, INTERPOLATED_CONFIDENCE, keypoints.confidence)
+        confidence = np.where(keypoints.missing, 1.0, confidence)  # its noise is sigma_px
         keypoints = replace(keypoints, confidence=confidence.astype(np.float32))
     times = seconds(keypoints, fps)
     if times is None or len(times) < 2:
@@ -99,8 +104,9 @@ def interpolate(values: Tensor, positions: Array | None) -> Tensor:
 def _on_grid(keypoints: Preprocessed, positions: Array) -> Preprocessed:
     """Keypoints and confidences at whole positions."""
     grid = np.arange(np.ceil(positions[-1]) + 1)
-    values = [keypoints.xy.reshape(-1, 34)] + ([] if keypoints.confidence is None else [keypoints.confidence])
+    values = [keypoints.xy.reshape(-1, 34), keypoints.sigma_px]
+    values += [] if keypoints.confidence is None else [keypoints.confidence]
     columns = np.concatenate(values, axis=1).astype(np.float64).T
     even = np.stack([np.interp(grid, positions, column) for column in columns], axis=1).astype(np.float32)
-    confidence = None if keypoints.confidence is None else even[:, 34:]
-    return replace(keypoints, xy=even[:, :34].reshape(-1, 17, 2), confidence=confidence)
+    confidence = None if keypoints.confidence is None else even[:, 51:]
+    return replace(keypoints, xy=even[:, :34].reshape(-1, 17, 2), sigma_px=even[:, 34:51], confidence=confidence)

@@ -25,7 +25,7 @@ from prpose.nets.framed import Framed
 from prpose.nets.gaussian import GaussianLifter, channels
 from prpose.nets.layers import body_adjacency
 from prpose.nets.modulated_gcn import ModulatedGCN
-from prpose.sampler import OnePassSampler
+from prpose.one_pass import OnePassSampler
 from prpose.skeleton import H36M_17
 from prpose.training import State, TrainConfig
 from prpose.training.energy import sampler_loss, sampler_scores

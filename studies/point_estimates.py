@@ -21,8 +21,9 @@ from prpose.cli import guarded
 from prpose.cli.console import named_device, print_table, progress
 from prpose.data import Clip, load_clips
 from prpose.placement import place, plane_of, reprojection_errors
-from prpose.postprocess import gaussian, geometric_median, mean, medoid, one_euro, reprojection_weights
+from prpose.postprocess import geometric_median, mean, medoid, reprojection_weights
 from prpose.skeleton import H36M_17
+from prpose.smoothing import gaussian, one_euro
 
 UNITS = {"P1": "mm", "P2": "mm", "bone asymmetry": "mm", "bone-length deviation": "mm", "acceleration error": "m/s²"}
 

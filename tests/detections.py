@@ -32,7 +32,7 @@ OTHER_NAMES = {  # the layout's name → Human3.6M's, of joints that the walker 
 
 
 def detect(clip, layout):
-    """(T, J, 2) pixels and (T, J) confidences; that of a face that looks away is low."""
+    """(T, J, 2) pixels and (T, J) confidences; an ear's is below a face's, unless it looks away."""
     names = LAYOUTS[layout].names
     confidence = np.full((len(clip), len(names)), 0.9)
     if layout == "h36m17":
@@ -44,6 +44,8 @@ def detect(clip, layout):
     points |= {name: joints[ours] for name, ours in OTHER_NAMES.get(layout, {}).items()}
     for name in {"nose", "left_eye", "right_eye"} & set(names):
         confidence[:, names.index(name)] = np.where(forward[:, 2] < 0, 0.9, 0.2)
+    for name in {"left_ear", "right_ear"} & set(names):
+        confidence[:, names.index(name)] = 0.8
     return clip.camera.project(np.stack([_point(points, joints, name) for name in names], axis=1)), confidence
 
 

@@ -177,7 +177,6 @@ def test_invalid_files(name, tmp_path, capsys):
         ("coco_results.json", {"image_size": (90, 90)}, "100% outside, x from"),
         ("openpose_body25", {}, "expected one person, or --person; there are 2: 0 (8 frames"),
         ("openpose_body25", {"format": "coco"}, "expected a file or folder of the given format, got another folder"),
-        ("walk_h36m17.npz", {"max_gap": 0}, "right_wrist in frames 2; --config.max-gap"),
         ("walk_coco17.csv", {"format": "npy"}, "expected an npy file of plain numbers"),
         ("walk_coco17.csv", {"format": "mmpose"}, "expected JSON, got invalid JSON"),
     ],

@@ -10,10 +10,11 @@ FLOORS = (
     {"atomic", "camera", "metrics", "nets", "skeleton", "tables", "unpickle"},
     {"layouts", "lifter", "placement", "regions", "rng"},
     {"data", "keypoints", "noise", "prediction", "remap"},
-    {"config", "io", "plausibility", "sampler", "weights"},
+    {"config", "io", "missing", "plausibility", "sampler", "swaps", "weights"},
+    {"one_pass"},
     {"evaluation", "hub", "preprocess", "training", "view"},
     {"timing"},
-    {"postprocess"},
+    {"postprocess", "smoothing"},
     {"stream"},
     {"model"},
     {"__init__"},
@@ -88,8 +89,8 @@ def test_inference_imports_neither_data_nor_training():
 def test_files_functions_and_the_package_stay_small():
     lines = {path: path.read_text().count("\n") for path in files()}
     package = {path: count for path, count in lines.items() if path.name != "main.py"}
-    assert len(package) <= 96
-    assert sum(package.values()) <= 13_800
+    assert len(package) <= 100
+    assert sum(package.values()) <= 14_600
     for path, count in lines.items():
         assert count <= 300, path
         for node in ast.walk(ast.parse(path.read_text())):

@@ -9,7 +9,8 @@ from prpose.lifter import build_lifter, is_framed, is_one_pass, padded, receptiv
 from prpose.nets.framed import SIZE, frame_person
 from prpose.nets.gaussian import PoseGaussian
 from prpose.noise import LearntNoise, build_variance_net
-from prpose.sampler import OnePassSampler, Sampler, build_sampler
+from prpose.one_pass import OnePassSampler, build_sampler
+from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17, mirror_pose
 
 MEMBERS = [

@@ -171,8 +171,8 @@ def test_bad_person_stops_no_other(tmp_path, capsys):
     content = json.loads((HERE / "coco_annotations.json").read_text())
     for one in list(content["annotations"]):
         one["track_id"] = 5
-        no_ankles = one["keypoints"][: 15 * 3] + [0] * 6
-        content["annotations"].append(one | {"id": 1000, "track_id": 77, "keypoints": no_ankles})
+        face = one["keypoints"][: 5 * 3] + [0] * 36
+        content["annotations"].append(one | {"id": 1000, "track_id": 77, "keypoints": face})
     (tmp_path / "two.json").write_text(json.dumps(content))
     argv = ["predict", tmp_path / "two.json", "--out", tmp_path / "p.npz", "--person", "all"]
     assert command(*argv, "-n", "2") == 1

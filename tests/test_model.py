@@ -126,17 +126,20 @@ def test_root_is_the_true_position_with_true_intrinsics_and_poses(clip):
 def test_point_estimates_and_smoothing(clip):
     model, xy, found = model_of(), clip.keypoints_px[:20], {}
     for method in get_args(PointEstimate):
-        prediction = model(xy, 6, fps=60, config=InferenceConfig(point_estimate=method), **DESCRIBED)
+        prediction = model(xy, 6, fps=60, config=InferenceConfig(point_estimate=method, smooth="none"), **DESCRIBED)
         assert prediction.point_estimate == method
         found[method] = prediction.pose
     assert np.allclose(found["mean"], prediction.samples.mean(0), atol=1e-5)
     assert np.array_equal(found["deterministic"], prediction.deterministic)
     assert not np.allclose(found["medoid"], found["mean"])
+    for method, label in (("gaussian", "gaussian"), ("auto", "rts")):
+        config = InferenceConfig(smooth=method)
+        smooth = model(xy, 6, fps=60, config=config, **DESCRIBED)
+        assert smooth.point_estimate == f"deterministic, {label}"
+        jitter = [np.abs(np.diff(pose, 2, axis=0)).mean() for pose in (smooth.pose, found["deterministic"])]
+        assert jitter[0] < (0.5 if method == "gaussian" else 1) * jitter[1]
+    assert model(xy, 6, config=config, **DESCRIBED).point_estimate == "deterministic"  # no frame rate, no smoothing
     config = InferenceConfig(smooth="gaussian")
-    smooth = model(xy, 6, fps=60, config=config, **DESCRIBED)
-    assert smooth.point_estimate == "deterministic, gaussian"
-    jitter = [np.abs(np.diff(pose, 2, axis=0)).mean() for pose in (smooth.pose, found["deterministic"])]
-    assert jitter[0] < 0.5 * jitter[1]
     with pytest.raises(ValueError, match="expected fps, the frame rate, to smooth by gaussian, got none"):
         model(xy, 6, config=config, **DESCRIBED)
 
@@ -237,7 +240,7 @@ def test_settings_of_a_file_are_converted():
     config = InferenceConfig.from_mapping(values)
     assert config.intrinsics == (900.0, 900.0, 500.0, 500.0)
     assert config.detector_model.name == "pose.task"
-    assert replace(config, max_gap=5, intrinsics=None, detector_model=None, smooth="none") == InferenceConfig()
+    assert replace(config, max_gap=5, intrinsics=None, detector_model=None, smooth="auto") == InferenceConfig()
 
 
 def test_confidences_that_are_not_used_are_stated_for_every_model():

@@ -28,8 +28,8 @@ def test_complete_keypoints_are_unchanged_to_the_bit():
     ready = preprocess(keypoints)
     for name in ("xy", "confidence", "frame_numbers"):
         assert np.array_equal(getattr(ready, name), getattr(keypoints, name))
-    assert ready.detected.all()
-    assert not (ready.interpolated | ready.derived).any()
+    assert not (ready.missing | ready.interpolated | ready.derived | ready.exchanged).any()
+    assert (ready.sigma_px == 0).all()
     assert ready.warnings == ()
 
 
@@ -42,24 +42,48 @@ def test_short_gaps_are_interpolated_linearly_and_marked():
     expected = np.zeros((8, 17), dtype=bool)
     expected[3:5, [hip, pelvis, H36M_17.index("spine")]] = True
     assert np.array_equal(ready.interpolated, expected)
-    assert np.array_equal(ready.detected, ~expected)
+    assert not ready.missing.any()
     assert (ready.confidence[3:5, [hip, pelvis]] == 0).all()
     assert (ready.confidence[:3, hip] > 0).all()
     assert ready.warnings == ("interpolated: left_hip in 2 frames",)
 
 
 @pytest.mark.parametrize("frames", [(3, 4, 5), (0, 1), (7,)])
-def test_long_gaps_and_ends_are_errors_that_name_the_joint(frames):
-    incomplete = without("coco17", "left_ankle", frames)
-    hint = "--config.max-gap interpolates longer gaps, --config.drop-incomplete"
-    with pytest.raises(ValueError, match=f"left_ankle in frames {ranges(frames)}; {hint}"):
-        preprocess(incomplete, max_gap=2)
-    ready = preprocess(incomplete, max_gap=2, drop_incomplete=True)
+def test_joints_missing_for_long_or_at_the_ends_are_estimated_and_marked(frames):
+    incomplete, ankle = without("coco17", "left_ankle", frames), H36M_17.index("left_ankle")
+    ready = preprocess(incomplete, max_gap=2)
+    expected = np.zeros((8, 17), dtype=bool)
+    expected[list(frames), ankle] = True
+    assert np.array_equal(ready.missing, expected)
+    assert np.array_equal(ready.sigma_px > 0, expected)
+    assert (ready.confidence[ready.missing] == 0).all()
+    assert ready.warnings == (
+        f"missing joints were estimated from the others, with a wide spread: left_ankle in frames {ranges(frames)}",
+    )
+    off = np.linalg.norm(ready.xy - preprocess(walking()).xy, axis=-1)
+    assert (off[~expected] == 0).all()
+    assert (off[expected] < 4 * ready.sigma_px[expected]).all()
+
+
+@pytest.mark.parametrize("frames", [(3, 4, 5), (0, 1), (7,)])
+def test_incomplete_frames_are_dropped_on_request(frames):
+    ready = preprocess(without("coco17", "left_ankle", frames), max_gap=2, drop_incomplete=True)
     assert ready.frame_numbers.tolist() == [t for t in range(8) if t not in frames]
     assert ready.warnings[0].startswith(f"{len(frames)} frames were dropped for missing joints: left_ankle")
     assert np.isfinite(ready.xy).all()
-    with pytest.raises(ValueError, match="expected at least one frame with every joint, got missing joints: r"):
+    with pytest.raises(ValueError, match="got missing joints in all of them: right_wrist in frames 0-7"):
         preprocess(without("coco17", "right_wrist", range(8)), drop_incomplete=True)
+
+
+def test_frames_of_too_few_joints_are_dropped():
+    xy = walker("h36m17")[0].astype(np.float32)
+    xy[5:, 5:] = np.nan
+    ready = preprocess(walking("h36m17", xy=xy))
+    assert ready.frame_numbers.tolist() == [0, 1, 2, 3, 4]
+    assert ready.warnings[-1].startswith("3 frames were dropped for fewer than 6 of 17 joints: ")
+    xy[:, 5:] = np.nan
+    with pytest.raises(ValueError, match="expected a frame that can be lifted, got fewer than 6 of 17 joints in all"):
+        preprocess(walking("h36m17", xy=xy))
 
 
 def test_a_missing_face_is_derived_from_an_ear():

@@ -16,17 +16,9 @@ from prpose.hub import bundled_models
 from prpose.keypoints import Keypoints
 from prpose.model import Model
 from prpose.noise import NoiseProcess, noise_rho
-from prpose.postprocess import (
-    POINT_ESTIMATES,
-    gaussian,
-    geometric_median,
-    mean,
-    medoid,
-    one_euro,
-    reprojection_weights,
-    smooth,
-)
+from prpose.postprocess import POINT_ESTIMATES, geometric_median, mean, medoid, reprojection_weights
 from prpose.preprocess import preprocess
+from prpose.smoothing import gaussian, one_euro, rts, smooth
 from prpose.timing import Schedule, interpolate, schedule
 from tests.prediction_files import model_of
 
@@ -257,3 +249,40 @@ def test_one_euro_matches_the_paper_step_by_step():
     assert np.allclose(found[:, 1, 2].numpy(), expected)
     noisy = normal(20, 17, 3)
     assert torch.equal(one_euro(noisy, 60.0)[:10], one_euro(noisy[:10], 60.0))  # causal
+
+
+def test_rts_smoother_is_the_mean_of_the_gaussian_that_it_states():
+    """Against the posterior of the whole series at once, by dense linear algebra."""
+    generator = np.random.default_rng(0)
+    times = np.cumsum(generator.uniform(0.01, 0.05, 30))
+    values = torch.from_numpy(np.cumsum(generator.normal(0, 0.02, (30, 1, 1)), axis=0).repeat(3, axis=2))
+    variance = torch.from_numpy(generator.uniform(0.5, 2.0, (30, 1, 1)).repeat(3, axis=2))
+    x = values[:, 0, 0].numpy()
+    sigma = np.median(np.abs(np.diff(x, 2))) / 0.6745 / 6**0.5
+    relative = variance[:, 0, 0].numpy() / np.median(variance[:, 0, 0].numpy())
+    prior = np.zeros((60, 60))
+    prior[:2, :2] = np.diag([1e4, 100.0])  # nothing is known of the place before the first observation
+    for t, dt in enumerate(np.diff(times), start=1):
+        move, now, before = np.array([[1, dt], [0, 1]]), slice(2 * t, 2 * t + 2), slice(2 * t - 2, 2 * t)
+        drift = 2.0 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+        prior[now, : 2 * t] = move @ prior[before, : 2 * t]
+        prior[: 2 * t, now] = prior[now, : 2 * t].T
+        prior[now, now] = move @ prior[before, before] @ move.T + drift
+    observed = prior[::2, ::2] + np.diag(sigma**2 * relative)
+    expected = prior[::2, ::2] @ np.linalg.solve(observed, x - x[0]) + x[0]
+    assert np.allclose(rts(values, times, variance)[:, 0, 0].numpy(), expected, atol=2e-4)
+
+
+def test_rts_smoother_leaves_straight_lines_and_damps_noise():
+    times = np.arange(100) / 50
+    line = torch.from_numpy(times)[:, None, None] * torch.tensor([[[1.0, -2.0, 0.5]]])
+    equal = torch.ones_like(line)
+    assert torch.allclose(rts(line, times, equal), line, atol=1e-5)
+    noisy = line + 0.02 * torch.randn(line.shape, generator=torch.Generator().manual_seed(0))
+    smoothed = rts(noisy, times, equal)
+    assert (smoothed - line).norm() < 0.5 * (noisy - line).norm()
+    uncertain = equal.clone()
+    noisy[50] += 0.2
+    uncertain[50] = 50
+    assert (rts(noisy, times, uncertain)[50] - line[50]).norm() < 0.3 * (rts(noisy, times, equal)[50] - line[50]).norm()
+    assert torch.equal(rts(noisy[:4], times[:4], equal[:4]), noisy[:4])

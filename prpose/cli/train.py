@@ -21,7 +21,7 @@ from prpose.lifter import build_lifter, check_contract, is_framed, is_one_pass, 
 from prpose.metrics import mpjpe
 from prpose.nets.gaussian import GaussianMixture
 from prpose.noise import build_learnt_noise, build_variance_net, variance_net_of
-from prpose.sampler import build_sampler
+from prpose.one_pass import build_sampler
 from prpose.training import Loss, Source, State, TrainConfig, processes
 from prpose.training.energy import sampler_loss, sampler_scores
 from prpose.training.run import WEIGHTS, prepare_folder, train, training_data

@@ -1,0 +1,86 @@
+"""Many 3D poses from one pass of a lifter that predicts a distribution, and the sampler of any lifter."""
+
+import torch
+from torch import Tensor, nn
+
+from prpose.lifter import own_frame, receptive_field
+from prpose.nets.gaussian import PoseMixture
+from prpose.noise import AdaptiveNoise, LearntNoise, check_scale
+from prpose.sampler import Sampler
+from prpose.skeleton import mirror_pose
+
+
+class OnePassSampler(Sampler):
+    """Many 3D poses from one pass of a lifter that predicts a distribution (:mod:`prpose.nets.gaussian`).
+
+    Samples are of the mixture of the distributions for the keypoints and for their mirror image, in turns. The noise of
+    a joint is four numbers, of which those in ``eps`` of the poses' own frames are used. With ``extra_sigma``, poses
+    that depend on such a keypoint are lifted once per sample, from keypoints with noise by ``eps_mirrored``.
+    ``alpha`` scales the noise of each coordinate alone.
+    """
+
+    noise_channels = 4
+
+    def __init__(self, lifter: nn.Module, alpha: float = 1.0, chunk: int | None = None) -> None:
+        super().__init__(lifter, None, chunk=chunk, flip="mixture")
+        check_scale("alpha", alpha)
+        self.alpha = alpha
+
+    def moments(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of the mixture, in closed form; shapes and errors as of :meth:`Sampler.moments`."""
+        self._check(keypoints)
+        mixtures = (self._mixture(piece) for piece in self._split(keypoints))
+        poses, covariances = zip(*((mixture.pose, mixture.covariance()) for mixture in mixtures), strict=True)
+        return torch.cat(poses, dim=1), torch.cat(covariances, dim=1)
+
+    def _samples_of_keypoints(self, keypoints: Tensor, eps: Tensor) -> Tensor:
+        return self._distribution(keypoints).sample(self._own(eps))
+
+    def _samples(
+        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None, first: int
+    ) -> Tensor:
+        mixture = self._mixture(keypoints)
+        poses = mixture.sample(self._own(eps), first)
+        if extra_sigma is None:
+            return poses
+        F, few = receptive_field(self.lifter), self._at_once(keypoints)
+        b, t = noisy_poses(extra_sigma, F).nonzero(as_tuple=True)
+        frames = b[:, None], t[:, None] + torch.arange(F, device=t.device)
+        windows, sigma, own = keypoints[frames], extra_sigma[frames][..., None], self._own(eps)[:, b, t][:, :, None]
+        for s, noise in enumerate(eps_mirrored[..., :2]):  # which a network of one pass has no other use for
+            component = (first + s) % len(mixture.components)
+            noisy = (windows + sigma * noise[frames]).split(few)
+            lifted = [self._mixture(part).components[component] for part in noisy]
+            pairs = zip(lifted, own[s].split(few), strict=True)
+            poses[s, b, t] = torch.cat([each.sample(e[None])[0, :, 0] for each, e in pairs])
+        return poses
+
+    def _distribution(self, keypoints: Tensor) -> PoseMixture:
+        found: PoseMixture = self.lifter.distribution(keypoints)  # type: ignore[operator]
+        return PoseMixture(tuple(each._replace(scale=self.alpha * each.scale) for each in found.components))
+
+    def _mixture(self, keypoints: Tensor) -> PoseMixture:
+        """Of both images' distributions; components of the keypoints and of the mirror image take turns."""
+        own = self._distribution(keypoints).components
+        others = self._distribution(mirror_pose(keypoints, self.mirror)).components
+        pairs = zip(own, (other.mirrored(self.mirror) for other in others), strict=True)
+        return PoseMixture(tuple(component for pair in pairs for component in pair))
+
+    def _own(self, eps: Tensor) -> Tensor:
+        """Of the noise of T frames, that of the T - F + 1 with a pose."""
+        first, F = own_frame(self.lifter), receptive_field(self.lifter)
+        return eps[:, :, first : first + eps.shape[2] - F + 1]
+
+
+def build_sampler(lifter: nn.Module, noise: nn.Module | None, alpha: float = 1.0, floor: float = 1.0) -> Sampler:
+    """The sampler of a lifter with a variance net and its alpha and floor, with learnt noise, or with none."""
+    if noise is None:
+        return OnePassSampler(lifter, alpha)
+    if isinstance(noise, LearntNoise):
+        return Sampler(lifter, noise, flip="mixture")
+    return Sampler(lifter, AdaptiveNoise(noise, alpha, floor))
+
+
+def noisy_poses(extra_sigma: Tensor, F: int) -> Tensor:
+    """Whether any of the F frames that a pose depends on has further noise, (B, T, J) → (B, T - F + 1) bool."""
+    return extra_sigma.unfold(1, F, 1).flatten(2).any(-1)

@@ -1,0 +1,109 @@
+"""Temporal smoothing of point estimates."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from prpose.camera import Array
+from prpose.preprocess import Preprocessed
+from prpose.timing import actual_rate, interpolate, is_uneven, seconds
+
+LEAST_SIGMA_M = 1e-4  # standard deviation of a coordinate's noise, at least
+RELATIVE = (0.2, 50.0)  # range of a frame's variance over the clip's median
+ACCELERATION = 2.0  # m²/s³; of 1, 5, 20 and 80, those up to 5 have the least error on cmu17 val
+FEWEST_FRAMES = 5  # of which the noise can be estimated
+
+
+def gaussian(poses: Tensor, fps: float, sigma_s: float = 0.05) -> Tensor:
+    """Gaussian filter over time, (T, J, 3) → (T, J, 3), ends repeated, cut off at three standard deviations."""
+    radius = max(1, math.ceil(3 * sigma_s * fps - 1e-6))
+    return torch.from_numpy(gaussian_filter1d(poses.numpy(), sigma_s * fps, axis=0, mode="nearest", radius=radius))
+
+
+def one_euro(poses: Tensor, fps: float, min_cutoff_hz: float = 1.5, beta: float = 3.0) -> Tensor:
+    """The One-Euro filter, coordinate by coordinate, (T, J, 3) → (T, J, 3); causal, with a lag.
+
+    A low-pass filter whose cutoff rises with speed: little jitter at rest, little lag in motion (Casiez et al., 1€
+    Filter, CHI 2012; the derivative's cutoff is 1 Hz, as there). ``min_cutoff_hz`` is the cutoff at rest, ``beta`` its
+    increase with speed, Hz per m/s.
+    """
+
+    def weight(cutoff_hz: Tensor) -> Tensor:  # of the new value, in a low-pass filter
+        omega = 2 * math.pi * cutoff_hz / fps
+        return omega / (omega + 1)
+
+    out, speed = [poses[0]], torch.zeros_like(poses[0])
+    for pose in poses[1:]:
+        speed = speed + weight(torch.ones_like(speed)) * ((pose - out[-1]) * fps - speed)
+        out.append(out[-1] + weight(min_cutoff_hz + beta * speed.abs()) * (pose - out[-1]))
+    return torch.stack(out)
+
+
+def rts(values: Tensor, times_s: Array, variance: Tensor, acceleration: float = ACCELERATION) -> Tensor:
+    r"""Rauch-Tung-Striebel smoother of each coordinate, (T, J, 3) m at times (T,) → (T, J, 3).
+
+    Position and velocity, driven by white acceleration of the density ``acceleration``, m²/s³, are observed with noise
+    (Rauch, Tung & Striebel, AIAA Journal 3, 1965). The noise is that of the clip, by the median of the second
+    differences, which has no part in them of an error that lasts; it follows the ``variance`` (T, J, 3), m², of the
+    samples from frame to frame, so that uncertain frames count for less.
+    """
+    shape, x = values.shape, values.double().numpy().reshape(len(values), -1)
+    if len(x) < FEWEST_FRAMES:
+        return values
+    bends = np.abs(np.diff(x, 2, axis=0))
+    sigma = np.maximum(np.median(bends, axis=0) / 0.6745 / 6**0.5, LEAST_SIGMA_M)
+    spread = variance.double().numpy().reshape(x.shape)
+    noise = sigma**2 * (spread / np.maximum(np.median(spread, axis=0), 1e-12)).clip(*RELATIVE)
+    steps = np.diff(times_s)
+    state, cov = np.stack([x[0], np.zeros_like(x[0])]), np.zeros((2, 2, x.shape[1]))
+    cov[0, 0], cov[1, 1] = noise[0], 100.0  # (m/s)²
+    filtered, predicted = [(state, cov)], []
+    for t, dt in enumerate(steps, start=1):
+        move = np.array([[1, dt], [0, 1]])
+        drift = acceleration * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+        state = move @ state
+        cov = np.einsum("ij,jkn,lk->iln", move, cov, move) + drift[..., None]
+        predicted.append((state, cov))
+        gain = cov[:, 0] / (cov[0, 0] + noise[t])
+        state = state + gain * (x[t] - state[0])
+        cov = cov - gain[:, None] * cov[0]
+        filtered.append((state, cov))
+    smoothed = [filtered[-1][0]]
+    for (state, cov), (ahead, ahead_cov), dt in zip(filtered[-2::-1], predicted[::-1], steps[::-1], strict=True):
+        move = np.array([[1, dt], [0, 1]])
+        cross = np.einsum("ijn,kj->ikn", cov, move)  # of the state with the next one
+        a, b, d = ahead_cov[0, 0], ahead_cov[0, 1], ahead_cov[1, 1]
+        inverse = np.array([[d, -b], [-b, a]]) / (a * d - b * b)
+        gain = np.einsum("ijn,jkn->ikn", cross, inverse)
+        smoothed.append(state + np.einsum("ijn,jn->in", gain, smoothed[-1] - ahead))
+    return torch.from_numpy(np.stack(smoothed[::-1])[:, 0].reshape(shape)).to(values)
+
+
+SMOOTHERS: dict[str, Callable[[Tensor, float], Tensor]] = {"gaussian": gaussian, "one_euro": one_euro}
+
+
+def smooth(
+    values: Tensor, method: str, keypoints: Preprocessed, fps: float | None, variance: Tensor | None = None
+) -> Tensor:
+    """Positions (T, J, 3), m, smoothed over time by one of :data:`prpose.config.Smoothing`.
+
+    ``variance`` (T, J, 3), m², is needed by ``rts``, which takes times as they are. For the others, frames at uneven
+    times are resampled to even ones, and back.
+    """
+    if method == "none":
+        return values
+    times = seconds(keypoints, fps)
+    assert fps is not None, "the model checks that smoothing has a frame rate"
+    assert times is not None
+    if method == "rts":
+        assert variance is not None
+        return rts(values, times, variance)
+    if not is_uneven(keypoints, fps):
+        return SMOOTHERS[method](values, actual_rate(keypoints, fps))
+    positions = ((times - times[0]) * fps).round(6)
+    even = np.interp(np.arange(np.ceil(positions[-1]) + 1), positions, np.arange(len(positions)))
+    return interpolate(SMOOTHERS[method](interpolate(values, even), fps), positions)
