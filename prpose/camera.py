@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Tangential = Literal["opencv", "videopose3d"]
 
+# What is assumed of cameras, and standard deviations; docs/video.md has the phones, webcams and data sets behind them.
+ASSUMED_FOCAL, ASSUMED_FOCAL_SD = 0.72, 0.22  # unknown focal length over the image diagonal; sd of its logarithm
+STATED_FOCAL_SD = 0.05  # sd of the logarithm of a file's: in whole mm, and by the film's diagonal or its width
+CENTER_SD = 0.008  # of the principal point from the middle of the image, per axis, over the diagonal
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -33,7 +38,10 @@ class Camera:
     position_m: tuple[float, float, float] = (0.0, 0.0, 0.0)  # camera centre in the world
 
     def calibrated(self) -> "Camera":
-        """The camera; without focal length or centre, with the image diagonal as focal length (CLIFF, ECCV 2022)."""
+        """The camera; without focal length or centre, with the image diagonal as focal length (CLIFF, ECCV 2022).
+
+        This is for clips of data sets; prediction assumes :data:`ASSUMED_FOCAL` of it.
+        """
         if self.focal_px is not None and self.center_px is not None:
             return self
         focal = float(np.hypot(self.width, self.height))

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from tyro.conf import FlagCreatePairsOff, arg
 
-from prpose.camera import Array, Camera
+from prpose.camera import ASSUMED_FOCAL, ASSUMED_FOCAL_SD, CENTER_SD, STATED_FOCAL_SD, Array, Camera
 from prpose.keypoints import Tracking
 from prpose.noise import NoiseCorrelation, noise_rho
 from prpose.tables import look_up
@@ -30,7 +30,8 @@ class InferenceConfig:
     Args:
         point_estimate: One pose per frame: deterministic (no noise), or from the samples.
         smooth: Temporal smoothing of the point estimate.
-        fov_deg: Horizontal field of view, degrees. Default: the focal length is the image diagonal (CLIFF, ECCV 2022).
+        fov_deg: Horizontal field of view, degrees. Default: that of the file's metadata, else a focal length of 0.72 of
+            the image diagonal.
         intrinsics: Camera intrinsics fx fy cx cy, pixels, instead of a field of view.
         noise_correlation: Correlation of the noise over time: iid, shared by all frames, or ar1.
         noise_time_constant_s: Time constant of ar1 noise, seconds.
@@ -112,7 +113,7 @@ class InferenceConfig:
             return 0.0
         return CONFIDENCE_NOISE if confidence.min() >= 0 and confidence.max() <= 1 else 0.0
 
-    def assumptions(self, confidence: Array | None, trained: bool = False) -> list[str]:
+    def assumptions(self, confidence: Array | None, trained: bool = False, focal_px: float | None = None) -> list[str]:
         """Assumptions about confidences (T, J) and camera that the user could replace, one sentence each."""
         found = []
         if confidence is not None and self.confidence_noise is None:
@@ -121,17 +122,36 @@ class InferenceConfig:
                 found.append(f"confidences range from {values}, not from 0 to 1: not used for the noise")
             elif trained and confidence.min() < self.min_confidence:
                 found.append("low confidences do not widen the samples of this model, they are only flagged")
-        if self.fov_deg is None and self.intrinsics is None:
-            found.append("no intrinsics: assuming a focal length of the image diagonal; distances scale with it")
+        if self._is_focal_given:
+            return found
+        if focal_px is not None:
+            found.append(f"the focal length, {focal_px:.0f} pixels, is from the metadata of the photo or video")
+        else:
+            within = f"{ASSUMED_FOCAL:g} of the image diagonal, give or take {ASSUMED_FOCAL_SD:.0%}"
+            found.append(f"no intrinsics: assuming a focal length of {within}; distances scale with it")
         return found
+
+    @property
+    def _is_focal_given(self) -> bool:
+        return self.fov_deg is not None or self.intrinsics is not None
+
+    def camera_sd(self, focal_px: float | None = None) -> tuple[float, float]:
+        """Standard deviations of what :meth:`camera` assumes: of the focal length's logarithm; and of the principal
+        point per axis, as a share of the image diagonal."""
+        focal_sd = ASSUMED_FOCAL_SD if focal_px is None else STATED_FOCAL_SD
+        return 0.0 if self._is_focal_given else focal_sd, 0.0 if self.intrinsics else CENTER_SD
 
     def rho(self, fps: float | None) -> float:
         """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""
         unknown = self.noise_correlation != "shared" and fps is None
         return 0.0 if unknown else noise_rho(self.noise_correlation, fps or 1.0, self.noise_time_constant_s)
 
-    def camera(self, width: int, height: int) -> Camera:
-        """The camera of an image of this size, pixels; ``ValueError`` for intrinsics that are not of such an image."""
+    def camera(self, width: int, height: int, focal_px: float | None = None) -> Camera:
+        """The camera of an image of this size, pixels; ``ValueError`` for intrinsics that are not of such an image.
+
+        The focal length is the user's, else ``focal_px``, the file's, else :data:`prpose.camera.ASSUMED_FOCAL` of the
+        diagonal.
+        """
         if self.intrinsics is not None:
             fx, fy, cx, cy = self.intrinsics
             fov = [float(2 * np.rad2deg(np.arctan(side / 2 / f))) for side, f in ((width, fx), (height, fy))]
@@ -141,9 +161,10 @@ class InferenceConfig:
                 expected = f"expected the intrinsics of an image of {width} x {height} pixels"
                 raise ValueError(f"{expected}, got {given}; are they of another resolution?")
             return Camera(width, height, (fx, fy), (cx, cy))
-        if self.fov_deg is None:
-            return Camera(width, height).calibrated()
-        focal = float(width / 2 / np.tan(np.deg2rad(self.fov_deg) / 2))
+        if self.fov_deg is not None:
+            focal = float(width / 2 / np.tan(np.deg2rad(self.fov_deg) / 2))
+        else:
+            focal = ASSUMED_FOCAL * float(np.hypot(width, height)) if focal_px is None else focal_px
         return Camera(width, height, (focal, focal), (width / 2, height / 2))
 
 

@@ -143,7 +143,8 @@ class Model:
             warnings.warn(message, stacklevel=4)  # of the caller of the model
         trained_fps = None if self.card is None else self.card.fps
         plan = schedule(ready, keypoints.fps, config, receptive_field(self.sampler.lifter), trained_fps)
-        camera, parts = config.camera(*keypoints.image_size), list[dict[str, Tensor]]()
+        camera, parts = config.camera(*keypoints.image_size, keypoints.focal_px), list[dict[str, Tensor]]()
+        camera_sd = config.camera_sd(keypoints.focal_px)
         xy = torch.from_numpy(camera.lifter_input(plan.keypoints.xy, is_framed(self.sampler.lifter))).float()[None]
         x = padded(xy.to(self.device), self.sampler.lifter)  # (1, T + F - 1, 17, 2)
         mean, covariance = self.sampler.moments(x)
@@ -152,10 +153,11 @@ class Model:
             covariance = interpolate(covariance[0].cpu().flatten(-2), plan.positions).unflatten(-1, (3, 3))
         for frames, samples in plan.resample(self._pieces(x, plan, S, seed, config)):
             own = None if covariance is None else covariance[frames]
-            parts.append(summarise(samples, deterministic[frames], ready.xy[frames], camera, config, own))
+            parts.append(summarise(samples, deterministic[frames], ready.xy[frames], camera, config, own, camera_sd))
         fields: dict[str, Any] = {
             name: torch.cat([part[name] for part in parts], dim=int(name == "samples")) for name in parts[0]
         }
+        assumed = config.assumptions(ready.confidence, self.sampler.trained, keypoints.focal_px)
         fields["pose"] = smooth(fields["pose"], config.smooth, ready, keypoints.fps)
         return Prediction(
             **{name: value.numpy() for name, value in fields.items()}, deterministic=deterministic.numpy(),
@@ -163,7 +165,7 @@ class Model:
             frame_numbers=ready.frame_numbers, times_s=seconds(ready, keypoints.fps), fps=keypoints.fps,
             flags=flags_of(ready, config.min_confidence), keypoints_px=ready.xy, camera=camera,
             model={} if self.card is None else asdict(self.card), num_samples=S, seed=seed,
-            warnings=(*ready.warnings, *config.assumptions(ready.confidence, self.sampler.trained)),
+            warnings=(*ready.warnings, *assumed),
         )  # fmt: skip
 
     def _pieces(

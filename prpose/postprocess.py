@@ -107,6 +107,18 @@ def flags_of(keypoints: Preprocessed, min_confidence: float) -> Array:
     return np.select([keypoints.interpolated, ~keypoints.detected, low], [2, 3, 1]).astype(np.uint8)
 
 
+def assumed_covariance(pose: Tensor, plane: Tensor, camera: Camera, focal_sd: float, center_sd: float) -> Tensor:
+    """The root's covariance from an assumed camera, (T, 3, 3) m²: its shifts by one standard deviation, squared.
+
+    Deviations are as in :func:`summarise`; the pose (T, 17, 3) and the pixels behind the plane (T, 17, 2) are fixed.
+    """
+    assert camera.focal_px is not None, "a camera of InferenceConfig has one"
+    moves = torch.tensor(np.diag(center_sd * np.hypot(camera.width, camera.height) / camera.focal_px))[:, None, None]
+    ends = [torch.cat([plane[None] * math.exp(-s * focal_sd), plane + s * moves]) for s in (1, -1)]
+    longer, shorter = place(pose, torch.stack(ends))  # (3, T, 3) each
+    return torch.einsum("kti,ktj->tij", longer - shorter, longer - shorter) / 4
+
+
 def summarise(
     samples: Tensor,
     deterministic: Tensor,
@@ -114,11 +126,14 @@ def summarise(
     camera: Camera,
     config: InferenceConfig,
     joint_covariance: Tensor | None = None,
+    camera_sd: tuple[float, float] = (0.0, 0.0),
 ) -> dict[str, Tensor]:
     """Fields of a prediction from samples (S, T, 17, 3), the pose without noise (T, 17, 3) and keypoints (T, 17, 2).
 
     The root's covariance is that of the samples' own roots, plus that of the placement given the reprojection error
-    of the point estimate. Without ``joint_covariance``, (T, 17, 3, 3), that of the joints is the samples'.
+    of the point estimate, plus that of an assumed camera: ``camera_sd`` are the standard deviations of the logarithm
+    of the focal length, to which the depth is nearly proportional, and of the principal point, over the diagonal.
+    Without ``joint_covariance``, (T, 17, 3, 3), that of the joints is the samples'.
     """
     plane = plane_of(keypoints_px, camera)
     roots = place(samples, plane)  # (S, T, 3)
@@ -131,7 +146,7 @@ def summarise(
         pose = POINT_ESTIMATES[config.point_estimate](samples)
     root = place(pose, plane)
     error = reprojection_errors(pose, plane, root).square().mean(-1, keepdim=True).sqrt()
-    placement = placement_covariance(pose, root, error / 2**0.5)
+    placement = placement_covariance(pose, root, error / 2**0.5) + assumed_covariance(pose, plane, camera, *camera_sd)
     joints = covariance(samples) if joint_covariance is None else joint_covariance
     summary = {"pose": pose, "covariance": joints.float()}
     summary |= {"root": root.float(), "root_covariance": (covariance(roots) + placement).float()}

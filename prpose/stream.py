@@ -69,9 +69,9 @@ class Stream:
         samples = self.sampler(window, eps[:, 0], eps[:, 1], extra_sigma if extra_sigma.any() else None)[:, 0].cpu()
         mean, covariance = self.sampler.moments(window)
         deterministic = mean[0].cpu()
-        fields: dict[str, Any] = summarise(
-            samples, deterministic, ready.xy, camera, self.config, None if covariance is None else covariance[0].cpu()
-        )
+        own = None if covariance is None else covariance[0].cpu()
+        described = ready.xy, camera, self.config, own, self.config.camera_sd()
+        fields: dict[str, Any] = summarise(samples, deterministic, *described)
         return Prediction(
             **{name: value.numpy() for name, value in fields.items()}, deterministic=deterministic.numpy(),
             point_estimate=self.config.point_estimate, fps=self.fps, num_samples=self.num_samples, seed=self.seed,

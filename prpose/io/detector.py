@@ -97,7 +97,8 @@ def run_detector(video: Video, detector: Detector, on_frame: OnFrame = lambda st
             raise
     fps = _frame_rate(list(times_s.values()), video.fps)
     described: dict[str, Any] = {"frame_names": video.names} if video.kind == "folder" else {"times_s": times_s}
-    return Detections(found, detector.layout, image_size=size, fps=fps, warnings=video.warnings, **described)
+    described |= {"warnings": video.warnings, "focal_px": video.focal_px}
+    return Detections(found, detector.layout, image_size=size, fps=fps, **described)
 
 
 def _checked(person: tuple[Array, Array], J: int, where: str) -> tuple[Array, Array]:
