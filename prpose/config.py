@@ -47,7 +47,7 @@ class InferenceConfig:
         prefix: Read only the files of a folder, or images of a list, whose names begin with this.
         detector: Keypoint detector for images and video: mediapipe, or package.module:Class.
         detector_model: Model file of the detector. MediaPipe's is downloaded on first use.
-        max_people: Largest number of people to detect per image.
+        max_people: Largest number of people to detect per image. Default: 10 if a person is chosen, else one.
         max_seconds: Stop reading video or a camera after this many seconds.
         folder: What a folder is: one clip with a file per frame, files that are each an input, or what they look like.
         output_format: File format of the predictions for a folder: npz, json, csv, trc or bvh.
@@ -72,7 +72,7 @@ class InferenceConfig:
     prefix: Annotated[str | None, arg(aliases=["--prefix"])] = None
     detector: str = "mediapipe"
     detector_model: Path | None = None
-    max_people: int = 1
+    max_people: int | None = None
     max_seconds: float | None = None
     folder: Folder = "auto"
     output_format: str | None = None
