@@ -90,6 +90,26 @@ class Camera:
         return np.asarray(np.eye(3) + 2 * w * cross + 2 * cross @ cross)
 
 
+def tilted_up(pitch_deg: float, roll_deg: float) -> Array:
+    """(3,) unit vector, up in the axes of a camera that looks down by ``pitch_deg`` and is turned by ``roll_deg``.
+
+    Roll is clockwise as seen from behind the camera: what stands upright leans to the left of the image.
+    """
+    pitch, roll = np.deg2rad(pitch_deg), np.deg2rad(roll_deg)
+    return np.array([-np.sin(roll) * np.cos(pitch), -np.cos(roll) * np.cos(pitch), -np.sin(pitch)])
+
+
+def level_rotation(up: Array | None) -> Array:
+    """(3, 3), the smallest rotation of camera axes that turns the unit vector ``up`` (3,) to (0, -1, 0); 1 for None."""
+    if up is None:
+        return np.eye(3)
+    if up[1] > 1 - 1e-9:  # upside down: half a turn about the line of sight
+        return np.diag([-1.0, -1.0, 1.0])
+    x, y, z = np.cross(up, [0.0, -1.0, 0.0])
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + cross + cross @ cross / (1 - up[1]))
+
+
 def distort(xy: Array, radial: Array, coefficients: Array, tangential: Tangential = "opencv") -> Array:
     """Lens distortion of points (x/z, y/z) on the image plane, (*, 2) → (*, 2), as in :meth:`Camera.project`.
 

@@ -9,9 +9,10 @@ import msgspec
 import numpy as np
 from tyro.conf import FlagCreatePairsOff, arg
 
-from prpose.camera import ASSUMED_FOCAL, ASSUMED_FOCAL_SD, CENTER_SD, STATED_FOCAL_SD, Array, Camera
+from prpose.camera import ASSUMED_FOCAL, ASSUMED_FOCAL_SD, CENTER_SD, STATED_FOCAL_SD, Array, Camera, tilted_up
 from prpose.keypoints import Tracking
 from prpose.noise import NoiseCorrelation, noise_rho
+from prpose.placement import standing_up
 from prpose.tables import look_up
 
 PointEstimate = Literal["deterministic", "mean", "medoid", "geometric_median", "reprojection_weighted"]
@@ -33,6 +34,8 @@ class InferenceConfig:
         fov_deg: Horizontal field of view, degrees. Default: that of the file's metadata, else a focal length of 0.72 of
             the image diagonal.
         intrinsics: Camera intrinsics fx fy cx cy, pixels, instead of a field of view.
+        level: Pitch (downwards) and roll (clockwise) of the camera, degrees; or auto: estimated from frames in which a
+            person stands. TRC, BVH and side views are turned upright; poses stay in camera axes.
         noise_correlation: Correlation of the noise over time: iid, shared by all frames, or ar1.
         noise_time_constant_s: Time constant of ar1 noise, seconds.
         confidence_noise: Scale of the extra noise of low confidences; 0 is none. Default: 0.03 if they lie in [0, 1]
@@ -59,6 +62,7 @@ class InferenceConfig:
     smooth: Annotated[Smoothing, arg(aliases=["--smooth"])] = "none"
     fov_deg: Annotated[float | None, arg(aliases=["--fov"])] = None
     intrinsics: Annotated[tuple[float, float, float, float] | None, arg(aliases=["--intrinsics"])] = None
+    level: Annotated[Literal["auto"] | tuple[float, float] | None, arg(aliases=["--level"])] = None
     noise_correlation: NoiseCorrelation = "ar1"
     noise_time_constant_s: float = 0.25
     confidence_noise: float | None = None
@@ -97,6 +101,11 @@ class InferenceConfig:
             raise ValueError("expected fov_deg or intrinsics, got both")
         if self.intrinsics is not None and not (np.isfinite(self.intrinsics).all() and min(self.intrinsics[:2]) > 0):
             raise ValueError(f"expected finite intrinsics (fx, fy, cx, cy), fx and fy > 0, got {self.intrinsics}")
+
+        if isinstance(self.level, str):
+            look_up(self.level, {"auto": None}, "level")
+        elif self.level is not None and not (abs(self.level[0]) <= 90 and abs(self.level[1]) <= 180):
+            raise ValueError(f"expected level as pitch and roll, up to 90 and 180 degrees, or auto, got {self.level}")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "InferenceConfig":
@@ -140,6 +149,17 @@ class InferenceConfig:
         point per axis, as a share of the image diagonal."""
         focal_sd = ASSUMED_FOCAL_SD if focal_px is None else STATED_FOCAL_SD
         return 0.0 if self._is_focal_given else focal_sd, 0.0 if self.intrinsics else CENTER_SD
+
+    def up(self, pose: Array) -> tuple[Array | None, list[str]]:
+        """(3,) unit vector, up in camera axes, by ``level`` and poses (T, 17, 3); and a warning if it is estimated."""
+        if not isinstance(self.level, str):
+            return None if self.level is None else tilted_up(*self.level), []
+        up, frames = standing_up(pose)
+        if up is None:
+            return None, ["the camera's tilt is unknown, as the person stands in no frame: nothing is levelled"]
+        pitch, roll = np.rad2deg([np.arcsin(-up[2]), np.arctan2(-up[0], -up[1])])
+        tilt = f"looks down by {pitch:.0f} degrees and is rolled by {roll:.0f}"
+        return up, [f"estimated from {frames} frames of a standing person: the camera {tilt}; level gives its tilt"]
 
     def rho(self, fps: float | None) -> float:
         """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""

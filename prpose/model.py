@@ -158,6 +158,7 @@ class Model:
             name: torch.cat([part[name] for part in parts], dim=int(name == "samples")) for name in parts[0]
         }
         assumed = config.assumptions(ready.confidence, self.sampler.trained, keypoints.focal_px)
+        up, tilt = config.up(fields["pose"].numpy())
         fields["pose"] = smooth(fields["pose"], config.smooth, ready, keypoints.fps)
         return Prediction(
             **{name: value.numpy() for name, value in fields.items()}, deterministic=deterministic.numpy(),
@@ -165,7 +166,7 @@ class Model:
             frame_numbers=ready.frame_numbers, times_s=seconds(ready, keypoints.fps), fps=keypoints.fps,
             flags=flags_of(ready, config.min_confidence), keypoints_px=ready.xy, camera=camera,
             model={} if self.card is None else asdict(self.card), num_samples=S, seed=seed,
-            warnings=(*ready.warnings, *assumed),
+            warnings=(*ready.warnings, *assumed, *tilt), up=up,
         )  # fmt: skip
 
     def _pieces(
