@@ -19,9 +19,10 @@ from prpose.skeleton import H36M_17
 FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 SEGMENTS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
 
-LENGTHS = {("hip", "knee"): 0.45, ("knee", "ankle"): 0.44, ("shoulder", "elbow"): 0.29, ("elbow", "wrist"): 0.25}
-TRUNK = {("pelvis", "hip"): 0.13, ("thorax", "shoulder"): 0.16}
-"""Usual lengths of segments, metres; that from pelvis to thorax is 0.5."""
+LENGTHS = {("hip", "knee"): 0.45, ("knee", "ankle"): 0.44, ("shoulder", "elbow"): 0.29}
+OTHERS = {("elbow", "wrist"): 0.25, ("pelvis", "hip"): 0.13, ("thorax", "shoulder"): 0.16}
+"""Usual lengths of segments, metres; that from pelvis to thorax is 0.5. Others tell the size of a body, but are often
+wrong by themselves: a wrist alone is a common slip of detectors."""
 
 MAX_FACE = 0.4  # nose, eyes and ears lie within that distance
 MAX_TRUNK = 0.13  # of the pelvis from the middle of the hips, and of the spine from the line of the trunk
@@ -30,7 +31,7 @@ MAX_HEAD = 0.5  # from the thorax
 MAX_LIMB = 0.75  # length
 MAX_RATIO = 5.0  # longer limb of left and right over the shorter, over a clip, each at its 90th percentile
 CLIP = 30  # in fewer frames, a limb may point at the camera throughout, and a layout is rejected only if another fits
-MAX_STRETCH = 2.0  # of a limb, in units of LENGTHS, over the fourth longest segment; of walkers 1.4 at most
+MAX_STRETCH = 1.8  # of a limb, in units of LENGTHS, over the fourth longest segment; of walkers 1.4 at most
 MIN_RUN = 3  # frames in a row; a detector's single slip is no other person
 MIN_WIDTH = 0.06  # shoulders, hips or ears nearer to each other do not tell left from right
 MIN_FRONTAL = 0.12  # shoulders as far apart are seen from the front or the back
@@ -170,9 +171,9 @@ def _sides(body: _Body, confidence: Array | None) -> list[Implausibility]:
 def _stretched(body: _Body) -> list[Implausibility]:
     """Limbs, or a trunk, far longer than the rest of the body suggests, as where joints of two people are mixed."""
     names, ratios = ["pelvis to thorax"], [body.distance(body.joint("pelvis"), body.joint("thorax")) / 0.5]
-    for (upper, lower), length in (LENGTHS | TRUNK).items():
+    for (upper, lower), length in (LENGTHS | OTHERS).items():
         for side in ("left", "right"):
-            start = upper if (upper, lower) in TRUNK else f"{side}_{upper}"
+            start = upper if upper in ("pelvis", "thorax") else f"{side}_{upper}"
             names.append(f"{start} to {side}_{lower}".replace("_", " "))
             ratios.append(body.distance(body.joint(start), body.joint(f"{side}_{lower}")) / length)
     lengths = np.nan_to_num(np.stack(ratios, axis=1))
