@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Tangential = Literal["opencv", "videopose3d"]
 
+# What is assumed of cameras, and standard deviations; docs/video.md has the phones, webcams and data sets behind them.
+ASSUMED_FOCAL, ASSUMED_FOCAL_SD = 0.72, 0.22  # unknown focal length over the image diagonal; sd of its logarithm
+STATED_FOCAL_SD = 0.05  # sd of the logarithm of a file's: in whole mm, and by the film's diagonal or its width
+CENTER_SD = 0.008  # of the principal point from the middle of the image, per axis, over the diagonal
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -33,7 +38,10 @@ class Camera:
     position_m: tuple[float, float, float] = (0.0, 0.0, 0.0)  # camera centre in the world
 
     def calibrated(self) -> "Camera":
-        """The camera; without focal length or centre, with the image diagonal as focal length (CLIFF, ECCV 2022)."""
+        """The camera; without focal length or centre, with the image diagonal as focal length (CLIFF, ECCV 2022).
+
+        This is for clips of data sets; prediction assumes :data:`ASSUMED_FOCAL` of it.
+        """
         if self.focal_px is not None and self.center_px is not None:
             return self
         focal = float(np.hypot(self.width, self.height))
@@ -84,6 +92,26 @@ class Camera:
         w, x, y, z = self.orientation
         cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
         return np.asarray(np.eye(3) + 2 * w * cross + 2 * cross @ cross)
+
+
+def tilted_up(pitch_deg: float, roll_deg: float) -> Array:
+    """(3,) unit vector, up in the axes of a camera that looks down by ``pitch_deg`` and is turned by ``roll_deg``.
+
+    Roll is clockwise as seen from behind the camera: what stands upright leans to the left of the image.
+    """
+    pitch, roll = np.deg2rad(pitch_deg), np.deg2rad(roll_deg)
+    return np.array([-np.sin(roll) * np.cos(pitch), -np.cos(roll) * np.cos(pitch), -np.sin(pitch)])
+
+
+def level_rotation(up: Array | None) -> Array:
+    """(3, 3), the smallest rotation of camera axes that turns the unit vector ``up`` (3,) to (0, -1, 0); 1 for None."""
+    if up is None:
+        return np.eye(3)
+    if up[1] > 1 - 1e-9:  # upside down: half a turn about the line of sight
+        return np.diag([-1.0, -1.0, 1.0])
+    x, y, z = np.cross(up, [0.0, -1.0, 0.0])
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + cross + cross @ cross / (1 - up[1]))
 
 
 def distort(xy: Array, radial: Array, coefficients: Array, tangential: Tangential = "opencv") -> Array:

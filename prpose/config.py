@@ -9,9 +9,10 @@ import msgspec
 import numpy as np
 from tyro.conf import FlagCreatePairsOff, arg
 
-from prpose.camera import Array, Camera
+from prpose.camera import ASSUMED_FOCAL, ASSUMED_FOCAL_SD, CENTER_SD, STATED_FOCAL_SD, Array, Camera, tilted_up
 from prpose.keypoints import Tracking
 from prpose.noise import NoiseCorrelation, noise_rho
+from prpose.placement import standing_up
 from prpose.tables import look_up
 
 PointEstimate = Literal["deterministic", "mean", "medoid", "geometric_median", "reprojection_weighted"]
@@ -31,8 +32,11 @@ class InferenceConfig:
         point_estimate: One pose per frame: deterministic (no noise), or from the samples.
         smooth: Temporal smoothing of the point estimate and the root: rts (Rauch-Tung-Striebel), gaussian, one_euro or
             none; auto is rts where the frame rate is known.
-        fov_deg: Horizontal field of view, degrees. Default: the focal length is the image diagonal (CLIFF, ECCV 2022).
+        fov_deg: Horizontal field of view, degrees. Default: that of the file's metadata, else a focal length of 0.72 of
+            the image diagonal.
         intrinsics: Camera intrinsics fx fy cx cy, pixels, instead of a field of view.
+        level: Pitch (downwards) and roll (clockwise) of the camera, degrees; or auto: estimated from frames in which a
+            person stands. TRC, BVH and side views are turned upright; poses stay in camera axes.
         noise_correlation: Correlation of the noise over time: iid, shared by all frames, or ar1.
         noise_time_constant_s: Time constant of ar1 noise, seconds.
         confidence_noise: Scale of the extra noise of low confidences; 0 is none. Default: 0.03 if they lie in [0, 1]
@@ -48,7 +52,7 @@ class InferenceConfig:
         prefix: Read only the files of a folder, or images of a list, whose names begin with this.
         detector: Keypoint detector for images and video: mediapipe, or package.module:Class.
         detector_model: Model file of the detector. MediaPipe's is downloaded on first use.
-        max_people: Largest number of people to detect per image.
+        max_people: Largest number of people to detect per image. Default: 10 if a person is chosen, else one.
         max_seconds: Stop reading video or a camera after this many seconds.
         folder: What a folder is: one clip with a file per frame, files that are each an input, or what they look like.
         output_format: File format of the predictions for a folder: npz, json, csv, trc or bvh.
@@ -60,6 +64,7 @@ class InferenceConfig:
     smooth: Annotated[Smoothing, arg(aliases=["--smooth"])] = "auto"
     fov_deg: Annotated[float | None, arg(aliases=["--fov"])] = None
     intrinsics: Annotated[tuple[float, float, float, float] | None, arg(aliases=["--intrinsics"])] = None
+    level: Annotated[Literal["auto"] | tuple[float, float] | None, arg(aliases=["--level"])] = None
     noise_correlation: NoiseCorrelation = "ar1"
     noise_time_constant_s: float = 0.25
     confidence_noise: float | None = None
@@ -74,7 +79,7 @@ class InferenceConfig:
     prefix: Annotated[str | None, arg(aliases=["--prefix"])] = None
     detector: str = "mediapipe"
     detector_model: Path | None = None
-    max_people: int = 1
+    max_people: int | None = None
     max_seconds: float | None = None
     folder: Folder = "auto"
     output_format: str | None = None
@@ -100,6 +105,11 @@ class InferenceConfig:
         if self.intrinsics is not None and not (np.isfinite(self.intrinsics).all() and min(self.intrinsics[:2]) > 0):
             raise ValueError(f"expected finite intrinsics (fx, fy, cx, cy), fx and fy > 0, got {self.intrinsics}")
 
+        if isinstance(self.level, str):
+            look_up(self.level, {"auto": None}, "level")
+        elif self.level is not None and not (abs(self.level[0]) <= 90 and abs(self.level[1]) <= 180):
+            raise ValueError(f"expected level as pitch and roll, up to 90 and 180 degrees, or auto, got {self.level}")
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "InferenceConfig":
         """As :func:`config_from`."""
@@ -115,7 +125,7 @@ class InferenceConfig:
             return 0.0
         return CONFIDENCE_NOISE if confidence.min() >= 0 and confidence.max() <= 1 else 0.0
 
-    def assumptions(self, confidence: Array | None, trained: bool = False) -> list[str]:
+    def assumptions(self, confidence: Array | None, trained: bool = False, focal_px: float | None = None) -> list[str]:
         """Assumptions about confidences (T, J) and camera that the user could replace, one sentence each."""
         found = []
         if confidence is not None and self.confidence_noise is None:
@@ -124,8 +134,13 @@ class InferenceConfig:
                 found.append(f"confidences range from {values}, not from 0 to 1: not used for the noise")
             elif trained and confidence.min() < self.min_confidence:
                 found.append("low confidences do not widen the samples of this model, they are only flagged")
-        if self.fov_deg is None and self.intrinsics is None:
-            found.append("no intrinsics: assuming a focal length of the image diagonal; distances scale with it")
+        if self._is_focal_given:
+            return found
+        if focal_px is not None:
+            found.append(f"the focal length, {focal_px:.0f} pixels, is from the metadata of the photo or video")
+        else:
+            within = f"{ASSUMED_FOCAL:g} of the image diagonal, give or take {ASSUMED_FOCAL_SD:.0%}"
+            found.append(f"no intrinsics: assuming a focal length of {within}; distances scale with it")
         return found
 
     def smoothing(self, fps: float | None) -> str:
@@ -136,13 +151,38 @@ class InferenceConfig:
             raise ValueError(f"expected fps, the frame rate, to smooth by {self.smooth}, got none")
         return self.smooth
 
+    @property
+    def _is_focal_given(self) -> bool:
+        return self.fov_deg is not None or self.intrinsics is not None
+
+    def camera_sd(self, focal_px: float | None = None) -> tuple[float, float]:
+        """Standard deviations of what :meth:`camera` assumes: of the focal length's logarithm; and of the principal
+        point per axis, as a share of the image diagonal."""
+        focal_sd = ASSUMED_FOCAL_SD if focal_px is None else STATED_FOCAL_SD
+        return 0.0 if self._is_focal_given else focal_sd, 0.0 if self.intrinsics else CENTER_SD
+
+    def up(self, pose: Array) -> tuple[Array | None, list[str]]:
+        """(3,) unit vector, up in camera axes, by ``level`` and poses (T, 17, 3); and a warning if it is estimated."""
+        if not isinstance(self.level, str):
+            return None if self.level is None else tilted_up(*self.level), []
+        up, frames = standing_up(pose)
+        if up is None:
+            return None, ["the camera's tilt is unknown, as the person stands in no frame: nothing is levelled"]
+        pitch, roll = np.rad2deg([np.arcsin(-up[2]), np.arctan2(-up[0], -up[1])])
+        tilt = f"looks down by {pitch:.0f} degrees and is rolled by {roll:.0f}"
+        return up, [f"estimated from {frames} frames of a standing person: the camera {tilt}; level gives its tilt"]
+
     def rho(self, fps: float | None) -> float:
         """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""
         unknown = self.noise_correlation != "shared" and fps is None
         return 0.0 if unknown else noise_rho(self.noise_correlation, fps or 1.0, self.noise_time_constant_s)
 
-    def camera(self, width: int, height: int) -> Camera:
-        """The camera of an image of this size, pixels; ``ValueError`` for intrinsics that are not of such an image."""
+    def camera(self, width: int, height: int, focal_px: float | None = None) -> Camera:
+        """The camera of an image of this size, pixels; ``ValueError`` for intrinsics that are not of such an image.
+
+        The focal length is the user's, else ``focal_px``, the file's, else :data:`prpose.camera.ASSUMED_FOCAL` of the
+        diagonal.
+        """
         if self.intrinsics is not None:
             fx, fy, cx, cy = self.intrinsics
             fov = [float(2 * np.rad2deg(np.arctan(side / 2 / f))) for side, f in ((width, fx), (height, fy))]
@@ -152,9 +192,10 @@ class InferenceConfig:
                 expected = f"expected the intrinsics of an image of {width} x {height} pixels"
                 raise ValueError(f"{expected}, got {given}; are they of another resolution?")
             return Camera(width, height, (fx, fy), (cx, cy))
-        if self.fov_deg is None:
-            return Camera(width, height).calibrated()
-        focal = float(width / 2 / np.tan(np.deg2rad(self.fov_deg) / 2))
+        if self.fov_deg is not None:
+            focal = float(width / 2 / np.tan(np.deg2rad(self.fov_deg) / 2))
+        else:
+            focal = ASSUMED_FOCAL * float(np.hypot(width, height)) if focal_px is None else focal_px
         return Camera(width, height, (focal, focal), (width / 2, height / 2))
 
 

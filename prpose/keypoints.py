@@ -19,7 +19,7 @@ LARGEST_PX = 1e7  # largest coordinate of a keypoint, pixels; sums and squares s
 NAMES = {  # entries of the npz beside keypoints_px, with the names that older files have for them
     "confidence": ("confidence", "score"),
     "frame_numbers": ("frame_numbers", "frames"),
-    **{name: (name,) for name in ("layout", "image_size", "fps", "times_s", "person", "frame_names")},
+    **{name: (name,) for name in ("layout", "image_size", "fps", "times_s", "person", "frame_names", "focal_px")},
 }
 
 
@@ -40,6 +40,7 @@ class Keypoints:
         person: the person's id in the file, or from tracking.
         frame_names: T file names of the images, or none.
         warnings: problems of the file, one sentence each.
+        focal_px: focal length of the camera, pixels, where the photo or video states it.
 
     Raises:
         ValueError: for an unknown layout, a wrong shape, values that are infinite or do not increase, no keypoint.
@@ -59,6 +60,7 @@ class Keypoints:
     person: str = "0"
     frame_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    focal_px: float | None = None
 
     def __post_init__(self) -> None:
         xy = _coordinates(self.xy, len(find_layout(self.layout)))
@@ -67,6 +69,8 @@ class Keypoints:
             raise ValueError(f"expected image_size as width and height >= 1, got {self.image_size}")
         if self.fps is not None and not 0 < self.fps < float("inf"):
             raise ValueError(f"expected fps > 0, got {self.fps}")
+        if self.focal_px is not None and not 0 < self.focal_px < float("inf"):
+            raise ValueError(f"expected focal_px > 0, got {self.focal_px}")
         if self.frame_names and len(self.frame_names) != T:
             raise ValueError(f"expected {T} frame names, got {len(self.frame_names)}")
         numbers = np.arange(T) if self.frame_numbers is None else self.frame_numbers
@@ -139,8 +143,9 @@ def load_keypoints(
     found = {name: np.asarray(read_npz(path, old)) for name, names in NAMES.items() for old in names if old in entries}
     xy = np.asarray(read_npz(path, "keypoints_px"))
     try:
-        if "fps" in found and found["fps"].shape != ():
-            raise ValueError(f"expected fps as one number, got shape {found['fps'].shape}")
+        for name in ("fps", "focal_px"):
+            if name in found and found[name].shape != ():
+                raise ValueError(f"expected {name} as one number, got shape {found[name].shape}")
         rate, slower, warnings = frame_rate(float(found["fps"]) if "fps" in found else None, fps)
         confidence, numbers, times = (found.get(name) for name in ("confidence", "frame_numbers", "times_s"))
         if confidence is not None and confidence.shape == xy.shape[:2]:
@@ -149,9 +154,8 @@ def load_keypoints(
         layout = agree("layout", str(found["layout"]) if "layout" in found else None, layout)
         times = None if times is None else times * slower
         names = tuple(map(str, np.atleast_1d(found.get("frame_names", np.array([])))))
-        return Keypoints(
-            xy, size, layout, confidence, rate, numbers, times, str(found.get("person", "0")), names, warnings
-        )
+        person, focal_px = str(found.get("person", "0")), float(found["focal_px"]) if "focal_px" in found else None
+        return Keypoints(xy, size, layout, confidence, rate, numbers, times, person, names, warnings, focal_px)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -148,7 +148,8 @@ class Model:
         trained_fps = None if self.card is None else self.card.fps
         F = receptive_field(self.sampler.lifter)
         plan = schedule(ready, keypoints.fps, config, F, trained_fps)
-        camera, parts = config.camera(*keypoints.image_size), list[dict[str, Tensor]]()
+        camera, parts = config.camera(*keypoints.image_size, keypoints.focal_px), list[dict[str, Tensor]]()
+        camera_sd = config.camera_sd(keypoints.focal_px)
         xy = torch.from_numpy(camera.lifter_input(plan.keypoints.xy, is_framed(self.sampler.lifter))).float()[None]
         x = padded(xy.to(self.device), self.sampler.lifter)  # (1, T + F - 1, 17, 2)
         extra_sigma = self._extra_sigma(x, plan, camera, config)
@@ -160,11 +161,13 @@ class Model:
             covariance = interpolate(covariance[0].cpu().flatten(-2), plan.positions).unflatten(-1, (3, 3))
         for frames, samples in plan.resample(self._pieces(x, plan, S, seed, config, extra_sigma)):
             own = None if covariance is None else covariance[frames]
-            present = ~ready.missing[frames]
-            parts.append(summarise(samples, deterministic[frames], ready.xy[frames], camera, config, own, present))
+            described = ready.xy[frames], camera, config, own, camera_sd, ~ready.missing[frames]
+            parts.append(summarise(samples, deterministic[frames], *described))
         fields: dict[str, Any] = {
             name: torch.cat([part[name] for part in parts], dim=int(name == "samples")) for name in parts[0]
         }
+        assumed = config.assumptions(ready.confidence, self.sampler.trained, keypoints.focal_px)
+        up, tilt = config.up(fields["pose"].numpy())
         positions = torch.cat([fields["pose"], fields["root"][:, None]], dim=1)
         spread = torch.cat([fields["covariance"], fields["root_covariance"][:, None]], dim=1)
         smoothed = smooth(positions, smoothing, ready, keypoints.fps, spread.diagonal(dim1=-2, dim2=-1))
@@ -175,7 +178,7 @@ class Model:
             frame_numbers=ready.frame_numbers, times_s=seconds(ready, keypoints.fps), fps=keypoints.fps,
             flags=flags_of(ready, config.min_confidence), keypoints_px=ready.xy, camera=camera,
             model={} if self.card is None else asdict(self.card), num_samples=S, seed=seed,
-            warnings=(*ready.warnings, *config.assumptions(ready.confidence, self.sampler.trained)),
+            warnings=(*ready.warnings, *assumed, *tilt), up=up,
         )  # fmt: skip
 
     def _pieces(

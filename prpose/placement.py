@@ -8,9 +8,14 @@ import torch
 from torch import Tensor
 
 from prpose.camera import Array, Camera
+from prpose.skeleton import H36M_17
 
 NEAREST_M = 0.3  # least depth of a joint
 FARTHEST_M = 1e4  # largest distance of the pelvis; that of a pose whose keypoints coincide is undetermined
+KNEES, TRUNK = (
+    0.766,
+    0.866,
+)  # cosines of the largest bends, 40 and 30 degrees, of people who stand; lifted knees are bent
 ENOUGH_M = 1e-9  # Gauss-Newton stops at smaller steps, which are below float32's resolution
 
 
@@ -75,6 +80,30 @@ def placement_covariance(poses: Tensor, root: Tensor, sigma: Tensor | float, wei
     covariance = inverse @ meat @ inverse
     size = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
     return covariance * (FARTHEST_M**2 / size.clamp_min(FARTHEST_M**2))
+
+
+def standing_up(pose: Array) -> tuple[Array | None, int]:
+    """Up in camera axes, (3,) unit vector, by poses (T, 17, 3) that stand; None if none does. And how many do.
+
+    The median over the frames of the directions from the middle of the ankles to the thorax. Who stands has nearly
+    straight knees, and legs in line with the trunk.
+    """
+    pose = pose.astype(np.float64)
+    knee, ankle, hip = (
+        pose[:, [H36M_17.index(f"{side}_{name}") for side in ("left", "right")]] for name in ("knee", "ankle", "hip")
+    )
+    thorax, feet = pose[:, H36M_17.index("thorax")], ankle.mean(axis=1)
+    stands = (_cosine(hip - knee, knee - ankle).min(axis=1) > KNEES) & (_cosine(thorax, -feet) > TRUNK)
+    if not stands.any():
+        return None, 0
+    upwards = (thorax - feet)[stands]
+    middle = np.median(upwards / np.linalg.norm(upwards, axis=-1, keepdims=True), axis=0)
+    return middle / np.linalg.norm(middle), int(stands.sum())
+
+
+def _cosine(one: Array, other: Array) -> Array:
+    lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
+    return np.asarray((one * other).sum(axis=-1) / np.maximum(lengths, 1e-12))
 
 
 def _coordinates(points: Tensor) -> tuple[Tensor, ...]:

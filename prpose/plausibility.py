@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.ndimage import binary_opening
 
 from prpose.camera import Array
 from prpose.layouts import LAYOUTS
@@ -18,6 +19,11 @@ from prpose.skeleton import H36M_17
 FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 SEGMENTS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
 
+LENGTHS = {("hip", "knee"): 0.45, ("knee", "ankle"): 0.44, ("shoulder", "elbow"): 0.29}
+OTHERS = {("elbow", "wrist"): 0.25, ("pelvis", "hip"): 0.13, ("thorax", "shoulder"): 0.16}
+"""Usual lengths of segments, metres; that from pelvis to thorax is 0.5. Others tell the size of a body, but are often
+wrong by themselves: a wrist alone is a common slip of detectors."""
+
 MAX_FACE = 0.4  # nose, eyes and ears lie within that distance
 MAX_TRUNK = 0.13  # of the pelvis from the middle of the hips, and of the spine from the line of the trunk
 MAX_THORAX = 0.17  # from the middle of the shoulders
@@ -25,6 +31,8 @@ MAX_HEAD = 0.5  # from the thorax
 MAX_LIMB = 0.75  # length
 MAX_RATIO = 5.0  # longer limb of left and right over the shorter, over a clip, each at its 90th percentile
 CLIP = 30  # in fewer frames, a limb may point at the camera throughout, and a layout is rejected only if another fits
+MAX_STRETCH = 1.8  # of a limb, in units of LENGTHS, over the fourth longest segment; of walkers 1.4 at most
+MIN_RUN = 3  # frames in a row; a detector's single slip is no other person
 MIN_WIDTH = 0.06  # shoulders, hips or ears nearer to each other do not tell left from right
 MIN_FRONTAL = 0.12  # shoulders as far apart are seen from the front or the back
 OFTEN = 0.2  # smallest share of frames with a clear left and right in which these are judged
@@ -35,11 +43,13 @@ USUALLY = 0.8  # share of frames that show a problem, where a single one may wel
 
 @dataclass(frozen=True)
 class Implausibility:
-    """One thing that looks wrong: a layout that does not fit, contradicting sides, a person upside down or lying."""
+    """One thing that looks wrong: a layout that does not fit, contradicting sides, a person upside down or lying, limbs
+    that may be of two people."""
 
-    kind: Literal["layout", "sides", "upside-down", "lying"]
+    kind: Literal["layout", "sides", "upside-down", "lying", "stretched"]
     message: str  # what, and what to check
     certain: bool = True  # whether keypoints should be rejected for it, rather than warned of
+    frames: tuple[int, ...] = ()  # indices of the frames that show it, if not most of them do
 
 
 def implausibilities(xy: Array, layout: str, confidence: Array | None = None) -> list[Implausibility]:
@@ -50,13 +60,14 @@ def implausibilities(xy: Array, layout: str, confidence: Array | None = None) ->
     body = _Body(xy, layout)
     found = [*_misplaced(body), *_misshapen(body)]
     if not found:
-        return [*_posture(body), *_sides(body, confidence)]
+        return [*_posture(body), *_sides(body, confidence), *_stretched(body)]
     others = [name for name, other in LAYOUTS.items() if name != layout and len(other) == xy.shape[1]]
     bodies = {name: _Body(xy, name) for name in others}
     fitting = [name for name, b in bodies.items() if not [*_misplaced(b), *_misshapen(b), *_posture(b)]]
     hint = f"; the layout {' or '.join(fitting)} would fit" if fitting else ""
     message = f"they do not look like a body in the layout {layout}: {found[0]}{hint}."
-    return [Implausibility("layout", message, bool(fitting) or len(body.xy) >= CLIP)]
+    layout_finding = Implausibility("layout", message, bool(fitting) or len(body.xy) >= CLIP)
+    return [layout_finding, *([] if fitting else _stretched(body))]
 
 
 class _Body:
@@ -157,6 +168,26 @@ def _sides(body: _Body, confidence: Array | None) -> list[Implausibility]:
         if facing.sum() > max(4, OFTEN * len(facing)) and (front[facing] < 0).mean() > USUALLY:
             messages.append("a face is visible where left and right are those of a back; is the image mirrored?")
     return [Implausibility("sides", message, certain=False) for message in messages]
+
+
+def _stretched(body: _Body) -> list[Implausibility]:
+    """Limbs, or a trunk, far longer than the rest of the body suggests, as where joints of two people are mixed."""
+    names, ratios = ["pelvis to thorax"], [body.distance(body.joint("pelvis"), body.joint("thorax")) / 0.5]
+    for (upper, lower), length in (LENGTHS | OTHERS).items():
+        for side in ("left", "right"):
+            start = upper if upper in ("pelvis", "thorax") else f"{side}_{upper}"
+            names.append(f"{start} to {side}_{lower}".replace("_", " "))
+            ratios.append(body.distance(body.joint(start), body.joint(f"{side}_{lower}")) / length)
+    lengths = np.nan_to_num(np.stack(ratios, axis=1))
+    limbs, fourth = lengths[:, : 1 + 2 * len(LENGTHS)], np.sort(lengths, axis=1)[:, -4]
+    stretch = limbs / np.where(fourth > 0, fourth, np.inf)[:, None]
+    long = stretch.max(axis=1, initial=0) > MAX_STRETCH
+    if not (run := binary_opening(long, np.ones(min(MIN_RUN, max(1, len(long)))))).any():
+        return []
+    worst = int(np.where(run[:, None], stretch, 0).max(axis=0).argmax())
+    message = f"{names[worst]} is up to {stretch[run, worst].max():.1f} times as long as the rest of the body suggests"
+    frames = tuple(np.flatnonzero(body.frames)[run].tolist())
+    return [Implausibility("stretched", f"{message}; are joints of two people mixed, or misplaced?", False, frames)]
 
 
 def _percentile(values: Array, q: float) -> float:

@@ -1,5 +1,6 @@
 """From samples to one pose per frame, its covariance and its root."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -65,6 +66,20 @@ def flags_of(keypoints: Preprocessed, min_confidence: float) -> Array:
     return state.astype(np.uint8)
 
 
+def assumed_covariance(
+    pose: Tensor, plane: Tensor, camera: Camera, focal_sd: float, center_sd: float, weights: Tensor | None = None
+) -> Tensor:
+    """The root's covariance from an assumed camera, (T, 3, 3) m²: its shifts by one standard deviation, squared.
+
+    Deviations are as in :func:`summarise`; the pose (T, 17, 3) and the pixels behind the plane (T, 17, 2) are fixed.
+    """
+    assert camera.focal_px is not None, "a camera of InferenceConfig has one"
+    moves = torch.tensor(np.diag(center_sd * np.hypot(camera.width, camera.height) / camera.focal_px))[:, None, None]
+    ends = [torch.cat([plane[None] * math.exp(-s * focal_sd), plane + s * moves]) for s in (1, -1)]
+    longer, shorter = place(pose, torch.stack(ends), weights)  # (3, T, 3) each
+    return torch.einsum("kti,ktj->tij", longer - shorter, longer - shorter) / 4
+
+
 def summarise(
     samples: Tensor,
     deterministic: Tensor,
@@ -72,13 +87,16 @@ def summarise(
     camera: Camera,
     config: InferenceConfig,
     joint_covariance: Tensor | None = None,
+    camera_sd: tuple[float, float] = (0.0, 0.0),
     present: Array | None = None,
 ) -> dict[str, Tensor]:
     """Fields of a prediction from samples (S, T, 17, 3), the pose without noise (T, 17, 3) and keypoints (T, 17, 2).
 
     The root's covariance is that of the samples' own roots, plus that of the placement given the reprojection error
-    of the point estimate. Without ``joint_covariance``, (T, 17, 3, 3), or where it is NaN, that of the joints is the
-    samples'. Only joints that are ``present``, (T, 17) bool, place the root.
+    of the point estimate, plus that of an assumed camera: ``camera_sd`` are the standard deviations of the logarithm
+    of the focal length, to which the depth is nearly proportional, and of the principal point, over the diagonal.
+    Without ``joint_covariance``, (T, 17, 3, 3), or where it is NaN, that of the joints is the samples'. Only joints
+    that are ``present``, (T, 17) bool, place the root.
     """
     plane = plane_of(keypoints_px, camera)
     weights = None if present is None or present.all() else torch.from_numpy(present).to(plane)
@@ -93,6 +111,7 @@ def summarise(
     root = place(pose, plane, weights)
     error = _root_mean_square(reprojection_errors(pose, plane, root), weights)[..., None]
     placement = placement_covariance(pose, root, error / 2**0.5, weights)
+    placement = placement + assumed_covariance(pose, plane, camera, *camera_sd, weights)
     joints = covariance(samples)
     if joint_covariance is not None:
         joints = torch.where(joint_covariance.isnan(), joints, joint_covariance)

@@ -60,6 +60,7 @@ class Prediction:
     command: str = ""  # that wrote the file
     created_by: str = ""  # program and version
     seed: int | None = None  # of the noise
+    up: NDArray[np.float64] | None = None  # (3,) unit vector, up in camera axes; TRC, BVH and side views are levelled
 
     def __post_init__(self) -> None:
         shape = np.shape(self.pose)
@@ -88,6 +89,8 @@ class Prediction:
                 raise ValueError(f"expected increasing {name}, got no increase at frame {steps.argmax() + 1}")
         if self.root is not None and self.root[:, 2].min() <= 0:
             raise ValueError(f"expected root in front of the camera, z > 0, got {self.root[:, 2].min():g} m")
+        if self.up is not None and abs(float(np.linalg.norm(self.up)) - 1) > 1e-3:
+            raise ValueError(f"expected up as a unit vector, got {self.up.tolist()}")
         if self.fps is not None and not 0 < self.fps < float("inf"):
             raise ValueError(f"expected fps > 0, got {self.fps}")
 
@@ -170,6 +173,7 @@ ARRAYS: dict[str, tuple[type, tuple[int | str, ...], float]] = {
     "root": (np.float32, ("T", 3), LARGEST_M),
     "root_covariance": (np.float32, ("T", 3, 3), LARGEST_M**2),
     "keypoints_px": (np.float32, ("T", J, 2), 1e7),
+    "up": (np.float64, (3,), 1.001),
     "samples": (np.float32, ("K", "T", J, 3), LARGEST_M),
 }
 """Fields that are arrays: type, shape and largest magnitude; the largest array comes last."""

@@ -102,7 +102,10 @@ def _checked(keypoints: Keypoints, allow_implausible: bool) -> tuple[Keypoints, 
         warnings.append(f"{where} are at exactly (0, 0) or (-1, -1) and count as missing")
     warnings += _check_range(keypoints, allow_implausible)
     for finding in implausibilities(keypoints.xy, keypoints.layout, keypoints.confidence):
-        warnings.append(f"implausible keypoints: {finding.message}")
+        where = (
+            f" In frames {ranges(np.asarray(keypoints.frame_numbers)[[*finding.frames]])}." if finding.frames else ""
+        )
+        warnings.append(f"implausible keypoints: {finding.message}{where}")
         if finding.certain and not allow_implausible:
             raise ValueError(f"{warnings[-1]} {ALLOW} predicts nevertheless")
     return keypoints, warnings

@@ -71,12 +71,14 @@ class Stream:
         mean, covariance = self.sampler.moments(window)
         deterministic, is_noisy = mean[0].cpu(), bool(extra_sigma.any())
         own = None if covariance is None or is_noisy else covariance[0].cpu()
-        fields: dict[str, Any] = summarise(samples, deterministic, ready.xy, camera, self.config, own, ~ready.missing)
+        described = ready.xy, camera, self.config, own, self.config.camera_sd(), ~ready.missing
+        fields: dict[str, Any] = summarise(samples, deterministic, *described)
+        up, tilt = self.config.up(fields["pose"].numpy())
         return Prediction(
             **{name: value.numpy() for name, value in fields.items()}, deterministic=deterministic.numpy(),
             point_estimate=self.config.point_estimate, fps=self.fps, num_samples=self.num_samples, seed=self.seed,
             flags=flags_of(ready, self.config.min_confidence), keypoints_px=ready.xy, camera=camera,
-            model=self.card, warnings=ready.warnings,
+            model=self.card, warnings=(*ready.warnings, *tilt), up=up,
         )  # fmt: skip
 
     def _extra_sigma(self, x: Tensor, ready: Preprocessed, camera: Camera) -> Tensor:

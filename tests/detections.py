@@ -31,8 +31,8 @@ OTHER_NAMES = {  # the layout's name → Human3.6M's, of joints that the walker 
 }
 
 
-def detect(clip, layout):
-    """(T, J, 2) pixels and (T, J) confidences; an ear's is below a face's, unless it looks away."""
+def detect(clip, layout, ear=0.9):
+    """(T, J, 2) pixels and (T, J) confidences; that of ears is ``ear``."""
     names = LAYOUTS[layout].names
     confidence = np.full((len(clip), len(names)), 0.9)
     if layout == "h36m17":
@@ -45,7 +45,7 @@ def detect(clip, layout):
     for name in {"nose", "left_eye", "right_eye"} & set(names):
         confidence[:, names.index(name)] = np.where(forward[:, 2] < 0, 0.9, 0.2)
     for name in {"left_ear", "right_ear"} & set(names):
-        confidence[:, names.index(name)] = 0.8
+        confidence[:, names.index(name)] = ear
     return clip.camera.project(np.stack([_point(points, joints, name) for name in names], axis=1)), confidence
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 import prpose
 from prpose.cli import run
 from prpose.cli.predict import predict
-from prpose.io.detector import create_detector, run_detector
+from prpose.io.detector import MediaPipePose, create_detector, run_detector
 from prpose.io.keypoints import people_from
 from prpose.io.video import input_kind, open_video, read_photo
 from tests.measure import peak_gib
@@ -102,6 +102,26 @@ def test_a_camera_ends_by_time_or_by_ctrl_c(tmp_path, monkeypatch):
     path = write_video(tmp_path / "walk.mp4", [picture()] * 9)
     with pytest.raises(KeyboardInterrupt):  # a file is read whole or not at all
         run_detector(open_video(path), detector)
+
+
+def test_several_people_are_looked_for_where_one_is_chosen_and_else_a_warning_says_how(tmp_path, monkeypatch):
+    asked, photo = [], write_png(tmp_path / "1.png", picture())
+    create = lambda name, model, most: asked.append(most) or nullcontext(Finder())  # noqa: E731
+    monkeypatch.setattr("prpose.cli.many_files.create_detector", create)
+    options = ([], ["--person", "all"], ["--person", "0"], ["--person", "all", "--config.max-people", "3"])
+    for i, option in enumerate(options):
+        run(["predict", str(photo), "--out", str(tmp_path / f"{i}.npz"), "-n", "2", *option])
+    assert asked == [None, 10, 10, 3]
+    monkeypatch.setattr("prpose.io.detector.import_extra", lambda name, extra: None)
+    monkeypatch.setattr(MediaPipePose, "_load", lambda self, mode: None)
+    Finder.warnings = MediaPipePose(photo).warnings
+    try:
+        (keypoints,) = people_from(run_detector(open_video(photo), Finder()))
+    finally:
+        del Finder.warnings
+    (warning,) = keypoints.warnings
+    assert "looked for one person: --person all, or max_people (--config.max-people 3)" in warning
+    assert MediaPipePose(photo, 1).warnings == MediaPipePose(photo, 5).warnings == ()
 
 
 def test_a_detector_is_created_before_the_progress_bars(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from prpose.data import load_clips
 from prpose.keypoints import Keypoints, load_keypoints, save_keypoints
 from prpose.layouts import LAYOUTS
 from prpose.plausibility import implausibilities
+from prpose.preprocess import preprocess
 from tests.detections import detect
 
 XY = np.random.default_rng(0).uniform(0, 1000, (5, 17, 2)).astype(np.float32)
@@ -166,6 +167,34 @@ def test_mirrored_people_are_found_if_their_face_is_visible(walkers):
             facing += 1
             assert "sides" in kinds(xy[:, list(layout.mirror)], "coco17", confidence)
     assert facing > 5
+
+
+@pytest.mark.parametrize("layout", ["coco17", "body25", "blazepose33"])
+def test_joints_of_another_person_are_found_with_their_frames(layout, walkers):
+    """The left arm, or leg, of somebody a body height to the right, for some frames of a clip."""
+    names, found = LAYOUTS[layout], 0
+    for clip in walkers:
+        for part in (("elbow", "wrist"), ("knee", "ankle")):
+            xy = np.repeat(detect(clip, layout)[0], 3, axis=0)
+            aside = np.ptp(xy[..., 1], axis=1).max()
+            xy[4:9, names.subset([f"left_{name}" for name in part]), 0] += aside
+            (finding,) = implausibilities(xy, layout)
+            assert (finding.kind, finding.certain) == ("stretched", False)
+            assert set(finding.frames) <= {4, 5, 6, 7, 8}
+            found += len(finding.frames)
+    assert found > 0.9 * 5 * 2 * len(walkers)
+
+
+def test_a_slip_of_one_frame_is_no_other_person_but_a_photo_may_show_one(walkers):
+    xy, _ = detect(walkers[0], "coco17")
+    xy[:, LAYOUTS["coco17"].index("left_wrist")] += 30  # a wrist alone is a common slip, too
+    xy[5, LAYOUTS["coco17"].subset(["left_elbow", "left_wrist"])] += 120
+    assert kinds(xy, "coco17") == []
+    assert kinds(xy[5:6], "coco17") == ["stretched"]
+    keypoints = Keypoints(xy[5:6], (2000, 2000), "coco17", frame_numbers=np.array([17]))
+    warning = preprocess(keypoints).warnings[-1]
+    assert "left shoulder to left elbow is up to" in warning
+    assert warning.endswith("are joints of two people mixed, or misplaced? In frames 17.")
 
 
 def test_a_few_keypoints_are_not_judged():

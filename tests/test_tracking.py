@@ -38,14 +38,26 @@ def test_ids_of_a_file_count_also_where_people_cross():
     assert (left.person, right.person) == ("7", "8")
     assert (np.diff(places(left)) > 0).all()
     assert (np.diff(places(right)) < 0).all()
-    assert left.warnings == ()
+
+
+def test_two_people_with_the_same_keypoints_are_reported():
+    """Where people overlap, detectors find the one in front twice."""
+    left, right = people_of(crossing(lambda t: ("7", "8")))
+    same = "has nearly the same keypoints in 3 frames, 19 to 21: is it one body, detected twice?"
+    assert left.warnings == (f"person '8' {same}",)
+    assert right.warnings == (f"person '7' {same}",)
+    rows = [(t, t * STEP, "1") for t in range(9)] + [(4, 4 * STEP + 2, "2"), (4, 4 * STEP + (300, 0), "3")]
+    first, second, third = people_of(rows)
+    assert "'2' has nearly the same keypoints in frame 4:" in first.warnings[-1]
+    assert "'1' has nearly" in second.warnings[-1]
+    assert third.warnings == ()
 
 
 @pytest.mark.parametrize("frame", [0, 3, 39])
 def test_a_missing_id_is_matched_by_position_and_the_others_stay(frame):
     people = people_of(crossing(lambda t: (None if t == frame else "7", "8")))
     assert [(person.person, len(person)) for person in people] == [("7", 40), ("8", 40)]
-    assert people[0].warnings == ("1 of 80 detections have no track id and are matched by position",)
+    assert people[0].warnings[0] == "1 of 80 detections have no track id and are matched by position"
 
 
 def test_a_person_who_never_has_an_id_gets_one_of_their_own():

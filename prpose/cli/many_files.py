@@ -26,7 +26,7 @@ import prpose
 from prpose.atomic import check_output
 from prpose.cli.console import named_device
 from prpose.config import InferenceConfig
-from prpose.io.detector import create_detector, run_detector
+from prpose.io.detector import SEVERAL, create_detector, run_detector
 from prpose.io.export import save_prediction
 from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
 from prpose.io.video import OnFrame, Video, input_kind, open_video, stream_address
@@ -85,8 +85,9 @@ class Request:
             if video is None:
                 people = read_people(path, **described, format=config.format, prefix=config.prefix)
             else:
+                most = config.max_people or (SEVERAL if self.person else None)
                 with (  # a model is downloaded, with a progress bar of its own, before the bar of the frames
-                    create_detector(config.detector, config.detector_model, config.max_people) as detector,
+                    create_detector(config.detector, config.detector_model, most) as detector,
                     bar(video.total) as on_frame,
                 ):
                     detections = run_detector(video, detector, on_frame)

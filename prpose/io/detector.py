@@ -22,11 +22,13 @@ MODEL_URL = (  # from MediaPipe's documentation; Google publishes no checksum, s
     "float16/latest/pose_landmarker_full.task"
 )
 MODEL_PARTS = ("pose_detector.tflite", "pose_landmarks_detector.tflite")
+SEVERAL = 10  # people to look for in each image where one of them, or all, are asked for
+ONE_PERSON = "MediaPipe looked for one person: --person all, or max_people (--config.max-people 3), looks for more"
 LARGEST_BYTES = 200_000_000  # of a download; the model has some 10 MB
 
 
 class Detector(Protocol):
-    """Finds people in images. An optional ``close()`` is called at the end."""
+    """Finds people in images. An optional ``close()`` is called at the end, optional ``warnings`` are passed on."""
 
     layout: str
     """The order of the J joints, a key of :data:`prpose.layouts.LAYOUTS`."""
@@ -40,13 +42,13 @@ class Detector(Protocol):
 
 
 @contextmanager
-def create_detector(name: str, model: Path | None = None, max_people: int = 1) -> Iterator[Detector]:
+def create_detector(name: str, model: Path | None = None, max_people: int | None = None) -> Iterator[Detector]:
     """A detector by its name, closed on exit.
 
     Args:
         name: ``mediapipe``; or ``package.module:Class``, called without arguments, or with ``model`` if it is given.
         model: the detector's model file. MediaPipe's is downloaded on first use.
-        max_people: the largest number of people per frame; MediaPipe only.
+        max_people: the largest number of people per frame; MediaPipe only. Default: one, with a warning.
 
     Raises:
         ValueError: for an unknown name, a class that is no detector, or a model that is missing or cannot be loaded.
@@ -97,7 +99,9 @@ def run_detector(video: Video, detector: Detector, on_frame: OnFrame = lambda st
             raise
     fps = _frame_rate(list(times_s.values()), video.fps)
     described: dict[str, Any] = {"frame_names": video.names} if video.kind == "folder" else {"times_s": times_s}
-    return Detections(found, detector.layout, image_size=size, fps=fps, warnings=video.warnings, **described)
+    warnings = *video.warnings, *getattr(detector, "warnings", ())
+    described |= {"warnings": warnings, "focal_px": video.focal_px}
+    return Detections(found, detector.layout, image_size=size, fps=fps, **described)
 
 
 def _checked(person: tuple[Array, Array], J: int, where: str) -> tuple[Array, Array]:
@@ -127,8 +131,9 @@ class MediaPipePose:
 
     layout = "blazepose33"
 
-    def __init__(self, model: Path, max_people: int = 1) -> None:
-        self.model, self.max_people, self.last_ms = model, max_people, -1
+    def __init__(self, model: Path, max_people: int | None = None) -> None:
+        self.model, self.max_people, self.last_ms = model, max_people or 1, -1
+        self.warnings = (ONE_PERSON,) if max_people is None else ()
         with _stderr_discarded():
             self.mediapipe = import_extra("mediapipe", "detect")
             self._load("IMAGE")  # a model that cannot be loaded is an error before any frame is read

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from prpose.atomic import check_output, replacing
-from prpose.camera import Array
+from prpose.camera import Array, level_rotation
 from prpose.io.video import Kind, OnFrame, Video, import_av
 from prpose.prediction import Prediction
 from prpose.regions import LEVEL, region_quantiles
@@ -49,7 +49,8 @@ def write_overlay(
     """Draws a prediction on every frame of its input (a photo's as PNG), at the frame's time.
 
     On the frame: the projected samples; and the keypoints with their bones, left blue and right orange, with a ring
-    for a flagged joint. Beside it: samples, pose and 95 % regions as seen by the camera and from its left.
+    for a flagged joint. Beside it: samples, pose and 95 % regions as seen by the camera and from its left,
+    there upright where up is known.
     ``on_frame`` is called with 1 after every frame. ``ValueError`` as :func:`check_overlay`.
     """
     check_overlay(video.kind, path, overwrite)
@@ -94,6 +95,7 @@ class Scene:
         self.height = min(max(height, 480), 720) // 4 * 4  # a video's sides are even
         self.scale, self.panel = self.height / height, self.height // 2
         self.width = max(2, round(width * self.scale / 2) * 2)
+        self.turns = {"Camera view": np.eye(3), "Side view": level_rotation(prediction.up)}
         self.per_metre = self.panel / 2 / max(1.0, 1.1 * float(np.abs(prediction.pose).max()))
 
     def draw(self, image: Array, t: int | None, time_s: float | None = None) -> Image.Image:
@@ -105,7 +107,7 @@ class Scene:
         for row, (title, axes) in enumerate(VIEWS.items()):
             left, top, right, bottom = self.width, row * self.panel, self.width + self.panel, (row + 1) * self.panel
             if t is not None:
-                whole.paste(self._view(t, axes), (left, top))
+                whole.paste(self._view(t, axes, self.turns[title]), (left, top))
             pen.line([(left, top), (left, bottom - 1), (right, bottom - 1)], INK)
             pen.text((left + 8, top + 6), title, INK, FONT(14))
             for line, side in enumerate(("left", "right")):
@@ -131,16 +133,17 @@ class Scene:
                 canvas.joint(point, width, colour, bool(flag))
         return canvas.image.reduce(FINE)
 
-    def _view(self, t: int, axes: tuple[int, int]) -> Image.Image:
+    def _view(self, t: int, axes: tuple[int, int], turn: Array) -> Image.Image:
         prediction, canvas = self.prediction, Canvas(Image.new("RGB", (self.panel, self.panel), PAPER))
         samples = () if prediction.samples is None else prediction.samples[:MOST_SAMPLES, t]
-        poses = np.array([*samples, prediction.pose[t]], np.float64)[..., axes]
+        poses = (np.array([*samples, prediction.pose[t]], np.float64) @ turn.T)[..., axes]
         *others, pose = self.panel / 2 + self.per_metre * poses
         for xy in others:
             canvas.bones(xy, 1.0, 0.2)
         canvas.bones(pose, 2.5)
         for joint in REGION_JOINTS:  # a region's shadow is the ellipse of the covariance along the two axes
-            values, vectors = np.linalg.eigh(prediction.covariance[t, joint][np.ix_(axes, axes)].astype(np.float64))
+            covariance = turn @ prediction.covariance[t, joint].astype(np.float64) @ turn.T
+            values, vectors = np.linalg.eigh(covariance[np.ix_(axes, axes)])
             radii = np.sqrt(np.maximum(values, 0) * self.quantiles[joint]) * self.per_metre
             canvas.region(pose[joint] + ((vectors * radii) @ CIRCLE).T, JOINT_COLOURS[joint])
         return canvas.image.reduce(FINE)

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from prpose.camera import Array
+from prpose.io.focal import photo_focal_px, video_focal_px
 from prpose.io.keypoints import ENDINGS
 from prpose.io.keypoints.detections import frame_numbers
 from prpose.tables import import_extra
@@ -44,6 +45,7 @@ class Video:
         max_seconds: frames of a video or camera from this time on are left out.
         names: file names of the photos, by frame number.
         warnings: problems of the file, one sentence each, known after the last frame.
+        focal_px: focal length that the file states, pixels; of photos, which must agree, known after the last frame.
     """
 
     path: Path
@@ -53,14 +55,19 @@ class Video:
     max_seconds: float | None = None
     names: dict[int, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    focal_px: float | None = None
 
     def frames(self) -> Iterator[Frame]:
         """The frames in order, decoded one at a time; ``ValueError`` naming a file that cannot be decoded."""
         if not self.names:
             yield from self._video()
+        stated = set[float | None]()
         for number, name in self.names.items():
-            image = read_photo(self.path / name if self.kind == "folder" else self.path)
+            image, focal_px = read_photo_and_focal(self.path / name if self.kind == "folder" else self.path)
+            stated.add(focal_px)
             yield Frame(number, image, number / self.fps if self.fps else None, name)
+        if len(stated) == 1:
+            (self.focal_px,) = stated
 
     def _video(self) -> Iterator[Frame]:
         skipped: list[str] = []
@@ -121,7 +128,9 @@ def open_video(
         total = total or (round(stream.duration * stream.time_base * rate) if stream.duration else 0)
         if rate and max_seconds is not None:
             total = min(total, ceil(max_seconds * rate))
-    return Video(path, kind, rate or None, total or None, max_seconds)
+        tags = {**stream.container.metadata, **stream.metadata}
+        focal_px = video_focal_px(path, tags, stream.width * float(stream.sample_aspect_ratio or 1), stream.height)
+    return Video(path, kind, rate or None, total or None, max_seconds, focal_px=focal_px)
 
 
 def stream_address(path: Path) -> str | None:
@@ -145,12 +154,18 @@ def input_kind(path: Path) -> Kind | None:
 
 def read_photo(path: Path) -> Array:
     """(H, W, 3) uint8 RGB of a photo, turned and mirrored as its Exif orientation states; ``ValueError`` if damaged."""
+    return read_photo_and_focal(path)[0]
+
+
+def read_photo_and_focal(path: Path) -> tuple[Array, float | None]:
+    """A photo as of :func:`read_photo`, and its focal length, pixels, where its Exif states it."""
     try:
         with Image.open(path) as image:
+            focal_px = photo_focal_px(image)
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I;16"):  # 16-bit grey, which convert() would clip at 255
                 upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-            return np.array(upright.convert("RGB"))
+            return np.array(upright.convert("RGB")), focal_px
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{path}: expected a photo, got a file that cannot be decoded ({reason})") from None

@@ -7,7 +7,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from prpose.camera import Array
+from prpose.camera import Array, level_rotation
 from prpose.prediction import Prediction
 from prpose.skeleton import H36M_17
 
@@ -54,9 +54,13 @@ def write_trc(prediction: Prediction, stream: BinaryIO, name: str) -> None:
 
 
 def placed_y_up(prediction: Prediction) -> Array:
-    """(T, 17, 3) metres, x right, y up, z towards the camera; the pelvis is at 0 if the root is unknown."""
+    """(T, 17, 3) metres, x right, y up, z towards the camera; the pelvis is at 0 if the root is unknown.
+
+    Up is the prediction's, which the smallest rotation about the camera turns to y; where unknown, the image's.
+    """
     root = 0.0 if prediction.root is None else prediction.root[:, None]
-    return np.asarray((prediction.pose.astype(np.float64) + root) * [1.0, -1.0, -1.0])
+    points = (prediction.pose.astype(np.float64) + root) @ level_rotation(prediction.up).T
+    return np.asarray(points * [1.0, -1.0, -1.0])
 
 
 def frame_rate(prediction: Prediction) -> float | None:

@@ -49,6 +49,7 @@ class Detections:
     normalised: bool = False  # x and y are fractions of width and height
     times_s: Mapping[int, float] = field(default_factory=dict)  # by frame, where the file has them
     warnings: tuple[str, ...] = ()  # problems of the file, one sentence each
+    focal_px: float | None = None  # focal length that the photo or video states, pixels
 
 
 def load_json(path: Path) -> Any:

@@ -1,7 +1,7 @@
 """People: which detections are of one person over time, by the file's ids or by position."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
 
@@ -19,6 +19,7 @@ MAX_ABSENCE = 15  # frames; a person among others who is absent for longer gets 
 FASTEST = 15.0  # body heights per second; no body moves as fast, a sprinter some 7
 USUAL_FPS = 30.0  # where the frame rate is not known
 UNUSUAL = 10  # a jump is also this many times as long as the usual step of the clip
+SAME_OKS = 0.8  # two people in a frame who are more alike than that may be one body, detected twice
 ROWS = 64  # of people at once that are compared with all others
 
 
@@ -39,6 +40,7 @@ def people_from(
     rate, slower, changed = frame_rate(found.fps, fps)
     people = []
     by_person, notes = group_by_person(found.detections, LAYOUTS[name], rate, tracking)
+    twice = detected_twice(by_person, LAYOUTS[name])
     for person, detections in by_person.items():
         size = agree("image size", found.image_sizes.get(person, found.image_size), image_size)
         xy = np.stack([detection.xy for detection in detections]) * (size if found.normalised else 1)
@@ -47,8 +49,9 @@ def people_from(
         frames = [detection.frame for detection in detections]
         times = np.array([found.times_s[frame] * slower for frame in frames]) if found.times_s else None
         names = tuple(found.frame_names.get(frame, "") for frame in frames)
-        names, warnings = names if all(names) else (), (*found.warnings, *changed, *notes)
-        people.append(Keypoints(xy, size, name, confidence, rate, np.array(frames), times, person, names, warnings))
+        names, warnings = names if all(names) else (), (*found.warnings, *changed, *notes, *twice.get(person, []))
+        known = confidence, rate, np.array(frames), times, person, names, warnings, found.focal_px
+        people.append(Keypoints(xy, size, name, *known))
     return sorted(people, key=len, reverse=True)
 
 
@@ -133,6 +136,26 @@ def group_by_person(
         for person, own in people.items():
             notes += [f"{jump} of person {person!r:.40}: is it one person?" for jump in split_at_jumps(own, fps)[1][:1]]
     return people, notes
+
+
+def detected_twice(people: Mapping[str, Sequence[Detection]], layout: Skeleton) -> dict[str, list[str]]:
+    """A warning for both of two people who have nearly the same keypoints in some frames, by person."""
+    joints, sigma = [layout.index(name) for name in LIMBS], np.array([COCO_SIGMA[name] for name in LIMBS])
+    by_frame, shared = dict[int, list[tuple[str, Array]]](), dict[tuple[str, str], list[int]]()
+    for person, own in people.items():
+        for found in own:
+            by_frame.setdefault(found.frame, []).append((person, found.xy[joints]))
+    for frame, present in sorted(by_frame.items()):
+        limbs = np.stack([xy for _, xy in present])
+        for i, k in np.argwhere(np.triu(oks(limbs, limbs, sigma) > SAME_OKS, 1)) if len(present) > 1 else ():
+            shared.setdefault((present[i][0], present[k][0]), []).append(frame)
+    found_twice = dict[str, list[str]]()
+    for pair, frames in shared.items():
+        where = f"{len(frames)} frames, {frames[0]} to {frames[-1]}" if len(frames) > 1 else f"frame {frames[0]}"
+        for one, other in (pair, pair[::-1]):
+            text = f"person {other!r:.40} has nearly the same keypoints in {where}: is it one body, detected twice?"
+            found_twice.setdefault(one, []).append(text)
+    return found_twice
 
 
 def _useless(detections: Sequence[Detection]) -> str:
