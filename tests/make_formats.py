@@ -56,6 +56,11 @@ def write_json(name, content):
     path.write_text(json.dumps(content) + "\n")
 
 
+def write_csv(name, rows):
+    with (HERE / name).open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
 def coco(width, height):
     for layout, name in (("coco17", "coco_results.json"), ("wholebody133", "coco_results_wholebody.json")):
         frames = enumerate(triplets(layout))
@@ -147,6 +152,11 @@ def mediapipe(size):
     frames = [{"frame": t, "pose_landmarks": [person]} for t, person in enumerate(people)]
     write_json("mediapipe.json", {"image_size": list(size), "fps": FPS, "frames": frames})
     np.save(HERE / "mediapipe.npy", table.astype(np.float32))
+    numbered = [f"{part}{j + 1}" for j in range(33) for part in "xyzv"]
+    write_csv("mediapipe_wide.csv", [["class", *numbered], *(["walk", *row.ravel()] for row in table.round(6))])
+    marks = LAYOUTS["blazepose33"].names
+    rows = [[t, j, marks[j].upper(), *table[t, j].round(6)] for t in range(len(table)) for j in range(33)]
+    write_csv("mediapipe_long.csv", [["frame", "landmark_id", "landmark_name", *names], *rows])
 
 
 def videopose3d(width, height):
@@ -179,10 +189,8 @@ def arrays(size):
         file["node_names"] = [name.encode() for name in LAYOUTS["coco17"].names]
         file["track_names"] = [b"walker"]
     np.savez(HERE / "reconstruction.npz", reconstruction=walker("h36m17")[0].astype(np.float32)[None])
-    with (HERE / "walk_coco17.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["frame", *(f"{n}_{part}" for n in LAYOUTS["coco17"].names for part in ("x", "y", "score"))])
-        writer.writerows([t, *k] for t, k in enumerate(triplets("coco17")))
+    columns = [f"{n}_{part}" for n in LAYOUTS["coco17"].names for part in ("x", "y", "score")]
+    write_csv("walk_coco17.csv", [["frame", *columns], *([t, *k] for t, k in enumerate(triplets("coco17")))])
 
 
 if __name__ == "__main__":

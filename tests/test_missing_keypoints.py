@@ -107,6 +107,22 @@ def test_missing_joints_are_missing_in_csv(way, tmp_path):
     check(person, "coco17")
 
 
+@pytest.mark.parametrize("way", ["", "nan", "None", "0", "no row"])
+def test_missing_joints_are_missing_in_tables_with_a_row_per_joint(way, tmp_path):
+    rows = [
+        [t, name, *marks[j]]
+        for t, marks in enumerate(frames_of("halpe26"))
+        for j, name in enumerate(LAYOUTS["halpe26"].names)
+        if t != GONE
+    ]
+    place = FRAME * 26 + JOINT
+    rows[place : place + 1] = [] if way == "no row" else [[*rows[place][:2], way, way, 0.18]]
+    with (tmp_path / "in.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["frame", "keypoint", "x", "y", "score"], *rows])
+    (person,) = read_people(tmp_path / "in.csv", image_size=SIZE)
+    check(person, "halpe26")
+
+
 @pytest.mark.parametrize("way", ["zero", "minus one", "nan"])
 @pytest.mark.parametrize("name", ["npy", "videopose3d"])
 def test_missing_joints_and_frames_are_missing_in_arrays(name, way, tmp_path):

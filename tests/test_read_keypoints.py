@@ -41,6 +41,8 @@ NEEDS = {  # what each file does not give
     "detectron2.npz": {},
     "mediapipe.json": {},
     "mediapipe.npy": {"image_size": SIZE, "format": "mediapipe"},
+    "mediapipe_long.csv": {"image_size": SIZE},
+    "mediapipe_wide.csv": {"image_size": SIZE},
     "mmpose_demo.json": {"image_size": SIZE},
     "mmpose_images": {"image_size": SIZE, "layout": "coco17"},
     "mmpose_frames.json": {"image_size": SIZE, "layout": "coco17"},
@@ -70,6 +72,7 @@ NAMES = {  # formats by file, where they are not its first word
     "ultralytics_images": "ultralytics-images",
     "ultralytics_labels": "ultralytics-labels",
     "mediapipe.npy": "npy",  # an array like any other
+    **dict.fromkeys(("mediapipe_long.csv", "mediapipe_wide.csv"), "csv"),
     **{f"walk_{name}": name[-3:] for name in ("coco17.csv", "h36m17.npy", "h36m17.npz")},
 }
 PEOPLE = {"alphapose_halpe26.json": ["1", "2"], "openpose_body25": ["0", "1"]}
