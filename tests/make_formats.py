@@ -188,6 +188,8 @@ def arrays(size):
         file["point_scores"] = scores.T[None]
         file["node_names"] = [name.encode() for name in LAYOUTS["coco17"].names]
         file["track_names"] = [b"walker"]
+    xy, confidence = walker("halpe26")
+    np.savez_compressed(HERE / "keypoints.npz", keypoints=np.concatenate([xy, confidence[..., None]], -1)[None])
     np.savez(HERE / "reconstruction.npz", reconstruction=walker("h36m17")[0].astype(np.float32)[None])
     columns = [f"{n}_{part}" for n in LAYOUTS["coco17"].names for part in ("x", "y", "score")]
     write_csv("walk_coco17.csv", [["frame", *columns], *([t, *k] for t, k in enumerate(triplets("coco17")))])

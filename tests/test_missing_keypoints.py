@@ -124,12 +124,14 @@ def test_missing_joints_are_missing_in_tables_with_a_row_per_joint(way, tmp_path
 
 
 @pytest.mark.parametrize("way", ["zero", "minus one", "nan"])
-@pytest.mark.parametrize("name", ["npy", "videopose3d"])
+@pytest.mark.parametrize("name", ["npy", "videopose3d", "keypoints", "reconstruction"])
 def test_missing_joints_and_frames_are_missing_in_arrays(name, way, tmp_path):
     path, xy = tmp_path / f"in.{'npy' if name == 'npy' else 'npz'}", walker("coco17")[0]
     xy[FRAME, JOINT] = xy[GONE] = JOINTS[way][:2]
     if name == "npy":
         np.save(path, xy)
+    elif name != "videopose3d":
+        np.savez(path, **{name: xy})
     else:
         metadata = {"layout_name": "coco", "num_joints": 17}
         np.savez(path, positions_2d={"v": {"custom": [xy]}}, metadata=metadata)

@@ -39,6 +39,7 @@ NEEDS = {  # what each file does not give
     "coco_results.json": {"image_size": SIZE},
     "coco_results_wholebody.json": {"image_size": SIZE},
     "detectron2.npz": {},
+    "keypoints.npz": {"image_size": SIZE},
     "mediapipe.json": {},
     "mediapipe.npy": {"image_size": SIZE, "format": "mediapipe"},
     "mediapipe_long.csv": {"image_size": SIZE},
@@ -380,3 +381,22 @@ def test_points_of_sleap_without_a_score_are_present(tmp_path):
         file.create_dataset("tracks", (1, 2, 1, 300_000_000), dtype="f8", chunks=(1, 2, 1, 1000))
     with pytest.raises(ValueError, match=r"expected at most 3e\+07 numbers"):
         read_people(tmp_path / "b.h5", image_size=SIZE)
+
+
+@pytest.mark.parametrize(("layout", "J"), [("coco17", 17), ("body25", 25), ("blazepose33", 33)])
+def test_number_of_joints_of_an_npz_decides_only_if_one_layout_has_it(layout, J, tmp_path):
+    path, xy = tmp_path / "a.npz", walker(layout)[0]
+    np.savez(path, keypoints=np.stack([xy, xy + 200]))
+    if J != 33:
+        with pytest.raises(ValueError, match=rf"expected --layout \(of {J} joints: \w+, \w+\)"):
+            read_people(path, image_size=SIZE)
+    people = read_people(path, image_size=SIZE, layout=None if J == 33 else layout)
+    assert [person.person for person in people] == ["0", "1"]
+    assert {person.layout for person in people} == {layout}
+    np.testing.assert_allclose(people[1].xy, xy + 200, atol=1e-3)
+
+
+def test_npz_of_something_else_is_an_error(tmp_path):
+    np.savez(tmp_path / "a.npz", keypoints=np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"expected keypoints \(people, T, J, 2 or 3\), got float64 \(2, 3\)"):
+        read_people(tmp_path / "a.npz")

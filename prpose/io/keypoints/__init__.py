@@ -95,6 +95,7 @@ FORMATS: dict[str, Format] = {  # the first that matches a file is its format
     "videopose3d": Format(videopose3d.read_custom, ("positions_2d",), ending=".npz"),
     "detectron2": Format(videopose3d.read_detections, ("boxes keypoints",), ending=".npz"),
     "reconstruction": Format(arrays.read_reconstruction, ("reconstruction",), ending=".npz"),
+    "keypoints": Format(arrays.read_keypoints, ("keypoints",), ending=".npz"),
     "npz": Format(None, ending=".npz"),
     "npy": Format(arrays.read_npy, ending=".npy"),
     "sleap": Format(sleap.read, ending=".h5"),
@@ -239,7 +240,8 @@ def _nearest(content: Any) -> str:
     """The format that shares most names of fields with unknown JSON, and what it has besides."""
     first = innermost(content)[1]
     present = set(first) if isinstance(first, dict) else set()
-    wanted = [(name, set(fields.split())) for name, format in known_formats().items() for fields in format.fields]
+    known = [(name, format) for name, format in known_formats().items() if format.ending == ".json"]
+    wanted = [(name, set(fields.split())) for name, format in known for fields in format.fields]
     if not (shared := [(len(fields & present) / len(fields), name, fields) for name, fields in wanted]):
         return ""
     share, name, fields = max(shared)
