@@ -6,6 +6,7 @@ The files are in version control, so that the tests of the readers do not depend
 
 import csv
 import json
+import pickle
 import shutil
 from functools import cache
 from pathlib import Path
@@ -177,6 +178,48 @@ def videopose3d(width, height):
     np.savez_compressed(HERE / "detectron2.npz", boxes=frames, keypoints=frames, metadata=metadata)
 
 
+SLP = {  # of SLEAP's tables, see sleap-io's docs/formats/slp.md
+    "frames": "frame_id <u8, video <u4, frame_idx <u8, instance_id_start <u8, instance_id_end <u8",
+    "instances": "instance_id <i8, instance_type u1, frame_id <u8, skeleton <u4, track <i4, from_predicted <i8, "
+    "score <f4, point_id_start <u8, point_id_end <u8, tracking_score <f4",
+    "points": "x <f8, y <f8, visible ?, complete ?",
+    "pred_points": "x <f8, y <f8, visible ?, complete ?, score <f8",
+}
+
+
+def slp(path, layout, size, **more):
+    """SLEAP's own file, of one predicted person in a frame; ``more`` replaces its tables and metadata."""
+    (xy, scores), names = walker(layout), LAYOUTS[layout].names
+    J = len(names)
+    nodes = [{"name": name, "weight": 1.0} for name in names]
+    backend = {"type": "MediaVideo", "shape": [len(xy), *size[::-1], 3], "fps": FPS}
+    content = {
+        "frames": [(t, 0, t, t, t + 1) for t in range(len(xy))],
+        "instances": [(t, 1, t, 0, 0, -1, 0.9, J * t, J * t + J, 0.0) for t in range(len(xy))],
+        "points": [],
+        "pred_points": [
+            (*point, True, False, score) for point, score in zip(xy.reshape(-1, 2), scores.flat, strict=True)
+        ],
+        "tracks_json": [[0, "walker"]],
+        "videos_json": [{"filename": "walk.mp4", "backend": backend}],
+        "json": {
+            "version": "2.0.0",
+            "skeletons": [{"nodes": [{"id": j} for j in range(J)], "links": []}],
+            "nodes": nodes,
+        },
+        "format_id": 1.2,
+    } | more
+    with h5py.File(path, "w") as file:
+        for name, fields in SLP.items():
+            dtype = [tuple(field.split(" ")) for field in fields.split(", ")]
+            file[name] = np.array([tuple(row) for row in content[name]], dtype=dtype)
+        for name in ("tracks_json", "videos_json"):
+            file.create_dataset(name, data=[json.dumps(row) for row in content[name]], dtype=h5py.string_dtype())
+        attributes = file.create_group("metadata").attrs
+        attributes["json"], attributes["format_id"] = np.bytes_(json.dumps(content["json"])), content["format_id"]
+    return path
+
+
 def arrays(size):
     xy = walker("h36m17")[0].astype(np.float32)
     xy[2, 16] = np.nan
@@ -190,6 +233,14 @@ def arrays(size):
         file["track_names"] = [b"walker"]
     xy, confidence = walker("halpe26")
     np.savez_compressed(HERE / "keypoints.npz", keypoints=np.concatenate([xy, confidence[..., None]], -1)[None])
+    slp(HERE / "sleap_labels.slp", "coco17", size)
+    with h5py.File(HERE / "deeplabcut.h5", "w") as file:  # as pandas' to_hdf(key="df_with_missing", format="table")
+        rows = np.concatenate([tracks, scores[..., None]], axis=-1).reshape(len(tracks), -1)
+        fields = [("index", "<i8"), ("values_block_0", "<f8", rows.shape[1:])]
+        file["df_with_missing/table"] = np.array([*enumerate(rows)], dtype=fields)
+        columns = [("DLC", joint, part) for joint in LAYOUTS["coco17"].names for part in ("x", "y", "likelihood")]
+        kind = np.bytes_(pickle.dumps(columns, protocol=0))
+        file["df_with_missing/table"].attrs["values_block_0_kind"] = kind
     np.savez(HERE / "reconstruction.npz", reconstruction=walker("h36m17")[0].astype(np.float32)[None])
     columns = [f"{n}_{part}" for n in LAYOUTS["coco17"].names for part in ("x", "y", "score")]
     write_csv("walk_coco17.csv", [["frame", *columns], *([t, *k] for t, k in enumerate(triplets("coco17")))])

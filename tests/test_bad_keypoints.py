@@ -98,8 +98,8 @@ POSES = {"v": {"custom": [np.ones((3, 17, 2), np.float32)]}}
 
 FILES = {
     "video.mp4": (b"0000ftyp", "got .mp4"),
-    "poses.xls": (b"0000", "as .json, .npz, .npy, .h5, .csv or a folder, got .xls"),
-    "none": (b"", "or keypoints, as .json, .npz, .npy, .h5, .csv or a folder, got no ending"),
+    "poses.xls": (b"0000", "as .json, .npz, .npy, .h5, .slp, .csv or a folder, got .xls"),
+    "none": (b"", "or keypoints, as .json, .npz, .npy, .h5, .slp, .csv or a folder, got no ending"),
     "cut.json": (b'[{"image_id": 1, "keypo', "expected JSON, got invalid JSON: Unterminated string"),
     "empty.json": (b"", "got invalid JSON: Expecting value: line 1 column 1"),
     "bytes.json": (b"\xff\xfe\x00", "expected JSON in UTF-8, got another encoding"),

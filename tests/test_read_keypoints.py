@@ -38,6 +38,7 @@ NEEDS = {  # what each file does not give
     "coco_annotations.json": {},
     "coco_results.json": {"image_size": SIZE},
     "coco_results_wholebody.json": {"image_size": SIZE},
+    "deeplabcut.h5": {"image_size": SIZE},
     "detectron2.npz": {},
     "keypoints.npz": {"image_size": SIZE},
     "mediapipe.json": {},
@@ -55,6 +56,7 @@ NEEDS = {  # what each file does not give
     "openpose_frames.json": {},
     "reconstruction.npz": {"image_size": SIZE},
     "sleap.h5": {"image_size": SIZE},
+    "sleap_labels.slp": {},
     "ultralytics.json": {"image_size": SIZE},
     "ultralytics_images": {"image_size": SIZE},
     "ultralytics_labels": {"image_size": SIZE},
@@ -70,6 +72,7 @@ NAMES = {  # formats by file, where they are not its first word
     "openpifpaf_images": "openpifpaf-images",
     "openpose_frames.json": "openpose-frames",
     "alphapose_by_image.json": "alphapose-by-image",
+    "sleap_labels.slp": "sleap-labels",
     "ultralytics_images": "ultralytics-images",
     "ultralytics_labels": "ultralytics-labels",
     "mediapipe.npy": "npy",  # an array like any other
@@ -268,7 +271,9 @@ def test_other_hdf5_is_refused_with_a_way_on(content, tmp_path):
         for name, value in content.items():
             file[name] = value
     message = (
-        "export DeepLabCut's as CSV" if "df_with_missing" in content else r"expected tracks of shape \(people, 2, 1, T"
+        "another table of pandas; save it as CSV"
+        if "df_with_missing" in content
+        else r"expected tracks of shape \(people, 2, 1, T"
     )
     with pytest.raises(ValueError, match=message):
         read_people(tmp_path / "a.h5", image_size=SIZE)

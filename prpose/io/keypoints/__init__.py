@@ -12,11 +12,11 @@ from prpose.io.keypoints import (
     arrays,
     coco,
     csv_table,
+    hdf5,
     mediapipe,
     mmpose,
     openpifpaf,
     openpose,
-    sleap,
     ultralytics,
     videopose3d,
 )
@@ -98,7 +98,9 @@ FORMATS: dict[str, Format] = {  # the first that matches a file is its format
     "keypoints": Format(arrays.read_keypoints, ("keypoints",), ending=".npz"),
     "npz": Format(None, ending=".npz"),
     "npy": Format(arrays.read_npy, ending=".npy"),
-    "sleap": Format(sleap.read, ending=".h5"),
+    "deeplabcut": Format(hdf5.read_deeplabcut, ("df_with_missing",), ending=".h5"),
+    "sleap": Format(hdf5.read_analysis, ending=".h5"),
+    "sleap-labels": Format(hdf5.read_labels, ending=".slp"),
     "csv": Format(csv_table.read_csv, ending=".csv"),
 }
 ENTRY_POINTS = "prpose.formats"
@@ -224,7 +226,8 @@ def recognise(path: Path) -> tuple[str, Any]:
     content = load_json(path) if ending == ".json" else None
     if content == []:
         raise ValueError("expected at least one person, got an empty list")
-    fields = dict.fromkeys(entry_names(path)) if ending == ".npz" else content
+    names_of = {".npz": entry_names, ".h5": hdf5.entry_names}.get(ending)
+    fields = dict.fromkeys(names_of(path)) if names_of else content
     for name, format in known_formats().items():
         if format.ending == ending and format.matches(fields):
             return name, content
