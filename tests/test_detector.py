@@ -199,6 +199,32 @@ def test_every_exif_orientation_is_upright_as_in_opencv(orientation, tmp_path):
     assert np.allclose(centre(image), centre(expected), atol=1)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_heic_is_turned_once(orientation, tmp_path):
+    """As phones write it, with the orientation both in Exif and in HEIF's own properties."""
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed; the extra dev has it")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("photo.jpg", "photo.HEIC"):
+        heif.register_heif_opener()
+        Image.fromarray(picture(120, 30)).save(tmp_path / name, quality=95, exif=exif.tobytes())
+    assert (b"irot" in (tmp_path / "photo.HEIC").read_bytes()) == (orientation in (3, 5, 6, 7, 8))
+    assert input_kind(tmp_path / "photo.HEIC") == "photo"
+    image, expected = read_photo(tmp_path / "photo.HEIC"), cv2.imread(str(tmp_path / "photo.jpg"))
+    assert image.shape == expected.shape
+    assert np.allclose(centre(image), centre(expected), atol=1)
+    (tmp_path / "photo.HEIC").write_bytes((tmp_path / "photo.HEIC").read_bytes()[:400])
+    with pytest.raises(ValueError, match="expected a photo, got a file that cannot be decoded"):
+        read_photo(tmp_path / "photo.HEIC")
+
+
+def test_heic_without_its_decoder_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "photo.heic").write_bytes(b"")
+    with pytest.raises(ValueError, match=r'pip install "prpose\[heic\]"'):
+        list(open_video(tmp_path / "photo.heic").frames())
+
+
 def test_photos_of_other_modes_become_8_bit_rgb(tmp_path):
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
     photo = Image.fromarray(grey)

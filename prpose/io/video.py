@@ -1,4 +1,4 @@
-"""Photos, videos, folders of photos and cameras as frames, one at a time (video and cameras: extra ``video``)."""
+"""Photos, videos, folders of photos and cameras as frames, one at a time (extras ``video`` and ``heic``)."""
 
 import re
 import sys
@@ -20,7 +20,8 @@ from prpose.tables import import_extra
 Kind = Literal["photo", "video", "folder", "camera"]
 OnFrame = Callable[[int], None]
 ADDRESS = re.compile("^(rtsps?|https?|rtmps?|udp|srt):/+(.+)$", re.IGNORECASE)
-PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+HEIC = (".heic", ".heif")
+PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIC)
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv",
           ".3gp", ".gif")  # fmt: skip
 
@@ -144,14 +145,19 @@ def input_kind(path: Path) -> Kind | None:
 
 
 def read_photo(path: Path) -> Array:
-    """(H, W, 3) uint8 RGB of a photo, turned and mirrored as its Exif orientation states; ``ValueError`` if damaged."""
+    """(H, W, 3) uint8 RGB of a photo, turned and mirrored as its Exif orientation states; ``ValueError`` if damaged.
+
+    HEIC needs the extra ``heic``, whose decoder turns the photo itself and resets the orientation.
+    """
+    if path.suffix.lower() in HEIC:
+        import_extra("pillow_heif", "heic").register_heif_opener()
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I;16"):  # 16-bit grey, which convert() would clip at 255
                 upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
             return np.array(upright.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image.DecompressionBombError) as error:
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{path}: expected a photo, got a file that cannot be decoded ({reason})") from None
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 Value = Annotated[float, Meta(ge=-LARGEST_PX, le=LARGEST_PX)] | None  # null and NaN are missing
 Whole = Annotated[float, Meta(multiple_of=1, ge=-(2**53), le=2**53)]  # some programs write 3.0
-ENDINGS = re.compile(r"([.](json|txt|csv|npy|jpe?g|png|bmp|webp|tiff?|heic))+$", re.IGNORECASE)
+ENDINGS = re.compile(r"([.](json|txt|csv|npy|jpe?g|png|bmp|webp|tiff?|hei[cf]))+$", re.IGNORECASE)
 WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": "an object", "array": "a list"}
 
 

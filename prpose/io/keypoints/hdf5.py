@@ -64,12 +64,10 @@ def _content(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], set[str
                 entry = entry.attrs.get(attribute) if entry is not None and attribute else entry
                 if entry is not None and (attribute or hasattr(entry, "size")):
                     found[name] = entry
-            if (
-                sum(each.size * (each.dtype.itemsize / 8) for each in found.values() if hasattr(each, "chunks"))
-                > MOST_NUMBERS
-            ):
+            stored = [name for name in found if "@" not in name]
+            if sum(found[name].size * found[name].dtype.itemsize / 8 for name in stored) > MOST_NUMBERS:
                 raise ValueError(f"expected at most {MOST_NUMBERS:g} numbers, got more")
-            return {name: each[()] if hasattr(each, "chunks") else each for name, each in found.items()}, set(file)
+            return found | {name: found[name][()] for name in stored}, set(map(str, file))
     except (OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"expected an HDF5 file, got one that cannot be read ({type(error).__name__})") from None
 
