@@ -1,7 +1,6 @@
 """HDF5 of SLEAP and DeepLabCut beside the examples of tests/data/formats."""
 
 import pickle
-import shutil
 
 import h5py
 import numpy as np
@@ -182,21 +181,9 @@ def test_other_tables_of_pandas_are_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sleap.h5", "sleap_labels.slp", "deeplabcut.h5"])
-def test_damaged_files_are_an_error(name, tmp_path):
-    """Some damage is not seen, which leaves other numbers; everything else is told."""
+def test_truncated_files_are_an_error(name, tmp_path):
     content = (HERE / name).read_bytes()
-    path, rng = tmp_path / name, np.random.default_rng(0)
-    shutil.copy(HERE / name, path)
-    for length in (0, 100, len(content) // 2):
-        path.write_bytes(content[:length])
-        with pytest.raises(ValueError, match=f"{name}: "):
-            read_people(path, image_size=SIZE)
-    for _ in range(40):
-        damaged = bytearray(content)
-        for place in rng.integers(0, len(content), 20):
-            damaged[place] = rng.integers(256)
-        path.write_bytes(damaged)
-        try:
-            read_people(path, image_size=SIZE)
-        except ValueError as error:
-            assert str(error).startswith(str(path))  # noqa: PT017
+    for length in (0, 100, len(content) // 2, len(content) - 1):
+        (tmp_path / name).write_bytes(content[:length])
+        with pytest.raises(ValueError, match=f"{name}: expected an HDF5 file"):
+            read_people(tmp_path / name, image_size=SIZE)
