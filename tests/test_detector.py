@@ -233,6 +233,37 @@ def test_photos_of_other_modes_become_8_bit_rgb(tmp_path):
         assert np.array_equal(read_photo(tmp_path / "photo.png"), np.repeat(grey[..., None], 3, axis=2)), image.mode
 
 
+@pytest.fixture
+def rig(tmp_path):
+    """Photos of two cameras, of different sizes; the person stands further right before the second."""
+    (tmp_path / "rig").mkdir()
+    for t in range(1, 4):
+        write_png(tmp_path / f"rig/camA_{t:04d}.png", picture(80 + 10 * t))
+        write_png(tmp_path / f"rig/camB_{t:04d}.png", picture(180 + 10 * t, width=400))
+    return tmp_path / "rig"
+
+
+def test_prefix_selects_the_photos_of_a_camera(rig, tmp_path):
+    command = ["predict", str(rig), "--config.detector", "tests.videos:Finder", "--fps", "10", "-n", "2"]
+    with pytest.raises(ValueError, match=f"{rig}: expected the frames of one video, got those of 2"):
+        run([*command, "--out", str(tmp_path / "a.npz")])
+    with pytest.raises(ValueError, match="begin with 'camC', got camA_0001.png, camA_0002.png"):
+        run([*command, "--out", str(tmp_path / "a.npz"), "--prefix", "camC"])
+    for camera, x, width in (("camA", 80, 320), ("camB_", 180, 400)):
+        run([*command, "--out", str(tmp_path / "a.npz"), "--prefix", camera, "--overwrite"])
+        prediction = prpose.read_prediction(tmp_path / "a.npz")
+        assert (prediction.camera.width, prediction.camera.height) == (width, 240)
+        assert prediction.frame_numbers.tolist() == [1, 2, 3]
+        assert np.allclose(prediction.keypoints_px[:, 0, 0], [x + 10, x + 20, x + 30], atol=1)
+
+
+def test_prefix_selects_the_photos_that_are_predicted_one_by_one(rig, tmp_path, capsys):
+    command = ["predict", str(rig), "--config.detector", "tests.videos:Finder", "-n", "2"]
+    run([*command, "--config.folder", "files", "--prefix", "camB", "--out", str(tmp_path / "out")])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"camB_000{t}.npz" for t in (1, 2, 3)]
+    assert "skipped" not in capsys.readouterr().err
+
+
 def test_a_folder_of_photos_is_a_clip_in_natural_order(tmp_path):
     for name, x in {"f2": 40, "f10": 60, "f1": 20}.items():
         write_png(tmp_path / f"{name}.png", picture(x))

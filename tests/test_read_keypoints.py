@@ -405,3 +405,16 @@ def test_npz_of_something_else_is_an_error(tmp_path):
     np.savez(tmp_path / "a.npz", keypoints=np.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"expected keypoints \(people, T, J, 2 or 3\), got float64 \(2, 3\)"):
         read_people(tmp_path / "a.npz")
+
+
+def test_prefix_selects_the_files_of_a_camera(tmp_path):
+    for path in (HERE / "openpose_coco18").iterdir():
+        shutil.copy(path, tmp_path / path.name.replace("walk", "camA"))
+        (tmp_path / path.name.replace("walk", "camB")).write_text("{")
+    with pytest.raises(ValueError, match="expected JSON, got invalid JSON"):
+        read_people(tmp_path, image_size=SIZE)
+    (person,) = read_people(tmp_path, image_size=SIZE, prefix="camA_")
+    assert np.abs(person.xy - walker("coco18")[0]).max() < 0.02
+    assert person.frame_names[0] == "camA_000000000000_keypoints.json"
+    with pytest.raises(ValueError, match="whose names begin with 'camC', got camA_0"):
+        read_people(tmp_path, image_size=SIZE, prefix="camC")

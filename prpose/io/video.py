@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from prpose.camera import Array
 from prpose.io.keypoints import ENDINGS
-from prpose.io.keypoints.detections import frame_numbers
+from prpose.io.keypoints.detections import frame_numbers, with_prefix
 from prpose.tables import import_extra
 
 Kind = Literal["photo", "video", "folder", "camera"]
@@ -109,10 +109,10 @@ def open_video(
     if kind == "photo":
         return Video(path, kind, None, 1, None, {0: path.name})
     if kind == "folder":
-        photos = [name for name in _photos_in(path) if name.startswith(prefix or "")]
-        if not photos:
-            raise ValueError(f"{path}: expected photos whose names begin with {prefix!r:.60}, got none")
-        numbers, warnings = frame_numbers(photos)
+        try:
+            numbers, warnings = frame_numbers(with_prefix(_photos_in(path), prefix))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         names = sorted((number, name) for name, number in numbers.items())
         if fps and max_seconds is not None:
             names = [(number, name) for number, name in names if (number - names[0][0]) / fps < max_seconds]

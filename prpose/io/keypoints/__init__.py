@@ -20,7 +20,7 @@ from prpose.io.keypoints import (
     ultralytics,
     videopose3d,
 )
-from prpose.io.keypoints.detections import Detections, has, innermost, is_normalised, load_json, numbered
+from prpose.io.keypoints.detections import Detections, has, innermost, is_normalised, load_json, numbered, with_prefix
 from prpose.io.keypoints.tracking import people_from as people_from
 from prpose.io.keypoints.tracking import select_person as select_person
 from prpose.keypoints import Keypoints, Tracking, load_keypoints
@@ -180,15 +180,17 @@ def read_people(
         chosen = known_formats()[name]
         if chosen.read is None:
             return [load_keypoints(path, layout, image_size, fps)]
-        return people_from(numbered(_read(path, chosen, content), prefix), layout, image_size, fps, tracking)
+        return people_from(numbered(_read(path, chosen, content, prefix), prefix), layout, image_size, fps, tracking)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
-def _read(path: Path, format: Format, content: Any) -> Detections:
+def _read(path: Path, format: Format, content: Any, prefix: str | None) -> Detections:
     """The detections of a file, whose JSON may be given, or of a folder with one file per frame."""
     assert format.read is not None, "read_people reads our own npz"
     files = format.files_in(path) if path.is_dir() else [path]
+    if path.is_dir() and files:
+        files = [path / name for name in with_prefix([file.name for file in files], prefix)]
     if not files:
         raise ValueError("expected a file or folder of the given format, got another folder")
     no_frame = format.ending != ".json" and not format.frame_files
