@@ -15,14 +15,17 @@ import h5py
 import numpy as np
 
 from prpose.data import load_clips
+from prpose.data.mpi_inf_3dhp import OTHER_NAMES, TEST_JOINTS
 from prpose.keypoints import Keypoints, save_keypoints
 from prpose.layouts import LAYOUTS
+from prpose.skeleton import H36M_17
 from tests.detections import detect
 
 HERE = Path(__file__).parent / "data" / "formats"
 FRAMES = slice(30, 78, 6)
 FPS = 10.0
 SHIFT = (-180.0, 0.0)  # pixels, of the second person
+NAMES_3DHP = {theirs: ours for ours, theirs in OTHER_NAMES.items()}  # of MPI-INF-3DHP → Human3.6M's
 
 
 @cache
@@ -170,6 +173,9 @@ def videopose3d(width, height):
     }
     positions = {"walk.mp4": {"custom": [xy.astype(np.float32)]}}
     np.savez_compressed(HERE / "videopose3d.npz", positions_2d=positions, metadata=metadata)
+    order = [H36M_17.index(NAMES_3DHP.get(name, name)) for name in TEST_JOINTS]
+    sequence = {"data_2d": walker("h36m17")[0][:, order], "valid": np.ones(len(xy)), "data_3d": np.zeros((8, 17, 3))}
+    np.savez_compressed(HERE / "3dhp.npz", data={"walk": sequence})
     frames = np.empty((len(xy), 2), dtype=object)
     for t, (k, c) in enumerate(zip(xy, confidence, strict=True)):
         frames[t, 0] = []

@@ -247,7 +247,7 @@ def test_prefix_selects_the_photos_of_a_camera(rig, tmp_path):
     command = ["predict", str(rig), "--config.detector", "tests.videos:Finder", "--fps", "10", "-n", "2"]
     with pytest.raises(ValueError, match=f"{rig}: expected the frames of one video, got those of 2"):
         run([*command, "--out", str(tmp_path / "a.npz")])
-    with pytest.raises(ValueError, match="begin with 'camC', got camA_0001.png, camA_0002.png"):
+    with pytest.raises(ValueError, match="begin with 'camC', got camA_0001"):
         run([*command, "--out", str(tmp_path / "a.npz"), "--prefix", "camC"])
     for camera, x, width in (("camA", 80, 320), ("camB_", 180, 400)):
         run([*command, "--out", str(tmp_path / "a.npz"), "--prefix", camera, "--overwrite"])

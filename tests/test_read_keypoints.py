@@ -33,6 +33,7 @@ from tests.make_formats import FPS, HERE, image_size, walker
 
 SIZE = image_size()
 NEEDS = {  # what each file does not give
+    "3dhp.npz": {"image_size": SIZE},
     "alphapose_by_image.json": {"image_size": SIZE},
     "alphapose_halpe26.json": {"image_size": SIZE},
     "coco_annotations.json": {},
@@ -399,6 +400,25 @@ def test_number_of_joints_of_an_npz_decides_only_if_one_layout_has_it(layout, J,
     assert [person.person for person in people] == ["0", "1"]
     assert {person.layout for person in people} == {layout}
     np.testing.assert_allclose(people[1].xy, xy + 200, atol=1e-3)
+
+
+def test_sequences_of_mpi_inf_3dhp_have_their_sizes_and_valid_frames(tmp_path):
+    xy = np.random.default_rng(0).uniform(1, 1000, (6, 17, 2))
+    sequences = {
+        name: {"data_2d": xy, "valid": np.array([1, 1, 0, 1, 0, 1])[:, None], "data_3d": np.zeros((6, 17, 3))}
+        for name in ("TS4", "TS5")
+    }
+    np.savez(tmp_path / "a.npz", data=sequences)
+    people = {person.person: person for person in read_people(tmp_path / "a.npz")}
+    assert {name: person.image_size for name, person in people.items()} == {"TS4": (2048, 2048), "TS5": (1920, 1080)}
+    assert people["TS5"].frame_numbers.tolist() == [0, 1, 3, 5]
+    pelvis, head = H36M_17.index("pelvis"), H36M_17.index("head")
+    np.testing.assert_allclose(people["TS4"].xy[:, [pelvis, head]], xy[[0, 1, 3, 5]][:, [14, 0]], rtol=1e-6)
+    np.savez(tmp_path / "a.npz", data={"S1 Seq1": [{"0": sequences["TS4"]}]})
+    with pytest.raises(
+        ValueError, match=r"S1 Seq1: expected data_2d \(T, 17, 2\) and valid \(T\), got another structure"
+    ):
+        read_people(tmp_path / "a.npz")
 
 
 def test_npz_of_something_else_is_an_error(tmp_path):

@@ -95,6 +95,7 @@ FORMATS: dict[str, Format] = {  # the first that matches a file is its format
     "videopose3d": Format(videopose3d.read_custom, ("positions_2d",), ending=".npz"),
     "detectron2": Format(videopose3d.read_detections, ("boxes keypoints",), ending=".npz"),
     "reconstruction": Format(arrays.read_reconstruction, ("reconstruction",), ending=".npz"),
+    "3dhp": Format(videopose3d.read_3dhp, ("data",), ending=".npz"),
     "keypoints": Format(arrays.read_keypoints, ("keypoints",), ending=".npz"),
     "npz": Format(None, ending=".npz"),
     "npy": Format(arrays.read_npy, ending=".npy"),
