@@ -1,4 +1,4 @@
-"""Reads pickled npz files without running code in them.
+"""Reads pickles, those in npz files above all, without running code in them.
 
 A pickle is a program, and ``np.load(allow_pickle=True)`` runs it. This reader knows only the instructions that dict,
 list, tuple, str, bytes, numbers and NumPy arrays need; the names under which NumPy pickles arrays stand for classes of
@@ -35,6 +35,16 @@ def read_npz(path: str | Path, key: str) -> Any:
         return _read_npy(data)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path}: {key}: {error}") from None
+
+
+def read_pickle(data: bytes) -> Any:
+    """The plain data of a pickle; ``ValueError`` for a damaged one, and for anything but plain data."""
+    try:
+        return _plain(_Unpickler(io.BytesIO(data)).load(), {})
+    except pickle.UnpicklingError as error:
+        raise ValueError(str(error)) from None
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise ValueError(f"expected a pickle, got a damaged one ({type(error).__name__})") from None
 
 
 def entry_names(path: str | Path) -> tuple[str, ...]:

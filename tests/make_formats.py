@@ -6,6 +6,7 @@ The files are in version control, so that the tests of the readers do not depend
 
 import csv
 import json
+import pickle
 import shutil
 from functools import cache
 from pathlib import Path
@@ -14,14 +15,17 @@ import h5py
 import numpy as np
 
 from prpose.data import load_clips
+from prpose.data.mpi_inf_3dhp import OTHER_NAMES, TEST_JOINTS
 from prpose.keypoints import Keypoints, save_keypoints
 from prpose.layouts import LAYOUTS
+from prpose.skeleton import H36M_17
 from tests.detections import detect
 
 HERE = Path(__file__).parent / "data" / "formats"
 FRAMES = slice(30, 78, 6)
 FPS = 10.0
 SHIFT = (-180.0, 0.0)  # pixels, of the second person
+NAMES_3DHP = {theirs: ours for ours, theirs in OTHER_NAMES.items()}  # of MPI-INF-3DHP → Human3.6M's
 
 
 @cache
@@ -54,6 +58,11 @@ def write_json(name, content):
     path = HERE / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content) + "\n")
+
+
+def write_csv(name, rows):
+    with (HERE / name).open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def coco(width, height):
@@ -147,6 +156,11 @@ def mediapipe(size):
     frames = [{"frame": t, "pose_landmarks": [person]} for t, person in enumerate(people)]
     write_json("mediapipe.json", {"image_size": list(size), "fps": FPS, "frames": frames})
     np.save(HERE / "mediapipe.npy", table.astype(np.float32))
+    numbered = [f"{part}{j + 1}" for j in range(33) for part in "xyzv"]
+    write_csv("mediapipe_wide.csv", [["class", *numbered], *(["walk", *row.ravel()] for row in table.round(6))])
+    marks = LAYOUTS["blazepose33"].names
+    rows = [[t, j, marks[j].upper(), *table[t, j].round(6)] for t in range(len(table)) for j in range(33)]
+    write_csv("mediapipe_long.csv", [["frame", "landmark_id", "landmark_name", *names], *rows])
 
 
 def videopose3d(width, height):
@@ -159,12 +173,57 @@ def videopose3d(width, height):
     }
     positions = {"walk.mp4": {"custom": [xy.astype(np.float32)]}}
     np.savez_compressed(HERE / "videopose3d.npz", positions_2d=positions, metadata=metadata)
+    order = [H36M_17.index(NAMES_3DHP.get(name, name)) for name in TEST_JOINTS]
+    sequence = {"data_2d": walker("h36m17")[0][:, order], "valid": np.ones(len(xy)), "data_3d": np.zeros((8, 17, 3))}
+    np.savez_compressed(HERE / "3dhp.npz", data={"walk": sequence})
     frames = np.empty((len(xy), 2), dtype=object)
     for t, (k, c) in enumerate(zip(xy, confidence, strict=True)):
         frames[t, 0] = []
         frames[t, 1] = np.stack([*k.T, np.zeros(17), c])[None].astype(np.float32)
     metadata = {"w": width, "h": height}
     np.savez_compressed(HERE / "detectron2.npz", boxes=frames, keypoints=frames, metadata=metadata)
+
+
+SLP = {  # of SLEAP's tables, see sleap-io's docs/formats/slp.md
+    "frames": "frame_id <u8, video <u4, frame_idx <u8, instance_id_start <u8, instance_id_end <u8",
+    "instances": "instance_id <i8, instance_type u1, frame_id <u8, skeleton <u4, track <i4, from_predicted <i8, "
+    "score <f4, point_id_start <u8, point_id_end <u8, tracking_score <f4",
+    "points": "x <f8, y <f8, visible ?, complete ?",
+    "pred_points": "x <f8, y <f8, visible ?, complete ?, score <f8",
+}
+
+
+def slp(path, layout, size, **more):
+    """SLEAP's own file, of one predicted person in a frame; ``more`` replaces its tables and metadata."""
+    (xy, scores), names = walker(layout), LAYOUTS[layout].names
+    J = len(names)
+    nodes = [{"name": name, "weight": 1.0} for name in names]
+    backend = {"type": "MediaVideo", "shape": [len(xy), *size[::-1], 3], "fps": FPS}
+    content = {
+        "frames": [(t, 0, t, t, t + 1) for t in range(len(xy))],
+        "instances": [(t, 1, t, 0, 0, -1, 0.9, J * t, J * t + J, 0.0) for t in range(len(xy))],
+        "points": [],
+        "pred_points": [
+            (*point, True, False, score) for point, score in zip(xy.reshape(-1, 2), scores.flat, strict=True)
+        ],
+        "tracks_json": [[0, "walker"]],
+        "videos_json": [{"filename": "walk.mp4", "backend": backend}],
+        "json": {
+            "version": "2.0.0",
+            "skeletons": [{"nodes": [{"id": j} for j in range(J)], "links": []}],
+            "nodes": nodes,
+        },
+        "format_id": 1.2,
+    } | more
+    with h5py.File(path, "w") as file:
+        for name, fields in SLP.items():
+            dtype = [tuple(field.split(" ")) for field in fields.split(", ")]
+            file[name] = np.array([tuple(row) for row in content[name]], dtype=dtype)
+        for name in ("tracks_json", "videos_json"):
+            file.create_dataset(name, data=[json.dumps(row) for row in content[name]], dtype=h5py.string_dtype())
+        attributes = file.create_group("metadata").attrs
+        attributes["json"], attributes["format_id"] = np.bytes_(json.dumps(content["json"])), content["format_id"]
+    return path
 
 
 def arrays(size):
@@ -178,11 +237,19 @@ def arrays(size):
         file["point_scores"] = scores.T[None]
         file["node_names"] = [name.encode() for name in LAYOUTS["coco17"].names]
         file["track_names"] = [b"walker"]
+    xy, confidence = walker("halpe26")
+    np.savez_compressed(HERE / "keypoints.npz", keypoints=np.concatenate([xy, confidence[..., None]], -1)[None])
+    slp(HERE / "sleap_labels.slp", "coco17", size)
+    with h5py.File(HERE / "deeplabcut.h5", "w") as file:  # as pandas' to_hdf(key="df_with_missing", format="table")
+        rows = np.concatenate([tracks, scores[..., None]], axis=-1).reshape(len(tracks), -1)
+        fields = [("index", "<i8"), ("values_block_0", "<f8", rows.shape[1:])]
+        file["df_with_missing/table"] = np.array([*enumerate(rows)], dtype=fields)
+        columns = [("DLC", joint, part) for joint in LAYOUTS["coco17"].names for part in ("x", "y", "likelihood")]
+        kind = np.bytes_(pickle.dumps(columns, protocol=0))
+        file["df_with_missing/table"].attrs["values_block_0_kind"] = kind
     np.savez(HERE / "reconstruction.npz", reconstruction=walker("h36m17")[0].astype(np.float32)[None])
-    with (HERE / "walk_coco17.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["frame", *(f"{n}_{part}" for n in LAYOUTS["coco17"].names for part in ("x", "y", "score"))])
-        writer.writerows([t, *k] for t, k in enumerate(triplets("coco17")))
+    columns = [f"{n}_{part}" for n in LAYOUTS["coco17"].names for part in ("x", "y", "score")]
+    write_csv("walk_coco17.csv", [["frame", *columns], *([t, *k] for t, k in enumerate(triplets("coco17")))])
 
 
 if __name__ == "__main__":

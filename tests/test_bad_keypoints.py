@@ -98,8 +98,8 @@ POSES = {"v": {"custom": [np.ones((3, 17, 2), np.float32)]}}
 
 FILES = {
     "video.mp4": (b"0000ftyp", "got .mp4"),
-    "poses.xls": (b"0000", "as .json, .npz, .npy, .h5, .csv or a folder, got .xls"),
-    "none": (b"", "or keypoints, as .json, .npz, .npy, .h5, .csv or a folder, got no ending"),
+    "poses.xls": (b"0000", "as .json, .npz, .npy, .h5, .slp, .csv or a folder, got .xls"),
+    "none": (b"", "or keypoints, as .json, .npz, .npy, .h5, .slp, .csv or a folder, got no ending"),
     "cut.json": (b'[{"image_id": 1, "keypo', "expected JSON, got invalid JSON: Unterminated string"),
     "empty.json": (b"", "got invalid JSON: Expecting value: line 1 column 1"),
     "bytes.json": (b"\xff\xfe\x00", "expected JSON in UTF-8, got another encoding"),
@@ -123,7 +123,7 @@ FILES = {
     "large.txt": (b" ".join([b"1e300"] * 56), "expected numbers within 1e+07"),
     "hdf.h5": (b"\x89HDF\r\n\x1a\n", "expected an HDF5 file, got one that cannot be read"),
     "empty.csv": (b"", "expected columns NAME_x and NAME_y of every joint of one layout"),
-    "ragged.csv": (b"scorer,a\nbodyparts\ncoords,x\n", "expected header lines of as many cells, got 2, 1, 2"),
+    "ragged.csv": (b"scorer,a\nbodyparts\ncoords,x\n", "line 2: expected 2 cells, got 1"),
     "header.csv": (b"x,y\n1,2\n", "of one layout (h36m17, coco17,"),
     "bare.csv": (b"1,2,3\n4,5,6\n", "expected columns NAME_x and NAME_y"),
     "no_y.csv": ("\n".join(COCO_CSV).replace("nose_y", "nose_z").encode(), "got none for nose_y"),

@@ -157,3 +157,122 @@ def test_deeplabcuts_index_of_three_columns(tmp_path):
     rows = [",".join(map(str, ("labeled-data", "walk", f"img{3 * t:03d}.png", *XY[t].ravel()))) for t in range(T)]
     (tmp_path / "a.csv").write_text("\n".join([*header, *rows]))
     assert read_one(tmp_path / "a.csv").frame_numbers.tolist() == [3 * t for t in range(T)]
+
+
+def with_numbers(path, columns, points=33, first=1, rest=0.0):
+    """A CSV with numbered columns of MediaPipe's fractions, and of further points."""
+    xy, scores = walker("blazepose33")
+    values = np.full((T, points, 4), rest)
+    values[:, :33] = np.concatenate([xy / SIZE, 0 * xy[..., :1], scores[..., None]], axis=-1)
+    names = [column.format(first + j) for j in range(points) for column in columns]
+    rows = [",".join(map(str, row)) for row in values[..., : len(columns)].reshape(T, -1).tolist()]
+    path.write_text("\n".join([",".join(["class", *names]), *(f"walk,{row}" for row in rows)]))
+    return path
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["x{}", "y{}", "z{}", "v{}"],
+        ["x_{}", "y_{}", "z_{}", "visibility_{}"],
+        ["landmark_{}_x", "landmark_{}_y", "landmark_{}_z", "landmark_{}_visibility"],
+        ["lmk{}_x", "lmk{}_y", "lmk{}_z", "lmk{}_vis"],
+        ["{}_x", "{}_y"],
+    ],
+)
+def test_numbered_points_are_those_of_mediapipe_if_there_are_33(columns, first, tmp_path):
+    path = with_numbers(tmp_path / "a.csv", columns, first=first)
+    (person,) = read_people(path, image_size=SIZE)
+    xy, scores = walker("blazepose33")
+    assert person.layout == "blazepose33"
+    np.testing.assert_allclose(person.xy, xy, atol=0.01)
+    if len(columns) == 4:
+        np.testing.assert_allclose(person.confidence, scores, atol=1e-3)
+    with pytest.raises(ValueError, match="the file does not give its image size: expected --image-size"):
+        read_people(path)
+
+
+@pytest.mark.parametrize("points", [501, 543])
+def test_body_is_the_first_33_points_of_mediapipe_holistic(points, tmp_path):
+    path = with_numbers(tmp_path / "a.csv", ["x{}", "y{}", "z{}", "v{}"], points, rest=0.3)
+    (person,) = read_people(path, image_size=SIZE)
+    np.testing.assert_allclose(person.xy, walker("blazepose33")[0], atol=0.01)
+    assert "points after the first 33, MediaPipe's body" in person.warnings[0]
+
+
+def test_other_numbers_of_points_need_a_layout(tmp_path):
+    rows = [",".join(map(str, XY[t].ravel())) for t in range(T)]
+    (tmp_path / "a.csv").write_text("\n".join([",".join(f"x{j},y{j}" for j in range(17)), *rows]))
+    with pytest.raises(ValueError, match=r"expected --layout \(of 17 joints: h36m17, coco17\)"):
+        read_people(tmp_path / "a.csv", image_size=SIZE)
+    (person,) = read_people(tmp_path / "a.csv", image_size=SIZE, layout="coco17")
+    np.testing.assert_allclose(person.xy, XY, atol=0.01)
+
+
+def test_numbers_of_other_things_are_no_joints(tmp_path):
+    person = read_one(table(tmp_path / "a.csv", ["{}_x", "{}_y"], more={"x1": [5] * T, "angle_2_y": [7] * T}))
+    assert person.warnings == ("columns that are not known are not used: x1, angle_2_y",)
+
+
+def test_missing_numbers_are_an_error(tmp_path):
+    (tmp_path / "a.csv").write_text("x1,y1,x3,y3\n1,2,3,4\n")
+    with pytest.raises(ValueError, match="expected joints that are numbered from 0 or 1 on, got"):
+        read_people(tmp_path / "a.csv", image_size=SIZE)
+
+
+def long_table(path, names, columns="frame,joint,x,y,visibility", extra="", last=()):
+    rows = [
+        f"{3 * t},{name},{XY[t, j, 0]},{XY[t, j, 1]},{SCORES[t, j]}{extra}"
+        for t in range(T)
+        for j, name in enumerate(names)
+    ]
+    path.write_text("\n".join([columns, *rows, *last]))
+    return path
+
+
+@pytest.mark.parametrize("style", ["{}", "PoseLandmark.{}", "numbers"])
+@pytest.mark.parametrize("joint", ["joint", "landmark_name", "Landmark", "bodypart", "name", "keypoint_id", "id"])
+def test_a_row_may_be_a_joint(joint, style, tmp_path):
+    names = range(17) if style == "numbers" else [style.format(name.upper()) for name in NAMES]
+    path = long_table(tmp_path / "a.csv", names, f"frame,{joint},x,y,visibility")
+    (person,) = read_people(path, image_size=SIZE, layout="coco17")
+    assert person.frame_numbers.tolist() == [3 * t for t in range(T)]
+    np.testing.assert_allclose(person.xy, XY, atol=0.01)
+    np.testing.assert_allclose(person.confidence, SCORES, atol=1e-3)
+
+
+def test_rows_of_joints_are_sorted_by_person_and_time(tmp_path):
+    other = [
+        f"{3 * t},{name},{XY[t, j, 0] + 200},{XY[t, j, 1]},0.5,bob,{0.1 * t:.1f}"
+        for t in range(1, T)
+        for j, name in reversed([*enumerate(NAMES)])
+    ]
+    columns = "frame,joint,x,y,score,person,time_s"
+    rows = [
+        f"{row},ann,{0.1 * (n // 17):.1f}"
+        for n, row in enumerate(long_table(tmp_path / "a.csv", NAMES).read_text().split("\n")[1:])
+    ]
+    (tmp_path / "a.csv").write_text("\n".join([columns, *other, *rows]))
+    ann, bob = read_people(tmp_path / "a.csv", image_size=SIZE)
+    assert (ann.person, len(ann), bob.person, len(bob)) == ("ann", T, "bob", T - 1)
+    np.testing.assert_allclose(ann.times_s, 0.1 * np.arange(T))
+    np.testing.assert_allclose(bob.xy, XY[1:] + np.array([200, 0]), atol=0.01)
+
+
+def test_rows_of_joints_that_cannot_be_told_apart_are_an_error(tmp_path):
+    path = long_table(tmp_path / "a.csv", NAMES, last=["6,nose,1,2,1"])
+    with pytest.raises(ValueError, match=f"line {17 * T + 2}: expected each joint once per frame and person, got nose"):
+        read_people(path, image_size=SIZE)
+    path.write_text("frame,joint,x,y\n0,nose,1,2\n1,left_eye,1,2\n2,left_ear,1,2\n")
+    with pytest.raises(ValueError, match="expected a row for each joint of a frame, got another frame in every row"):
+        read_people(path, image_size=SIZE)
+
+
+def test_errors_name_the_line_of_the_file(tmp_path):
+    path = long_table(tmp_path / "a.csv", NAMES, last=["", "30,nose,a,2,1"])
+    with pytest.raises(ValueError, match=f"line {17 * T + 3}, x: expected a number, got 'a'"):
+        read_people(path, image_size=SIZE)
+    path = long_table(tmp_path / "a.csv", NAMES, last=["", "late,nose,1,2,1"])
+    with pytest.raises(ValueError, match=f"line {17 * T + 3}, frame: expected a number, got 'late'"):
+        read_people(path, image_size=SIZE)

@@ -219,12 +219,69 @@ def test_every_exif_orientation_is_upright_as_in_opencv(orientation, tmp_path):
     assert np.allclose(centre(image), centre(expected), atol=1)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_heic_is_turned_once(orientation, tmp_path):
+    """As phones write it, with the orientation both in Exif and in HEIF's own properties."""
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed; the extra dev has it")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("photo.jpg", "photo.HEIC"):
+        heif.register_heif_opener()
+        Image.fromarray(picture(120, 30)).save(tmp_path / name, quality=95, exif=exif.tobytes())
+    assert (b"irot" in (tmp_path / "photo.HEIC").read_bytes()) == (orientation in (3, 5, 6, 7, 8))
+    assert input_kind(tmp_path / "photo.HEIC") == "photo"
+    image, expected = read_photo(tmp_path / "photo.HEIC"), cv2.imread(str(tmp_path / "photo.jpg"))
+    assert image.shape == expected.shape
+    assert np.allclose(centre(image), centre(expected), atol=1)
+    (tmp_path / "photo.HEIC").write_bytes((tmp_path / "photo.HEIC").read_bytes()[:400])
+    with pytest.raises(ValueError, match="expected a photo, got a file that cannot be decoded"):
+        read_photo(tmp_path / "photo.HEIC")
+
+
+def test_heic_without_its_decoder_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "photo.heic").write_bytes(b"")
+    with pytest.raises(ValueError, match=r'pip install "prpose\[heic\]"'):
+        list(open_video(tmp_path / "photo.heic").frames())
+
+
 def test_photos_of_other_modes_become_8_bit_rgb(tmp_path):
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
     photo = Image.fromarray(grey)
     for image in (photo, photo.convert("RGBA"), Image.fromarray(grey.astype(np.uint16) * 257)):
         image.save(tmp_path / "photo.png")
         assert np.array_equal(read_photo(tmp_path / "photo.png"), np.repeat(grey[..., None], 3, axis=2)), image.mode
+
+
+@pytest.fixture
+def rig(tmp_path):
+    """Photos of two cameras, of different sizes; the person stands further right before the second."""
+    (tmp_path / "rig").mkdir()
+    for t in range(1, 4):
+        write_png(tmp_path / f"rig/camA_{t:04d}.png", picture(80 + 10 * t))
+        write_png(tmp_path / f"rig/camB_{t:04d}.png", picture(180 + 10 * t, width=400))
+    return tmp_path / "rig"
+
+
+def test_prefix_selects_the_photos_of_a_camera(rig, tmp_path):
+    command = ["predict", str(rig), "--config.detector", "tests.videos:Finder", "--fps", "10", "-n", "2"]
+    with pytest.raises(ValueError, match=f"{rig}: expected the frames of one video, got those of 2"):
+        run([*command, "--out", str(tmp_path / "a.npz")])
+    with pytest.raises(ValueError, match="begin with 'camC', got camA_0001"):
+        run([*command, "--out", str(tmp_path / "a.npz"), "--prefix", "camC"])
+    for camera, x, width in (("camA", 80, 320), ("camB_", 180, 400)):
+        run([*command, "--out", str(tmp_path / "a.npz"), "--prefix", camera, "--overwrite"])
+        prediction = prpose.read_prediction(tmp_path / "a.npz")
+        assert (prediction.camera.width, prediction.camera.height) == (width, 240)
+        assert prediction.frame_numbers.tolist() == [1, 2, 3]
+        assert np.allclose(prediction.keypoints_px[:, 0, 0], [x + 10, x + 20, x + 30], atol=1)
+
+
+def test_prefix_selects_the_photos_that_are_predicted_one_by_one(rig, tmp_path, capsys):
+    command = ["predict", str(rig), "--config.detector", "tests.videos:Finder", "-n", "2"]
+    run([*command, "--config.folder", "files", "--prefix", "camB", "--out", str(tmp_path / "out")])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"camB_000{t}.npz" for t in (1, 2, 3)]
+    assert "skipped" not in capsys.readouterr().err
 
 
 def test_a_folder_of_photos_is_a_clip_in_natural_order(tmp_path):

@@ -107,13 +107,31 @@ def test_missing_joints_are_missing_in_csv(way, tmp_path):
     check(person, "coco17")
 
 
+@pytest.mark.parametrize("way", ["", "nan", "None", "0", "no row"])
+def test_missing_joints_are_missing_in_tables_with_a_row_per_joint(way, tmp_path):
+    rows = [
+        [t, name, *marks[j]]
+        for t, marks in enumerate(frames_of("halpe26"))
+        for j, name in enumerate(LAYOUTS["halpe26"].names)
+        if t != GONE
+    ]
+    place = FRAME * 26 + JOINT
+    rows[place : place + 1] = [] if way == "no row" else [[*rows[place][:2], way, way, 0.18]]
+    with (tmp_path / "in.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["frame", "keypoint", "x", "y", "score"], *rows])
+    (person,) = read_people(tmp_path / "in.csv", image_size=SIZE)
+    check(person, "halpe26")
+
+
 @pytest.mark.parametrize("way", ["zero", "minus one", "nan"])
-@pytest.mark.parametrize("name", ["npy", "videopose3d"])
+@pytest.mark.parametrize("name", ["npy", "videopose3d", "keypoints", "reconstruction"])
 def test_missing_joints_and_frames_are_missing_in_arrays(name, way, tmp_path):
     path, xy = tmp_path / f"in.{'npy' if name == 'npy' else 'npz'}", walker("coco17")[0]
     xy[FRAME, JOINT] = xy[GONE] = JOINTS[way][:2]
     if name == "npy":
         np.save(path, xy)
+    elif name != "videopose3d":
+        np.savez(path, **{name: xy})
     else:
         metadata = {"layout_name": "coco", "num_joints": 17}
         np.savez(path, positions_2d={"v": {"custom": [xy]}}, metadata=metadata)

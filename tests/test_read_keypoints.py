@@ -33,14 +33,19 @@ from tests.make_formats import FPS, HERE, image_size, walker
 
 SIZE = image_size()
 NEEDS = {  # what each file does not give
+    "3dhp.npz": {"image_size": SIZE},
     "alphapose_by_image.json": {"image_size": SIZE},
     "alphapose_halpe26.json": {"image_size": SIZE},
     "coco_annotations.json": {},
     "coco_results.json": {"image_size": SIZE},
     "coco_results_wholebody.json": {"image_size": SIZE},
+    "deeplabcut.h5": {"image_size": SIZE},
     "detectron2.npz": {},
+    "keypoints.npz": {"image_size": SIZE},
     "mediapipe.json": {},
     "mediapipe.npy": {"image_size": SIZE, "format": "mediapipe"},
+    "mediapipe_long.csv": {"image_size": SIZE},
+    "mediapipe_wide.csv": {"image_size": SIZE},
     "mmpose_demo.json": {"image_size": SIZE},
     "mmpose_images": {"image_size": SIZE, "layout": "coco17"},
     "mmpose_frames.json": {"image_size": SIZE, "layout": "coco17"},
@@ -52,6 +57,7 @@ NEEDS = {  # what each file does not give
     "openpose_frames.json": {},
     "reconstruction.npz": {"image_size": SIZE},
     "sleap.h5": {"image_size": SIZE},
+    "sleap_labels.slp": {},
     "ultralytics.json": {"image_size": SIZE},
     "ultralytics_images": {"image_size": SIZE},
     "ultralytics_labels": {"image_size": SIZE},
@@ -67,9 +73,11 @@ NAMES = {  # formats by file, where they are not its first word
     "openpifpaf_images": "openpifpaf-images",
     "openpose_frames.json": "openpose-frames",
     "alphapose_by_image.json": "alphapose-by-image",
+    "sleap_labels.slp": "sleap-labels",
     "ultralytics_images": "ultralytics-images",
     "ultralytics_labels": "ultralytics-labels",
     "mediapipe.npy": "npy",  # an array like any other
+    **dict.fromkeys(("mediapipe_long.csv", "mediapipe_wide.csv"), "csv"),
     **{f"walk_{name}": name[-3:] for name in ("coco17.csv", "h36m17.npy", "h36m17.npz")},
 }
 PEOPLE = {"alphapose_halpe26.json": ["1", "2"], "openpose_body25": ["0", "1"]}
@@ -264,7 +272,9 @@ def test_other_hdf5_is_refused_with_a_way_on(content, tmp_path):
         for name, value in content.items():
             file[name] = value
     message = (
-        "export DeepLabCut's as CSV" if "df_with_missing" in content else r"expected tracks of shape \(people, 2, 1, T"
+        "another table of pandas; save it as CSV"
+        if "df_with_missing" in content
+        else r"expected tracks of shape \(people, 2, 1, T"
     )
     with pytest.raises(ValueError, match=message):
         read_people(tmp_path / "a.h5", image_size=SIZE)
@@ -377,3 +387,54 @@ def test_points_of_sleap_without_a_score_are_present(tmp_path):
         file.create_dataset("tracks", (1, 2, 1, 300_000_000), dtype="f8", chunks=(1, 2, 1, 1000))
     with pytest.raises(ValueError, match=r"expected at most 3e\+07 numbers"):
         read_people(tmp_path / "b.h5", image_size=SIZE)
+
+
+@pytest.mark.parametrize(("layout", "J"), [("coco17", 17), ("body25", 25), ("blazepose33", 33)])
+def test_number_of_joints_of_an_npz_decides_only_if_one_layout_has_it(layout, J, tmp_path):
+    path, xy = tmp_path / "a.npz", walker(layout)[0]
+    np.savez(path, keypoints=np.stack([xy, xy + 200]))
+    if J != 33:
+        with pytest.raises(ValueError, match=rf"expected --layout \(of {J} joints: \w+, \w+\)"):
+            read_people(path, image_size=SIZE)
+    people = read_people(path, image_size=SIZE, layout=None if J == 33 else layout)
+    assert [person.person for person in people] == ["0", "1"]
+    assert {person.layout for person in people} == {layout}
+    np.testing.assert_allclose(people[1].xy, xy + 200, atol=1e-3)
+
+
+def test_sequences_of_mpi_inf_3dhp_have_their_sizes_and_valid_frames(tmp_path):
+    xy = np.random.default_rng(0).uniform(1, 1000, (6, 17, 2))
+    sequences = {
+        name: {"data_2d": xy, "valid": np.array([1, 1, 0, 1, 0, 1])[:, None], "data_3d": np.zeros((6, 17, 3))}
+        for name in ("TS4", "TS5")
+    }
+    np.savez(tmp_path / "a.npz", data=sequences)
+    people = {person.person: person for person in read_people(tmp_path / "a.npz")}
+    assert {name: person.image_size for name, person in people.items()} == {"TS4": (2048, 2048), "TS5": (1920, 1080)}
+    assert people["TS5"].frame_numbers.tolist() == [0, 1, 3, 5]
+    pelvis, head = H36M_17.index("pelvis"), H36M_17.index("head")
+    np.testing.assert_allclose(people["TS4"].xy[:, [pelvis, head]], xy[[0, 1, 3, 5]][:, [14, 0]], rtol=1e-6)
+    np.savez(tmp_path / "a.npz", data={"S1 Seq1": [{"0": sequences["TS4"]}]})
+    with pytest.raises(
+        ValueError, match=r"S1 Seq1: expected data_2d \(T, 17, 2\) and valid \(T\), got another structure"
+    ):
+        read_people(tmp_path / "a.npz")
+
+
+def test_npz_of_something_else_is_an_error(tmp_path):
+    np.savez(tmp_path / "a.npz", keypoints=np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"expected keypoints \(people, T, J, 2 or 3\), got float64 \(2, 3\)"):
+        read_people(tmp_path / "a.npz")
+
+
+def test_prefix_selects_the_files_of_a_camera(tmp_path):
+    for path in (HERE / "openpose_coco18").iterdir():
+        shutil.copy(path, tmp_path / path.name.replace("walk", "camA"))
+        (tmp_path / path.name.replace("walk", "camB")).write_text("{")
+    with pytest.raises(ValueError, match="expected JSON, got invalid JSON"):
+        read_people(tmp_path, image_size=SIZE)
+    (person,) = read_people(tmp_path, image_size=SIZE, prefix="camA_")
+    assert np.abs(person.xy - walker("coco18")[0]).max() < 0.02
+    assert person.frame_names[0] == "camA_000000000000_keypoints.json"
+    with pytest.raises(ValueError, match="whose names begin with 'camC', got camA_0"):
+        read_people(tmp_path, image_size=SIZE, prefix="camC")

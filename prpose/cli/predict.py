@@ -152,14 +152,18 @@ def _plan(path: Path, out: Path, request: Request) -> tuple[list[Job], list[str]
         outputs, skipped = {path: out}, list[str]()
     else:
         kinds = ("video", "folder", "photo") if request.config.folder == "files" else ("video", "folder")
-        inputs, others = inputs_in(path, lambda inside: input_kind(inside) in kinds)
+        begin = request.config.prefix or ""  # of photos; other files hold clips, whose images it selects
+        inputs, others = inputs_in(
+            path, lambda a: (kind := input_kind(a)) in kinds and (kind != "photo" or a.name.startswith(begin))
+        )
         if not out.is_dir() and (out.exists() or out.suffix[1:].lower() in FORMATS):
             raise ValueError(f"{out}: expected a folder for the predictions of many files, got the name of a file")
         if out.resolve() == path.resolve():
             raise ValueError(f"{out}: expected another folder than that of the input")
         ending = export_format("", request.config.output_format or "npz")
         outputs = {one: out / f"{one.name if one.is_dir() else one.stem}.{ending}" for one in inputs}
-        skipped = [other.name for other in others if other.resolve() != out.resolve()]
+        others = [other for other in others if other.resolve() != out.resolve() and input_kind(other) not in kinds]
+        skipped = [other.name for other in others]
         its_out, count = Counter(outputs.values()).most_common(1)[0]
         if count > 1:
             names = ", ".join(one.name for one in inputs if outputs[one] == its_out)

@@ -1,4 +1,4 @@
-"""Photos, videos, folders of photos and cameras as frames, one at a time (video and cameras: extra ``video``)."""
+"""Photos, videos, folders of photos and cameras as frames, one at a time (extras ``video`` and ``heic``)."""
 
 import re
 import sys
@@ -15,13 +15,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from prpose.camera import Array
 from prpose.io.focal import photo_focal_px, video_focal_px
 from prpose.io.keypoints import ENDINGS
-from prpose.io.keypoints.detections import frame_numbers
+from prpose.io.keypoints.detections import frame_numbers, with_prefix
 from prpose.tables import import_extra
 
 Kind = Literal["photo", "video", "folder", "camera"]
 OnFrame = Callable[[int], None]
 ADDRESS = re.compile("^(rtsps?|https?|rtmps?|udp|srt):/+(.+)$", re.IGNORECASE)
-PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+HEIC = (".heic", ".heif")
+PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIC)
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv",
           ".3gp", ".gif")  # fmt: skip
 
@@ -115,10 +116,10 @@ def open_video(
     if kind == "photo":
         return Video(path, kind, None, 1, None, {0: path.name})
     if kind == "folder":
-        photos = [name for name in _photos_in(path) if name.startswith(prefix or "")]
-        if not photos:
-            raise ValueError(f"{path}: expected photos whose names begin with {prefix!r:.60}, got none")
-        numbers, warnings = frame_numbers(photos)
+        try:
+            numbers, warnings = frame_numbers(with_prefix(_photos_in(path), prefix))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         names = sorted((number, name) for name, number in numbers.items())
         if fps and max_seconds is not None:
             names = [(number, name) for number, name in names if (number - names[0][0]) / fps < max_seconds]
@@ -153,12 +154,17 @@ def input_kind(path: Path) -> Kind | None:
 
 
 def read_photo(path: Path) -> Array:
-    """(H, W, 3) uint8 RGB of a photo, turned and mirrored as its Exif orientation states; ``ValueError`` if damaged."""
+    """(H, W, 3) uint8 RGB of a photo, turned and mirrored as its Exif orientation states; ``ValueError`` if damaged.
+
+    HEIC needs the extra ``heic``, whose decoder turns the photo itself and resets the orientation.
+    """
     return read_photo_and_focal(path)[0]
 
 
 def read_photo_and_focal(path: Path) -> tuple[Array, float | None]:
     """A photo as of :func:`read_photo`, and its focal length, pixels, where its Exif states it."""
+    if path.suffix.lower() in HEIC:
+        import_extra("pillow_heif", "heic").register_heif_opener()
     try:
         with Image.open(path) as image:
             focal_px = photo_focal_px(image)
@@ -166,7 +172,7 @@ def read_photo_and_focal(path: Path) -> tuple[Array, float | None]:
             if upright.mode.startswith("I;16"):  # 16-bit grey, which convert() would clip at 255
                 upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
             return np.array(upright.convert("RGB")), focal_px
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image.DecompressionBombError) as error:
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{path}: expected a photo, got a file that cannot be decoded ({reason})") from None
 

@@ -12,15 +12,15 @@ from prpose.io.keypoints import (
     arrays,
     coco,
     csv_table,
+    hdf5,
     mediapipe,
     mmpose,
     openpifpaf,
     openpose,
-    sleap,
     ultralytics,
     videopose3d,
 )
-from prpose.io.keypoints.detections import Detections, has, innermost, is_normalised, load_json, numbered
+from prpose.io.keypoints.detections import Detections, has, innermost, is_normalised, load_json, numbered, with_prefix
 from prpose.io.keypoints.tracking import people_from as people_from
 from prpose.io.keypoints.tracking import select_person as select_person
 from prpose.keypoints import Keypoints, Tracking, load_keypoints
@@ -95,9 +95,13 @@ FORMATS: dict[str, Format] = {  # the first that matches a file is its format
     "videopose3d": Format(videopose3d.read_custom, ("positions_2d",), ending=".npz"),
     "detectron2": Format(videopose3d.read_detections, ("boxes keypoints",), ending=".npz"),
     "reconstruction": Format(arrays.read_reconstruction, ("reconstruction",), ending=".npz"),
+    "3dhp": Format(videopose3d.read_3dhp, ("data",), ending=".npz"),
+    "keypoints": Format(arrays.read_keypoints, ("keypoints",), ending=".npz"),
     "npz": Format(None, ending=".npz"),
     "npy": Format(arrays.read_npy, ending=".npy"),
-    "sleap": Format(sleap.read, ending=".h5"),
+    "deeplabcut": Format(hdf5.read_deeplabcut, ("df_with_missing",), ending=".h5"),
+    "sleap": Format(hdf5.read_analysis, ending=".h5"),
+    "sleap-labels": Format(hdf5.read_labels, ending=".slp"),
     "csv": Format(csv_table.read_csv, ending=".csv"),
 }
 ENTRY_POINTS = "prpose.formats"
@@ -177,15 +181,17 @@ def read_people(
         chosen = known_formats()[name]
         if chosen.read is None:
             return [load_keypoints(path, layout, image_size, fps)]
-        return people_from(numbered(_read(path, chosen, content), prefix), layout, image_size, fps, tracking)
+        return people_from(numbered(_read(path, chosen, content, prefix), prefix), layout, image_size, fps, tracking)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
-def _read(path: Path, format: Format, content: Any) -> Detections:
+def _read(path: Path, format: Format, content: Any, prefix: str | None) -> Detections:
     """The detections of a file, whose JSON may be given, or of a folder with one file per frame."""
     assert format.read is not None, "read_people reads our own npz"
     files = format.files_in(path) if path.is_dir() else [path]
+    if path.is_dir() and files:
+        files = [path / name for name in with_prefix([file.name for file in files], prefix)]
     if not files:
         raise ValueError("expected a file or folder of the given format, got another folder")
     no_frame = format.ending != ".json" and not format.frame_files
@@ -223,7 +229,8 @@ def recognise(path: Path) -> tuple[str, Any]:
     content = load_json(path) if ending == ".json" else None
     if content == []:
         raise ValueError("expected at least one person, got an empty list")
-    fields = dict.fromkeys(entry_names(path)) if ending == ".npz" else content
+    names_of = {".npz": entry_names, ".h5": hdf5.entry_names}.get(ending)
+    fields = dict.fromkeys(names_of(path)) if names_of else content
     for name, format in known_formats().items():
         if format.ending == ending and format.matches(fields):
             return name, content
@@ -239,7 +246,8 @@ def _nearest(content: Any) -> str:
     """The format that shares most names of fields with unknown JSON, and what it has besides."""
     first = innermost(content)[1]
     present = set(first) if isinstance(first, dict) else set()
-    wanted = [(name, set(fields.split())) for name, format in known_formats().items() for fields in format.fields]
+    known = [(name, format) for name, format in known_formats().items() if format.ending == ".json"]
+    wanted = [(name, set(fields.split())) for name, format in known for fields in format.fields]
     if not (shared := [(len(fields & present) / len(fields), name, fields) for name, fields in wanted]):
         return ""
     share, name, fields = max(shared)

@@ -1,5 +1,6 @@
-"""npy arrays of numbers."""
+"""npy arrays of numbers, and npz files of such."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections, without_missing
 from prpose.keypoints import LARGEST_PX
+from prpose.layouts import LAYOUTS
 from prpose.remap import is_present
 from prpose.unpickle import read_npz
 
@@ -38,13 +40,22 @@ def _freemocap(array: Array) -> Detections:
 
 
 def read_reconstruction(path: Path) -> Detections:
-    """``keypoints.npz`` of the demos of MHFormer, StridedTransformer, MotionAGFormer and others.
+    """``keypoints.npz`` of the demos of MHFormer, StridedTransformer, MotionAGFormer and others: Human3.6M's order."""
+    return Detections(_people(path, "reconstruction"), default_layouts={17: "h36m17"})
 
-    (people, T, 17, 2 or 3) pixels in Human3.6M's order, as their 2D, or (T, 17, 2 or 3).
-    """
-    array = np.asarray(read_npz(path, "reconstruction"))
+
+def read_keypoints(path: Path) -> Detections:
+    """An npz's entry ``keypoints``, of the only layout with that many joints, or of one that is given."""
+    counts = Counter(len(layout) for layout in LAYOUTS.values())
+    only = {len(layout): name for name, layout in LAYOUTS.items() if counts[len(layout)] == 1}
+    return Detections(_people(path, "keypoints"), default_layouts=only)
+
+
+def _people(path: Path, name: str) -> list[Detection]:
+    """Of an npz's entry (people, T, J, 2 or 3) or (T, J, 2 or 3), in pixels, with the confidence if there are 3."""
+    array = np.asarray(read_npz(path, name))
     if array.dtype.kind not in "fiu" or array.ndim not in (3, 4) or array.shape[-1] not in (2, 3):
-        raise ValueError(f"expected reconstruction (people, T, J, 2 or 3), got {array.dtype} {array.shape}")
+        raise ValueError(f"expected {name} (people, T, J, 2 or 3), got {array.dtype} {array.shape}")
     people = within_range(array.astype(np.float64).reshape(-1, *array.shape[-3:]))
     detections = []
     for person, clip in enumerate(people):
@@ -53,7 +64,7 @@ def read_reconstruction(path: Path) -> Detections:
             if table.shape[1] == 3:
                 xy, confidence = without_missing(xy, table[:, 2])
             detections.append(Detection(t, xy, confidence, str(person)))
-    return Detections(detections, default_layouts={17: "h36m17"})
+    return detections
 
 
 def load_npy(path: Path) -> Array:

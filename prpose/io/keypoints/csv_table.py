@@ -1,7 +1,8 @@
-"""CSV: a row per frame, or per frame and person, and columns named after joints; also DeepLabCut's and SLEAP's.
+"""CSV: a row per frame, per frame and person, or per joint; also DeepLabCut's, SLEAP's and those made with MediaPipe.
 
-Columns are NAME_x, NAME_y and, optionally, NAME_score of each joint, with "_", "." or a space. DeepLabCut's header has
-three lines, scorer, bodyparts and coords, and a line of individuals for several animals
+Columns are NAME_x, NAME_y and, optionally, NAME_score of each joint, with "_", "." or a space; joints may be numbered:
+x1, y1, v1 or landmark_0_x. A table with a row per joint has columns x, y and the joint's name or number. DeepLabCut's
+header has three lines, scorer, bodyparts and coords, and a line of individuals for several animals
 (deeplabcut/utils/auxiliaryfunctions.py).
 """
 
@@ -18,12 +19,18 @@ from prpose.io.keypoints.arrays import within_range
 from prpose.io.keypoints.detections import Detection, Detections, without_missing
 from prpose.layouts import LAYOUTS
 
-SCORES = "score", "confidence", "likelihood", "visibility", "conf", "prob", "v", "c", "p"
-FRAMES = "frame", "frame_idx", "frame_index", "frame_number", "frame_id", "frame_no", "image_id"
+SCORES = "score", "confidence", "likelihood", "visibility", "vis", "conf", "prob", "v", "c", "p"
+FRAMES = "frame", "frame_idx", "frame_index", "frame_number", "frame_num", "frame_id", "frame_no", "image_id"
 IMAGES = "image", "image_name", "file_name", "filename", "img_path", "image_path"
 PEOPLE = "person", "track_id", "person_id", "track", "idx", "individual", "id"
 TIMES = {"time_s": 1.0, "time": 1.0, "timestamp": 1.0, "seconds": 1.0, "time_ms": 1e-3, "timestamp_ms": 1e-3}
 SLOWEST_S = 2.0  # longer usual steps are taken for milliseconds or frames, not seconds
+ROW_JOINTS = tuple(  # columns of the joint in tables with a row per joint
+    f"{noun}{end}"
+    for end in ("_name", "", "_id", "_index", "_idx", "_number")
+    for noun in ("landmark", "joint", "keypoint", "bodypart", "point", "lm", "name", "id", "index")
+)
+BODY, HOLISTIC = 33, (501, 543)  # points of MediaPipe's body; with those of the face, and of the hands, which follow
 MISSING = "", "nan", "na", "n/a", "null", "none"
 
 
@@ -42,29 +49,31 @@ class Columns:
 
 def read_csv(path: Path) -> Detections:
     """People of all rows; cells may be empty. Columns that are not known are named in a warning."""
-    rows, comma = _rows(path)
+    rows, lines, comma = _rows(path)
+    for line, row in zip(lines, rows, strict=True):
+        if len(row) != len(rows[0]):
+            raise ValueError(f"line {line}: expected {len(rows[0])} cells, got {len(row)}")
+    return read_rows(*_joined(rows, lines, comma), comma)
+
+
+def read_rows(rows: list[list[str]], lines: Sequence[int], comma: bool = False) -> Detections:
+    """As :func:`read_csv`, from the cells of each row, the header's lines first, and the rows' lines in the file."""
     depth = _header_lines(rows)
     columns = _columns(rows[:depth])
-    layout, person = _layout(columns, rows[0]), columns.find(PEOPLE)
+    (layout, names), person = _layout(columns, rows[0]), columns.find(PEOPLE)
     scored = any(part == "score" for of in columns.joints.values() for _, part in of)
     parts = ("x", "y", "score") if scored else ("x", "y")
-    names = LAYOUTS[layout].names
-    J, width = len(names), len(rows[0])
-    for i, row in enumerate(rows):
-        if len(row) != width:
-            raise ValueError(f"line {i + 1}: expected {width} cells, got {len(row)}")
-    frames, images, times = _clock(columns, rows[depth:], depth, comma)
+    frames, images, times = _clock(columns, rows[depth:], lines[depth:], comma)
     detections = []
-    for i, row in enumerate(rows[depth:]):
-        line = i + depth + 1
+    for frame, line, row in zip(frames, lines[depth:], rows[depth:], strict=True):
         for individual, of in columns.joints.items():
             wanted = [of.get((name, part)) for name in names for part in parts]
             cells = [1.0 if c is None else _number(row[c], line, rows[depth - 1][c], comma) for c in wanted]
-            table = within_range(np.array(cells, dtype=np.float64)).reshape(J, len(parts))
-            xy, confidence = without_missing(table[:, :2], table[:, 2] if scored else np.ones(J))
+            table = within_range(np.array(cells, dtype=np.float64)).reshape(len(names), len(parts))
+            xy, confidence = without_missing(table[:, :2], table[:, 2] if scored else np.ones(len(names)))
             track_id = individual or (row[columns.others[person]].strip() if person else "")
             track_id = "" if track_id in ("-1", "-1.0", *MISSING) else track_id
-            detections.append(Detection(frames[i], xy, confidence if scored else None, track_id or None))
+            detections.append(Detection(frame, xy, confidence if scored else None, track_id or None))
     some = ", ".join(columns.unknown[:4]) + (f" and {len(columns.unknown) - 4} more" if columns.unknown[4:] else "")
     warnings = (f"columns that are not known are not used: {some:.160}",) if columns.unknown else ()
     largest = max((float(np.nanmax(np.abs(each.xy), initial=0)) for each in detections), default=0.0)
@@ -72,16 +81,48 @@ def read_csv(path: Path) -> Detections:
     return Detections(detections, layout, images=images, times_s=times, normalised=normalised, warnings=warnings)
 
 
-def _rows(path: Path) -> tuple[list[list[str]], bool]:
-    """The rows of a file that are not empty, and whether decimals have a comma, which other separators allow."""
+def _rows(path: Path) -> tuple[list[list[str]], list[int], bool]:
+    """The rows of a file that are not empty, their lines, and whether decimals have a comma: not if it separates."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
         head = text[:100_000].split("\n")[0]
         separator = max(",;\t", key=head.count)
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=separator) if any(row)]
+        reader = csv.reader(text.splitlines(), delimiter=separator)
+        found = [(row, reader.line_num) for row in reader if any(row)] or [([], 1)]
     except (UnicodeDecodeError, csv.Error):
         raise ValueError("expected CSV in UTF-8, got another encoding") from None
-    return rows or [[]], separator != ","
+    return [row for row, _ in found], [line for _, line in found], separator != ","
+
+
+def _joined(rows: list[list[str]], lines: list[int], comma: bool) -> tuple[list[list[str]], list[int]]:
+    """A table with a row per joint as one with a row per frame and person, and their first lines; others unchanged."""
+    header = [plain_name(name) for name in rows[0]]
+    naming = [header.index(name) for name in ROW_JOINTS if name in header]
+    if not naming or not {"x", "y"} <= {*header}:
+        return rows, lines
+    for column in naming:
+        joints = [joint_name(row[column]) for row in rows[1:]]
+        if len({joint.isdecimal() for joint in joints if joint.isdecimal() or joint in JOINTS}) == 1:
+            break
+    score = next((name for name in SCORES if name in header), None)
+    parts = {"x": header.index("x"), "y": header.index("y"), **({"score": header.index(score)} if score else {})}
+    rest = [c for c in range(len(header)) if c not in (*naming, *parts.values())]
+    keys = [c for c in rest if header[c] in KNOWN]
+    found: dict[tuple[str, ...], tuple[int, list[str], dict[str, str]]] = {}
+    for line, row, joint in zip(lines[1:], rows[1:], joints, strict=True):
+        *_, cells = found.setdefault(tuple(row[c] for c in keys), (line, [row[c] for c in rest], {}))
+        if f"{joint}_x" in cells:
+            hint = "columns frame and person tell them apart"
+            raise ValueError(f"line {line}: expected each joint once per frame and person, got {joint} again; {hint}")
+        for part, c in parts.items():
+            _number(row[c], line, rows[0][c], comma)
+            cells[f"{joint}_{part}"] = row[c]
+    if len(found) == len(joints) > 1:
+        got = ", ".join(header[c] for c in keys)
+        raise ValueError(f"expected a row for each joint of a frame, got another {got} in every row")
+    names = dict.fromkeys(name for *_, cells in found.values() for name in cells)
+    wide = [[*row, *(cells.get(name, "") for name in names)] for _, row, cells in found.values()]
+    return [[*(rows[0][c] for c in rest), *names], *wide], [lines[0], *(line for line, *_ in found.values())]
 
 
 def _header_lines(rows: list[list[str]]) -> int:
@@ -95,8 +136,6 @@ def _header_lines(rows: list[list[str]]) -> int:
 def _columns(header: list[list[str]]) -> Columns:
     """What the columns are, by the lines of the header."""
     found = Columns()
-    if len({len(row) for row in header}) > 1:
-        raise ValueError(f"expected header lines of as many cells, got {', '.join(str(len(row)) for row in header)}")
     if len(header) > 1:  # DeepLabCut's
         lines = {row[0].strip().lower(): row for row in header}
         people = lines.get("individuals", [""] * len(header[0]))
@@ -109,16 +148,23 @@ def _columns(header: list[list[str]]) -> Columns:
         return found
     for c, name in enumerate(header[0]):
         _add(found, name, c, "")
+    named = {joint for of in found.joints.values() for joint, _ in of if joint in JOINTS}
+    if named:  # columns with numbers are something else
+        for of in found.joints.values():
+            for key in [key for key in of if key[0] not in named]:
+                found.unknown.append(header[0][of.pop(key)].strip())
     return found
 
 
 def _add(found: Columns, name: str, column: int, individual: str) -> None:
     plain = plain_name(name)
     joint, _, part = plain.rpartition("_")
-    known = (*FRAMES, *IMAGES, *PEOPLE, *TIMES)
-    if plain in known and plain not in found.others:
+    if numbered := re.fullmatch(f"({'|'.join(('x', 'y', *SCORES))})_?([0-9]+)", plain):  # x1
+        part, joint = numbered.groups()
+    joint = joint_name(joint)
+    if plain in KNOWN and plain not in found.others:
         found.others[plain] = column
-    elif joint in JOINTS and part in ("x", "y", *SCORES):
+    elif (joint in JOINTS or joint.isdecimal()) and part in ("x", "y", *SCORES):
         of = found.joints.setdefault(individual, {})
         key = joint, part if part in ("x", "y") else "score"
         if key in of:
@@ -134,40 +180,60 @@ def plain_name(name: str) -> str:
     return re.sub("[^a-z0-9]+", "_", words.lower()).strip("_")
 
 
+def joint_name(name: str) -> str:
+    """A joint as of our layouts, ``PoseLandmark.MOUTH_LEFT`` → ``left_mouth``, or its number, ``lm_07`` → ``7``."""
+    plain = re.sub("^(pose_)?landmark_", "", plain_name(name))
+    plain = re.sub("^mouth_(left|right)$", r"\1_mouth", plain)
+    number = None if plain in JOINTS else re.fullmatch("([a-z]+_?)?([0-9]{1,4})", plain)
+    return str(int(number[2])) if number else plain
+
+
 JOINTS = frozenset(name for layout in LAYOUTS.values() for name in layout.names)
+KNOWN = frozenset((*FRAMES, *IMAGES, *PEOPLE, *TIMES))
 
 
-def _layout(columns: Columns, header: Sequence[str]) -> str:
-    """The layout whose joints are those of the columns."""
+def _layout(columns: Columns, header: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """The layout whose joints are those of the columns, None for numbered ones, and the joints in its order."""
     joints = {joint for of in columns.joints.values() for joint, part in of if part == "x"}
-    for key, layout in LAYOUTS.items():
-        if set(layout.names) == joints:
-            absent = [
-                f"{n}_{p}" for of in columns.joints.values() for n in layout.names for p in "xy" if (n, p) not in of
-            ]
+    orders: dict[str | None, Sequence[str]] = {key: layout.names for key, layout in LAYOUTS.items()}
+    if numbers := sorted(int(joint) for joint in joints if joint.isdecimal()):
+        if numbers != list(range(numbers[0], numbers[0] + len(numbers))) or numbers[0] > 1:
+            raise ValueError(f"expected joints that are numbered from 0 or 1 on, got {numbers[:3]} to {numbers[-1]}")
+        if len(numbers) in HOLISTIC:
+            columns.unknown.insert(0, f"points after the first {BODY}, MediaPipe's body")
+        body = len(numbers) in (BODY, *HOLISTIC)
+        first = [str(n) for n in numbers[: BODY if body else None]]
+        joints, orders = set(first), {"blazepose33" if body else None: first}
+    for key, order in orders.items():
+        if set(order) == joints:
+            absent = [f"{n}_{p}" for of in columns.joints.values() for n in order for p in "xy" if (n, p) not in of]
             if absent:
                 raise ValueError(f"expected columns of every joint of {key}, got none for {absent[0]}")
-            return key
+            return key, order
     program = "DeepLabCut's bodyparts" if "scorer" in header[:1] else "columns NAME_x and NAME_y"
     some = ", ".join([*sorted(joints), *columns.unknown][:4]) or "nothing"
     raise ValueError(f"expected {program} of every joint of one layout ({', '.join(LAYOUTS)}), got {some:.80}")
 
 
 def _clock(
-    columns: Columns, rows: list[list[str]], depth: int, comma: bool
+    columns: Columns, rows: list[list[str]], lines: Sequence[int], comma: bool
 ) -> tuple[list[int], tuple[str, ...], dict[int, float]]:
     """Of each row, the frame; names of images that the frames count; and times by frame, if the table has them."""
     name, image, clock = columns.find(FRAMES), columns.find(IMAGES), columns.find(TIMES)
     cells = {each: [row[columns.others[each]].strip() for row in rows] for each in (name, image, clock) if each}
     if name == "image_id" and rows and not re.fullmatch("[-+]?[0-9.,]*", cells[name][0]):
         name, image = None, name  # DeepLabCut's labels are by image
-    times = [] if clock is None else [_number(cell, i + depth + 1, clock, comma) for i, cell in enumerate(cells[clock])]
+    times = (
+        []
+        if clock is None
+        else [_number(cell, line, clock, comma) for line, cell in zip(lines, cells[clock], strict=True)]
+    )
     images: tuple[str, ...] = ()
     if name:
-        numbers = [_number(cell, i + depth + 1, name, comma) for i, cell in enumerate(cells[name])]
-        for i, number in enumerate(numbers):
+        numbers = [_number(cell, line, name, comma) for line, cell in zip(lines, cells[name], strict=True)]
+        for line, number in zip(lines, numbers, strict=True):
             if not float(number).is_integer():
-                raise ValueError(f"line {i + depth + 1}, {name}: expected a whole number, got {number:g}")
+                raise ValueError(f"line {line}, {name}: expected a whole number, got {number:g}")
         frames = [int(number) for number in numbers]
     elif image:
         images = tuple(sorted(set(cells[image])))

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 Value = Annotated[float, Meta(ge=-LARGEST_PX, le=LARGEST_PX)] | None  # null and NaN are missing
 Whole = Annotated[float, Meta(multiple_of=1, ge=-(2**53), le=2**53)]  # some programs write 3.0
-ENDINGS = re.compile(r"([.](json|txt|csv|npy|jpe?g|png|bmp|webp|tiff?|heic))+$", re.IGNORECASE)
+ENDINGS = re.compile(r"([.](json|txt|csv|npy|jpe?g|png|bmp|webp|tiff?|hei[cf]))+$", re.IGNORECASE)
 WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": "an object", "array": "a list"}
 
 
@@ -142,10 +142,8 @@ def without_missing(xy: Array, confidence: Array) -> tuple[Array, Array]:
 def numbered(found: Detections, prefix: str | None = None) -> Detections:
     """The detections with the frame numbers that are in the names of their images; only of names with this prefix."""
     if prefix is not None:
-        chosen = [i for i, name in enumerate(found.images) if name.startswith(prefix)]
-        if not chosen:
-            some = ", ".join(found.images[:3]) or "no names of images"
-            raise ValueError(f"expected images or files whose names begin with {prefix!r:.60}, got {some:.120}")
+        names = {*with_prefix(found.images, prefix)}
+        chosen = [i for i, name in enumerate(found.images) if name in names]
         place = {i: n for n, i in enumerate(chosen)}
         kept = [replace(each, frame=place[each.frame]) for each in found.detections if each.frame in place]
         found = replace(found, detections=kept, images=tuple(found.images[i] for i in chosen))
@@ -159,6 +157,15 @@ def numbered(found: Detections, prefix: str | None = None) -> Detections:
         frame_names=dict(zip(frames, found.images, strict=True)),
         warnings=(*found.warnings, *warnings),
     )
+
+
+def with_prefix(names: Sequence[str], prefix: str | None) -> list[str]:
+    """The names of images or files that begin with a prefix; ``ValueError`` if there are others only."""
+    found = [name for name in names if name.startswith(prefix or "")]
+    if prefix and not found:
+        some = ", ".join(names[:3]) or "no names of images"
+        raise ValueError(f"expected images or files whose names begin with {prefix!r:.60}, got {some:.120}")
+    return found
 
 
 def frame_numbers(names: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]]:

@@ -1,7 +1,7 @@
-"""npz files of VideoPose3D (arXiv 1811.11742): its custom data sets, and the detections they are made from.
+"""npz files of VideoPose3D (arXiv 1811.11742): its custom data sets, and the detections they are made from; P-STMO's.
 
 ``data_2d_custom_*.npz``, positions_2d and metadata, is written by data/prepare_data_2d_custom.py; the npz of one video,
-boxes, keypoints and metadata, by inference/infer_video_d2.py. Both are pickles, which are not run.
+boxes, keypoints and metadata, by inference/infer_video_d2.py. All are pickles, which are not run.
 """
 
 from pathlib import Path
@@ -64,6 +64,27 @@ def read_detections(path: Path) -> Detections:
             raise ValueError(f"frame {t}: expected keypoints of shape (N, 4, 17), got {people.shape}")
         detections += [Detection(t, *without_missing(person[:2].T, person[3])) for person in people if people.size]
     return Detections(detections, default_layouts={17: "coco17"}, image_size=size)
+
+
+MPI_TO_H36M = (14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4)
+"""Where Human3.6M's joints are among those of MPI-INF-3DHP's ``annot_data.mat``, which P-STMO keeps."""
+
+
+def read_3dhp(path: Path) -> Detections:
+    """P-STMO's ``data_test_3dhp.npz`` (arXiv 2203.07628): the valid frames of MPI-INF-3DHP's test sequences."""
+    detections: list[Detection] = []
+    sizes: dict[str, tuple[int, int]] = {}
+    for name, clip in check(read_npz(path, "data"), dict, "data").items():
+        found = clip if isinstance(clip, dict) else {}
+        xy, valid = (_numbers(found.get(key, []), f"{name}, {key}") for key in ("data_2d", "valid"))
+        if xy.ndim != 3 or xy.shape[1:] != (17, 2) or valid.size != len(xy):
+            got = f"{xy.shape} and {valid.size} of valid" if found else "another structure, as of training data"
+            raise ValueError(f"{name}: expected data_2d (T, 17, 2) and valid (T), got {got}")
+        for t in np.flatnonzero(valid.ravel()):
+            detections.append(Detection(int(t), xy[t, list(MPI_TO_H36M)], None, str(name)))
+        if name in ("TS1", "TS2", "TS3", "TS4", "TS5", "TS6"):
+            sizes[name] = (1920, 1080) if name in ("TS5", "TS6") else (2048, 2048)  # outdoors, and in the studio
+    return Detections(detections, "h36m17", image_sizes=sizes)
 
 
 def _numbers(value: Any, place: str) -> Array:
