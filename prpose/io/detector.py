@@ -1,9 +1,10 @@
-"""2D pose detectors over pictures and video: MediaPipe Pose (extra ``detect``), or a class of the user's own."""
+"""2D pose detectors over pictures and video: MediaPipe Pose (extra ``detect``), other libraries' or the user's own."""
 
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,9 +14,10 @@ from rich.progress import Progress
 
 from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections
+from prpose.io.rtmlib_ultralytics import RTMPose, UltralyticsPose
 from prpose.io.video import OnFrame, Video
 from prpose.layouts import find_layout
-from prpose.tables import import_extra, import_object, is_import_path
+from prpose.tables import import_extra, import_object, is_import_path, unknown
 
 MODEL_URL = (  # from MediaPipe's documentation; Google publishes no checksum, so the structure is checked instead
     "https://storage.googleapis.com/mediapipe-models/pose_landmarker/pose_landmarker_full/"
@@ -44,15 +46,16 @@ def create_detector(name: str, model: Path | None = None, max_people: int = 1) -
     """A detector by its name, closed on exit.
 
     Args:
-        name: ``mediapipe``; or ``package.module:Class``, called without arguments, or with ``model`` if it is given.
-        model: the detector's model file. MediaPipe's is downloaded on first use.
-        max_people: the largest number of people per frame; MediaPipe only.
+        name: a key of :data:`DETECTORS`; or ``package.module:Class``, called without arguments, or with ``model`` if it
+            is given.
+        model: the detector's model file. Default: one that is downloaded on first use.
+        max_people: the largest number of people per frame; not of a class.
 
     Raises:
         ValueError: for an unknown name, a class that is no detector, or a model that is missing or cannot be loaded.
     """
-    if name == "mediapipe":
-        detector: Any = MediaPipePose(find_model(model), max_people)
+    if name in DETECTORS:
+        detector: Any = DETECTORS[name](model, max_people)
     elif is_import_path(name):
         create = import_object(name)
         try:
@@ -62,7 +65,7 @@ def create_detector(name: str, model: Path | None = None, max_people: int = 1) -
         if not callable(detector) or not isinstance(getattr(detector, "layout", None), str):
             raise ValueError(f"expected {name} to be a detector, with a layout and a call (image, time_s)")
     else:
-        raise ValueError(f"expected a detector, mediapipe or package.module:Class, got {name!r}")
+        raise ValueError(f"{unknown(name, DETECTORS, 'detector')}, or package.module:Class")
     try:
         yield detector
     finally:
@@ -166,6 +169,15 @@ class MediaPipePose:
             if isinstance(error, OSError) and ".so" in reason:
                 reason += "; on Debian and Ubuntu: apt-get install libegl1 libgles2"
             raise ValueError(f"{self.model}: MediaPipe cannot load the model ({reason})") from None
+
+
+DETECTORS: dict[str, Callable[[Path | None, int], Detector]] = {
+    "mediapipe": lambda model, max_people: MediaPipePose(find_model(model), max_people),
+    "rtmlib": RTMPose,
+    "rtmlib-feet": partial(RTMPose, solution="BodyWithFeet"),
+    "ultralytics": UltralyticsPose,
+}
+"""Detectors by name, from a model file (None: its default) and the largest number of people per frame."""
 
 
 @contextmanager
