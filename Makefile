@@ -36,7 +36,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
-# Without what MediaPipe asks for: its OpenCV would be installed over that of the tests.
+# Without what MediaPipe and rtmlib ask for: their OpenCV would be installed over that of the tests.
 $(DETECT): $(READY)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps mediapipe certifi flatbuffers
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps mediapipe certifi flatbuffers \
+		rtmlib onnxruntime tqdm protobuf packaging onnx ml_dtypes
 	touch $@

@@ -50,8 +50,9 @@ class InferenceConfig:
         format: Keypoint format of the input. Default: recognised from the file.
         tracking: Who is who over time: by the file's ids where they can be ids (auto) or must be, or by position.
         prefix: Read only the files of a folder, or images of a list, whose names begin with this.
-        detector: Keypoint detector for images and video: mediapipe, or package.module:Class.
-        detector_model: Model file of the detector. MediaPipe's is downloaded on first use.
+        detector: Keypoint detector for images and video: mediapipe, rtmlib, rtmlib-feet, ultralytics, or
+            package.module:Class.
+        detector_model: Model file of the detector. Default: one that is downloaded on first use.
         max_people: Largest number of people to detect per image. Default: 10 if a person is chosen, else one.
         max_seconds: Stop reading video or a camera after this many seconds.
         folder: What a folder is: one clip with a file per frame, files that are each an input, or what they look like.
@@ -77,7 +78,7 @@ class InferenceConfig:
     format: str | None = None
     tracking: Tracking = "auto"
     prefix: Annotated[str | None, arg(aliases=["--prefix"])] = None
-    detector: str = "mediapipe"
+    detector: Annotated[str, arg(aliases=["--detector"])] = "mediapipe"
     detector_model: Path | None = None
     max_people: int | None = None
     max_seconds: float | None = None

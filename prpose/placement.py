@@ -36,7 +36,7 @@ def place(poses: Tensor, plane: Tensor, weights: Tensor | None = None, iteration
         plane: (*, J, 2) the keypoints, on the image plane; broadcasts against the poses.
         weights: (*, J) of the joints, >= 0. Default: equal ones.
     """
-    shape = torch.broadcast_shapes(poses.shape[:-1], plane.shape[:-1])
+    shape = np.broadcast_shapes(poses.shape[:-1], plane.shape[:-1])  # torch's would import SymPy, for a second
     x, y, z = _coordinates(poses)
     u, v = (part.expand(shape) for part in _coordinates(plane))
     w = torch.ones_like(x) if weights is None else weights.double().expand(shape)

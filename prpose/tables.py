@@ -44,14 +44,14 @@ def import_object(path: str) -> Any:
         sys.path.remove(here)
 
 
-def import_extra(module: str, extra: str) -> Any:
-    """A module of an optional dependency; ``ValueError`` naming the extra to install, if it cannot be imported."""
+def import_extra(module: str, extra: str | None = None) -> Any:
+    """A module of an optional dependency; ``ValueError`` naming what to install, the extra or itself, without it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
         name = module.partition(".")[0]
         problem = "is not installed" if error.name == name else f"cannot be imported ({error})"
-        raise ValueError(f'{name} {problem}: pip install "prpose[{extra}]"') from None
+        raise ValueError(f"{name} {problem}: pip install " + (f'"prpose[{extra}]"' if extra else name)) from None
 
 
 def construct(name: str, constructor: Callable[..., T], kw: Mapping[str, Any]) -> T:

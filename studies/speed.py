@@ -2,6 +2,7 @@
 
     python studies/speed.py                                     # or: make bench
     python studies/speed.py --model mgcn-cmu17 -n 50 --frames 600 --json speed.json
+    python studies/speed.py --video walk.mp4 -n 50 --detector rtmlib    # a video with its overlay, stage by stage
 
 Makes the tables of docs/speed.md, from keypoints of walkers. Models take turns, so that another load on the machine
 affects all of them; medians are printed. The time in networks is measured by forward hooks, the rest around public
@@ -15,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -29,6 +31,10 @@ from prpose.atomic import check_output, write_json
 from prpose.cli import guarded
 from prpose.cli.console import named_device, print_table, progress
 from prpose.data import load_clips
+from prpose.io.detector import create_detector, run_detector
+from prpose.io.keypoints import people_from, select_person
+from prpose.io.overlay import Scene, write_overlay
+from prpose.io.video import open_video
 from prpose.keypoints import save_keypoints
 from prpose.lifter import is_one_pass
 from prpose.metrics import covariance
@@ -51,6 +57,8 @@ def main(
     stream_samples: tuple[int, ...] = (50, 200),
     stream_frames: int = 200,
     device: str = "auto",
+    video: Path | None = None,
+    detector: str = "mediapipe",
     json: Path | None = None,
     overwrite: bool = False,
 ) -> dict[str, dict[str, float]]:
@@ -64,6 +72,8 @@ def main(
         stream_samples: Numbers of samples frame by frame.
         stream_frames: Number of frames per turn, frame by frame.
         device: Device: auto, cpu, cuda, cuda:1, and so on.
+        video: Video or photo to predict and draw, instead of keypoints of walkers.
+        detector: Its keypoint detector.
         json: JSON file for the numbers.
         overwrite: Replace an existing JSON file.
     """
@@ -78,13 +88,16 @@ def main(
             time_clip(loaded, short, 2)
         for _ in range(repeats):
             for name, loaded in models.items():
-                turn = time_clip(loaded, clip, num_samples)
-                for S in stream_samples if stream_frames else ():
-                    turn |= time_stream(loaded, S, stream_frames)
+                if video is not None:
+                    turn = time_video(loaded, video, detector, Path(folder), num_samples)
+                else:
+                    turn = time_clip(loaded, clip, num_samples)
+                    for S in stream_samples if stream_frames else ():
+                        turn |= time_stream(loaded, S, stream_frames)
                 turns[name].append(turn)
                 advance(1)
     found = {name: {key: median(turn[key] for turn in runs) for key in runs[0]} for name, runs in turns.items()}
-    title = f"{frames:,} frames, S = {num_samples}, on {machine(on)}"
+    title = f"{video or f'{frames:,} frames'}, S = {num_samples}, on {machine(on)}"
     show(found, title)
     if json is not None:
         write_json(json, {"title": title, "models": found, "turns": turns})
@@ -130,6 +143,30 @@ def time_clip(model: prpose.Model, path: Path, S: int) -> dict[str, float]:
     found = {"seconds": seconds, "CPU seconds": cpu, "frames per second": T / seconds}
     found |= {"samples per second": T * S / seconds, "peak memory, MB": peak}
     return found | {f"{name}, %": 100 * value / seconds for name, value in spent.items()}
+
+
+def time_video(model: prpose.Model, path: Path, detector: str, folder: Path, S: int) -> dict[str, float]:
+    """Frames per second of a video or photo with its overlay, and CPU milliseconds of the stages, of all threads."""
+    with create_detector(detector) as found, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        video, start, stages = open_video(path), time.perf_counter(), [("", time.process_time())]
+        detections = run_detector(video, found)
+        stages.append(("decoding, detecting", time.process_time()))
+        prediction = model(select_person(people_from(detections)), S, config=CONFIG)
+        stages.append(("predicting", time.process_time()))
+        prediction.save(folder / "prediction.npz", overwrite=True)
+        stages.append(("writing", time.process_time()))
+        write_overlay(video, prediction, folder / f"overlay{'.png' if video.kind == 'photo' else '.mp4'}", True)
+        stages.append(("decoding, drawing, encoding", time.process_time()))
+        seconds = time.perf_counter() - start
+        T = sum(1 for _ in video.frames())  # once more, to tell the parts
+        stages.append(("decoding alone", time.process_time()))
+        scene = Scene(prediction, *detections.image_size)
+        for t, frame in zip(range(len(prediction)), video.frames(), strict=False):
+            scene.draw(frame.image, t, frame.time_s)
+        stages.append(("decoding, drawing", time.process_time()))
+    spent = {f"{stage}, CPU ms": 1000 * (end - before) / T for (_, before), (stage, end) in pairwise(stages)}
+    return {"frames": T, "frames per second": T / seconds} | spent
 
 
 def network_of(lifter: torch.nn.Module) -> torch.nn.Module:

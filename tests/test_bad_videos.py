@@ -92,7 +92,7 @@ def test_detections_that_cannot_be_used_are_errors(case, tmp_path):
         ("tests.videos:Missing", None, "cannot import 'tests.videos:Missing'"),
         ("builtins:dict", None, "to be a detector, with a layout and a call"),
         ("nowhere:Class", None, "cannot import 'nowhere:Class': No module named 'nowhere'"),
-        ("yolo", None, "expected a detector, mediapipe or package.module:Class, got 'yolo'"),
+        ("yolo", None, r"unknown detector 'yolo' \(known: mediapipe, rtmlib, .*\), or package.module:Class"),
     ],
 )
 def test_a_class_that_is_no_detector_is_an_error(name, model, message):

@@ -24,7 +24,7 @@ FLOORS = (
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 UPWARDS = {("prpose/prediction.py", "io")}
 """Methods of a noun that are one call to a higher room, imported inside the method."""
-HEAVY = {"matplotlib", "mediapipe", "cdflib", "h5py", "ezc3d", "av", "ray", "huggingface_hub"}
+HEAVY = {"matplotlib", "mediapipe", "cdflib", "h5py", "ezc3d", "av", "ray", "huggingface_hub", "rtmlib", "ultralytics"}
 
 
 def files():
@@ -90,7 +90,7 @@ def test_files_functions_and_the_package_stay_small():
     lines = {path: path.read_text().count("\n") for path in files()}
     package = {path: count for path, count in lines.items() if path.name != "main.py"}
     assert len(package) <= 100
-    assert sum(package.values()) <= 14_600
+    assert sum(package.values()) <= 14_700
     for path, count in lines.items():
         assert count <= 300, path
         for node in ast.walk(ast.parse(path.read_text())):

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import prpose
 from prpose.data import load_clips
 from prpose.io.detector import run_detector
 from prpose.io.keypoints import people_from
-from prpose.io.overlay import SIDE_COLOURS, Canvas, Scene, check_overlay, write_overlay
+from prpose.io.overlay import JOINT_COLOURS, LIMBS, SIDE_COLOURS, Canvas, Scene, check_overlay, write_overlay
 from prpose.io.video import open_video, read_photo
 from prpose.skeleton import H36M_17
 from prpose.view import draw_prediction, draw_samples
@@ -69,6 +70,24 @@ def test_a_bone_covers_the_pixels_near_its_segment(width, way, canvas):
     assert not image[away > width / 2 + 1.5].any()
     assert (image[(away < width / 2 - 1) & (along > 0.05) & (along < 0.95)] == 255).all()
     assert len(np.unique(image)) > 2 or 0 in way  # smooth edges
+
+
+def test_limbs_are_the_bones_in_their_colours():
+    bones = {(joint, parent): limb[0] for limb in LIMBS for joint, parent in pairwise(limb)}
+    assert sorted(bones) == sorted(H36M_17.bones)
+    assert all(JOINT_COLOURS[end] == JOINT_COLOURS[joint] for (joint, _), end in bones.items())
+
+
+def test_only_the_part_with_the_person_is_drawn_finely(walk, monkeypatch):
+    _, prediction, _ = walk
+    scene, moved = Scene(prediction, 320, 240), []
+    for shift in (0, -150, 150, 10_000):  # inside the image, across its edges, and far away
+        scene.prediction = replace(prediction, samples=None, keypoints_px=prediction.keypoints_px + np.float32(shift))
+        moved.append((scene.prediction, np.asarray(scene.draw(picture(), 3))))
+    monkeypatch.setattr("prpose.io.overlay._box", lambda xy, margin, width, height: (0, 0, width, height))
+    for scene.prediction, image in moved:
+        assert np.array_equal(np.asarray(scene.draw(picture(), 3)), image)
+    assert not np.array_equal(moved[0][1], moved[-1][1])
 
 
 @pytest.mark.parametrize("far", [1e6, 1e12, np.nan, np.inf, -np.inf])

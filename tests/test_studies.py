@@ -12,6 +12,7 @@ from prpose.data import load_clips
 from prpose.postprocess import medoid
 from prpose.skeleton import H36M_17, mirror_pose
 from studies import ablations, baselines, confidences, flow, motion, noise, point_estimates, speed
+from tests.videos import picture, write_video
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,15 @@ def test_the_speed_study_prints_medians_and_writes_every_turn(tmp_path, capsys, 
         assert 0 < found[name]["lifter, %"] + found[name]["variance net, %"] < 100
     with pytest.raises(ValueError, match="exists already"):
         speed.main(json=path)
+
+
+def test_the_speed_study_times_the_stages_of_a_video(tmp_path, capsys):
+    path, detector = write_video(tmp_path / "walk.mp4", [picture(100 + 2 * t) for t in range(6)]), "tests.videos:Finder"
+    (found,) = speed.main(("gaussian-cmu17",), 3, repeats=1, video=path, detector=detector).values()
+    assert found["frames"] == 6
+    assert found["frames per second"] > 0
+    assert "decoding, drawing, encoding, CPU ms" in capsys.readouterr().out
+    assert len([name for name in found if name.endswith("CPU ms")]) == 6
 
 
 def test_timing_adds_the_module_s_time_and_leaves_no_hooks():

@@ -13,7 +13,7 @@ from prpose.atomic import check_output
 from prpose.cli.console import ConfigFile, Flag, current_command, print_line, progress
 from prpose.cli.many_files import ALL, DEFAULT, Job, Outcome, Request, Worker, check_apart, run_jobs
 from prpose.config import InferenceConfig
-from prpose.io.detector import find_model
+from prpose.io.detector import DETECTORS, create_detector, find_model
 from prpose.io.export import FORMATS, export_format
 from prpose.io.keypoints import inputs_in, is_one_clip
 from prpose.io.overlay import check_overlay, write_overlay
@@ -116,9 +116,14 @@ def _predict_many(path: Path, out: Path, request: Request) -> None:
     """
     jobs, skipped = _plan(path, out, request)
     outcomes, where = list[Outcome](), dict[str, list[str]]()
-    if request.config.detector == "mediapipe" and any(input_kind(file) for file, _ in jobs):
-        with suppress(ValueError):  # it is the error of each video
-            find_model(request.config.detector_model)  # downloaded once, before the bar of the files
+    config = request.config
+    if config.detector in DETECTORS and any(input_kind(file) for file, _ in jobs):
+        with suppress(ValueError):  # it is the error of each video; models are downloaded once, before the bar
+            if config.detector == "mediapipe":
+                find_model(config.detector_model)
+            elif (config.jobs or 1) > 1 or config.ray:
+                with create_detector(config.detector, config.detector_model):
+                    pass
     with progress("files", len(jobs)) as advance:
         for outcome in run_jobs(jobs, request):
             outcomes.append(outcome)

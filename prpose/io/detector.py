@@ -1,9 +1,10 @@
-"""2D pose detectors over pictures and video: MediaPipe Pose (extra ``detect``), or a class of the user's own."""
+"""2D pose detectors over pictures and video: MediaPipe Pose (extra ``detect``), other libraries' or the user's own."""
 
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,9 +14,10 @@ from rich.progress import Progress
 
 from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections
+from prpose.io.rtmlib_ultralytics import RTMPose, UltralyticsPose
 from prpose.io.video import OnFrame, Video
 from prpose.layouts import find_layout
-from prpose.tables import import_extra, import_object, is_import_path
+from prpose.tables import import_extra, import_object, is_import_path, unknown
 
 MODEL_URL = (  # from MediaPipe's documentation; Google publishes no checksum, so the structure is checked instead
     "https://storage.googleapis.com/mediapipe-models/pose_landmarker/pose_landmarker_full/"
@@ -23,7 +25,7 @@ MODEL_URL = (  # from MediaPipe's documentation; Google publishes no checksum, s
 )
 MODEL_PARTS = ("pose_detector.tflite", "pose_landmarks_detector.tflite")
 SEVERAL = 10  # people to look for in each image where one of them, or all, are asked for
-ONE_PERSON = "MediaPipe looked for one person: --person all, or max_people (--config.max-people 3), looks for more"
+ONE_PERSON = "the detector looked for one person: --person all, or max_people (--config.max-people 3), looks for more"
 LARGEST_BYTES = 200_000_000  # of a download; the model has some 10 MB
 
 
@@ -46,15 +48,17 @@ def create_detector(name: str, model: Path | None = None, max_people: int | None
     """A detector by its name, closed on exit.
 
     Args:
-        name: ``mediapipe``; or ``package.module:Class``, called without arguments, or with ``model`` if it is given.
-        model: the detector's model file. MediaPipe's is downloaded on first use.
-        max_people: the largest number of people per frame; MediaPipe only. Default: one, with a warning.
+        name: a key of :data:`DETECTORS`; or ``package.module:Class``, called without arguments, or with ``model`` if it
+            is given.
+        model: the detector's model file. Default: one that is downloaded on first use.
+        max_people: the largest number of people per frame; not of a class. Default: one, with a warning.
 
     Raises:
         ValueError: for an unknown name, a class that is no detector, or a model that is missing or cannot be loaded.
     """
-    if name == "mediapipe":
-        detector: Any = MediaPipePose(find_model(model), max_people)
+    if name in DETECTORS:
+        detector: Any = DETECTORS[name](model, max_people or 1)
+        detector.warnings = () if max_people else (ONE_PERSON,)
     elif is_import_path(name):
         create = import_object(name)
         try:
@@ -64,7 +68,7 @@ def create_detector(name: str, model: Path | None = None, max_people: int | None
         if not callable(detector) or not isinstance(getattr(detector, "layout", None), str):
             raise ValueError(f"expected {name} to be a detector, with a layout and a call (image, time_s)")
     else:
-        raise ValueError(f"expected a detector, mediapipe or package.module:Class, got {name!r}")
+        raise ValueError(f"{unknown(name, DETECTORS, 'detector')}, or package.module:Class")
     try:
         yield detector
     finally:
@@ -131,9 +135,8 @@ class MediaPipePose:
 
     layout = "blazepose33"
 
-    def __init__(self, model: Path, max_people: int | None = None) -> None:
-        self.model, self.max_people, self.last_ms = model, max_people or 1, -1
-        self.warnings = (ONE_PERSON,) if max_people is None else ()
+    def __init__(self, model: Path, max_people: int = 1) -> None:
+        self.model, self.max_people, self.last_ms = model, max_people, -1
         with _stderr_discarded():
             self.mediapipe = import_extra("mediapipe", "detect")
             self._load("IMAGE")  # a model that cannot be loaded is an error before any frame is read
@@ -171,6 +174,15 @@ class MediaPipePose:
             if isinstance(error, OSError) and ".so" in reason:
                 reason += "; on Debian and Ubuntu: apt-get install libegl1 libgles2"
             raise ValueError(f"{self.model}: MediaPipe cannot load the model ({reason})") from None
+
+
+DETECTORS: dict[str, Callable[[Path | None, int], Detector]] = {
+    "mediapipe": lambda model, max_people: MediaPipePose(find_model(model), max_people),
+    "rtmlib": RTMPose,
+    "rtmlib-feet": partial(RTMPose, solution="BodyWithFeet"),
+    "ultralytics": UltralyticsPose,
+}
+"""Detectors by name, from a model file (None: its default) and the largest number of people per frame."""
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,17 @@ from prpose.skeleton import H36M_17
 
 SIDE_COLOURS = {"left": "#1f77b4", "right": "#ff7f0e", "middle": "#6e6e6e"}  # of overlays and figures
 BONES, JOINT_COLOURS = H36M_17.bones, tuple(SIDE_COLOURS[side] for side in H36M_17.sides)
+LIMBS: list[list[int]] = []  # chains of bones of a colour, that of their end, towards the pelvis; drawn at once
+for _joint, _parent in BONES:
+    if LIMBS and LIMBS[-1][0] == _parent and JOINT_COLOURS[_joint] == JOINT_COLOURS[_parent]:
+        LIMBS[-1].insert(0, _joint)
+    else:
+        LIMBS.append([_joint, _parent])
 TIME_BASE = Fraction(1, 90_000)
 DEFAULT_FPS = 10  # of a folder of photos without a frame rate
 MOST_SAMPLES = 20  # drawn; more are not easier to see
 ENDS = ("head", "elbow", "wrist", "knee", "ankle")
-REGION_JOINTS = tuple(j for j, name in enumerate(H36M_17.names) if name.endswith(ENDS))
+REGION_JOINTS = [j for j, name in enumerate(H36M_17.names) if name.endswith(ENDS)]
 CIRCLE = np.stack([np.cos(a := np.linspace(0, 2 * np.pi, 37)), np.sin(a)])
 VIEWS = {"Camera view": (0, 1), "Side view": (2, 1)}  # camera axes drawn to the right and down
 PAPER, INK, WHITE = "#fafafa", "#3c3c3c", "#ffffff"
@@ -57,7 +64,7 @@ def write_overlay(
     with replacing(path) as temporary:
         images = _images(video, prediction, on_frame)
         if video.kind == "photo":
-            next(images)[0].save(temporary)
+            next(images)[0].save(temporary, compress_level=1)  # a third of the default's time, a sixth larger
         else:
             _encode(images, temporary, Fraction(video.fps or DEFAULT_FPS).limit_denominator(1001))
 
@@ -91,62 +98,90 @@ class Scene:
     """The arrangement of an overlay: a frame of a video, and right of it two square views that fit the largest pose."""
 
     def __init__(self, prediction: Prediction, width: int, height: int) -> None:
-        self.prediction, self.quantiles = prediction, region_quantiles(prediction.model, LEVEL)
+        self.prediction, self.quantiles = prediction, region_quantiles(prediction.model, LEVEL)[REGION_JOINTS]
         self.height = min(max(height, 480), 720) // 4 * 4  # a video's sides are even
         self.scale, self.panel = self.height / height, self.height // 2
         self.width = max(2, round(width * self.scale / 2) * 2)
         self.turns = {"Camera view": np.eye(3), "Side view": level_rotation(prediction.up)}
         self.per_metre = self.panel / 2 / max(1.0, 1.1 * float(np.abs(prediction.pose).max()))
+        self.papers = [self._paper(title) for title in VIEWS]
 
     def draw(self, image: Array, t: int | None, time_s: float | None = None) -> Image.Image:
         """A frame (H, W, 3) with its views; ``t`` is the index of its pose, or None where the person is absent."""
-        whole = Image.new("RGB", (self.width + self.panel, self.height), PAPER)
-        frame = Image.fromarray(image).resize((self.width, self.height))
-        whole.paste(frame if t is None else self._frame(Canvas(frame), t))
-        pen = ImageDraw.Draw(whole)
-        for row, (title, axes) in enumerate(VIEWS.items()):
-            left, top, right, bottom = self.width, row * self.panel, self.width + self.panel, (row + 1) * self.panel
-            if t is not None:
-                whole.paste(self._view(t, axes, self.turns[title]), (left, top))
-            pen.line([(left, top), (left, bottom - 1), (right, bottom - 1)], INK)
-            pen.text((left + 8, top + 6), title, INK, FONT(14))
-            for line, side in enumerate(("left", "right")):
-                pen.text((right - 8, top + 6 + 18 * line), side, SIDE_COLOURS[side], FONT(14), "ra")
+        whole, size = Image.new("RGB", (self.width + self.panel, self.height)), (self.width, self.height)
+        frame = Image.fromarray(image)
+        whole.paste(frame if frame.size == size else frame.resize(size))
+        if t is not None:
+            self._draw_person(whole, t)
+        for row, (paper, (title, axes)) in enumerate(zip(self.papers, VIEWS.items(), strict=True)):
+            whole.paste(
+                paper if t is None else self._view(paper, t, axes, self.turns[title]), (self.width, row * self.panel)
+            )
         if time_s is not None:
             place, text = (10, self.height - 10), f"{time_s:.2f} s"
-            pen.text(place, text, WHITE, FONT(18), "ls", stroke_width=1, stroke_fill="black")
+            ImageDraw.Draw(whole).text(place, text, WHITE, FONT(18), "ls", stroke_width=1, stroke_fill="black")
         return whole
 
-    def _frame(self, canvas: "Canvas", t: int) -> Image.Image:
-        prediction = self.prediction
+    def _paper(self, title: str) -> Image.Image:
+        """A view without a pose."""
+        paper, end = Image.new("RGB", (self.panel, self.panel), PAPER), self.panel - 1
+        pen = ImageDraw.Draw(paper)
+        pen.line([(0, 0), (0, end), (end, end)], INK)
+        pen.text((8, 6), title, INK, FONT(14))
+        for line, side in enumerate(("left", "right")):
+            pen.text((self.panel - 8, 6 + 18 * line), side, SIDE_COLOURS[side], FONT(14), "ra")
+        return paper
+
+    def _draw_person(self, whole: Image.Image, t: int) -> None:
+        prediction, width = self.prediction, max(2.0, self.height / 200)
+        samples: Array = np.empty((0, len(H36M_17), 2))
+        keypoints = samples
         if prediction.samples is not None and prediction.root is not None and prediction.camera is not None:
             points = prediction.samples[:MOST_SAMPLES, t].astype(np.float64) + prediction.root[t]
             in_front = points[..., 2:] > 0.05
             projected = prediction.camera.project(np.where(in_front, points, 1.0))
-            for xy in np.where(in_front, projected, np.nan) * self.scale:
-                canvas.bones(xy, 1.0, 0.3)
+            samples = np.where(in_front, projected, np.nan) * self.scale
         if prediction.keypoints_px is not None:
-            xy, width = prediction.keypoints_px[t] * self.scale, max(2.0, self.height / 200)
+            keypoints = prediction.keypoints_px[None, t] * self.scale
+        box = _box(np.concatenate([samples, keypoints]), 2 * width + 2, self.width, self.height)
+        if box is None:
+            return
+        canvas, corner = Canvas(whole.crop(box)), np.array(box[:2])  # fine where something is drawn
+        for xy in samples - corner:
+            canvas.bones(xy, 1.0, 0.3)
+        for xy in keypoints - corner:
             canvas.bones(xy, width + 2, 0.6, WHITE)
             canvas.bones(xy, width)
             for point, colour, flag in zip(xy, JOINT_COLOURS, np.asarray(prediction.flags)[t], strict=True):
                 canvas.joint(point, width, colour, bool(flag))
-        return canvas.image.reduce(FINE)
+        whole.paste(canvas.image.reduce(FINE), box)
 
-    def _view(self, t: int, axes: tuple[int, int], turn: Array) -> Image.Image:
-        prediction, canvas = self.prediction, Canvas(Image.new("RGB", (self.panel, self.panel), PAPER))
+    def _view(self, paper: Image.Image, t: int, axes: tuple[int, int], turn: Array) -> Image.Image:
+        prediction, canvas = self.prediction, Canvas(paper)
         samples = () if prediction.samples is None else prediction.samples[:MOST_SAMPLES, t]
         poses = (np.array([*samples, prediction.pose[t]], np.float64) @ turn.T)[..., axes]
         *others, pose = self.panel / 2 + self.per_metre * poses
         for xy in others:
             canvas.bones(xy, 1.0, 0.2)
         canvas.bones(pose, 2.5)
-        for joint in REGION_JOINTS:  # a region's shadow is the ellipse of the covariance along the two axes
-            covariance = turn @ prediction.covariance[t, joint].astype(np.float64) @ turn.T
-            values, vectors = np.linalg.eigh(covariance[np.ix_(axes, axes)])
-            radii = np.sqrt(np.maximum(values, 0) * self.quantiles[joint]) * self.per_metre
-            canvas.region(pose[joint] + ((vectors * radii) @ CIRCLE).T, JOINT_COLOURS[joint])
+        # A region's shadow is the ellipse of the covariance along the two axes.
+        covariance = turn @ prediction.covariance[t, REGION_JOINTS].astype(np.float64) @ turn.T
+        values, vectors = np.linalg.eigh(covariance[:, axes][..., axes])
+        radii = np.sqrt(np.maximum(values, 0) * self.quantiles[:, None]) * self.per_metre
+        outlines = pose[REGION_JOINTS, None] + ((vectors * radii[:, None]) @ CIRCLE).swapaxes(-1, -2)
+        for joint, outline in zip(REGION_JOINTS, outlines, strict=True):
+            canvas.region(outline, JOINT_COLOURS[joint])
         return canvas.image.reduce(FINE)
+
+
+def _box(xy: Array, margin: float, width: int, height: int) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of the part of an image around points (N, 17, 2); None if that is empty."""
+    near = xy[np.all(np.abs(xy) < FARTHEST_PX, axis=-1)]  # without NaN
+    if not len(near):
+        return None
+    left, top = np.maximum(np.floor(near.min(0) - margin), 0).astype(int).tolist()
+    right, bottom = np.minimum(np.ceil(near.max(0) + margin), (width, height)).astype(int).tolist()
+    return (left, top, right, bottom) if left < right and top < bottom else None
 
 
 class Canvas:
@@ -158,11 +193,13 @@ class Canvas:
 
     def bones(self, xy: Array, width: float, opacity: float = 1.0, colour: str | None = None) -> None:
         """A pose (17, 2), in the colours of its sides unless one is given; without bones with an end far away."""
-        points, near = (xy * FINE).tolist(), np.all(np.abs(xy) < FARTHEST_PX, axis=-1)  # false where NaN
-        for joint, parent in BONES:
-            if near[joint] and near[parent]:
-                fill = f"{colour or JOINT_COLOURS[joint]}{round(255 * opacity):02x}"
-                self.pen.line((*points[joint], *points[parent]), fill, round(width * FINE))
+        points, near = (xy * FINE).tolist(), np.all(np.abs(xy) < FARTHEST_PX, axis=-1).tolist()  # false where NaN
+        for limb in LIMBS:
+            fill = f"{colour or JOINT_COLOURS[limb[0]]}{round(255 * opacity):02x}"
+            for is_near, joints in groupby(limb, near.__getitem__):
+                line = [coordinate for joint in joints for coordinate in points[joint]]
+                if is_near and len(line) > 2:
+                    self.pen.line(line, fill, round(width * FINE))
 
     def joint(self, xy: Array, width: float, colour: str, is_flagged: bool) -> None:
         """A disc (2,) with a white edge or, if flagged, a ring."""
@@ -174,6 +211,6 @@ class Canvas:
 
     def region(self, outline: Array, colour: str) -> None:
         """A closed curve (N, 2), its inside tinted."""
-        points = [(x, y) for x, y in (outline * FINE).tolist()]
+        points = (outline * FINE).ravel().tolist()
         self.pen.polygon(points, f"{colour}1f")
         self.pen.line(points, f"{colour}b2", FINE, joint="curve")
