@@ -15,7 +15,7 @@ from prpose.data import load_clips
 from prpose.keypoints import save_keypoints
 from prpose.view import draw_prediction
 
-MODEL = "gaussian-cmu17"
+MODEL = "gaussian-wide"
 FRAMES = [5, 20, 35, 50]
 
 

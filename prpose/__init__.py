@@ -1,9 +1,9 @@
 """prpose: 2D human keypoints in, many plausible 3D poses out (PRPose, arXiv 2405.02114).
 
 >>> import prpose
->>> model = prpose.load("gaussian-cmu17")
+>>> model = prpose.load("gaussian-wide")
 >>> model
-Model('gaussian-cmu17', lifter='gaussian_gcn', F=33, device='cpu')
+Model('gaussian-wide', lifter='gaussian_mixture', F=33, device='cpu')
 """
 
 from prpose import metrics

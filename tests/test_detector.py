@@ -13,7 +13,7 @@ from PIL import Image
 import prpose
 from prpose.cli import run
 from prpose.cli.predict import predict
-from prpose.io.detector import MediaPipePose, create_detector, run_detector
+from prpose.io.detector import DETECTORS, create_detector, run_detector
 from prpose.io.keypoints import people_from
 from prpose.io.video import input_kind, open_video, read_photo
 from tests.measure import peak_gib
@@ -112,16 +112,12 @@ def test_several_people_are_looked_for_where_one_is_chosen_and_else_a_warning_sa
     for i, option in enumerate(options):
         run(["predict", str(photo), "--out", str(tmp_path / f"{i}.npz"), "-n", "2", *option])
     assert asked == [None, 10, 10, 3]
-    monkeypatch.setattr("prpose.io.detector.import_extra", lambda name, extra: None)
-    monkeypatch.setattr(MediaPipePose, "_load", lambda self, mode: None)
-    Finder.warnings = MediaPipePose(photo).warnings
-    try:
-        (keypoints,) = people_from(run_detector(open_video(photo), Finder()))
-    finally:
-        del Finder.warnings
-    (warning,) = keypoints.warnings
-    assert "looked for one person: --person all, or max_people (--config.max-people 3)" in warning
-    assert MediaPipePose(photo, 1).warnings == MediaPipePose(photo, 5).warnings == ()
+    monkeypatch.setitem(DETECTORS, "mediapipe", lambda model, most: Finder())
+    for most in (None, 1, 5):
+        with create_detector("mediapipe", None, most) as detector:
+            (keypoints,) = people_from(run_detector(open_video(photo), detector))
+        expected = "looked for one person: --person all, or max_people (--config.max-people 3)"
+        assert [expected in warning for warning in keypoints.warnings] == [True] * (most is None)
 
 
 def test_a_detector_is_created_before_the_progress_bars(tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ Job = tuple[Path, Path]  # a file and its output
 class Request:
     """The options of ``prpose predict`` that are the same for every file."""
 
-    model: str = "gaussian-cmu17"
+    model: str = "gaussian-wide"
     num_samples: int = 50
     seed: int = 0
     device: str = "auto"
