@@ -46,7 +46,8 @@ class InferenceConfig:
         max_gap: Longest gap of a missing keypoint to interpolate, frames.
         drop_incomplete: Drop frames with missing joints instead of estimating these from the others.
         keep_sides: Leave left and right as they are, also where a detector exchanges them for some frames.
-        allow_implausible: Predict although keypoints look upside down, lying, out of the image or of another layout.
+        allow_implausible: Predict although keypoints look upside down, lying, out of the image or of another layout, or
+            joints of a single frame are missing.
         format: Keypoint format of the input. Default: recognised from the file.
         tracking: Who is who over time: by the file's ids where they can be ids (auto) or must be, or by position.
         prefix: Read only the files of a folder, or images of a list, whose names begin with this.

@@ -140,8 +140,9 @@ class Model:
     @torch.no_grad()
     def _predict(self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig) -> Prediction:
         smoothing = config.smoothing(keypoints.fps)
+        implausible = config.allow_implausible
         ready = preprocess(
-            keypoints, config.max_gap, config.drop_incomplete, config.allow_implausible, config.keep_sides
+            keypoints, config.max_gap, config.drop_incomplete, implausible, config.keep_sides, not implausible
         )
         for message in ready.warnings:
             warnings.warn(message, stacklevel=4)  # of the caller of the model

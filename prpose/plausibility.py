@@ -127,11 +127,13 @@ def _misshapen(body: _Body) -> list[str]:
     found = []
     for upper, lower in SEGMENTS:
         ends = [(body.joint(f"{side}_{upper}"), body.joint(f"{side}_{lower}")) for side in ("left", "right")]
-        left, right = (_percentile(body.distance(*pair), 90) for pair in ends)
+        lengths = [body.distance(*pair) for pair in ends]
+        both = min(int(np.isfinite(values).sum()) for values in lengths) >= 0.2 * len(body.xy)
+        left, right = (_percentile(values, 90) for values in lengths)
         longest, shortest = max(left, right), min(left, right)
         if longest > MAX_LIMB:
             found.append(f"{upper} to {lower} is {longest:.2f} of its size, expected {MAX_LIMB} at most")
-        elif len(body.xy) >= CLIP and longest > MAX_RATIO * max(shortest, 0.01):
+        elif both and len(body.xy) >= CLIP and longest > MAX_RATIO * max(shortest, 0.01):
             found.append(f"{upper} to {lower} is {left:.2f} of its size on the left, {right:.2f} on the right")
     return found
 

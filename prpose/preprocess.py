@@ -43,6 +43,7 @@ def preprocess(
     drop_incomplete: bool = False,
     allow_implausible: bool = False,
     keep_sides: bool = False,
+    complete_photo: bool = False,
 ) -> Preprocessed:
     """Human3.6M-17 from one person's keypoints in any layout, complete.
 
@@ -55,6 +56,7 @@ def preprocess(
         allow_implausible: warn of keypoints that do not fit the layout, are upside down, lying or outside the image,
             instead of raising an error.
         keep_sides: leave left and right as they are, also where continuity shows that they are exchanged.
+        complete_photo: raise an error for a single frame with missing joints, of which no other frame tells anything.
 
     Raises:
         ValueError: for normalised coordinates, implausible keypoints, and no frame with enough joints.
@@ -64,7 +66,9 @@ def preprocess(
     numbers = np.asarray(filled.frame_numbers)
     warnings += _warnings_of_gaps(keypoints, numbers, marks)
     body = to_h36m17(filled.xy, filled.layout, filled.confidence, marks)
-    exchanged = np.zeros(body.derived.shape, dtype=bool) if keep_sides else exchanged_sides(body.xy, numbers, H36M_17)
+    exchanged = np.zeros(body.derived.shape, dtype=bool)
+    if not keep_sides:
+        exchanged = exchanged_sides(body.xy, numbers, H36M_17, keypoints.fps)
     if exchanged.any():
         body, where = _with_sides(body, exchanged), ranges(numbers[exchanged.any(axis=1)])
         hint = "--config.keep-sides leaves them as they were"
@@ -80,6 +84,9 @@ def preprocess(
     missing, xy, numbers = missing[enough], body.xy[enough], numbers[enough]
     sigma = np.zeros(missing.shape)
     if missing.any():
+        if complete_photo and len(keypoints) == 1:
+            expected = "expected every joint of a single frame, got missing joints"
+            raise ValueError(f"{expected}: {where}; {ALLOW} estimates them from the others")
         warnings.append(f"missing joints were estimated from the others, with a wide spread: {where}")
         xy, sigma = fill_missing(xy, numbers, keypoints.fps)
     confidence = None if body.confidence is None else body.confidence[enough]

@@ -15,19 +15,21 @@ LEGS = ("hip", "knee", "ankle")  # parts of the names of the legs' joints
 TRUNK = ("left_shoulder", "left_hip")
 WIDTH = 0.05  # least distance of left and right shoulders and hips, at an exchange's ends; else the body is in profile
 OVER = -0.5  # largest cosine of its direction before and after
-AROUND = 5  # frames that it is the median of
+AROUND = 5  # frames that are near an end
 FARTHEST = 0.5  # what a joint's step is off its speed counts up to this; lengths are shares of the person's size
 SWITCH = 0.06  # least cost of an exchange's begin and of its end ...
 USUAL_STEPS = 6.0  # ... and in usual changes of speed: where limbs cross, exchanging them gains less
 SKIP = 0.02  # cost of a frame that belongs to neither
-LONGEST = 15  # such frames in a row
+LONGEST_S = 0.25  # from the frame before them to the one after; nobody turns around in that time
+USUAL_FPS = 30.0  # where the frame rate is not known
+STEADY = 0.8  # least width of the trunk next to an exchange, over that some frames away; less is a turn of the body
 LESS_OFTEN = 2e-4  # cost of each exchanged frame: of two ways to call the sides, the rarer one is the exchange
-BASELINE = 3  # frames that the speed is measured over
-FURTHEST = 6  # frames that it holds for
+BASELINE = 1  # frames that the speed is measured over
+FURTHEST = 3  # frames that it holds for
 USUAL = 0.04  # largest median of what a step is off that speed; above, as in photos, limbs cannot be followed
 
 
-def exchanged_sides(xy: Array, frame_numbers: Array, skeleton: Skeleton) -> Array:
+def exchanged_sides(xy: Array, frame_numbers: Array, skeleton: Skeleton, fps: float | None = None) -> Array:
     """Frames in which left and right are exchanged, for the arms, the legs or both, (T, J) bool.
 
     A shortest path through the frames, each as it is, exchanged or left out: joints should keep their speed (Viterbi,
@@ -38,6 +40,7 @@ def exchanged_sides(xy: Array, frame_numbers: Array, skeleton: Skeleton) -> Arra
         xy: (T, J, 2) pixels of one person, NaN where missing.
         frame_numbers: (T,) increasing.
         skeleton: names of the J joints.
+        fps: frames per second.
     """
     found = np.zeros(xy.shape[:2], dtype=bool)
     seen = is_present(xy).any(axis=1)
@@ -48,14 +51,24 @@ def exchanged_sides(xy: Array, frame_numbers: Array, skeleton: Skeleton) -> Arra
     points /= max(float(np.median(np.linalg.norm(extent, axis=-1))), 1e-6)
     mirror, step = np.array(skeleton.mirror), max(1.0, float(np.median(np.diff(numbers))))
     paired = mirror != np.arange(len(mirror))
+    lines = [skeleton.subset((f"left_{name}", f"right_{name}")) for name in ("hip", "shoulder")]
     legs = np.array([any(part in name for part in LEGS) for name in skeleton.names])
     for group in (paired, paired & legs, paired & ~legs):  # most often, it is the whole body
         own, other = points[:, group], points[:, mirror[group]]
         times = numbers / step
-        usual = float(np.median(_distance(own[1:], _ahead(own, times, 1)))) if group.any() else np.inf
-        if usual <= USUAL:
-            trunk = np.flatnonzero(np.isin(np.array(skeleton.names)[group], TRUNK))
-            states = _states(own, other, times, max(SWITCH, USUAL_STEPS * usual), trunk)[:, None]
+        longest = max(0, int(LONGEST_S * (fps or USUAL_FPS) / step) - 1)
+        steps = _distance(own[1:], _ahead(own, times, 1)) if group.any() else np.full(1, np.inf)
+        switch = max(SWITCH, USUAL_STEPS * float(np.median(steps)))
+        if np.median(steps) <= USUAL and steps.max() > switch:
+            across = (own - other)[:, np.isin(np.array(skeleton.names)[group], TRUNK)]
+            frames, states = _path(own, other, times, switch, longest)
+            across = np.nan_to_num(across).mean(axis=1)  # both of a pair may be missing
+            states = _clear(frames, states, across, times, longest)
+            states = _between(frames, states, across, times, longest)
+            if not group[paired].all():  # arms or legs alone are the other way round than the rest of the body
+                hips, shoulders = (points[:, ends[0]] - points[:, ends[1]] for ends in lines)
+                states &= (hips * shoulders).sum(axis=-1) < 0
+            states = states[:, None]
             points[:, group] = np.where(states[..., None], other, own)
             found[np.ix_(seen, group)] ^= states
     return found
@@ -77,17 +90,17 @@ def _ahead(points: Array, times: Array, gap: int) -> Array:
     return np.asarray((points + min(gap, FURTHEST) * np.nan_to_num(speed))[:-gap])
 
 
-def _states(own: Array, other: Array, times: Array, switch: float, trunk: Array) -> Array:
-    """Whether joints (T, n, 2) are exchanged with their partners, (T,) bool.
+def _path(own: Array, other: Array, times: Array, switch: float, longest: int) -> tuple[Array, Array]:
+    """Frames on the shortest path, (n,), and whether they are exchanged, (n,) bool.
 
-    Times count frames; ``trunk`` are the indices of left shoulder and left hip, or of what there is of them.
+    Joints (T, n, 2) and their partners; times (T,) count frames; up to ``longest`` are left out in a row.
     """
-    T, reach = len(own), min(LONGEST + 1, len(own) - 1)
+    T, reach = len(own), min(longest + 1, len(own) - 1)
     cost = np.full((T, reach, 2, 2), np.inf)  # of t after t - 1 - gap: [state there, state at t]
     for gap in range(reach):
         now, before = slice(gap + 1, None), slice(None, T - gap - 1)
         same, swapped = (_distance(own[now], _ahead(points, times, gap + 1)) for points in (own, other))
-        near = times[now] - times[before] <= LONGEST + 1
+        near = times[now] - times[before] <= longest + 1
         for a in (0, 1):
             for b in (0, 1):
                 step = np.where(near, swapped + switch if a != b else same, 0.0)
@@ -102,44 +115,52 @@ def _states(own: Array, other: Array, times: Array, switch: float, trunk: Array)
             better = paths.min(axis=0) < total[t]
             total[t] = np.where(better, paths.min(axis=0), total[t])
             origin[t][better] = np.stack([t - 1 - best // 2, best % 2], axis=-1)[better]
-    frames, exchanged = _path(total, origin)
-    across = np.nan_to_num((own - other)[:, trunk]).mean(axis=1)  # both of a pair may be missing
-    return _between(frames, _clear(exchanged, across[frames]), own, other)
-
-
-def _path(total: Array, origin: Array) -> tuple[Array, Array]:
-    """Frames on the shortest path, (n,), and whether they are exchanged, (n,) bool."""
-    T = len(total)
-    t, state = np.unravel_index((total + SKIP * np.arange(T - 1, -1, -1)[:, None]).argmin(), total.shape)
+    t, state = map(int, divmod((total + SKIP * np.arange(T - 1, -1, -1)[:, None]).argmin(), 2))
     path: list[tuple[int, int]] = []
     while t >= 0:
-        path.append((int(t), int(state)))
-        t, state = origin[t, state]
+        path.append((t, state))
+        t, state = origin[t, state].tolist()
     frames, states = np.array(path[::-1]).T
     return frames, states.astype(bool)
 
 
-def _clear(exchanged: Array, across: Array) -> Array:
-    """Of (n,) bool, the runs at whose ends the line from right to left, (n, 2), is clear and turns over."""
-    kept = np.zeros_like(exchanged)
+def _clear(frames: Array, exchanged: Array, across: Array, times: Array, longest: int) -> Array:
+    """Of (n,) bool, the runs at whose ends the trunk's line from right to left, (T, 2), turns over at once.
+
+    It is as wide next to the end as some frames away, where a body that turns is narrow.
+    """
+    kept, line, clock = np.zeros_like(exchanged), across[frames], times[frames]
     for (run,) in find_objects(label(exchanged)[0]):
-        sides = []
+        over = []
         for end in (run.start, run.stop):
             if 0 < end < len(exchanged):
-                before = np.median(across[max(0, end - AROUND) : end], axis=0)
-                after = np.median(across[end : end + AROUND], axis=0)
-                lengths = np.linalg.norm(before), np.linalg.norm(after)
-                sides.append(min(lengths) > WIDTH and before @ after < OVER * lengths[0] * lengths[1])
-        kept[run] = all(sides)
+                first, last = (0, run.stop) if end == run.start else (run.start, len(exchanged))
+                before, after = slice(max(first, end - 3 * AROUND), end), slice(end, min(last, end + 3 * AROUND))
+                usual = [_usual(line[before][::-1]), _usual(line[after])]
+                at_once = clock[after][None] - clock[before][:, None] <= longest + 1  # pairs of frames
+                widths = [np.linalg.norm(line[side], axis=-1) for side in (before, after)]
+                least = np.minimum(widths[0][:, None] / usual[0], widths[1][None] / usual[1])
+                a, b = divmod(int(np.where(at_once, least, -1).argmax()), len(widths[1]))
+                width = widths[0][a], widths[1][b]
+                turned = line[before][a] @ line[after][b] < OVER * width[0] * width[1]
+                over.append(at_once[a, b] and least[a, b] >= STEADY and min(width) > WIDTH and turned)
+        kept[run] = all(over)
     return kept
 
 
-def _between(frames: Array, exchanged: Array, own: Array, other: Array) -> Array:
-    """States of all frames, (T,): those that are not on the path are nearer to the last frame on it."""
-    states = np.zeros(len(own), dtype=bool)
-    ends = [*frames[1:], len(own)]
-    for frame, end, state in zip(frames, ends, exchanged, strict=True):
-        anchor = (other if state else own)[frame]
-        states[frame:end] = _distance(other[frame:end], anchor) < _distance(own[frame:end], anchor)
+def _usual(line: Array) -> float:
+    """The width of the trunk's line, (n, 2), some frames away from the first."""
+    widths = np.linalg.norm(line, axis=-1)
+    return max(float(np.median(widths[AROUND:] if len(widths) > AROUND else widths)), 1e-9)
+
+
+def _between(frames: Array, exchanged: Array, across: Array, times: Array, longest: int) -> Array:
+    """States of all frames, (T,): of one that is not on the path, whether the trunk is that of the last on it, over."""
+    states = np.zeros(len(across), dtype=bool)
+    for frame, end, state in zip(frames, [*frames[1:], len(across)], exchanged, strict=True):
+        line, others = across[frame] * (-1 if state else 1), across[frame:end]
+        widths, width = np.linalg.norm(others, axis=-1), np.linalg.norm(line)
+        over = (others @ line < OVER * widths * width) & (widths >= STEADY * width) & (width > WIDTH)
+        states[frame:end] = over & (times[frame:end] - times[frame] <= longest)
         states[frame] = state
-    return states if exchanged.any() else np.zeros(len(own), dtype=bool)
+    return states

@@ -75,6 +75,17 @@ def test_incomplete_frames_are_dropped_on_request(frames):
         preprocess(without("coco17", "right_wrist", range(8)), drop_incomplete=True)
 
 
+def test_joints_missing_in_a_single_frame_are_an_error_on_request():
+    photo = walking("h36m17", xy=walker("h36m17")[0][:1].astype(np.float32), confidence=None)
+    lost = photo.xy.copy()
+    lost[:, 16] = np.nan
+    with pytest.raises(
+        ValueError, match="single frame, got missing joints: right_wrist in frames 0; allow_implausible"
+    ):
+        preprocess(replace(photo, xy=lost), complete_photo=True)
+    assert preprocess(replace(photo, xy=lost)).missing[0, 16]
+
+
 def test_frames_of_too_few_joints_are_dropped():
     xy = walker("h36m17")[0].astype(np.float32)
     xy[5:, 5:] = np.nan
