@@ -21,6 +21,7 @@ Smoothing = Literal["auto", "none", "rts", "gaussian", "one_euro"]
 C = TypeVar("C")
 
 NARROWEST_DEG, WIDEST_DEG = 1.0, 170.0  # fields of view of lenses without distortion
+LEAST_SMOOTHED_FPS = 20.0
 CONFIDENCE_NOISE = 0.03  # default where confidences lie in [0, 1]; chosen on cmu17 val (docs/results.md)
 
 
@@ -31,7 +32,7 @@ class InferenceConfig:
     Args:
         point_estimate: One pose per frame: deterministic (no noise), or from the samples.
         smooth: Temporal smoothing of the point estimate and the root: rts (Rauch-Tung-Striebel), gaussian, one_euro or
-            none; auto is rts where the frame rate is known.
+            none; auto is rts at 20 frames per second and more, as slower ones do not tell noise from motion.
         fov_deg: Horizontal field of view, degrees. Default: that of the file's metadata, else a focal length of 0.72 of
             the image diagonal.
         intrinsics: Camera intrinsics fx fy cx cy, pixels, instead of a field of view.
@@ -109,8 +110,11 @@ class InferenceConfig:
 
         if isinstance(self.level, str):
             look_up(self.level, {"auto": None}, "level")
-        elif self.level is not None and not (abs(self.level[0]) <= 90 and abs(self.level[1]) <= 180):
-            raise ValueError(f"expected level as pitch and roll, up to 90 and 180 degrees, or auto, got {self.level}")
+        elif self.level is not None:
+            tilt = np.asarray(self.level)
+            if tilt.shape != (2,) or tilt.dtype.kind not in "fiu" or not (np.abs(tilt) <= (90, 180)).all():
+                expected = "pitch and roll, up to 90 and 180 degrees, or auto"
+                raise ValueError(f"expected level as {expected}, got {self.level!r:.80}")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "InferenceConfig":
@@ -148,7 +152,7 @@ class InferenceConfig:
     def smoothing(self, fps: float | None) -> str:
         """The method of smoothing at a frame rate; ``ValueError`` if it needs one that is not known."""
         if self.smooth == "auto":
-            return "none" if fps is None else "rts"
+            return "none" if fps is None or fps < LEAST_SMOOTHED_FPS else "rts"
         if self.smooth != "none" and fps is None:
             raise ValueError(f"expected fps, the frame rate, to smooth by {self.smooth}, got none")
         return self.smooth
@@ -172,7 +176,9 @@ class InferenceConfig:
             return None, ["the camera's tilt is unknown, as the person stands in no frame: nothing is levelled"]
         pitch, roll = np.rad2deg([np.arcsin(-up[2]), np.arctan2(-up[0], -up[1])])
         tilt = f"looks down by {pitch:.0f} degrees and is rolled by {roll:.0f}"
-        return up, [f"estimated from {frames} frames of a standing person: the camera {tilt}; level gives its tilt"]
+        return up, [
+            f"estimated from {frames} frames of a standing person: the camera {tilt}; --level PITCH ROLL sets it"
+        ]
 
     def rho(self, fps: float | None) -> float:
         """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""

@@ -62,6 +62,8 @@ def fill_missing(
         for joint in np.flatnonzero(~known):
             anchors = np.flatnonzero(present[:, joint])
             if len(anchors):
+                after = np.searchsorted(anchors, frames)
+                anchors = anchors[np.unique(np.concatenate([after - 1, after]).clip(0, len(anchors) - 1))]
                 off = first[anchors, joint] - _expected(first[anchors], known, prior or body_prior())[0][:, joint]
                 shift, share = _faded(off, clock[anchors], clock[frames])
                 filled[frames, joint] += shift

@@ -25,7 +25,7 @@ from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
 from prpose.smoothing import smooth
 from prpose.stream import Stream, check_draws
-from prpose.timing import Schedule, interpolate, schedule, seconds
+from prpose.timing import Schedule, actual_rate, interpolate, schedule, seconds
 
 FRAMES_AT_ONCE = 256  # bounds the memory, except for the samples that are saved
 
@@ -139,11 +139,11 @@ class Model:
 
     @torch.no_grad()
     def _predict(self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig) -> Prediction:
-        smoothing = config.smoothing(keypoints.fps)
         implausible = config.allow_implausible
         ready = preprocess(
             keypoints, config.max_gap, config.drop_incomplete, implausible, config.keep_sides, not implausible
         )
+        smoothing = config.smoothing(keypoints.fps and actual_rate(ready, keypoints.fps))
         for message in ready.warnings:
             warnings.warn(message, stacklevel=4)  # of the caller of the model
         trained_fps = None if self.card is None else self.card.fps

@@ -76,6 +76,9 @@ class Sampler(nn.Module):
         if eps_mirrored is None:
             return self._samples_of_keypoints(keypoints, eps)
         self._check(keypoints, eps=eps, eps_mirrored=eps_mirrored)
+        if extra_sigma is not None and extra_sigma.shape != keypoints.shape[:-1]:
+            expected, got = tuple(keypoints.shape[:-1]), tuple(extra_sigma.shape)
+            raise ValueError(f"expected extra_sigma of shape {expected}, got {got}")
         return self._samples(keypoints, eps, eps_mirrored, extra_sigma, first)
 
     def _samples_of_keypoints(self, keypoints: Tensor, eps: Tensor) -> Tensor:
@@ -178,9 +181,6 @@ class Sampler(nn.Module):
         means = torch.cat([noise.mean for noise in parts]).view(2, *keypoints.shape)
         stddevs = torch.cat([noise.stddev for noise in parts]).view(2, *keypoints.shape)
         if extra_sigma is not None:
-            if extra_sigma.shape != keypoints.shape[:-1]:
-                expected, got = tuple(keypoints.shape[:-1]), tuple(extra_sigma.shape)
-                raise ValueError(f"expected extra_sigma of shape {expected}, got {got}")
             extra = torch.stack([extra_sigma, extra_sigma[..., list(self.mirror)]]).to(keypoints)
             stddevs = (stddevs**2 + extra[..., None] ** 2).sqrt()
         return means, stddevs

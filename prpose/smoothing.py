@@ -15,7 +15,7 @@ from prpose.timing import actual_rate, interpolate, is_uneven, seconds
 LEAST_SIGMA_M = 1e-4  # standard deviation of a coordinate's noise, at least
 RELATIVE = (0.2, 50.0)  # range of a frame's variance over the clip's median
 ACCELERATION = 2.0  # m²/s³; of 1, 5, 20 and 80, those up to 5 have the least error on cmu17 val
-FEWEST_FRAMES = 5  # of which the noise can be estimated
+FEWEST_FRAMES = 9  # of which the noise can be estimated
 
 
 def gaussian(poses: Tensor, fps: float, sigma_s: float = 0.05) -> Tensor:
@@ -47,15 +47,15 @@ def rts(values: Tensor, times_s: Array, variance: Tensor, acceleration: float = 
     r"""Rauch-Tung-Striebel smoother of each coordinate, (T, J, 3) m at times (T,) → (T, J, 3).
 
     Position and velocity, driven by white acceleration of the density ``acceleration``, m²/s³, are observed with noise
-    (Rauch, Tung & Striebel, AIAA Journal 3, 1965). The noise is that of the clip, by the median of the second
-    differences, which has no part in them of an error that lasts; it follows the ``variance`` (T, J, 3), m², of the
+    (Rauch, Tung & Striebel, AIAA Journal 3, 1965). The noise is that of the clip, by the median of the fourth
+    differences, in which an error that lasts has no part; it follows the ``variance`` (T, J, 3), m², of the
     samples from frame to frame, so that uncertain frames count for less.
     """
     shape, x = values.shape, values.double().numpy().reshape(len(values), -1)
     if len(x) < FEWEST_FRAMES:
         return values
-    bends = np.abs(np.diff(x, 2, axis=0))
-    sigma = np.maximum(np.median(bends, axis=0) / 0.6745 / 6**0.5, LEAST_SIGMA_M)
+    changes = np.abs(np.diff(x, 4, axis=0))  # little of which is motion; of white noise, they are √70 as large
+    sigma = np.maximum(np.median(changes, axis=0) / 0.6745 / 70**0.5, LEAST_SIGMA_M)
     spread = variance.double().numpy().reshape(x.shape)
     noise = sigma**2 * (spread / np.maximum(np.median(spread, axis=0), 1e-12)).clip(*RELATIVE)
     steps = np.diff(times_s)

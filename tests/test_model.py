@@ -228,6 +228,8 @@ def test_stream_ignores_confidences_once_one_is_outside_0_to_1(clip):
         ({"confidence_noise": float("nan")}, "expected confidence_noise >= 0"),
         ({"noise_time_constant_s": 0}, "time_constant_s"),
         ({"max_seconds": 0}, "expected max_seconds > 0"),
+        ({"level": "flat"}, "Invalid enum value 'flat'"),
+        ({"level": [100, 0]}, "expected level as pitch and roll"),
     ],
 )
 def test_invalid_settings_are_named(values, message):

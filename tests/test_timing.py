@@ -258,7 +258,7 @@ def test_rts_smoother_is_the_mean_of_the_gaussian_that_it_states():
     values = torch.from_numpy(np.cumsum(generator.normal(0, 0.02, (30, 1, 1)), axis=0).repeat(3, axis=2))
     variance = torch.from_numpy(generator.uniform(0.5, 2.0, (30, 1, 1)).repeat(3, axis=2))
     x = values[:, 0, 0].numpy()
-    sigma = np.median(np.abs(np.diff(x, 2))) / 0.6745 / 6**0.5
+    sigma = np.median(np.abs(np.diff(x, 4))) / 0.6745 / 70**0.5
     relative = variance[:, 0, 0].numpy() / np.median(variance[:, 0, 0].numpy())
     prior = np.zeros((60, 60))
     prior[:2, :2] = np.diag([1e4, 100.0])  # nothing is known of the place before the first observation
@@ -285,4 +285,11 @@ def test_rts_smoother_leaves_straight_lines_and_damps_noise():
     noisy[50] += 0.2
     uncertain[50] = 50
     assert (rts(noisy, times, uncertain)[50] - line[50]).norm() < 0.3 * (rts(noisy, times, equal)[50] - line[50]).norm()
-    assert torch.equal(rts(noisy[:4], times[:4], equal[:4]), noisy[:4])
+    assert torch.equal(rts(noisy[:8], times[:8], equal[:8]), noisy[:8])
+
+
+@pytest.mark.parametrize("fps", [25, 30, 60])
+def test_rts_smoother_keeps_fast_motion(fps):
+    times = np.arange(3 * fps) / fps
+    swing = torch.from_numpy(0.3 * np.sin(2 * np.pi * 1.5 * times))[:, None, None].repeat(1, 1, 3)
+    assert (rts(swing, times, torch.ones_like(swing)) - swing)[fps:-fps].abs().max() < 0.01
