@@ -76,7 +76,7 @@ def test_incomplete_frames_are_dropped_on_request(frames):
 
 
 def test_joints_missing_in_a_single_frame_are_an_error_on_request():
-    photo = walking("h36m17", xy=walker("h36m17")[0][:1].astype(np.float32), confidence=None)
+    photo = Keypoints(walker("h36m17")[0][:1].astype(np.float32), image_size(), "h36m17")
     lost = photo.xy.copy()
     lost[:, 16] = np.nan
     with pytest.raises(
