@@ -14,6 +14,7 @@ from prpose.unpickle import entry_names, read_npz
 T = TypeVar("T")
 Tracking = Literal["auto", "ids", "position"]  # who is who over time: by the file's ids where they can be ids, or not
 
+USUAL_FPS = 30.0  # where the frame rate is not known
 SAME_FPS = 0.002  # frame rates that differ by a smaller share are the same, as 30 and 29.97
 LARGEST_PX = 1e7  # largest coordinate of a keypoint, pixels; sums and squares stay finite
 NAMES = {  # entries of the npz beside keypoints_px, with the names that older files have for them

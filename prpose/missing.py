@@ -13,6 +13,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from prpose.camera import Array
+from prpose.keypoints import USUAL_FPS
 from prpose.remap import is_present
 
 FEWEST = 6  # joints that a person is expected from; of fewer, place and size are guesses
@@ -20,7 +21,6 @@ PRIOR = "body_prior.npz"  # of motion capture in front of random cameras, made b
 JITTER = 1e-3  # variance of a joint's error, as the unit of the prior's lengths: the mean distance from the pelvis
 ANYWHERE = 100.0  # variance of the place
 TIME_CONSTANT_S = 0.3  # after which a joint is off its expectation by 1/e of what it was
-USUAL_FPS = 30.0  # where the frame rate is not known
 
 
 class Prior(NamedTuple):
@@ -51,12 +51,12 @@ def fill_missing(
     Returns:
         The pose without missing joints, and the standard deviation per axis, pixels; 0 of joints that are present.
     """
-    present = is_present(xy)
+    present, prior = is_present(xy), prior or body_prior()
     filled, sigma = xy.astype(np.float64), np.zeros(present.shape)
     patterns, which = np.unique(present, axis=0, return_inverse=True)
     groups = [(known, np.flatnonzero(which.reshape(-1) == i)) for i, known in enumerate(patterns) if not known.all()]
     for known, frames in groups:
-        filled[frames], sigma[frames] = _expected(filled[frames], known, prior or body_prior())
+        filled[frames], sigma[frames] = _expected(filled[frames], known, prior)
     first, clock = filled.copy(), np.asarray(frame_numbers) / (fps or USUAL_FPS) / TIME_CONSTANT_S
     for known, frames in groups:
         for joint in np.flatnonzero(~known):
@@ -64,7 +64,7 @@ def fill_missing(
             if len(anchors):
                 after = np.searchsorted(anchors, frames)
                 anchors = anchors[np.unique(np.concatenate([after - 1, after]).clip(0, len(anchors) - 1))]
-                off = first[anchors, joint] - _expected(first[anchors], known, prior or body_prior())[0][:, joint]
+                off = first[anchors, joint] - _expected(first[anchors], known, prior)[0][:, joint]
                 shift, share = _faded(off, clock[anchors], clock[frames])
                 filled[frames, joint] += shift
                 sigma[frames, joint] *= share
@@ -100,7 +100,7 @@ def _faded(off: Array, known: Array, times: Array) -> tuple[Array, Array]:
     after = np.searchsorted(known, times)
     before = after - 1
     a = np.where(before >= 0, np.exp(-(times - known[before.clip(0)])), 0)
-    b = np.where(after < len(known), np.exp(known[after.clip(max=len(known) - 1)] * -1 + times), 0)
+    b = np.where(after < len(known), np.exp(times - known[after.clip(max=len(known) - 1)]), 0)
     rest = np.maximum(1 - a * a * b * b, 1e-12)
     left, right = a * (1 - b * b) / rest, b * (1 - a * a) / rest
     shift = left[:, None] * off[before.clip(0)] + right[:, None] * off[after.clip(max=len(known) - 1)]

@@ -12,10 +12,8 @@ from prpose.skeleton import H36M_17
 
 NEAREST_M = 0.3  # least depth of a joint
 FARTHEST_M = 1e4  # largest distance of the pelvis; that of a pose whose keypoints coincide is undetermined
-KNEES, TRUNK = (
-    0.766,
-    0.866,
-)  # cosines of the largest bends, 40 and 30 degrees, of people who stand; lifted knees are bent
+STRAIGHT_KNEE = 0.766  # cosine of the largest bend, 40 degrees, of the knees of people who stand; lifted ones are bent
+STRAIGHT_TRUNK = 0.866  # ... and, 30 degrees, of their trunk against the legs
 ENOUGH_M = 1e-9  # Gauss-Newton stops at smaller steps, which are below float32's resolution
 
 
@@ -93,7 +91,7 @@ def standing_up(pose: Array) -> tuple[Array | None, int]:
         pose[:, [H36M_17.index(f"{side}_{name}") for side in ("left", "right")]] for name in ("knee", "ankle", "hip")
     )
     thorax, feet = pose[:, H36M_17.index("thorax")], ankle.mean(axis=1)
-    stands = (_cosine(hip - knee, knee - ankle).min(axis=1) > KNEES) & (_cosine(thorax, -feet) > TRUNK)
+    stands = (_cosine(hip - knee, knee - ankle).min(axis=1) > STRAIGHT_KNEE) & (_cosine(thorax, -feet) > STRAIGHT_TRUNK)
     if not stands.any():
         return None, 0
     upwards = (thorax - feet)[stands]

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import find_objects, label
 
 from prpose.camera import Array
+from prpose.keypoints import USUAL_FPS
 from prpose.remap import is_present
 from prpose.skeleton import Skeleton
 
@@ -21,11 +22,9 @@ SWITCH = 0.06  # least cost of an exchange's begin and of its end ...
 USUAL_STEPS = 6.0  # ... and in usual changes of speed: where limbs cross, exchanging them gains less
 SKIP = 0.02  # cost of a frame that belongs to neither
 LONGEST_S = 0.25  # from the frame before them to the one after; nobody turns around in that time
-USUAL_FPS = 30.0  # where the frame rate is not known
 STEADY = 0.8  # least width of the trunk next to an exchange, over that some frames away; less is a turn of the body
 LESS_OFTEN = 2e-4  # cost of each exchanged frame: of two ways to call the sides, the rarer one is the exchange
-BASELINE = 1  # frames that the speed is measured over
-FURTHEST = 3  # frames that it holds for
+FURTHEST = 3  # frames that a speed holds for
 USUAL = 0.04  # largest median of what a step is off that speed; above, as in photos, limbs cannot be followed
 
 
@@ -50,13 +49,12 @@ def exchanged_sides(xy: Array, frame_numbers: Array, skeleton: Skeleton, fps: fl
     extent = np.nanmax(points, axis=1) - np.nanmin(points, axis=1)
     points /= max(float(np.median(np.linalg.norm(extent, axis=-1))), 1e-6)
     mirror, step = np.array(skeleton.mirror), max(1.0, float(np.median(np.diff(numbers))))
+    times, longest = numbers / step, max(0, int(LONGEST_S * (fps or USUAL_FPS) / step) - 1)
     paired = mirror != np.arange(len(mirror))
     lines = [skeleton.subset((f"left_{name}", f"right_{name}")) for name in ("hip", "shoulder")]
     legs = np.array([any(part in name for part in LEGS) for name in skeleton.names])
     for group in (paired, paired & legs, paired & ~legs):  # most often, it is the whole body
         own, other = points[:, group], points[:, mirror[group]]
-        times = numbers / step
-        longest = max(0, int(LONGEST_S * (fps or USUAL_FPS) / step) - 1)
         steps = _distance(own[1:], _ahead(own, times, 1)) if group.any() else np.full(1, np.inf)
         switch = max(SWITCH, USUAL_STEPS * float(np.median(steps)))
         if np.median(steps) <= USUAL and steps.max() > switch:
@@ -85,8 +83,7 @@ def _distance(one: Array, other: Array) -> Array:
 def _ahead(points: Array, times: Array, gap: int) -> Array:
     """Where joints (T, n, 2) would be ``gap`` frames later at their speed, (T - gap, n, 2)."""
     speed = np.zeros_like(points)
-    speed[BASELINE:] = (points[BASELINE:] - points[:-BASELINE]) / BASELINE
-    speed[BASELINE:][times[BASELINE:] - times[:-BASELINE] != BASELINE] = 0
+    speed[1:] = np.where((np.diff(times) == 1)[:, None, None], np.diff(points, axis=0), 0)
     return np.asarray((points + min(gap, FURTHEST) * np.nan_to_num(speed))[:-gap])
 
 

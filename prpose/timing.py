@@ -24,10 +24,6 @@ class Schedule:
     rho: list[float]  # noise correlation of neighbouring frames, one per step, the last for all others
     positions: Array | None = None  # (T,) of the input's frames among the lifted ones; None if they are the same
 
-    def nearest(self, values: Tensor) -> Tensor:
-        """Of values of the lifted frames, (T', *), those nearest to the input's frames, (T, *)."""
-        return values if self.positions is None else values[torch.from_numpy(self.positions).round().long()]
-
     def resample(self, pieces: Iterator[tuple[slice, Tensor]]) -> Iterator[tuple[slice, Tensor]]:
         """Poses of the input's frames from pieces (*, t, 17, 3) of the lifted frames', linearly interpolated."""
         if self.positions is None:

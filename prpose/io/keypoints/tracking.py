@@ -9,7 +9,7 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections
-from prpose.keypoints import Keypoints, Tracking, agree, frame_rate
+from prpose.keypoints import USUAL_FPS, Keypoints, Tracking, agree, frame_rate
 from prpose.layouts import COCO_SIGMA, LAYOUTS, find_layout, person_size
 from prpose.remap import LIMBS, is_placeholder, is_present
 from prpose.skeleton import Skeleton
@@ -17,7 +17,6 @@ from prpose.skeleton import Skeleton
 MIN_OKS = 0.1  # lowest similarity of one person in neighbouring frames; a walker at 10 fps still has some 0.3
 MAX_ABSENCE = 15  # frames; a person among others who is absent for longer gets a new id on return
 FASTEST = 15.0  # body heights per second; no body moves as fast, a sprinter some 7
-USUAL_FPS = 30.0  # where the frame rate is not known
 UNUSUAL = 10  # a jump is also this many times as long as the usual step of the clip
 SAME_OKS = 0.8  # two people in a frame who are more alike than that may be one body, detected twice
 ROWS = 64  # of people at once that are compared with all others
