@@ -17,14 +17,14 @@ from prpose.hub import Card, find_model_folder
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS, find_layout
 from prpose.lifter import is_framed, own_frame, padded, receptive_field
-from prpose.noise import NoiseProcess, confidence_sigma
+from prpose.noise import NoiseProcess
 from prpose.one_pass import noisy_poses
 from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
 from prpose.smoothing import smooth
-from prpose.stream import Stream, check_draws
+from prpose.stream import Stream, check_draws, input_sigma
 from prpose.timing import Schedule, actual_rate, interpolate, schedule, seconds
 
 FRAMES_AT_ONCE = 256  # bounds the memory, except for the samples that are saved
@@ -152,8 +152,8 @@ class Model:
         camera, parts = config.camera(*keypoints.image_size, keypoints.focal_px), list[dict[str, Tensor]]()
         camera_sd = config.camera_sd(keypoints.focal_px)
         xy = torch.from_numpy(camera.lifter_input(plan.keypoints.xy, is_framed(self.sampler.lifter))).float()[None]
+        extra_sigma = self._extra_sigma(xy.to(self.device), plan, camera, config)
         x = padded(xy.to(self.device), self.sampler.lifter)  # (1, T + F - 1, 17, 2)
-        extra_sigma = self._extra_sigma(x, plan, camera, config)
         mean, covariance = self.sampler.moments(x)
         deterministic = interpolate(mean[0].cpu(), plan.positions)
         if covariance is not None:
@@ -203,14 +203,11 @@ class Model:
 
     def _extra_sigma(self, x: Tensor, plan: Schedule, camera: Camera, config: InferenceConfig) -> Tensor | None:
         """Further standard deviation of keypoints that are missing or of low confidence, (1, T + F - 1, 17)."""
-        confidence, lifter = plan.keypoints.confidence, self.sampler.lifter
-        sigma = plan.keypoints.sigma_px / camera.lifter_unit(is_framed(lifter))
-        extra = padded(torch.from_numpy(sigma)[None, ..., None], lifter)[..., 0].to(x)
-        scale = config.confidence_scale(confidence, self.sampler.trained)
-        if confidence is not None and scale:
-            repeated = padded(torch.from_numpy(confidence)[None, ..., None], lifter)[..., 0]
-            extra = torch.hypot(extra, confidence_sigma(x, repeated.to(x), scale))
-        return extra if extra.any() else None
+        keypoints, lifter = plan.keypoints, self.sampler.lifter
+        scale = config.confidence_scale(keypoints.confidence, self.sampler.trained)
+        missing = keypoints.sigma_px / camera.lifter_unit(is_framed(lifter))
+        sigma = input_sigma(x, missing, keypoints.confidence, scale)
+        return padded(sigma[..., None], lifter)[..., 0] if sigma.any() else None
 
 
 def _keypoints_of(values: ArrayLike, layout: Any, image_size: Any, fps: Any, confidence: Any) -> Keypoints:

@@ -30,9 +30,7 @@ class Preprocessed:
     derived: Array  # (T, 17) bool, the joint is a weighted sum of several joints (prpose.remap)
     exchanged: Array  # (T, 17) bool, the detector had exchanged left and right
     sigma_px: Array  # (T, 17) standard deviation per axis of a missing joint, 0 of others
-    confidence: (
-        Array | None
-    )  # (T, 17) the lowest of the joints that it is derived from, 0 where interpolated or missing
+    confidence: Array | None  # (T, 17) the lowest of a joint's sources, 0 where interpolated or missing
     warnings: tuple[str, ...]  # what was interpolated or dropped, and what looks implausible, one sentence each
     times_s: Array | None = None  # (T,) seconds; those of interpolated frames are interpolated, too
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from prpose.camera import Camera
+from prpose.camera import Array, Camera
 from prpose.config import InferenceConfig
 from prpose.keypoints import Keypoints
 from prpose.lifter import is_framed, own_frame, receptive_field
@@ -82,15 +82,12 @@ class Stream:
         )  # fmt: skip
 
     def _extra_sigma(self, x: Tensor, ready: Preprocessed, camera: Camera) -> Tensor:
-        confidence = ready.confidence
-        missing = torch.from_numpy(ready.sigma_px / camera.lifter_unit(is_framed(self.sampler.lifter)))[None].to(x)
+        confidence, unit = ready.confidence, camera.lifter_unit(is_framed(self.sampler.lifter))
         if confidence is not None and self.config.confidence_noise is None:
             self._other_units |= bool(confidence.min() < 0 or confidence.max() > 1)
-        if confidence is None or self._other_units:
-            return missing
-        scale = self.config.confidence_scale(confidence, self.sampler.trained)
-        confidence = np.where(ready.missing, 1, confidence)
-        return torch.hypot(missing, confidence_sigma(x, torch.from_numpy(confidence)[None].to(x), scale))
+        scale = 0.0 if self._other_units else self.config.confidence_scale(confidence, self.sampler.trained)
+        known = None if confidence is None else np.where(ready.missing, 1, confidence)
+        return input_sigma(x, ready.sigma_px / unit, known, scale)
 
     def _windows(self, now: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Keypoints, noise and extra sigma of the F frames around the current one."""
@@ -98,6 +95,17 @@ class Stream:
         before, later = self._frames_ago, receptive_field(self.sampler.lifter) - len(self._frames_ago)
         x, eps, sigma = zip(*(self._window[-1 - n] for n in before), *([now] * later), strict=True)
         return torch.cat(x, dim=1), torch.cat(eps, dim=3), torch.cat(sigma, dim=1)
+
+
+def input_sigma(x: Tensor, missing: Array, confidence: Array | None, scale: float) -> Tensor:
+    """Further standard deviation of keypoints x (1, T, 17, 2), of missing ones and of low confidence, (1, T, 17).
+
+    That of the missing ones, 0 elsewhere, and the confidences are (T, 17); ``scale`` is the confidence noise's.
+    """
+    sigma = torch.from_numpy(missing)[None].to(x)
+    if confidence is None or not scale:
+        return sigma
+    return torch.hypot(sigma, confidence_sigma(x, torch.from_numpy(confidence)[None].to(x), scale))
 
 
 def check_draws(num_samples: int, seed: int) -> None:

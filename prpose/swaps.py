@@ -122,27 +122,31 @@ def _path(own: Array, other: Array, times: Array, switch: float, longest: int) -
 
 
 def _clear(frames: Array, exchanged: Array, across: Array, times: Array, longest: int) -> Array:
-    """Of (n,) bool, the runs at whose ends the trunk's line from right to left, (T, 2), turns over at once.
+    """Of (n,) bool, the runs at whose ends the trunk's line from right to left, (T, 2), turns over at once."""
+    kept, line, clock = np.zeros_like(exchanged), across[frames], times[frames]
+    for (run,) in find_objects(label(exchanged)[0]):
+        ends = [(0, run.start, run.stop), (run.start, run.stop, len(exchanged))]
+        sides = [
+            (slice(max(first, end - 3 * AROUND), end), slice(end, min(last, end + 3 * AROUND)))
+            for first, end, last in ends
+            if 0 < end < len(exchanged)
+        ]
+        kept[run] = all(_turns_over(line[a], line[b], clock[a], clock[b], longest) for a, b in sides)
+    return kept
+
+
+def _turns_over(before: Array, after: Array, clock: Array, clock_after: Array, longest: int) -> bool:
+    """Whether the trunk's line turns over at once between (n, 2) and (m, 2), at times (n,) and (m,).
 
     It is as wide next to the end as some frames away, where a body that turns is narrow.
     """
-    kept, line, clock = np.zeros_like(exchanged), across[frames], times[frames]
-    for (run,) in find_objects(label(exchanged)[0]):
-        over = []
-        for end in (run.start, run.stop):
-            if 0 < end < len(exchanged):
-                first, last = (0, run.stop) if end == run.start else (run.start, len(exchanged))
-                before, after = slice(max(first, end - 3 * AROUND), end), slice(end, min(last, end + 3 * AROUND))
-                usual = [_usual(line[before][::-1]), _usual(line[after])]
-                at_once = clock[after][None] - clock[before][:, None] <= longest + 1  # pairs of frames
-                widths = [np.linalg.norm(line[side], axis=-1) for side in (before, after)]
-                least = np.minimum(widths[0][:, None] / usual[0], widths[1][None] / usual[1])
-                a, b = divmod(int(np.where(at_once, least, -1).argmax()), len(widths[1]))
-                width = widths[0][a], widths[1][b]
-                turned = line[before][a] @ line[after][b] < OVER * width[0] * width[1]
-                over.append(at_once[a, b] and least[a, b] >= STEADY and min(width) > WIDTH and turned)
-        kept[run] = all(over)
-    return kept
+    widths = [np.linalg.norm(side, axis=-1) for side in (before, after)]
+    at_once = clock_after[None] - clock[:, None] <= longest + 1  # pairs of frames
+    least = np.minimum(widths[0][:, None] / _usual(before[::-1]), widths[1][None] / _usual(after))
+    a, b = divmod(int(np.where(at_once, least, -1).argmax()), len(after))
+    width = widths[0][a], widths[1][b]
+    turned = before[a] @ after[b] < OVER * width[0] * width[1]
+    return bool(at_once[a, b] and least[a, b] >= STEADY and min(width) > WIDTH and turned)
 
 
 def _usual(line: Array) -> float:
