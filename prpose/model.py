@@ -24,7 +24,7 @@ from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
 from prpose.smoothing import smooth
-from prpose.stream import Stream, check_draws, input_sigma
+from prpose.stream import Stream, check_draws, input_sigma, noise_in_pixels
 from prpose.timing import Schedule, actual_rate, interpolate, schedule, seconds
 
 FRAMES_AT_ONCE = 256  # bounds the memory, except for the samples that are saved
@@ -156,6 +156,7 @@ class Model:
         x = padded(xy.to(self.device), self.sampler.lifter)  # (1, T + F - 1, 17, 2)
         mean, covariance = self.sampler.moments(x)
         deterministic = interpolate(mean[0].cpu(), plan.positions)
+        noise_sd_px = noise_in_pixels(self.sampler, xy.to(self.device), extra_sigma, camera)
         if covariance is not None:
             if extra_sigma is not None:  # the samples' covariance instead, which have more noise
                 covariance[noisy_poses(extra_sigma, F)] = torch.nan
@@ -178,6 +179,7 @@ class Model:
             point_estimate=config.point_estimate + ("" if smoothing == "none" else f", {smoothing}"),
             frame_numbers=ready.frame_numbers, times_s=seconds(ready, keypoints.fps), fps=keypoints.fps,
             flags=flags_of(ready, config.min_confidence), keypoints_px=ready.xy, camera=camera,
+            noise_sd_px=None if noise_sd_px is None else interpolate(noise_sd_px, plan.positions).numpy(),
             model={} if self.card is None else asdict(self.card), num_samples=S, seed=seed,
             warnings=(*ready.warnings, *assumed, *tilt), up=up,
         )  # fmt: skip

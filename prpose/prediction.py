@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from prpose.camera import Array, Camera
 from prpose.regions import LEVEL, ellipsoids, region_quantiles
 from prpose.skeleton import H36M_17
+
+if TYPE_CHECKING:
+    from prpose.view.page import Page
 
 J = len(H36M_17)
 FLAGS = ("detected", "low_confidence", "interpolated", "derived", "exchanged")
@@ -54,6 +57,7 @@ class Prediction:
     root: NDArray[np.float32] | None = None  # (T, 3)
     root_covariance: NDArray[np.float32] | None = None  # (T, 3, 3) m²
     keypoints_px: NDArray[np.float32] | None = None  # (T, 17, 2) pixels, the input as Human3.6M-17
+    noise_sd_px: NDArray[np.float32] | None = None  # (T, 17, 2) pixels, of the noise on it; None without such noise
     camera: Camera | None = None  # image size and intrinsics
     model: Mapping[str, Any] = field(default_factory=dict)  # the model's card, as JSON can represent it
     warnings: tuple[str, ...] = ()  # what preprocessing changed or found implausible, one sentence each
@@ -162,6 +166,18 @@ class Prediction:
 
         save_prediction(self, path, overwrite=overwrite)
 
+    def view(self, truth: ArrayLike | None = None, num_samples: int | None = None) -> "Page":
+        """An interactive page: notebooks show it inline, ``.open()`` opens a browser, ``.save(path)`` writes it.
+
+        Arguments and errors are those of :func:`prpose.view.page.create_page`, which also shows several predictions.
+        """
+        from prpose.view.page import create_page
+
+        return create_page([self], truth=truth, num_samples=num_samples)
+
+    def _repr_html_(self) -> str:
+        return self.view(num_samples=50)._repr_html_()
+
 
 ARRAYS: dict[str, tuple[type, tuple[int | str, ...], float]] = {
     "frame_numbers": (np.int64, ("T",), 2.0**62),
@@ -173,6 +189,7 @@ ARRAYS: dict[str, tuple[type, tuple[int | str, ...], float]] = {
     "root": (np.float32, ("T", 3), LARGEST_M),
     "root_covariance": (np.float32, ("T", 3, 3), LARGEST_M**2),
     "keypoints_px": (np.float32, ("T", J, 2), 1e7),
+    "noise_sd_px": (np.float32, ("T", J, 2), 1e7),
     "up": (np.float64, (3,), 1.001),
     "samples": (np.float32, ("K", "T", J, 3), LARGEST_M),
 }

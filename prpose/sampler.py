@@ -132,6 +132,14 @@ class Sampler(nn.Module):
         """The device of the networks."""
         return next(self.parameters(), torch.empty(0)).device
 
+    def noise_sd(self, keypoints: Tensor) -> Tensor | None:
+        """Standard deviation of the noise on keypoints (B, T, J, 2), of the same shape; None if there is no noise."""
+        if self.noise is None:
+            return None
+        frames = keypoints.flatten(0, 1)
+        few = self.chunk or poses_at_once(self.noise, keypoints.device)
+        return torch.cat([self.noise(part).stddev for part in frames.split(few)]).view(keypoints.shape)
+
     def moments(self, keypoints: Tensor) -> tuple[Tensor, Tensor | None]:
         """The deterministic pose, and the covariance of each joint where it needs no samples, else None.
 

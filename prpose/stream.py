@@ -74,10 +74,12 @@ class Stream:
         described = ready.xy, camera, self.config, own, self.config.camera_sd(), ~ready.missing
         fields: dict[str, Any] = summarise(samples, deterministic, *described)
         up, tilt = self.config.up(fields["pose"].numpy())
+        noise_sd_px = noise_in_pixels(self.sampler, x, extra_sigma, camera)
         return Prediction(
             **{name: value.numpy() for name, value in fields.items()}, deterministic=deterministic.numpy(),
             point_estimate=self.config.point_estimate, fps=self.fps, num_samples=self.num_samples, seed=self.seed,
             flags=flags_of(ready, self.config.min_confidence), keypoints_px=ready.xy, camera=camera,
+            noise_sd_px=None if noise_sd_px is None else noise_sd_px.numpy(),
             model=self.card, warnings=(*ready.warnings, *tilt), up=up,
         )  # fmt: skip
 
@@ -106,6 +108,19 @@ def input_sigma(x: Tensor, missing: Array, confidence: Array | None, scale: floa
     if confidence is None or not scale:
         return sigma
     return torch.hypot(sigma, confidence_sigma(x, torch.from_numpy(confidence)[None].to(x), scale))
+
+
+def noise_in_pixels(sampler: Sampler, x: Tensor, extra_sigma: Tensor | None, camera: Camera) -> Tensor | None:
+    """Standard deviation of the noise on keypoints x (1, T, 17, 2), pixels, (T, 17, 2); None if there is no noise net.
+
+    ``extra_sigma`` is the further one (1, T + F - 1, 17) of a window.
+    """
+    if (sd := sampler.noise_sd(x)) is None:
+        return None
+    if extra_sigma is not None:
+        own = own_frame(sampler.lifter)
+        sd = torch.hypot(sd, extra_sigma[:, own : own + x.shape[1], :, None])
+    return sd[0].cpu() * camera.lifter_unit(is_framed(sampler.lifter))
 
 
 def check_draws(num_samples: int, seed: int) -> None:

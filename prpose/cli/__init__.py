@@ -23,11 +23,13 @@ from prpose.cli.models import models
 from prpose.cli.pack import pack
 from prpose.cli.predict import predict
 from prpose.cli.train import train_lifter, train_noise, train_sampler
+from prpose.cli.view import view
 from prpose.config import config_from
 from prpose.training import processes
 
 COMMANDS: dict[str, Any] = {
     "predict": predict,
+    "view": view,
     "evaluate": evaluate,
     "train": {"lifter": train_lifter, "noise": train_noise, "sampler": train_sampler},
     "data": {

@@ -1,6 +1,7 @@
 """Predictions as files for other programs: npz, JSON, CSV, TRC (OpenSim), BVH (Blender)."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,6 +10,7 @@ from prpose.io.export.csv_trc_bvh import write_bvh, write_csv, write_trc
 from prpose.io.export.npz_json import read_json_prediction, read_npz_prediction, write_json, write_npz
 from prpose.prediction import Prediction
 from prpose.tables import look_up
+from prpose.unpickle import entry_names
 
 FORMATS: dict[str, Callable[[Prediction, BinaryIO, str], None]]  # writers by the ending of their files
 FORMATS = {"npz": write_npz, "json": write_json, "csv": write_csv, "trc": write_trc, "bvh": write_bvh}
@@ -40,6 +42,17 @@ def save_prediction(
     check_output(path, overwrite)
     with replacing(path) as temporary, temporary.open("wb") as stream:
         write(prediction, stream, Path(path).name)
+
+
+def is_prediction(path: str | Path) -> bool:
+    """Whether the file looks like one that :func:`read_prediction` reads, by its header."""
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as stream:
+        start = stream.read(100)
+    with suppress(ValueError):
+        return b"prpose-" in start or (start.startswith(b"PK") and {"info", "frame_numbers"} <= set(entry_names(path)))
+    return False
 
 
 def read_prediction(path: str | Path) -> Prediction:

@@ -94,6 +94,7 @@ class Document(Header, kw_only=True, forbid_unknown_fields=True):
     root: Annotated[list[Point] | None, Meta(description="(T, 3) m, the pelvis in camera space")] = None
     root_covariance: Annotated[list[Matrix] | None, Meta(description="(T, 3, 3) m^2")] = None
     keypoints_px: Annotated[list[Pixels] | None, Meta(description="(T, 17, 2) px, the input as Human3.6M-17")] = None
+    noise_sd_px: Annotated[list[Pixels] | None, Meta(description="(T, 17, 2) px, of the noise on the input")] = None
     up: Annotated[Point | None, Meta(description="(3), unit vector, up in camera axes")] = None
     region_semi_axes_m: Annotated[Clip, Meta(description="(T, 17, 3) m, of each joint's ellipsoid, longest first")]
     region_directions: Annotated[list[Matrices], Meta(description="(T, 17, 3, 3), unit vectors of these axes, in rows")]
