@@ -4,11 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DETECT := $(VENV)/.detect
+AXE := $(if $(shell command -v npm),viewer/node_modules/.package-lock.json)
 
 # PyTorch's idle threads spin by default; on a shared machine that slows everything down.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test test-all bench check format
+.PHONY: demo test test-browser test-all bench check format viewer
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
@@ -18,8 +19,20 @@ test: $(READY)
 bench: $(READY)
 	$(BIN)/python studies/speed.py
 
-test-all: $(READY) $(DETECT)
-	$(BIN)/python -m pytest -m "slow or not slow"
+# Needs Chromium; axe-core, which checks accessibility, comes with the sources of the viewer.
+test-browser: $(READY) $(AXE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m browser
+
+test-all: $(READY) $(DETECT) $(AXE)
+	$(BIN)/python -m pytest -m "slow or browser or not slow"
+
+# Builds prpose/view/page.html, which is in the repository, so that users do not need Node.js.
+viewer: viewer/node_modules/.package-lock.json
+	cd viewer && npm run build
+
+viewer/node_modules/.package-lock.json: viewer/package-lock.json
+	@command -v npm > /dev/null || { echo "make viewer needs Node.js 20 or newer with npm; all else works without"; exit 1; }
+	cd viewer && npm ci --no-audit --no-fund
 
 check: $(READY)
 	$(BIN)/ruff check

@@ -69,6 +69,7 @@ def fields(T=4, S=5, seed=0):
         "command": "prpose predict keypoints.npz --out 'poses.npz'",
         "created_by": "prpose 0.1.0",
         "seed": 3,
+        "noise_sd_px": rng.uniform(1, 9, (T, 17, 2)).astype(np.float32),
     }
 
 

@@ -21,7 +21,9 @@ from tests.prediction_files import make_prediction, prediction_of, standing
 DATA = Path(__file__).parent / "data"
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs/prediction.schema.json").read_text(encoding="utf-8"))
 OTHERS = ("num_samples", "point_estimate", "fps", "camera", "model", "warnings", "command", "created_by", "seed")
-NOTHING = dict.fromkeys(("times_s", "fps", "root", "root_covariance", "keypoints_px", "camera", "seed", "samples"))
+NOTHING = dict.fromkeys(
+    ("times_s", "fps", "root", "root_covariance", "keypoints_px", "noise_sd_px", "camera", "seed", "samples")
+)
 
 
 def assert_same(found, expected):
