@@ -2,7 +2,7 @@
 
 A walker (a procedural person in front of a virtual camera) waves; a simulated detector gives 2D keypoints. A bundled
 model, trained on cmu17 and not on walkers, predicts 100 samples per frame. The script compares them with the ground
-truth and writes three files. It takes about ten seconds and needs no network.
+truth and writes files and an interactive page. It takes about ten seconds and needs no network.
 """
 
 import sys
@@ -42,6 +42,7 @@ def main(folder: Path) -> None:
     print(f"Mean error of the best of {prediction.num_samples} samples: {1000 * nearest.mean():.0f} mm per joint.")
     print(f"The 95 % regions contain {100 * inside.mean():.0f} % of the joints.")
 
+    prediction.view(truth).save(folder / "wave.html", overwrite=True)
     written = {
         "wave_2d.npz": "2D keypoints, the input",
         "wave_3d.npz": "samples, pose, covariance; read it with prpose.read_prediction",
@@ -56,6 +57,8 @@ def main(folder: Path) -> None:
         print(f"No picture: {error_of_extra}")
     for name, content in written.items():
         print(f"Wrote {folder / name}: {content}.")
+    print(f"Wrote {folder / 'wave.html'}: all frames, to turn and to play. Open it in a browser, it needs no network:")
+    print((folder / "wave.html").resolve().as_uri())
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def test_demo_writes_what_it_prints(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo, "FRAMES", [5])  # each takes seconds to draw
     demo.main(tmp_path)
     printed = capsys.readouterr().out
-    for name in ("wave_2d.npz", "wave_3d.npz", "wave_3d.bvh", "wave.png"):
+    for name in ("wave_2d.npz", "wave_3d.npz", "wave_3d.bvh", "wave.png", "wave.html"):
         assert f"Wrote {tmp_path / name}: " in printed
         assert (tmp_path / name).stat().st_size > 0
     assert prpose.read_prediction(tmp_path / "wave_3d.npz").samples.shape == (100, 60, 17, 3)
