@@ -155,7 +155,7 @@ function axes() {
     label.scale.set(0.4, 0.1, 1);
     group.add(label);
   }
-  group.position.set(-0.65, 0, -0.5);
+  group.position.set(-0.8, 0, -0.9);
   return group;
 }
 
