@@ -1,0 +1,290 @@
+"""Figures of predictions, at the widths of publications (matplotlib, extra ``plot``).
+
+Left is blue with full dots, right is orange with open dots, the midline is grey; the point estimate is bold, the truth
+is black. Figures do not go through pyplot: they belong to their caller alone.
+"""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from functools import reduce
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from prpose.atomic import check_output, replacing
+from prpose.camera import Array, level_rotation
+from prpose.io.overlay import INK, JOINT_COLOURS, LIMBS, SIDE_COLOURS, VIEWS
+from prpose.prediction import Prediction
+from prpose.skeleton import H36M_17
+from prpose.tables import import_extra
+
+Size = Literal["column", "page"]
+WIDTHS_MM: dict[Size, int] = {"column": 85, "page": 170}
+STYLE = {
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "legend.fontsize": 7,
+    "axes.linewidth": 0.5,
+    "lines.linewidth": 1,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "prpose",  # text as text; the same bytes each time
+}
+"""Settings of figures of these widths, for ``matplotlib.rc_context``."""
+DPI, GRID = 300, 75  # sides are multiples of 1/75 inch: even numbers of pixels at 150 and 300 dots per inch
+UNDATED: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+MOST_SAMPLES, MOST_COMPARED = 200, 6
+EDGE, GAP, TITLE, STRIP, LEGEND = 1.0, 1.5, 3.4, 4.0, 7.5  # mm; between panels and legend is a strip with the scale
+TEXT: dict[str, Any] = {"fontsize": 7, "color": INK, "parse_math": False}
+BOLD = 1.8  # points
+TRUTH = {"color": "black", "linewidth": 0.7}
+FLAGGED = {"marker": "x", "linestyle": "", "color": "black", "markersize": 3, "markeredgewidth": 0.6}
+DOTS = {
+    side: {"marker": "o", "color": SIDE_COLOURS[side], "markerfacecolor": face, "markeredgewidth": 0.5}
+    for side, face in (("left", SIDE_COLOURS["left"]), ("right", "white"))
+}
+PROJECTIONS = {name: np.eye(3)[list(axes)] for name, axes in VIEWS.items()}
+PROJECTIONS |= {"From above": np.array([[1.0, 0, 0], [0, 0, -1]]), "3D": np.diag([1.0, -1, -1])}
+"""By view, what is right and down; or right, up and near; all but the camera's own view are level."""
+Shown = Sequence[tuple[Prediction, Sequence[int]]]  # predictions, and indices of their frames
+
+
+def draw_bones(axes: Any, poses: Array, **style: Any) -> None:
+    """Draws poses (*, 17, 2 or 3) on axes, a line a limb, in the colours of their sides unless ``color`` is given."""
+    lines = [pose[limb] for pose in poses.reshape(-1, *poses.shape[-2:]) for limb in LIMBS]
+    style = {"color": [JOINT_COLOURS[limb[0]] for limb in LIMBS] * (len(lines) // len(LIMBS))} | style
+    if poses.shape[-1] == 3:
+        axes.add_collection3d(import_extra("mpl_toolkits.mplot3d.art3d", "plot").Line3DCollection(lines, **style))
+        axes.auto_scale_xyz(*poses.reshape(-1, 3).T)
+    else:
+        axes.add_collection(import_extra("matplotlib.collections", "plot").LineCollection(lines, **style))
+
+
+def plot(prediction: Prediction, frame: int, axes: Any, truth: Array | None) -> Any:
+    """See :meth:`prpose.Prediction.plot`."""
+    if axes is None:
+        return cloud_figure(prediction, frame, truth)
+    is_3d = axes.name == "3d"
+    draw_frame(axes, prediction, *_checked(prediction, frame, truth), "3D" if is_3d else "Camera view")
+    if is_3d:
+        axes.view_init(elev=15, azim=25, vertical_axis="y")
+        axes.set(xlabel="x (m)", ylabel="y (m), up", zlabel="z (m)")
+    else:
+        axes.autoscale_view()
+        axes.yaxis.set_inverted(True)
+        axes.set(xlabel="x (m), right", ylabel="y (m), down")
+    axes.set_aspect("equal")
+    for axis in (axes.xaxis, axes.yaxis, *([axes.zaxis] if is_3d else [])):
+        axis.set_major_locator(import_extra("matplotlib.ticker", "plot").MultipleLocator(0.5))
+    return axes.figure
+
+
+def cloud_figure(prediction: Prediction, frame: int, truth: Array | None = None, size: Size = "column") -> Any:
+    """Samples and point estimate of a frame as the camera sees them, from the side and from above, at one scale.
+
+    The 2D keypoints are beside them where the prediction has them, with a cross on those that are flagged. The views
+    from the side and from above (there, what is far is up) are level where ``prediction.up`` is known.
+
+    Args:
+        frame: index of the frame, from 0.
+        truth: (17, 3) metres in camera axes, drawn relative to its pelvis.
+        size: width: "column", 85 mm, or "page", 170 mm.
+
+    Returns:
+        A ``matplotlib.figure.Figure``; ``ValueError`` for a frame out of range, or without matplotlib.
+    """
+    t, truth = _checked(prediction, frame, truth)
+    xy = None if prediction.keypoints_px is None else prediction.keypoints_px[t]
+    also = [] if truth is None else ["truth"]
+    also += ["flagged"] if xy is not None and prediction.flags[t].any() else []
+    figure, panels = arranged([(prediction, [t])], (*VIEWS, "From above"), (), size, truth, xy, also)
+    for axes, _, view in panels:
+        draw_frame(axes, prediction, t, truth, view)
+    return figure
+
+
+def compare_figure(
+    predictions: Sequence[Prediction], names: Sequence[str] = (), frame: int | None = None, size: Size = "column"
+) -> Any:
+    """The same frame of two to six predictions side by side, from the camera and from the side, at one scale.
+
+    Args:
+        names: one per prediction. Default: their models'.
+        frame: number of the frame in the video. Default: the middle one of those that all have.
+        size: as in :func:`cloud_figure`.
+
+    Returns:
+        A ``matplotlib.figure.Figure``; ``ValueError`` for another number of predictions, or if one lacks the frame.
+    """
+    if not 2 <= len(predictions) <= MOST_COMPARED:
+        raise ValueError(f"expected 2 to {MOST_COMPARED} predictions to compare, got {len(predictions)}")
+    number = common_frame(predictions, frame)
+    shown = [(each, [int(np.searchsorted(each.frame_numbers, number))]) for each in predictions]
+    figure, panels = arranged(shown, tuple(VIEWS), names or [str(each.model.get("name")) for each in predictions], size)
+    for axes, n, view in panels:
+        prediction, (t,) = shown[n]
+        draw_frame(axes, prediction, t, None, view)
+    return figure
+
+
+def common_frame(predictions: Sequence[Prediction], number: int | None = None) -> int:
+    """A frame number that all predictions have, by default the middle one; ``ValueError`` if they lack it."""
+    common = reduce(np.intersect1d, [each.frame_numbers for each in predictions])
+    if not len(common):
+        ranges = [f"{each.frame_numbers[0]} to {each.frame_numbers[-1]}" for each in predictions]
+        raise ValueError(f"expected a frame number that all predictions have, got {' and '.join(ranges)}")
+    if number is not None and number not in common:
+        raise ValueError(f"expected one of the {len(common)} frame numbers {common[0]} to {common[-1]}, got {number}")
+    return int(common[len(common) // 2]) if number is None else number
+
+
+def save_figure(figure: Any, path: str | Path, overwrite: bool = False) -> None:
+    """Writes a figure as PNG at 300 dots per inch, SVG or PDF, by the path's ending; equal figures give equal bytes."""
+    path = check_output(path, overwrite)
+    ending = path.suffix.lower()[1:]
+    with replacing(path) as temporary, import_extra("matplotlib", "plot").rc_context(STYLE):
+        figure.savefig(temporary, dpi=DPI, format=ending, metadata=UNDATED[ending])
+
+
+def draw_frame(axes: Any, prediction: Prediction, t: int, truth: Array | None, view: str) -> None:
+    """Draws a frame in a view of :data:`PROJECTIONS`; a truth (17, 3) is relative to its pelvis."""
+    name, (pose, *samples) = axes.get_gid() or "prpose", _seen(prediction, t, view)
+    if samples:
+        opacity = float(np.clip(12 / len(samples), 0.05, 0.4))
+        draw_bones(axes, np.array(samples), linewidth=0.5, alpha=opacity, zorder=1, gid=f"{name}-samples")
+    _draw_pose(axes, pose, BOLD)
+    if truth is not None:
+        draw_bones(axes, _project(prediction, truth, view), zorder=4, gid=f"{name}-truth", **TRUTH)
+
+
+def _draw_pose(axes: Any, pose: Array, width: float) -> None:
+    """The bold lines of a pose (17, 2 or 3) on white ones, and the dots of its joints."""
+    draw_bones(axes, pose, color="white", linewidth=width + 0.8, alpha=0.7, zorder=2)
+    draw_bones(axes, pose, linewidth=width, zorder=3, gid=f"{axes.get_gid() or 'prpose'}-pose")
+    for side, style in DOTS.items():
+        joints = [j for j, each in enumerate(H36M_17.sides) if each == side]
+        axes.plot(*pose[joints].T, **style, linestyle="", markersize=1.3 * width, zorder=3.5)
+
+
+def _checked(prediction: Prediction, frame: int, truth: Array | None) -> tuple[int, Array | None]:
+    """The index, and the truth relative to its pelvis."""
+    if not 0 <= frame < len(prediction):
+        raise ValueError(f"expected a frame from 0 to {len(prediction) - 1}, got {frame}")
+    if truth is not None and (np.shape(truth) != (17, 3) or not np.isfinite(truth).all()):
+        raise ValueError(f"expected a finite truth of shape (17, 3), metres, got shape {np.shape(truth)}")
+    return int(frame), None if truth is None else np.asarray(truth, np.float64) - truth[0]
+
+
+def _project(prediction: Prediction, poses: Array, view: str) -> Array:
+    turn = np.eye(3) if view == "Camera view" else level_rotation(prediction.up)
+    return np.asarray(poses, np.float64) @ (PROJECTIONS[view] @ turn).T
+
+
+def _seen(prediction: Prediction, t: int, view: str) -> Array:
+    """The point estimate and at most 200 samples of a frame, (1 + K, 17, 2 or 3), in a view."""
+    samples = () if prediction.samples is None else prediction.samples[:MOST_SAMPLES, t]
+    return _project(prediction, np.array([prediction.pose[t], *samples]), view)
+
+
+def _box(shown: Shown, view: str, truth: Array | None) -> Array:
+    """(2, 2), the lowest and highest coordinates in a view, with a margin; frame by frame, to bound the memory."""
+    clouds = [] if truth is None else [_project(shown[0][0], truth[None], view)]
+    seen = (_seen(prediction, t, view) for prediction, frames in shown for t in frames)
+    corners = [(cloud.min((0, 1)), cloud.max((0, 1))) for cloud in chain(clouds, seen)]
+    return np.stack([np.min(corners, axis=(0, 1)) - 0.08, np.max(corners, axis=(0, 1)) + 0.08])
+
+
+def arranged(
+    shown: Shown,
+    views: Sequence[str],
+    titles: Sequence[str],
+    size: Size,
+    truth: Array | None = None,
+    xy: Array | None = None,
+    also: Sequence[str] = (),
+) -> tuple[Any, list[tuple[Any, int, str]]]:
+    """A figure with empty panels at one scale, and these with the number of their prediction and their view.
+
+    Several predictions have a column each, and a row per view. One has a column per view, and before them one for the
+    keypoints ``xy`` (17, 2), if given, which is drawn. ``also`` are further entries of the legend.
+    """
+    boxes = {view: _box(shown, view, truth) for view in views}
+    widths, heights = np.ptp(list(boxes.values()), axis=1).T
+    cells = [[(n, view) for n in range(len(shown))] for view in views]
+    if len(shown) == 1:
+        cells, titles, heights = [[(0, view) for view in views]], views, heights.max(keepdims=True)
+        widths = np.maximum(widths, 0.85 * widths.max())  # room for the titles
+    if xy is not None:
+        titles, widths = ["2D keypoints", *titles], np.array([widths[0], *widths])
+    widths = widths if len(shown) == 1 else np.full(len(shown), widths.max())
+    figure, rows, per_metre = _grid(size, widths, heights, titles, views if len(shown) > 1 else ())
+    if xy is not None:
+        axes = rows[0].pop(0)
+        _draw_pose(axes, xy, 1.0)
+        axes.plot(*xy[shown[0][0].flags[shown[0][1][0]] > 0].T, **FLAGGED, zorder=4)
+        _centre(axes, np.stack([xy.min(0), xy.max(0)]))
+    panels = [(axes, *cell) for row in zip(rows, cells, strict=True) for axes, cell in zip(*row, strict=True)]
+    for axes, _, view in panels:
+        _centre(axes, boxes[view], per_metre)
+    _add_legend(figure, panels[0][0], per_metre, shown, also)
+    return figure, panels
+
+
+def _grid(
+    size: Size, widths: Array, heights: Array, titles: Sequence[str], rows: Sequence[str]
+) -> tuple[Any, list[list[Any]], float]:
+    """A figure, its axes by row, and millimetres per metre: panels of at least these metres, as large as they fit."""
+    width, left = WIDTHS_MM[size], EDGE + (TITLE if rows else 0)
+    across = width - left - EDGE - GAP * (len(widths) - 1)
+    per_metre = float(min(across / widths.sum(), 1.1 * width / heights.sum()))
+    widths, heights = widths * across / widths.sum(), heights * per_metre
+    texts = [textwrap.fill(text, max(3, int(mm / 1.4))) for text, mm in zip(titles, widths, strict=True)]
+    top = EDGE + TITLE * (1 + max(text.count("\n") for text in texts))
+    height = top + heights.sum() + GAP * (len(heights) - 1) + STRIP + LEGEND
+    inches = np.array([math.ceil(GRID * mm / 25.4 - 0.5) / GRID + 1e-9 for mm in (width, height)])
+    figure, unit = import_extra("matplotlib.figure", "plot").Figure(figsize=inches), 25.4 * np.tile(inches, 2)
+    corners = left + np.cumsum([0, *widths[:-1] + GAP]), STRIP + LEGEND + np.cumsum([0, *heights[:0:-1] + GAP])[::-1]
+    axes = [[figure.add_axes((x, y, w, h) / unit) for x, w in zip(corners[0], widths, strict=True)]
+            for y, h in zip(corners[1], heights, strict=True)]  # fmt: skip
+    for r, row in enumerate(axes):
+        for c, panel in enumerate(row):
+            panel.set(gid=f"panel-{r}-{c}", xticks=[], yticks=[])
+            panel.spines[:].set(color="#b0b0b0", linewidth=0.4)
+    for panel, text in zip(axes[0], texts, strict=True):
+        panel.set_title(text, pad=2, **TEXT)
+    for (panel, *_), text in zip(axes, rows, strict=False):
+        panel.set_ylabel(text, labelpad=2, **TEXT)
+    return figure, axes, per_metre
+
+
+def _centre(axes: Any, box: Array, per_unit: float | None = None) -> None:
+    """Limits about the middle of a box (2, 2), at a scale in millimetres per unit; by default the box fits in."""
+    panel = axes.get_window_extent()
+    sides = np.array([panel.width, panel.height]) / axes.figure.dpi * 25.4
+    middle, per_unit = box.mean(axis=0), per_unit or (sides / np.ptp(box, axis=0).clip(1e-6)).min() / 1.15
+    (left, top), (right, bottom) = middle - sides / 2 / per_unit, middle + sides / 2 / per_unit
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def _add_legend(figure: Any, axes: Any, per_metre: float, shown: Shown, also: Sequence[str]) -> None:
+    """Below the panels: half a metre to scale, and what colours and lines mean."""
+    Line2D = import_extra("matplotlib.lines", "plot").Line2D
+    width, height = 25.4 * figure.get_size_inches()
+    x, y = axes.get_position().x0, (LEGEND + STRIP / 2) / height
+    figure.add_artist(Line2D([x, x + per_metre / 2 / width], [y, y], color="black", linewidth=1.2, gid="scale"))
+    figure.text(x + (per_metre / 2 + 1) / width, y, "0.5 m", va="center", **TEXT)
+    first = {side: {"color": colour, "markersize": 2.5} | DOTS.get(side, {}) for side, colour in SIDE_COLOURS.items()}
+    first["midline"] = first.pop("middle")
+    first |= {"flagged keypoint": FLAGGED} if "flagged" in also else {}
+    second: dict[str, Any] = {"point estimate": {"color": INK}}
+    if counts := {min(len(each.samples), MOST_SAMPLES) for each, _ in shown if each.samples is not None}:
+        second[f"{' or '.join(map(str, sorted(counts)))} samples"] = {"color": INK, "linewidth": 0.5, "alpha": 0.6}
+    second |= {"truth": TRUTH} if "truth" in also else {}
+    for row, styles in enumerate((first, second)):
+        handles = [Line2D([], [], label=name, **{"linewidth": BOLD} | style) for name, style in styles.items()]
+        room = {"handlelength": 1.8, "handletextpad": 0.6, "columnspacing": 1.4, "borderpad": 0, "fontsize": 7}
+        place = {"loc": "center", "bbox_to_anchor": (0.5, LEGEND * (0.75 - 0.5 * row) / height)}
+        figure.legend(handles=handles, ncols=len(handles), frameon=False, **room, **place)
