@@ -8,13 +8,12 @@ import msgspec
 import numpy as np
 from tyro.conf import Positional
 
-from prpose.atomic import check_output, read_json
+from prpose.atomic import read_json
 from prpose.cli.console import Flag, print_line, progress
 from prpose.io.export import read_prediction
 from prpose.prediction import Prediction
 from prpose.tables import import_extra, look_up
-from prpose.view.animation import write_animation
-from prpose.view.figures import STYLE, WIDTHS_MM, Size, cloud_figure, common_frame, compare_figure, save_figure
+from prpose.view import animation, figures
 
 
 class Kind(NamedTuple):
@@ -22,31 +21,25 @@ class Kind(NamedTuple):
 
     inputs: str  # prediction or evaluation
     draw: Callable[..., Any]
-    endings: tuple[str, ...] = (".png", ".svg", ".pdf")
+    endings: tuple[str, ...] = figures.STILLS
 
 
 FIGURES = {
-    "cloud": Kind("prediction", cloud_figure),
-    "compare": Kind("prediction", compare_figure),
-    "animation": Kind("prediction", write_animation, (".gif", ".mp4")),
+    "cloud": Kind("prediction", figures.cloud_figure),
+    "compare": Kind("prediction", figures.compare_figure),
+    "animation": Kind("prediction", animation.write_animation, animation.ENDINGS),
     # Of prpose/view/curves.py: "samples": Kind("evaluation", samples_figure),
     # "calibration": Kind("evaluation", calibration_figure),
     # "joints": Kind("evaluation", joints_figure),
 }
 
 
-class _Row(msgspec.Struct):
-    name: str
-    frames: int
-    values: dict[str, dict[str, Any]]
-
-
 class _Report(msgspec.Struct):
     """What figures expect of every JSON file of ``prpose evaluate``; it has more."""
 
     settings: dict[str, Any]
-    rows: list[_Row]
-    average: _Row
+    rows: list[dict[str, Any]]
+    average: dict[str, Any]
 
 
 def figure(
@@ -54,7 +47,7 @@ def figure(
     inputs: Positional[tuple[Path, ...]],
     out: Path,
     frame: int | None = None,
-    size: Size = "column",
+    size: figures.Size = "column",
     overwrite: Flag = False,
 ) -> None:
     """Draw a figure of predictions or evaluations, with text and lines that are legible at its width.
@@ -68,36 +61,34 @@ def figure(
         overwrite: Replace an existing output file.
     """
     expected, draw, endings = look_up(kind, FIGURES, "figure")
-    if out.suffix.lower() not in endings:
-        raise ValueError(f"{out}: expected {' or '.join(endings)} for the figure {kind}, got {out.suffix!r}")
-    check_output(out, overwrite)
-    if not inputs or (len(inputs) > 1 and draw in (cloud_figure, write_animation)):
+    figures.check_figure(out, endings, overwrite)
+    if not inputs or (len(inputs) > 1 and draw in (figures.cloud_figure, animation.write_animation)):
         raise ValueError(f"expected one {expected} for the figure {kind}, got {len(inputs)}")
-    if frame is not None and draw not in (cloud_figure, compare_figure):
+    if frame is not None and draw not in (figures.cloud_figure, figures.compare_figure):
         raise ValueError(f"expected no --frame for the figure {kind}, got {frame}")
     if expected == "evaluation":
         reports = [_read_report(path) for path in inputs]
-        with import_extra("matplotlib", "plot").rc_context(STYLE):
+        with import_extra("matplotlib", "plot").rc_context(figures.STYLE):
             drawn = draw(reports, [path.stem for path in inputs])
         width, height = drawn.get_size_inches()
-        drawn.set_size_inches(WIDTHS_MM[size] / 25.4, WIDTHS_MM[size] / 25.4 * height / width)
-        save_figure(drawn, out, overwrite)
-    elif draw is write_animation:
+        drawn.set_size_inches(figures.WIDTHS_MM[size] / 25.4, figures.WIDTHS_MM[size] / 25.4 * height / width)
+        figures.save_figure(drawn, out, overwrite)
+    elif draw is animation.write_animation:
         prediction = _read_prediction(inputs[0])
         with progress("frames", len(prediction)) as advance:
-            write_animation(prediction, out, size, overwrite, advance)
+            animation.write_animation(prediction, out, size, overwrite, advance)
     else:
         predictions = [_read_prediction(path) for path in inputs]
-        number = common_frame(predictions, frame)
-        if draw is cloud_figure:
+        number = figures.common_frame(predictions, frame)
+        if draw is figures.cloud_figure:
             index = int(np.searchsorted(predictions[0].frame_numbers, number))
-            drawn = cloud_figure(predictions[0], index, size=size)
+            drawn = figures.cloud_figure(predictions[0], index, size=size)
         else:
             names = [str(each.model.get("name", "")) for each in predictions]
             names = names if len({*names}) == len(names) else [path.stem for path in inputs]
-            drawn = compare_figure(predictions, names, number, size)
+            drawn = figures.compare_figure(predictions, names, number, size)
         print_line(f"Frame {number}")
-        save_figure(drawn, out, overwrite)
+        figures.save_figure(drawn, out, overwrite)
     print_line(f"Wrote {out}")
 
 

@@ -38,8 +38,8 @@ def draw_prediction(clip: Clip, frames: Sequence[int], samples: Array, determini
     columns = []
     for n, frame in enumerate(frames):
         poses: list[tuple[Array, dict[str, Any]]] = [(p, {"linewidth": 0.6, "alpha": 0.12}) for p in samples[:, n]]
-        poses += [(clip.poses_cam[frame], {"colour": "black", "linewidth": 1.6})]
-        poses += [(deterministic[n], {"colour": "red", "linewidth": 1.0, "linestyle": "--"})]
+        poses += [(clip.poses_cam[frame], {"color": "black", "linewidth": 1.6})]
+        poses += [(deterministic[n], {"color": "red", "linewidth": 1.0, "linestyle": "--"})]
         columns.append((clip, frame, poses))
     _draw(columns, path, f": {len(samples)} samples\nblack: ground truth, red: deterministic")
 

@@ -8,16 +8,16 @@ import numpy as np
 from PIL import Image
 from PIL.GifImagePlugin import getdata, getheader
 
-from prpose.atomic import check_output, replacing
+from prpose.atomic import replacing
 from prpose.camera import Array
 from prpose.io.overlay import VIEWS, encode
 from prpose.io.video import OnFrame
 from prpose.keypoints import USUAL_FPS
 from prpose.prediction import Prediction
 from prpose.tables import import_extra
-from prpose.view.figures import EDGE, LEGEND, STRIP, TEXT, Size, arranged, draw_frame
+from prpose.view.figures import EDGE, LEGEND, STRIP, TEXT, Size, arranged, check_figure, draw_frame
 
-DPI = 150  # an even number of pixels across and down
+ENDINGS, DPI = (".gif", ".mp4"), 150  # an even number of pixels across and down
 
 
 def write_animation(
@@ -33,7 +33,7 @@ def write_animation(
     least 0.02 s: frames that would last less are left out. ``on_frame`` is called with the number of frames
     done since the last call.
     """
-    path, is_gif = check_output(path, overwrite), Path(path).suffix.lower() == ".gif"
+    path, is_gif = check_figure(path, ENDINGS, overwrite), Path(path).suffix.lower() == ".gif"
     seconds = prediction.frame_numbers / USUAL_FPS if prediction.seconds is None else prediction.seconds
     seconds, rate = seconds - seconds[0], prediction.fps or USUAL_FPS
     hundredths, frames = np.round(100 * seconds).astype(int), [0]
@@ -51,7 +51,7 @@ def write_animation(
 def _images(
     prediction: Prediction, frames: Sequence[int], seconds: Array, size: Size, on_frame: OnFrame
 ) -> Iterator[tuple[Image.Image, float]]:
-    figure, panels = arranged([(prediction, frames)], tuple(VIEWS), (), size)
+    figure, panels = arranged([(prediction, frames)], tuple(VIEWS), size)
     figure.set_dpi(DPI)
     canvas = import_extra("matplotlib.backends.backend_agg", "plot").FigureCanvasAgg(figure)
     x, y = 1 - EDGE / 25.4 / figure.get_figwidth(), (LEGEND + STRIP / 2) / 25.4 / figure.get_figheight()

@@ -35,7 +35,7 @@ STYLE = {
 }
 """Settings of figures of these widths, for ``matplotlib.rc_context``."""
 DPI, GRID = 300, 75  # sides are multiples of 1/75 inch: even numbers of pixels at 150 and 300 dots per inch
-UNDATED: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+STILLS = (".png", ".svg", ".pdf")
 MOST_SAMPLES, MOST_COMPARED = 200, 6
 EDGE, GAP, TITLE, STRIP, LEGEND = 1.0, 1.5, 3.4, 4.0, 7.5  # mm; between panels and legend is a strip with the scale
 TEXT: dict[str, Any] = {"fontsize": 7, "color": INK, "parse_math": False}
@@ -97,10 +97,7 @@ def cloud_figure(prediction: Prediction, frame: int, truth: Array | None = None,
         A ``matplotlib.figure.Figure``; ``ValueError`` for a frame out of range, or without matplotlib.
     """
     t, truth = _checked(prediction, frame, truth)
-    xy = None if prediction.keypoints_px is None else prediction.keypoints_px[t]
-    also = [] if truth is None else ["truth"]
-    also += ["flagged"] if xy is not None and prediction.flags[t].any() else []
-    figure, panels = arranged([(prediction, [t])], (*VIEWS, "From above"), (), size, truth, xy, also)
+    figure, panels = arranged([(prediction, [t])], (*VIEWS, "From above"), size, (), truth, with_xy=True)
     for axes, _, view in panels:
         draw_frame(axes, prediction, t, truth, view)
     return figure
@@ -122,11 +119,12 @@ def compare_figure(
     if not 2 <= len(predictions) <= MOST_COMPARED:
         raise ValueError(f"expected 2 to {MOST_COMPARED} predictions to compare, got {len(predictions)}")
     number = common_frame(predictions, frame)
-    shown = [(each, [int(np.searchsorted(each.frame_numbers, number))]) for each in predictions]
-    figure, panels = arranged(shown, tuple(VIEWS), names or [str(each.model.get("name")) for each in predictions], size)
+    indices = [int(np.searchsorted(each.frame_numbers, number)) for each in predictions]
+    shown = [(each, [t]) for each, t in zip(predictions, indices, strict=True)]
+    titles = names or [str(each.model.get("name", "")) for each in predictions]
+    figure, panels = arranged(shown, tuple(VIEWS), size, titles)
     for axes, n, view in panels:
-        prediction, (t,) = shown[n]
-        draw_frame(axes, prediction, t, None, view)
+        draw_frame(axes, predictions[n], indices[n], None, view)
     return figure
 
 
@@ -141,12 +139,19 @@ def common_frame(predictions: Sequence[Prediction], number: int | None = None) -
     return int(common[len(common) // 2]) if number is None else number
 
 
+def check_figure(path: str | Path, endings: Sequence[str], overwrite: bool) -> Path:
+    """The path; ``ValueError`` if it has none of these endings, or no file may be written there."""
+    if (ending := Path(path).suffix.lower()) in endings:
+        return check_output(path, overwrite)
+    raise ValueError(f"{path}: expected {' or '.join(endings)} for this figure, got {ending!r}")
+
+
 def save_figure(figure: Any, path: str | Path, overwrite: bool = False) -> None:
     """Writes a figure as PNG at 300 dots per inch, SVG or PDF, by the path's ending; equal figures give equal bytes."""
-    path = check_output(path, overwrite)
-    ending = path.suffix.lower()[1:]
+    path = check_figure(path, STILLS, overwrite)
+    ending, undated = path.suffix.lower()[1:], {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with replacing(path) as temporary, import_extra("matplotlib", "plot").rc_context(STYLE):
-        figure.savefig(temporary, dpi=DPI, format=ending, metadata=UNDATED[ending])
+        figure.savefig(temporary, dpi=DPI, format=ending, metadata=undated.get(ending))
 
 
 def draw_frame(axes: Any, prediction: Prediction, t: int, truth: Array | None, view: str) -> None:
@@ -198,38 +203,33 @@ def _box(shown: Shown, view: str, truth: Array | None) -> Array:
 
 
 def arranged(
-    shown: Shown,
-    views: Sequence[str],
-    titles: Sequence[str],
-    size: Size,
-    truth: Array | None = None,
-    xy: Array | None = None,
-    also: Sequence[str] = (),
+    shown: Shown, views: Sequence[str], size: Size, titles: Sequence[str] = (), truth: Any = None, with_xy: bool = False
 ) -> tuple[Any, list[tuple[Any, int, str]]]:
-    """A figure with empty panels at one scale, and these with the number of their prediction and their view.
+    """A figure with a legend and panels of one scale, and per panel its axes, number of prediction, and view.
 
-    Several predictions have a column each, and a row per view. One has a column per view, and before them one for the
-    keypoints ``xy`` (17, 2), if given, which is drawn. ``also`` are further entries of the legend.
+    Several predictions have a column each, with their titles, and a row per view. One has a column per view, behind
+    that of its keypoints if ``with_xy`` is true and they are known, which are drawn.
     """
-    boxes = {view: _box(shown, view, truth) for view in views}
+    boxes, several = {view: _box(shown, view, truth) for view in views}, len(shown) > 1
     widths, heights = np.ptp(list(boxes.values()), axis=1).T
-    cells = [[(n, view) for n in range(len(shown))] for view in views]
-    if len(shown) == 1:
-        cells, titles, heights = [[(0, view) for view in views]], views, heights.max(keepdims=True)
-        widths = np.maximum(widths, 0.85 * widths.max())  # room for the titles
+    cells = [[(n, view) for n in range(len(shown))] for view in views] if several else [[(0, view) for view in views]]
+    titles, heights = (titles, heights) if several else (views, heights.max(keepdims=True))
+    widths = np.full(len(shown), widths.max()) if several else np.maximum(widths, 0.85 * widths.max())
+    prediction, (t, *_) = shown[0]
+    xy = prediction.keypoints_px[t] if with_xy and prediction.keypoints_px is not None else None
     if xy is not None:
         titles, widths = ["2D keypoints", *titles], np.array([widths[0], *widths])
-    widths = widths if len(shown) == 1 else np.full(len(shown), widths.max())
-    figure, rows, per_metre = _grid(size, widths, heights, titles, views if len(shown) > 1 else ())
+    figure, rows, per_metre = _grid(size, widths, heights, titles, views if several else ())
     if xy is not None:
         axes = rows[0].pop(0)
         _draw_pose(axes, xy, 1.0)
-        axes.plot(*xy[shown[0][0].flags[shown[0][1][0]] > 0].T, **FLAGGED, zorder=4)
+        axes.plot(*xy[prediction.flags[t] > 0].T, **FLAGGED, zorder=4)
         _centre(axes, np.stack([xy.min(0), xy.max(0)]))
     panels = [(axes, *cell) for row in zip(rows, cells, strict=True) for axes, cell in zip(*row, strict=True)]
     for axes, _, view in panels:
         _centre(axes, boxes[view], per_metre)
-    _add_legend(figure, panels[0][0], per_metre, shown, also)
+    flagged = xy is not None and bool(prediction.flags[t].any())
+    _add_legend(figure, panels[0][0], per_metre, shown, truth is not None, flagged)
     return figure, panels
 
 
@@ -242,17 +242,17 @@ def _grid(
     per_metre = float(min(across / widths.sum(), 1.1 * width / heights.sum()))
     widths, heights = widths * across / widths.sum(), heights * per_metre
     texts = [textwrap.fill(text, max(3, int(mm / 1.4))) for text, mm in zip(titles, widths, strict=True)]
-    top = EDGE + TITLE * (1 + max(text.count("\n") for text in texts))
-    height = top + heights.sum() + GAP * (len(heights) - 1) + STRIP + LEGEND
+    top, low = EDGE + TITLE * (1 + max(text.count("\n") for text in texts)), STRIP + LEGEND
+    height = low + heights.sum() + GAP * (len(heights) - 1) + top
     inches = np.array([math.ceil(GRID * mm / 25.4 - 0.5) / GRID + 1e-9 for mm in (width, height)])
-    figure, unit = import_extra("matplotlib.figure", "plot").Figure(figsize=inches), 25.4 * np.tile(inches, 2)
-    corners = left + np.cumsum([0, *widths[:-1] + GAP]), STRIP + LEGEND + np.cumsum([0, *heights[:0:-1] + GAP])[::-1]
-    axes = [[figure.add_axes((x, y, w, h) / unit) for x, w in zip(corners[0], widths, strict=True)]
-            for y, h in zip(corners[1], heights, strict=True)]  # fmt: skip
-    for r, row in enumerate(axes):
-        for c, panel in enumerate(row):
-            panel.set(gid=f"panel-{r}-{c}", xticks=[], yticks=[])
-            panel.spines[:].set(color="#b0b0b0", linewidth=0.4)
+    figure = import_extra("matplotlib.figure", "plot").Figure(figsize=inches)
+    edges = {"left": left / width, "right": 1 - EDGE / width, "bottom": low / height, "top": 1 - top / height}
+    spaces = {"wspace": GAP / widths.mean(), "hspace": GAP / heights.mean()}
+    spaces |= {"width_ratios": widths, "height_ratios": heights}
+    axes = figure.subplots(len(heights), len(widths), squeeze=False, gridspec_kw=edges | spaces).tolist()
+    for n, panel in enumerate(chain(*axes)):
+        panel.set(gid=f"panel-{n}", xticks=[], yticks=[])
+        panel.spines[:].set(color="#b0b0b0", linewidth=0.4)
     for panel, text in zip(axes[0], texts, strict=True):
         panel.set_title(text, pad=2, **TEXT)
     for (panel, *_), text in zip(axes, rows, strict=False):
@@ -269,7 +269,7 @@ def _centre(axes: Any, box: Array, per_unit: float | None = None) -> None:
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def _add_legend(figure: Any, axes: Any, per_metre: float, shown: Shown, also: Sequence[str]) -> None:
+def _add_legend(figure: Any, axes: Any, per_metre: float, shown: Shown, *also: bool) -> None:
     """Below the panels: half a metre to scale, and what colours and lines mean."""
     Line2D = import_extra("matplotlib.lines", "plot").Line2D
     width, height = 25.4 * figure.get_size_inches()
@@ -278,11 +278,11 @@ def _add_legend(figure: Any, axes: Any, per_metre: float, shown: Shown, also: Se
     figure.text(x + (per_metre / 2 + 1) / width, y, "0.5 m", va="center", **TEXT)
     first = {side: {"color": colour, "markersize": 2.5} | DOTS.get(side, {}) for side, colour in SIDE_COLOURS.items()}
     first["midline"] = first.pop("middle")
-    first |= {"flagged keypoint": FLAGGED} if "flagged" in also else {}
+    first |= {"flagged keypoint": FLAGGED} if also[1] else {}
     second: dict[str, Any] = {"point estimate": {"color": INK}}
     if counts := {min(len(each.samples), MOST_SAMPLES) for each, _ in shown if each.samples is not None}:
         second[f"{' or '.join(map(str, sorted(counts)))} samples"] = {"color": INK, "linewidth": 0.5, "alpha": 0.6}
-    second |= {"truth": TRUTH} if "truth" in also else {}
+    second |= {"truth": TRUTH} if also[0] else {}
     for row, styles in enumerate((first, second)):
         handles = [Line2D([], [], label=name, **{"linewidth": BOLD} | style) for name, style in styles.items()]
         room = {"handlelength": 1.8, "handletextpad": 0.6, "columnspacing": 1.4, "borderpad": 0, "fontsize": 7}
