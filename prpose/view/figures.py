@@ -4,7 +4,6 @@ Left is blue with full dots, right is orange with open dots, the midline is grey
 is black. Figures do not go through pyplot: they belong to their caller alone.
 """
 
-import math
 import textwrap
 from collections.abc import Sequence
 from functools import reduce
@@ -36,7 +35,7 @@ STYLE = {
 """Settings of figures of these widths, for ``matplotlib.rc_context``."""
 DPI, GRID = 300, 75  # sides are multiples of 1/75 inch: even numbers of pixels at 150 and 300 dots per inch
 STILLS = (".png", ".svg", ".pdf")
-MOST_SAMPLES, MOST_COMPARED = 200, 6
+MOST_SAMPLES = 200
 EDGE, GAP, TITLE, STRIP, LEGEND = 1.0, 1.5, 3.4, 4.0, 7.5  # mm; between panels and legend is a strip with the scale
 TEXT: dict[str, Any] = {"fontsize": 7, "color": INK, "parse_math": False}
 BOLD = 1.8  # points
@@ -97,7 +96,7 @@ def cloud_figure(prediction: Prediction, frame: int, truth: Array | None = None,
         A ``matplotlib.figure.Figure``; ``ValueError`` for a frame out of range, or without matplotlib.
     """
     t, truth = _checked(prediction, frame, truth)
-    figure, panels = arranged([(prediction, [t])], (*VIEWS, "From above"), size, (), truth, with_xy=True)
+    figure, panels = arranged([(prediction, [t])], (*VIEWS, "From above"), size, truth=truth, with_xy=True)
     for axes, _, view in panels:
         draw_frame(axes, prediction, t, truth, view)
     return figure
@@ -106,9 +105,10 @@ def cloud_figure(prediction: Prediction, frame: int, truth: Array | None = None,
 def compare_figure(
     predictions: Sequence[Prediction], names: Sequence[str] = (), frame: int | None = None, size: Size = "column"
 ) -> Any:
-    """The same frame of two to six predictions side by side, from the camera and from the side, at one scale.
+    """The same frame of predictions side by side, each from the camera and from the side, at one scale.
 
     Args:
+        predictions: two or three for a column, up to six for a page.
         names: one per prediction. Default: their models'.
         frame: number of the frame in the video. Default: the middle one of those that all have.
         size: as in :func:`cloud_figure`.
@@ -116,13 +116,14 @@ def compare_figure(
     Returns:
         A ``matplotlib.figure.Figure``; ``ValueError`` for another number of predictions, or if one lacks the frame.
     """
-    if not 2 <= len(predictions) <= MOST_COMPARED:
-        raise ValueError(f"expected 2 to {MOST_COMPARED} predictions to compare, got {len(predictions)}")
+    most = WIDTHS_MM[size] // 28
+    if not 2 <= len(predictions) <= most:
+        raise ValueError(f"expected 2 to {most} predictions at the width of a {size}, got {len(predictions)}")
     number = common_frame(predictions, frame)
     indices = [int(np.searchsorted(each.frame_numbers, number)) for each in predictions]
     shown = [(each, [t]) for each, t in zip(predictions, indices, strict=True)]
-    titles = names or [str(each.model.get("name", "")) for each in predictions]
-    figure, panels = arranged(shown, tuple(VIEWS), size, titles)
+    names = names or [str(each.model.get("name", "")) for each in predictions]
+    figure, panels = arranged(shown, tuple(VIEWS), size, names)
     for axes, n, view in panels:
         draw_frame(axes, predictions[n], indices[n], None, view)
     return figure
@@ -203,61 +204,58 @@ def _box(shown: Shown, view: str, truth: Array | None) -> Array:
 
 
 def arranged(
-    shown: Shown, views: Sequence[str], size: Size, titles: Sequence[str] = (), truth: Any = None, with_xy: bool = False
+    shown: Shown, views: Sequence[str], size: Size, names: Sequence[str] = (), truth: Any = None, with_xy: bool = False
 ) -> tuple[Any, list[tuple[Any, int, str]]]:
     """A figure with a legend and panels of one scale, and per panel its axes, number of prediction, and view.
 
-    Several predictions have a column each, with their titles, and a row per view. One has a column per view, behind
-    that of its keypoints if ``with_xy`` is true and they are known, which are drawn.
+    Panels are in a row, before them that of the keypoints if ``with_xy`` is true and they are known, which are drawn.
     """
-    boxes, several = {view: _box(shown, view, truth) for view in views}, len(shown) > 1
-    widths, heights = np.ptp(list(boxes.values()), axis=1).T
-    cells = [[(n, view) for n in range(len(shown))] for view in views] if several else [[(0, view) for view in views]]
-    titles, heights = (titles, heights) if several else (views, heights.max(keepdims=True))
-    widths = np.full(len(shown), widths.max()) if several else np.maximum(widths, 0.85 * widths.max())
+    boxes = {view: _box(shown, view, truth) for view in views}
+    cells = [(n, view) for n in range(len(shown)) for view in views]
+    titles, widths = [view for _, view in cells], [np.ptp(boxes[view], axis=0)[0] for _, view in cells]
     prediction, (t, *_) = shown[0]
     xy = prediction.keypoints_px[t] if with_xy and prediction.keypoints_px is not None else None
     if xy is not None:
-        titles, widths = ["2D keypoints", *titles], np.array([widths[0], *widths])
-    figure, rows, per_metre = _grid(size, widths, heights, titles, views if several else ())
+        titles, widths = ["2D keypoints", *titles], [widths[0], *widths]
+    figure, row, per_metre = _row(
+        size, np.array(widths), max(np.ptp(box, 0)[1] for box in boxes.values()), titles, names
+    )
+    flagged = xy is not None and bool(prediction.flags[t].any())
     if xy is not None:
-        axes = rows[0].pop(0)
+        axes = row.pop(0)
         _draw_pose(axes, xy, 1.0)
         axes.plot(*xy[prediction.flags[t] > 0].T, **FLAGGED, zorder=4)
         _centre(axes, np.stack([xy.min(0), xy.max(0)]))
-    panels = [(axes, *cell) for row in zip(rows, cells, strict=True) for axes, cell in zip(*row, strict=True)]
-    for axes, _, view in panels:
+    for axes, (_, view) in zip(row, cells, strict=True):
         _centre(axes, boxes[view], per_metre)
-    flagged = xy is not None and bool(prediction.flags[t].any())
-    _add_legend(figure, panels[0][0], per_metre, shown, truth is not None, flagged)
-    return figure, panels
+    _add_legend(figure, row[0], per_metre, shown, truth is not None, flagged)
+    return figure, [(axes, *cell) for axes, cell in zip(row, cells, strict=True)]
 
 
-def _grid(
-    size: Size, widths: Array, heights: Array, titles: Sequence[str], rows: Sequence[str]
-) -> tuple[Any, list[list[Any]], float]:
-    """A figure, its axes by row, and millimetres per metre: panels of at least these metres, as large as they fit."""
-    width, left = WIDTHS_MM[size], EDGE + (TITLE if rows else 0)
-    across = width - left - EDGE - GAP * (len(widths) - 1)
-    per_metre = float(min(across / widths.sum(), 1.1 * width / heights.sum()))
-    widths, heights = widths * across / widths.sum(), heights * per_metre
-    texts = [textwrap.fill(text, max(3, int(mm / 1.4))) for text, mm in zip(titles, widths, strict=True)]
-    top, low = EDGE + TITLE * (1 + max(text.count("\n") for text in texts)), STRIP + LEGEND
-    height = low + heights.sum() + GAP * (len(heights) - 1) + top
-    inches = np.array([math.ceil(GRID * mm / 25.4 - 0.5) / GRID + 1e-9 for mm in (width, height)])
-    figure = import_extra("matplotlib.figure", "plot").Figure(figsize=inches)
-    edges = {"left": left / width, "right": 1 - EDGE / width, "bottom": low / height, "top": 1 - top / height}
-    spaces = {"wspace": GAP / widths.mean(), "hspace": GAP / heights.mean()}
-    spaces |= {"width_ratios": widths, "height_ratios": heights}
-    axes = figure.subplots(len(heights), len(widths), squeeze=False, gridspec_kw=edges | spaces).tolist()
-    for n, panel in enumerate(chain(*axes)):
-        panel.set(gid=f"panel-{n}", xticks=[], yticks=[])
-        panel.spines[:].set(color="#b0b0b0", linewidth=0.4)
-    for panel, text in zip(axes[0], texts, strict=True):
-        panel.set_title(text, pad=2, **TEXT)
-    for (panel, *_), text in zip(axes, rows, strict=False):
-        panel.set_ylabel(text, labelpad=2, **TEXT)
-    return figure, axes, per_metre
+def _row(
+    size: Size, widths: Array, height: float, titles: Sequence[str], names: Sequence[str]
+) -> tuple[Any, list[Any], float]:
+    """A figure, its axes and millimetres per metre: panels of at least these metres, as large as they fit."""
+    across, widths = WIDTHS_MM[size] - 2 * EDGE - GAP * (len(widths) - 1), np.maximum(widths, 0.85 * widths.max())
+    per_metre = float(min(across / widths.sum(), WIDTHS_MM[size] / height))
+    widths, height = widths * across / widths.sum(), height * per_metre
+    titles = [textwrap.fill(text, int(mm / 1.4)) for text, mm in zip(titles, widths, strict=True)]
+    names = [textwrap.fill(text, int(across / len(names) / 1.4)) for text in names]
+    lines = [1 + max(text.count("\n") for text in texts) for texts in (titles, names) if texts]
+    top, low = EDGE + TITLE * sum(lines), STRIP + LEGEND
+    sides = np.array([WIDTHS_MM[size], low + height + top])
+    figure = import_extra("matplotlib.figure", "plot").Figure(figsize=np.ceil(GRID * sides / 25.4 - 0.5) / GRID + 1e-9)
+    edges = {"left": EDGE / sides[0], "right": 1 - EDGE / sides[0], "bottom": low / sides[1], "top": 1 - top / sides[1]}
+    spaces = {"wspace": GAP / widths.mean(), "width_ratios": widths}
+    row = figure.subplots(1, len(widths), squeeze=False, gridspec_kw=edges | spaces)[0].tolist()
+    for n, text in enumerate(names):
+        first, *_, last = (axes.get_position() for axes in np.array_split(row, len(names))[n])
+        figure.text((first.x0 + last.x1) / 2, 1 - EDGE / sides[1], text, ha="center", va="top", **TEXT)
+    for n, (axes, text) in enumerate(zip(row, titles, strict=True)):
+        axes.set(gid=f"panel-{n}", xticks=[], yticks=[])
+        axes.set_title(text, pad=2, **TEXT)
+        axes.spines[:].set(color="#b0b0b0", linewidth=0.4)
+    return figure, row, per_metre
 
 
 def _centre(axes: Any, box: Array, per_unit: float | None = None) -> None:
