@@ -1,6 +1,7 @@
 """Figures: what is drawn, where, at which size, and that the same input gives the same file."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from itertools import pairwise
@@ -55,8 +56,7 @@ def test_an_svg_has_a_strand_per_limb_of_every_sample_and_its_text(saved):
     assert "panel-0-samples" not in groups
     text = {element.text for element in root.iter(f"{SVG}text")}
     assert text >= {"2D keypoints", "Camera view", "Side view", "From above", "0.5 m", "5 samples", "left", "right"}
-    sizes = {element.get("style").split("px")[0] for element in root.iter(f"{SVG}text")}
-    assert sizes == {"font-size: 7"} or sizes == {"font: 7"}
+    assert all(re.search(r"font(-size)?: 7px", element.get("style")) for element in root.iter(f"{SVG}text"))
 
 
 @pytest.mark.parametrize("size", WIDTHS)
@@ -199,6 +199,11 @@ def test_plot_in_3d_has_y_up(saved):
     lows, highs = np.array([axes.get_xlim(), axes.get_ylim(), axes.get_zlim()]).T
     up_down = -prediction.pose[0] @ -prediction.up  # levelled heights, in metres
     assert lows[1] < up_down.min() < up_down.max() < highs[1]
+    assert np.allclose(highs - lows, highs[0] - lows[0])
+    assert 1 < highs[0] - lows[0] < 3  # of the pose, not of the empty axes
+    make_prediction(T=1, pose=3 * standing()).plot(0, axes)  # the same axes hold both
+    axes.figure.draw_without_rendering()
+    assert axes.get_ylim()[1] > 2
 
 
 def test_plot_without_axes_is_the_cloud(saved):

@@ -23,15 +23,9 @@ from prpose.tables import import_extra
 Size = Literal["column", "page"]
 WIDTHS_MM: dict[Size, int] = {"column": 85, "page": 170}
 STYLE = {
-    "font.size": 7,
-    "axes.titlesize": 7,
-    "legend.fontsize": 7,
-    "axes.linewidth": 0.5,
-    "lines.linewidth": 1,
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
-    "svg.hashsalt": "prpose",  # text as text; the same bytes each time
-}
+    "font.size": 7, "axes.titlesize": 7, "legend.fontsize": 7, "axes.linewidth": 0.5, "lines.linewidth": 1,
+    "svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "prpose",  # text as text; the same bytes each time
+}  # fmt: skip
 """Settings of figures of these widths, for ``matplotlib.rc_context``."""
 DPI, GRID = 300, 75  # sides are multiples of 1/75 inch: even numbers of pixels at 150 and 300 dots per inch
 STILLS = (".png", ".svg", ".pdf")
@@ -70,12 +64,16 @@ def plot(prediction: Prediction, frame: int, axes: Any, truth: Array | None) -> 
     draw_frame(axes, prediction, *_checked(prediction, frame, truth), "3D" if is_3d else "Camera view")
     if is_3d:
         axes.view_init(elev=15, azim=25, vertical_axis="y")
+        limits = np.array([axes.get_xlim(), axes.get_ylim(), axes.get_zlim()])
+        low, high = limits.mean(axis=1) + np.ptp(limits, axis=1).max() * np.array([[-0.5], [0.5]])
+        for n, set_limits in enumerate((axes.set_xlim, axes.set_ylim, axes.set_zlim)):  # a cube, for one scale
+            set_limits(low[n], high[n], auto=None)
+        axes.set_box_aspect((1, 1, 1))
         axes.set(xlabel="x (m)", ylabel="y (m), up", zlabel="z (m)")
     else:
         axes.autoscale_view()
         axes.yaxis.set_inverted(True)
-        axes.set(xlabel="x (m), right", ylabel="y (m), down")
-    axes.set_aspect("equal")
+        axes.set(xlabel="x (m), right", ylabel="y (m), down", aspect="equal")
     for axis in (axes.xaxis, axes.yaxis, *([axes.zaxis] if is_3d else [])):
         axis.set_major_locator(import_extra("matplotlib.ticker", "plot").MultipleLocator(0.5))
     return axes.figure
@@ -217,9 +215,8 @@ def arranged(
     xy = prediction.keypoints_px[t] if with_xy and prediction.keypoints_px is not None else None
     if xy is not None:
         titles, widths = ["2D keypoints", *titles], [widths[0], *widths]
-    figure, row, per_metre = _row(
-        size, np.array(widths), max(np.ptp(box, 0)[1] for box in boxes.values()), titles, names
-    )
+    height = max(np.ptp(box, axis=0)[1] for box in boxes.values())
+    figure, row, per_metre = _row(size, np.array(widths), height, titles, names)
     flagged = xy is not None and bool(prediction.flags[t].any())
     if xy is not None:
         axes = row.pop(0)
