@@ -178,6 +178,22 @@ class Prediction:
     def _repr_html_(self) -> str:
         return self.view(num_samples=50)._repr_html_()
 
+    def plot(self, frame: int = 0, axes: Any = None, truth: Array | None = None) -> Any:
+        """Draws samples and point estimate of a frame with matplotlib (extra ``plot``).
+
+        Args:
+            frame: index of the frame, from 0.
+            axes: matplotlib axes to draw on: in 2D as the camera sees the pose, in 3D (``projection="3d"``) with y up.
+                Default: a new figure of three views, :func:`prpose.view.figures.cloud_figure`.
+            truth: (17, 3) metres in camera axes, drawn in black, relative to its pelvis.
+
+        Returns:
+            The ``matplotlib.figure.Figure``; ``ValueError`` for a frame out of range, or without matplotlib.
+        """
+        from prpose.view.figures import plot
+
+        return plot(self, frame, axes, truth)
+
 
 ARRAYS: dict[str, tuple[type, tuple[int | str, ...], float]] = {
     "frame_numbers": (np.int64, ("T",), 2.0**62),

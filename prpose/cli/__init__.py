@@ -19,6 +19,7 @@ from prpose.atomic import read_toml
 from prpose.cli.console import print_line, recorded
 from prpose.cli.data import inspect_data, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
 from prpose.cli.evaluate import evaluate
+from prpose.cli.figure import figure
 from prpose.cli.models import models
 from prpose.cli.pack import pack
 from prpose.cli.predict import predict
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Any] = {
         "prepare": {"h36m": prepare_h36m, "3dhp": prepare_3dhp, "cmu": prepare_cmu, "mocap": prepare_mocap},
         "inspect": inspect_data,
     },
+    "figure": figure,
     "models": models,
     "pack": pack,
 }

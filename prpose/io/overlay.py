@@ -66,7 +66,7 @@ def write_overlay(
         if video.kind == "photo":
             next(images)[0].save(temporary, compress_level=1)  # a third of the default's time, a sixth larger
         else:
-            _encode(images, temporary, Fraction(video.fps or DEFAULT_FPS).limit_denominator(1001))
+            encode(images, temporary, Fraction(video.fps or DEFAULT_FPS).limit_denominator(1001))
 
 
 def _images(video: Video, prediction: Prediction, on_frame: OnFrame) -> Iterator[tuple[Image.Image, float | None]]:
@@ -77,7 +77,7 @@ def _images(video: Video, prediction: Prediction, on_frame: OnFrame) -> Iterator
         on_frame(1)
 
 
-def _encode(images: Iterator[tuple[Image.Image, float | None]], path: Path, rate: Fraction) -> None:
+def encode(images: Iterator[tuple[Image.Image, float | None]], path: Path, rate: Fraction) -> None:
     """Writes a video, H.264 where FFmpeg has an encoder for it, else MPEG-4. Images without a time come at the rate."""
     av, first_s, last = import_av(), 0.0, -1
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"  # which ignores the options

@@ -8,8 +8,9 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.data import Clip
-from prpose.io.overlay import BONES, JOINT_COLOURS, VIEWS
+from prpose.io.overlay import JOINT_COLOURS, VIEWS
 from prpose.tables import import_extra
+from prpose.view.figures import draw_bones
 
 Column = tuple[Clip, int, list[tuple[Array, dict[str, Any]]]]  # a clip, its frame, and 3D poses with their styles
 
@@ -37,8 +38,8 @@ def draw_prediction(clip: Clip, frames: Sequence[int], samples: Array, determini
     columns = []
     for n, frame in enumerate(frames):
         poses: list[tuple[Array, dict[str, Any]]] = [(p, {"linewidth": 0.6, "alpha": 0.12}) for p in samples[:, n]]
-        poses += [(clip.poses_cam[frame], {"colour": "black", "linewidth": 1.6})]
-        poses += [(deterministic[n], {"colour": "red", "linewidth": 1.0, "linestyle": "--"})]
+        poses += [(clip.poses_cam[frame], {"color": "black", "linewidth": 1.6})]
+        poses += [(deterministic[n], {"color": "red", "linewidth": 1.0, "linestyle": "--"})]
         columns.append((clip, frame, poses))
     _draw(columns, path, f": {len(samples)} samples\nblack: ground truth, red: deterministic")
 
@@ -50,7 +51,7 @@ def _draw(columns: Sequence[Column], path: Path, title: str = "") -> None:
         _draw_image(image, clip, frame)
         for axis, (name, across_down) in zip(views, VIEWS.items(), strict=True):
             for pose, style in poses:
-                _draw_bones(axis, (pose - pose[0])[:, across_down], **style)
+                draw_bones(axis, (pose - pose[0])[:, across_down], **style)
             axis.set(xlim=(-1.1, 1.1), ylim=(1.1, -1.1), xticks=[], yticks=[], aspect="equal")
             axis.set_title(name + title, fontsize=7)
     figure.savefig(path, dpi=110, format="png")
@@ -61,7 +62,7 @@ def _draw_image(axis: Any, clip: Clip, frame: int) -> None:
     camera, xy = clip.camera, clip.keypoints_px[frame]
     bones = xy if camera.focal_px is None else camera.project(clip.poses_cam[frame].astype(np.float64))
     hidden = np.zeros(len(xy), bool) if clip.hidden is None else clip.hidden[frame]
-    _draw_bones(axis, bones, linewidth=1.2)
+    draw_bones(axis, bones, linewidth=1.2)
     for point, colour, is_hidden in zip(xy, JOINT_COLOURS, hidden, strict=True):
         axis.plot(*point, "o", color=colour, markerfacecolor="none" if is_hidden else colour, markersize=4)
     low, high = bones.min(axis=0), bones.max(axis=0)
@@ -70,9 +71,3 @@ def _draw_image(axis: Any, clip: Clip, frame: int) -> None:
     axis.tick_params(labelsize=6)
     occluded = f", {int(hidden.sum())} occluded" if clip.hidden is not None else ""
     axis.set_title(f"{clip.subject} {clip.action}\ncamera {clip.camera_index}, frame {frame}{occluded}", fontsize=8)
-
-
-def _draw_bones(axis: Any, points: Array, colour: str | None = None, **style: Any) -> None:
-    colours = colour or [JOINT_COLOURS[joint] for joint, _ in BONES]
-    collections = import_extra("matplotlib.collections", "plot")
-    axis.add_collection(collections.LineCollection(points[np.array(BONES)], colors=colours, **style))
