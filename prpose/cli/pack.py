@@ -10,7 +10,7 @@ import tyro
 from torch import Tensor
 
 from prpose.atomic import read_json, sha256_of
-from prpose.cli.console import Flag
+from prpose.cli.console import Flag, print_result
 from prpose.cli.evaluate import constructor_arguments
 from prpose.config import InferenceConfig
 from prpose.hub import Card, Network, by_role, write_model_folder
@@ -68,7 +68,7 @@ def pack(
     rounded = {joint: float(f"{value:.4g}") for joint, value in (limits[-1] if limits else {}).items()}
     card = replace(card, scores={_frames(report): _scores(report) for report in contents}, limits_95=rounded)
     model = write_model_folder(out, card, weights, half, overwrite, [report["sha256"] for report in contents])
-    print(f"Wrote {model.folder}, {model.size / 1e6:.1f} MB")
+    print_result(f"Wrote {model.folder}, {model.size / 1e6:.1f} MB,", "Try it", "evaluate", "walkers", "--model", out)
 
 
 def _of_lifter_and_noise(lifter_run: Path, noise_run: Path, alpha: float) -> tuple[Card, Weights, str]:
