@@ -74,7 +74,7 @@ def prepare_cmu(
 
 
 def prepare_mocap(
-    folder: Positional[Path],
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")],
     format: Literal["bvh", "asf", "c3d", "npz"],
     joints: Path,
     name: str = "mocap",
@@ -106,7 +106,7 @@ def prepare_mocap(
 
 
 def inspect_data(
-    name: Positional[str],
+    name: Annotated[Positional[str], arg(metavar="DATASET")],
     root: Path = DATASET,
     keypoints: str | None = None,
     picture: Path | None = None,
@@ -118,7 +118,7 @@ def inspect_data(
         name: Data set: h36m, 3dhp, cmu17, walkers, or the name of your own benchmark.
         root: Folder with the npz files. Not needed for walkers.
         keypoints: Source of the 2D keypoints. Default: the usual one of the data set.
-        picture: PNG file to draw samples to (extra "plot").
+        picture: PNG file for a picture of some frames (extra "plot").
         overwrite: Replace an existing picture.
     """
     if picture is not None:

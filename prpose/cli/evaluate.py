@@ -36,7 +36,7 @@ DEFAULT = InferenceConfig()
 
 
 def evaluate(
-    dataset: tyro.conf.Positional[str],
+    dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET")],
     num_samples: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 50,
     model: str | None = None,
     lifter: str | None = None,
