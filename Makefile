@@ -49,8 +49,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
-# Without what MediaPipe and rtmlib ask for: their OpenCV would be installed over that of the tests.
+# Without what MediaPipe and rtmlib ask for: their OpenCV would be installed over that of the tests. What Rerun asks for
+# the extra dev has.
 $(DETECT): $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps mediapipe certifi flatbuffers \
-		rtmlib onnxruntime tqdm protobuf packaging onnx ml_dtypes
+		rtmlib onnxruntime tqdm protobuf packaging onnx ml_dtypes rerun-sdk
 	touch $@

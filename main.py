@@ -196,7 +196,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         with replacing(folder / f"avg_model_{args.shhpe_model}.pth") as path:
             torch.save({k: v.cpu() for k, v in net.state_dict().items()}, path)
 
-    with progress("train", epochs * len(windows)) as advance:
+    with progress("train", epochs * len(windows), "poses") as advance:
         fit(state, windows, fixed_targets(targets), lambda items, loss: advance(items), save)
 
 

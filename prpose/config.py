@@ -50,15 +50,15 @@ class InferenceConfig:
         allow_implausible: Predict although keypoints look upside down, lying, out of the image or of another layout, or
             joints of a single frame are missing.
         format: Keypoint format of the input. Default: recognised from the file.
-        tracking: Who is who over time: by the file's ids where they can be ids (auto) or must be, or by position.
+        tracking: How to tell people apart over time: by the file's ids, by position, or by ids that are usable (auto).
         prefix: Read only the files of a folder, or images of a list, whose names begin with this.
         detector: Keypoint detector for images and video: mediapipe, rtmlib, rtmlib-feet, ultralytics, or
             package.module:Class.
         detector_model: Model file of the detector. Default: one that is downloaded on first use.
         max_people: Largest number of people to detect per image. Default: 10 if a person is chosen, else one.
         max_seconds: Stop reading video or a camera after this many seconds.
-        folder: What a folder is: one clip with a file per frame, files that are each an input, or what they look like.
-        output_format: File format of the predictions for a folder: npz, json, csv, trc or bvh.
+        folder: What a folder holds: one clip with a file per frame, files of a clip each, or what its files look like.
+        output_format: File format of the predictions for a folder: npz, json, csv, trc or bvh. Default: npz.
         jobs: Number of parallel processes for a folder. Default: one, or with ray all CPUs of the cluster.
         ray: Distribute a folder over a Ray cluster (RAY_ADDRESS, or a local one).
     """

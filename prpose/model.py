@@ -1,7 +1,7 @@
 """Model: from a person's 2D keypoints in pixels to 3D poses in metres. The whole chain on one screen."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from prpose.config import InferenceConfig
 from prpose.hub import Card, find_model_folder
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS, find_layout
-from prpose.lifter import is_framed, own_frame, padded, receptive_field
+from prpose.lifter import is_framed, own_frame, padded, poses_at_once, receptive_field
 from prpose.noise import NoiseProcess
 from prpose.one_pass import noisy_poses
 from prpose.postprocess import flags_of, summarise
@@ -69,6 +69,7 @@ class Model:
         confidence: ArrayLike | None = None,
         intrinsics: Sequence[float] | None = None,
         config: InferenceConfig | None = None,
+        on_share: Callable[[float], None] = lambda share: None,
     ) -> Prediction:
         """Predicts many 3D poses for every frame of one person's keypoints.
 
@@ -84,6 +85,7 @@ class Model:
             fps: frames per second. Without it, the noise is independent from frame to frame.
             confidence: (T, J) or (J,), the detector's confidences.
             intrinsics: fx, fy, cx, cy of the camera, pixels; replaces those of ``config``.
+            on_share: called with the share of the frames that was lifted since the last call; 1 in all.
 
         Raises:
             ValueError: for arguments of a wrong shape or out of range, implausible keypoints, and too few joints.
@@ -104,7 +106,7 @@ class Model:
         if intrinsics is not None:
             fx, fy, cx, cy = _numbers("intrinsics", intrinsics, 4)
             config = replace(config, intrinsics=(fx, fy, cx, cy), fov_deg=None)
-        return self._predict(keypoints, num_samples, seed, config)
+        return self._predict(keypoints, num_samples, seed, config, on_share)
 
     def stream(
         self,
@@ -138,7 +140,9 @@ class Model:
         return self.sampler.device
 
     @torch.no_grad()
-    def _predict(self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig) -> Prediction:
+    def _predict(
+        self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig, on_share: Callable[[float], None]
+    ) -> Prediction:
         implausible = config.allow_implausible
         ready = preprocess(
             keypoints, config.max_gap, config.drop_incomplete, implausible, config.keep_sides, not implausible
@@ -154,7 +158,8 @@ class Model:
         xy = torch.from_numpy(camera.lifter_input(plan.keypoints.xy, is_framed(self.sampler.lifter))).float()[None]
         extra_sigma = self._extra_sigma(xy.to(self.device), plan, camera, config)
         x = padded(xy.to(self.device), self.sampler.lifter)  # (1, T + F - 1, 17, 2)
-        mean, covariance = self.sampler.moments(x)
+        first = 0.5 if self.sampler.noise is None else 1 / (S + 1)  # share of the poses without noise
+        mean, covariance = self._moments(x, lambda share: on_share(first * share))
         deterministic = interpolate(mean[0].cpu(), plan.positions)
         noise_sd_px = noise_in_pixels(self.sampler, xy.to(self.device), extra_sigma, camera)
         if covariance is not None:
@@ -162,6 +167,7 @@ class Model:
                 covariance[noisy_poses(extra_sigma, F)] = torch.nan
             covariance = interpolate(covariance[0].cpu().flatten(-2), plan.positions).unflatten(-1, (3, 3))
         for frames, samples in plan.resample(self._pieces(x, plan, S, seed, config, extra_sigma)):
+            on_share((1 - first) * (frames.stop - frames.start) / len(ready.xy))
             own = None if covariance is None else covariance[frames]
             described = ready.xy[frames], camera, config, own, camera_sd, ~ready.missing[frames]
             parts.append(summarise(samples, deterministic[frames], *described))
@@ -183,6 +189,16 @@ class Model:
             model={} if self.card is None else asdict(self.card), num_samples=S, seed=seed,
             warnings=(*ready.warnings, *assumed, *tilt), up=up,
         )  # fmt: skip
+
+    def _moments(self, x: Tensor, on_share: Callable[[float], None]) -> tuple[Tensor, Tensor | None]:
+        """The sampler's moments, piece by piece."""
+        F, parts = receptive_field(self.sampler.lifter), []
+        T, at_once = x.shape[1] - F + 1, max(FRAMES_AT_ONCE, poses_at_once(self.sampler.lifter, self.device))
+        for start in range(0, T, at_once):
+            parts.append(self.sampler.moments(x[:, start : start + at_once + F - 1]))
+            on_share(parts[-1][0].shape[1] / T)
+        means, covariances = zip(*parts, strict=True)
+        return torch.cat(means, dim=1), None if covariances[0] is None else torch.cat(covariances, dim=1)
 
     def _pieces(
         self, x: Tensor, plan: Schedule, S: int, seed: int, config: InferenceConfig, extra_sigma: Tensor | None

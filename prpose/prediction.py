@@ -194,6 +194,23 @@ class Prediction:
 
         return plot(self, frame, axes, truth)
 
+    def to_rerun(self, recording: Any = None, entity: str = "prpose") -> None:
+        """Logs every frame to Rerun (extra ``rerun``), on the time lines ``frame`` and, if times are known, ``time``.
+
+        Camera axes, metres: ``pose``, ``samples`` and 95 % ``regions``, at ``root`` if known, else about the pelvis;
+        keypoints in pixels as ``image/keypoints``, before a pinhole camera if the root is known.
+
+        Args:
+            recording: a ``rerun.RecordingStream``. Default: the current one, of ``rerun.init``.
+            entity: path under which everything is logged.
+
+        Raises:
+            ValueError: if Rerun is not installed, or there is no recording.
+        """
+        from prpose.view.rerun import log_prediction
+
+        log_prediction(self, recording, entity)
+
 
 ARRAYS: dict[str, tuple[type, tuple[int | str, ...], float]] = {
     "frame_numbers": (np.int64, ("T",), 2.0**62),

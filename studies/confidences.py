@@ -95,7 +95,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     motions, loss = load_motions(data, root, "train"), sampler_loss(config.draws, config.pose_weight, 4, rho=1)
     views, state = ConfidentViews(motions, every=every, balance=config.balance, framed=True), State(net, config)
-    with progress("train", epochs * len(views)) as advance:
+    with progress("train", epochs * len(views), "poses") as advance:
         train(out, state, views, loss, lambda net: sampler_scores(net, windows, state.device, rho=1), advance)
     net.load_state_dict(read_state_dict(out / WEIGHTS))
     values = {}

@@ -127,7 +127,7 @@ def trained(out: Path, root: Path, data: str, epochs: int, every: int, seed: int
     def validate(net: nn.Module) -> dict[str, float]:
         return {"val_NLL": float(windows.values(lambda batch: nats(net, batch)).mean())}
 
-    with progress("train", epochs * len(views)) as advance:
+    with progress("train", epochs * len(views), "poses") as advance:
         train(out, State(net, config), views, lambda net, indices, batch: nats(net, batch).mean(), validate, advance)
     net.load_state_dict(read_state_dict(out / WEIGHTS))
     return net.eval()

@@ -58,7 +58,7 @@ def main(
     """
     loaded, clips = prpose.load(model, named_device(device)), load_clips(dataset, root, split)[::stride]
     columns = {}
-    with progress("clips", len(NOISE_CORRELATIONS) * len(clips)) as advance:
+    with progress("evaluate", len(NOISE_CORRELATIONS) * len(clips), "clips") as advance:
         for kind in NOISE_CORRELATIONS:
             parts = []
             for number, clip in enumerate(clips):

@@ -52,7 +52,7 @@ def main(
     """
     loaded, clips = prpose.load(model, named_device(device)), load_clips(dataset, root, split)[::stride]
     parts = []
-    with progress("clips", len(clips)) as advance:
+    with progress("evaluate", len(clips), "clips") as advance:
         for number, clip in enumerate(clips):
             poses = point_estimates(loaded, clip, num_samples, seed + number)
             parts.append({name: values(pose, clip) for name, pose in poses.items()})

@@ -82,7 +82,7 @@ def main(
     on = named_device(device)
     models = {name: prpose.load(name, on) for name in model}
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in model}
-    with TemporaryDirectory() as folder, progress("turns", repeats * len(model)) as advance:
+    with TemporaryDirectory() as folder, progress("time", repeats * len(model), "turns") as advance:
         clip, short = (write_walkers(Path(folder) / f"{n}.npz", n) for n in (frames, min(frames, 64)))
         for loaded in models.values():  # the first time is slower
             time_clip(loaded, short, 2)

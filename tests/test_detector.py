@@ -129,11 +129,12 @@ def test_a_detector_is_created_before_the_progress_bars(tmp_path, monkeypatch):
 
     monkeypatch.setattr("prpose.cli.many_files.create_detector", log("detector", Finder()))
     monkeypatch.setattr(command, "find_model", log("model"))
-    monkeypatch.setattr(command, "progress", lambda name, total: log(name, lambda steps: None)())
+    monkeypatch.setattr(command, "progress", lambda name, *_: log(name, lambda *_: None)())
     photo, out = write_png(tmp_path / "1.png", picture()), tmp_path / "out"
     run(["predict", str(photo), "--out", str(out / "1.npz"), "-n", "2"])
     run(["predict", str(tmp_path), "--config.folder", "files", "--out", str(out / "all"), "-n", "2"])
-    assert events == ["detector", "frames", "model", "files", "detector"]
+    frames = ["detect", "predict", "write npz"]  # the bars of a file alone
+    assert events == ["detector", *frames, "model", "detector", *frames]
 
 
 def test_a_detector_is_created_by_name_and_closed():

@@ -24,7 +24,19 @@ FLOORS = (
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 UPWARDS = {("prpose/prediction.py", "io"), ("prpose/prediction.py", "view")}
 """Methods of a noun that are one call to a higher room, imported inside the method."""
-HEAVY = {"matplotlib", "mediapipe", "cdflib", "h5py", "ezc3d", "av", "ray", "huggingface_hub", "rtmlib", "ultralytics"}
+HEAVY = {
+    "matplotlib",
+    "mediapipe",
+    "cdflib",
+    "h5py",
+    "ezc3d",
+    "av",
+    "ray",
+    "huggingface_hub",
+    "rtmlib",
+    "ultralytics",
+    "rerun",
+}
 
 
 def files():

@@ -3,31 +3,40 @@
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column, Table
+from rich.text import Text
+
+from prpose.training import processes
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 ConfigFile = Annotated[Path | None, tyro.conf.arg(name="config")]  # read by prpose.cli before tyro parses the arguments
+Advance = Callable[..., None]  # of a bar: by a number of steps; a second number replaces that of all steps
+Bar = Callable[..., AbstractContextManager[Advance]]  # as :func:`progress`
+NO_BAR: Bar = lambda *_: nullcontext(lambda *_: None)  # noqa: E731
+BAR_WIDTH = 20  # columns
 _arguments: list[str] = []
+_started = [time.monotonic()]  # when the current command began
 
 
 @contextmanager
 def recorded(args: Sequence[str]) -> Iterator[None]:
     """While the block runs, ``args`` are the arguments of the current command."""
-    before = _arguments[:]
-    _arguments[:] = args
+    before = _arguments[:], _started[:]
+    _arguments[:], _started[:] = args, [time.monotonic()]
     try:
         yield
     finally:
-        _arguments[:] = before
+        _arguments[:], _started[:] = before
 
 
 def current_command() -> str:
@@ -46,6 +55,21 @@ def print_line(text: object, error: bool = False) -> None:
     print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
+def print_result(done: str, hint: str = "", *command: object) -> None:
+    """A command's last line: what it has done and in what time and, after a hint, the command to go on with."""
+    took = time.monotonic() - _started[0]
+    then = f" {hint}: {shlex.join(map(str, ('prpose', *command)))}" if command else ""
+    print_line(f"{done} in {f'{took:.1f} s' if took < 60 else duration(took)}.{then}")
+
+
+def duration(seconds: float) -> str:
+    """Whole seconds, up to an hour with minutes, then hours and minutes: 5 s, 2 min 05 s, 1 h 03 min."""
+    minutes, left = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {left:02d} s" if minutes else f"{left} s"
+    return f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
 def plain_console() -> Console:
     """Standard output for tables, without rich's markup: names may contain brackets and colons."""
     return Console(markup=False, emoji=False)
@@ -62,19 +86,40 @@ def print_table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[st
     plain_console().print(table)
 
 
+class _Pace(ProgressColumn):
+    """Steps done, steps per second and the time left, as far as they are known; else the time so far."""
+
+    def render(self, task: Task) -> Text:
+        done, elapsed, unit = task.completed, task.elapsed or 0.0, task.fields["unit"]
+        total = "" if task.total is None else f"/{task.total:,.0f}"
+        if not done:
+            return Text(f"0{total} {unit}" if total else duration(elapsed))
+        speed = task.speed or done / max(elapsed, 1e-9)  # without the first step's, such as that of a resumed training
+        rate = f"{speed:,.0f}" if speed >= 100 else f"{speed:.2g}"
+        left = f"{duration(elapsed)}" if task.total is None else f"{duration((task.total - done) / speed)} left"
+        return Text(f"{done:,.0f}{total} · {rate} {unit}/s · {left}")
+
+
 @contextmanager
-def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error, if that is a terminal; the function yielded advances it by a number of steps.
+def progress(description: str, total: float | None = None, unit: str = "frames") -> Iterator[Advance]:
+    """A progress bar on standard error, if that is a terminal, in the first of several processes; yields its advance.
+
+    It disappears at the end of the block, as the command's results say what was done.
 
     Args:
-        description: What is counted.
-        total: Number of steps, or None if unknown.
+        description: What is done.
+        total: Number of steps, or None while it is unknown.
+        unit: What a step is, in the plural.
     """
-    columns = *Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn()
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda steps: bar.advance(task, steps)
+    console, column = Console(stderr=True), Column(no_wrap=True)
+    columns = TextColumn("{task.description}", table_column=column), BarColumn(BAR_WIDTH), _Pace(table_column=column)
+    shown = console.is_terminal and sys.stderr.isatty() and not processes.rank()
+    # rich would also print standard output above the bar, on standard error; a file gets its own
+    with Progress(
+        *columns, console=console, disable=not shown, transient=True, redirect_stdout=sys.stdout.isatty()
+    ) as bar:
+        task = bar.add_task(description, total=total, unit=unit)
+        yield lambda steps=1, total=None: bar.update(task, advance=steps, total=total)
 
 
 def named_device(name: str, process: int | None = None) -> torch.device:

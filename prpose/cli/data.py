@@ -9,13 +9,13 @@ from rich.table import Column, Table
 from tyro.conf import Positional, arg
 
 from prpose.atomic import check_output, replacing
-from prpose.cli.console import Flag, plain_console, print_line, printable, progress
+from prpose.cli.console import Flag, plain_console, print_line, print_result, printable, progress
 from prpose.data import DATASETS, Clip, data_set, human36m, mpi_inf_3dhp
 from prpose.data.clip import PERCENTILES, confidence_rank_correlation, count, detector_errors
 from prpose.data.mocap.mapping import from_folder
 from prpose.data.mpi_inf_3dhp import Annotation
-from prpose.data.prepare_mocap import ACKNOWLEDGEMENT, Report, build, cmu17_clips, from_cmu
-from prpose.data.release_files import Selection
+from prpose.data.prepare_mocap import ACKNOWLEDGEMENT, Report, build, from_cmu
+from prpose.data.release_files import Selection, paths_of
 from prpose.view import draw_samples
 
 DATASET = Path("dataset")
@@ -36,7 +36,9 @@ def prepare_h36m(
             which is correct and differs by up to 0.7 px.
         overwrite: Replace existing files.
     """
-    _print_counts(human36m.from_cdf(from_cdf, root, overwrite, projection), root)
+    with progress("convert", unit="files") as advance:
+        counts = human36m.from_cdf(from_cdf, root, overwrite, projection, advance)
+    _print_counts(counts, root, "h36m")
 
 
 def prepare_3dhp(
@@ -50,7 +52,9 @@ def prepare_3dhp(
         annotation: Height-normalised 3D (univ_annot3), as in the official evaluation, or metric 3D (annot3).
         overwrite: Replace existing files.
     """
-    _print_counts(mpi_inf_3dhp.from_original(from_original, root, overwrite, annotation), root)
+    with progress("convert", unit="files") as advance:
+        counts = mpi_inf_3dhp.from_original(from_original, root, overwrite, annotation, advance)
+    _print_counts(counts, root, "3dhp")
 
 
 def prepare_cmu(
@@ -63,14 +67,14 @@ def prepare_cmu(
         root: Folder to write data_cmu17.npz to.
         overwrite: Replace an existing file.
     """
-    with progress("clips", len(cmu17_clips())) as advance:
+    with progress("prepare", unit="clips") as advance:
         report = from_cmu(from_, root, overwrite, advance)
-    _print_report(report)
     print(ACKNOWLEDGEMENT)
+    _print_report(report, root, "cmu17")
 
 
 def prepare_mocap(
-    folder: Positional[Path],
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")],
     format: Literal["bvh", "asf", "c3d", "npz"],
     joints: Path,
     name: str = "mocap",
@@ -96,13 +100,13 @@ def prepare_mocap(
         raise ValueError(f"expected a --name of letters and digits that no other data set has, got {name!r}")
     subjects = ([word for word in text.split(",") if word] for text in (val, test))
     sources = from_folder(folder, format, joints, *subjects)
-    with progress("clips", len(sources)) as advance:
+    with progress("prepare", unit="clips") as advance:
         report = build(name, sources, root, overwrite, on_clip=advance)
-    _print_report(report)
+    _print_report(report, root, name)
 
 
 def inspect_data(
-    name: Positional[str],
+    name: Annotated[Positional[str], arg(metavar="DATASET")],
     root: Path = DATASET,
     keypoints: str | None = None,
     picture: Path | None = None,
@@ -114,22 +118,30 @@ def inspect_data(
         name: Data set: h36m, 3dhp, cmu17, walkers, or the name of your own benchmark.
         root: Folder with the npz files. Not needed for walkers.
         keypoints: Source of the 2D keypoints. Default: the usual one of the data set.
-        picture: PNG file to draw samples to (extra "plot").
+        picture: PNG file for a picture of some frames (extra "plot").
         overwrite: Replace an existing picture.
     """
     if picture is not None:
         check_output(picture, overwrite)
     dataset = data_set(name, root)
-    console, clips = plain_console(), list[Clip]()
-    for split in dataset.splits:
-        in_split = dataset.load(root, split, Selection(), keypoints or dataset.default_keypoints)
-        for table in filter(None, (_counts_table(name, split, in_split), _errors_table(in_split))):
-            console.print(table)
-        clips += in_split
+    tables, clips, full = list[Table | None](), list[Clip](), list[str]()
+    with progress("inspect", len(dataset.splits), "splits") as advance:
+        for split in dataset.splits:
+            in_split = dataset.load(root, split, Selection(), keypoints or dataset.default_keypoints)
+            tables += _counts_table(name, split, in_split), _errors_table(in_split)
+            clips += in_split
+            full += [split] if in_split else []
+            advance(1)
+    for table in filter(None, tables):
+        plain_console().print(table)
     if picture is not None:
         with replacing(picture) as temporary:
             draw_samples(clips, temporary)
-        print_line(f"Wrote {picture}")
+    options = [*_options(name, root)[1:], *(() if keypoints is None else ("--keypoints", keypoints))]
+    then = ["train", "lifter", "--data", name, *options, "--out", f"{name}_lifter"]
+    if not {"train", "val"} & set(dataset.splits) <= set(full):
+        then = ["evaluate", name, *options, "--split", full[-1], "--model", "gaussian-wide"] if full else []
+    print_result("Inspected" if picture is None else f"Wrote {picture}", "Use it", *then)
 
 
 def _counts_table(name: str, split: str, clips: Sequence[Clip]) -> Table:
@@ -163,7 +175,7 @@ def _numbers(head: str) -> Column:
     return Column(head, justify="right", no_wrap=True)
 
 
-def _print_report(report: Report) -> None:
+def _print_report(report: Report, root: Path, name: str) -> None:
     for split, clips in report.clips.items():
         print(f"{split:5s} {clips:4d} clips {report.frames[split]:7,} frames")
     if report.dropped:
@@ -177,8 +189,18 @@ def _print_report(report: Report) -> None:
     if report.incomplete:
         text = "INCOMPLETE: clips of the validation or test split are missing, so results are not comparable"
         print_line(f"{text}: {', '.join(report.incomplete)}")
-    print_line(f"Wrote {report.path} (inputs {report.inputs_sha256}, val and test {report.evaluation_sha256})")
+    print_line(f"SHA-256: inputs {report.inputs_sha256}, val and test {report.evaluation_sha256}")
+    print_result(f"Wrote {report.path}", "Look at it", "data", "inspect", *_options(name, root))
 
 
-def _print_counts(counts: dict[str, int], root: Path) -> None:
-    print_line(f"{', '.join(f'{count:,} {what}' for what, count in counts.items())} → {root}")
+def _print_counts(counts: dict[str, int], root: Path, name: str) -> None:
+    print_line(", ".join(f"{count:,} {what}" for what, count in counts.items()))
+    written = " and ".join(str(path) for path in paths_of(root, name, "gt"))
+    whole = counts["subjects"] == sum(map(len, {"h36m": human36m, "3dhp": mpi_inf_3dhp}[name].SPLITS.values()))
+    then = ("data", "inspect", *_options(name, root), "--keypoints", "gt")
+    print_result(f"Wrote {written}", "Look at it", *then if whole else ())
+
+
+def _options(name: str, root: Path) -> list[object]:
+    """A data set's name and, if it is not the default, its folder, for a command."""
+    return [name, *(() if root == DATASET else ("--root", root))]

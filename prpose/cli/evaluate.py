@@ -1,6 +1,7 @@
 """prpose evaluate: a model on a data set."""
 
 import platform
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import tyro
 
 import prpose
 from prpose.atomic import check_output, sha256_of, write_json
-from prpose.cli.console import ConfigFile, Flag, current_command, named_device, print_table, progress
+from prpose.cli.console import ConfigFile, Flag, current_command, named_device, print_result, print_table, progress
 from prpose.config import InferenceConfig
 from prpose.data import Clip, data_set, load_clips
 from prpose.data.windows import Windows
@@ -35,7 +36,7 @@ DEFAULT = InferenceConfig()
 
 
 def evaluate(
-    dataset: tyro.conf.Positional[str],
+    dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET")],
     num_samples: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 50,
     model: str | None = None,
     lifter: str | None = None,
@@ -87,13 +88,23 @@ def evaluate(
     keypoints = keypoints or data_set(dataset, root).default_keypoints
     networks = _networks(model, lifter, lifter_args, alpha, protocol.alpha, lifter_weights, noise_weights)
     evaluation = _Evaluation(*networks, protocol, named_device(device), num_samples, stride, seed, config)
-    clips = load_clips(dataset, root, split, keypoints, tuple(actions.split(",")))
-    val = load_clips(dataset, root, "val", keypoints) if baselines else None
+    with progress("load data"):
+        clips = load_clips(dataset, root, split, keypoints, tuple(actions.split(",")))
+        val = load_clips(dataset, root, "val", keypoints) if baselines else None
     report = evaluation.run(clips, val)
+    report["settings"] |= {"dataset": dataset, "split": split, "keypoints": keypoints, "actions": actions}
     if json is not None:
-        report["settings"] |= {"dataset": dataset, "split": split, "keypoints": keypoints, "actions": actions}
         write_json(json, report)
-        print(f"Wrote {json}")
+    _print_result(json, dataset)
+
+
+def _print_result(json: Path | None, dataset: str) -> None:
+    if json is None:
+        again = shlex.split(current_command())[1:]
+        return print_result("Evaluated", "Keep all numbers", *again, "--json", f"{dataset}.json")
+    page = json.with_suffix(".html")
+    replaced = ["--overwrite"] if page.exists() else []
+    return print_result(f"Wrote {json}", "See it as a page", "report", json, "--out", page, *replaced)
 
 
 def _networks(
@@ -135,7 +146,8 @@ class _Evaluation:
         if val is not None:
             if self.num_samples < 2:
                 raise ValueError(f"expected --num-samples >= 2 with --baselines, got {self.num_samples}")
-            kinds = baseline_samplers(self.sampler, self._windows(val), self.device)
+            with progress("fit", len(fitted := self._windows(val))) as advance:
+                kinds = baseline_samplers(self.sampler, fitted, self.device, advance)
             curve = sorted({S for S in CURVE if self.num_samples >= S} | {self.num_samples})
         draw = seeded_draw(self.seed, self.num_samples, self.config.rho(clips[0].fps or DEFAULT_FPS))
         confidence = windows.confidence.numpy()  # all 1 where no clip has confidences
@@ -158,7 +170,8 @@ class _Evaluation:
             ]
             choices = ["deterministic", "mean", *(f"best_of_{S}" for S in curve)]
             show(averages, choices, self.protocol, self.num_samples, at_once=1)
-            correlation = sigma_rank_correlation(self.sampler, windows, self.device)
+            with progress("correlate", 2 * len(windows)) as advance:
+                correlation = sigma_rank_correlation(self.sampler, windows, self.device, advance)
             joints = zip(H36M_17.names, zip(*correlation.values(), strict=True), strict=True)
             cells = {name: ["–" if r is None else f"{r:.2f}" for r in values] for name, values in [*joints][1:]}
             print_table("rank correlation of predicted sigma and error", list(correlation), cells)

@@ -9,7 +9,7 @@ import numpy as np
 from tyro.conf import Positional
 
 from prpose.atomic import read_json
-from prpose.cli.console import Flag, print_line, progress
+from prpose.cli.console import Flag, print_line, print_result, progress
 from prpose.io.export import read_prediction
 from prpose.prediction import Prediction
 from prpose.tables import import_extra, look_up
@@ -89,7 +89,7 @@ def figure(
             drawn = figures.compare_figure(predictions, names, number, size)
         print_line(f"Frame {number}")
         figures.save_figure(drawn, out, overwrite)
-    print_line(f"Wrote {out}")
+    print_result(f"Wrote {out}")
 
 
 def _read_prediction(path: Path) -> Prediction:

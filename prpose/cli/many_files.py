@@ -12,10 +12,9 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,16 +23,15 @@ import torch
 
 import prpose
 from prpose.atomic import check_output
-from prpose.cli.console import named_device
+from prpose.cli.console import NO_BAR, Bar, named_device
 from prpose.config import InferenceConfig
 from prpose.io.detector import SEVERAL, create_detector, run_detector
 from prpose.io.export import save_prediction
 from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
-from prpose.io.video import OnFrame, Video, input_kind, open_video, stream_address
+from prpose.io.video import Video, input_kind, open_video, stream_address
 from prpose.keypoints import Keypoints
 from prpose.prediction import Prediction
 
-Bar = Callable[[int | None], AbstractContextManager[OnFrame]]
 ALL = "all"  # as --person: every person in a file, each with an output of their own
 FOLDER_SETTINGS = ("folder", "output_format", "jobs", "ray")  # of the config; without effect on a single file
 DEFAULT = InferenceConfig()
@@ -75,20 +73,21 @@ class Request:
             return None
         return open_video(path, self.fps, self.config.max_seconds, self.config.prefix)
 
-    def read(self, path: Path, bar: Bar = lambda total: nullcontext(lambda steps: None)) -> list[Keypoints]:
-        """Keypoints of one person in a file, or of all; ``bar`` shows the frames. ``ValueError`` names the file."""
+    def read(self, path: Path, bar: Bar = NO_BAR) -> list[Keypoints]:
+        """Keypoints of one person in a file, or of all; ``ValueError`` names the file."""
         config = self.config
         described: dict[str, Any] = {"layout": self.layout, "image_size": self.image_size, "fps": self.fps}
         described |= {"tracking": config.tracking}
         try:
             video = self.video(path)
             if video is None:
-                people = read_people(path, **described, format=config.format, prefix=config.prefix)
+                with bar("read", None, "files") as on_file:
+                    people = read_people(path, **described, format=config.format, prefix=config.prefix, on_file=on_file)
             else:
                 most = config.max_people or (SEVERAL if self.person else None)
                 with (  # a model is downloaded, with a progress bar of its own, before the bar of the frames
                     create_detector(config.detector, config.detector_model, most) as detector,
-                    bar(video.total) as on_frame,
+                    bar("detect", video.total) as on_frame,
                 ):
                     detections = run_detector(video, detector, on_frame)
                 if video.kind == "folder":
@@ -114,8 +113,8 @@ class Outcome:
 class Worker:
     """Loads the model once, then predicts file after file; ``process`` is its number among those that share GPUs."""
 
-    def __init__(self, request: Request, process: int | None = None) -> None:
-        self.request = request
+    def __init__(self, request: Request, process: int | None = None, bar: Bar = NO_BAR) -> None:
+        self.request, self.bar = request, bar
         self.model = prpose.load(request.model, named_device(request.device, process))
 
     def __call__(self, job: Job) -> Outcome:
@@ -123,7 +122,7 @@ class Worker:
         path, out = job
         outcome, command, by_person = Outcome(path), self.request.command(path, out), self.request.person == ALL
         try:
-            people, outputs = self.request.read(path), [out]
+            people, outputs = self.request.read(path, self.bar), [out]
             if by_person:  # their outputs have their names in them
                 names = [re.sub(r"[^\w-]+", "_", keypoints.person) for keypoints in people]
                 outputs = [out.with_name(f"{out.stem}.{name}{out.suffix}") for name in names]
@@ -145,13 +144,14 @@ class Worker:
         """Predicts and writes one person's poses."""
         request = self.request
         check_output(out, request.overwrite)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), self.bar("predict", T := len(keypoints)) as advance:
             warnings.simplefilter("ignore", UserWarning)  # they are in prediction.warnings
-            prediction = self.model(keypoints, request.num_samples, request.seed, config=request.config)
+            options: dict[str, Any] = {"config": request.config, "on_share": lambda share: advance(share * T)}
+            prediction = self.model(keypoints, request.num_samples, request.seed, **options)
         prediction = replace(prediction, command=command, created_by=f"prpose {prpose.__version__}")
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings(record=True) as caught, self.bar(f"write {out.suffix[1:]}", None) as advance:
             warnings.simplefilter("always", UserWarning)
-            save_prediction(prediction, out, overwrite=request.overwrite)
+            save_prediction(prediction, out, None, request.overwrite, lambda share: advance(share * T, T))
         return replace(prediction, warnings=(*prediction.warnings, *(str(warning.message) for warning in caught)))
 
 
@@ -174,11 +174,11 @@ def _described(error: Exception, where: str) -> str:
     return f"{where}: {kind}{str(error).removeprefix(f'{where}: ')}"
 
 
-def run_jobs(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
-    """Outcomes of all jobs, in the order in which they end; the files do not depend on the number of processes."""
+def run_jobs(jobs: Sequence[Job], request: Request, bar: Bar = NO_BAR) -> Iterator[Outcome]:
+    """Outcomes of all jobs, in the order in which they end; ``bar`` shows what is done with each, in this process."""
     workers = min(request.config.jobs or 1, len(jobs))
     if not request.config.ray and workers == 1:
-        return map(Worker(request), jobs)
+        return map(Worker(request, bar=bar), jobs)
     prpose.load(request.model)  # an error here is one error, not one per file
     if request.config.ray:
         return _on_ray(jobs, request)

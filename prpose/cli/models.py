@@ -7,7 +7,7 @@ import tyro
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from prpose.cli.console import plain_console, print_table
+from prpose.cli.console import plain_console, print_table, progress
 from prpose.hub import bundled_models
 from prpose.io.keypoints import known_formats
 from prpose.lifter import LIFTERS, build_lifter, receptive_field
@@ -55,13 +55,14 @@ def models(
 
 
 def _list_architectures() -> None:
-    rows = {}
-    for name in LIFTERS:
-        for kw in VARIANTS.get(name, ({},)):
+    rows, variants = {}, [(name, kw) for name in LIFTERS for kw in VARIANTS.get(name, ({},))]
+    with progress("count", len(variants), "lifters") as advance:
+        for name, kw in variants:
             lifter = build_lifter(name, **kw).eval()
             parameters = f"{sum(p.numel() for p in lifter.parameters()) / 1e6:.2f} M"
             cells = [str(receptive_field(lifter)), parameters, f"{flops(lifter) / 1e6:,.0f} M"]
             rows[", ".join([name, *(f"{k}={v}" for k, v in kw.items())])] = cells
+            advance(1)
     title = "FLOPs: floating-point operations per pose, two per multiply-add"
     print_table(title, ["frames", "parameters", "FLOPs"], rows)
 

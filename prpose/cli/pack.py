@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 from torch import Tensor
 
 from prpose.atomic import read_json, sha256_of
-from prpose.cli.console import Flag
+from prpose.cli.console import Flag, print_result
 from prpose.cli.evaluate import constructor_arguments
 from prpose.config import InferenceConfig
 from prpose.hub import Card, Network, by_role, write_model_folder
@@ -25,7 +25,7 @@ Weights = dict[str, Path | Mapping[str, Tensor]]  # by role
 
 
 def pack(
-    out: tyro.conf.Positional[Path],
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")],
     lifter_run: Path | None = None,
     noise_run: Path | None = None,
     alpha: float | None = None,
@@ -35,19 +35,19 @@ def pack(
     reports: tuple[Path, ...] = (),
     overwrite: Flag = False,
 ) -> None:
-    """Make a model folder of trainings, for --model, prpose.load and the Hugging Face hub.
+    """Make a model folder from trainings, for --model, prpose.load and the Hugging Face hub.
 
-    Either of a lifter's and a variance net's, with alpha, or of a sampler's, where alpha is that of one-pass networks.
+    Give the runs of a lifter and its variance net, with alpha; or the run of a sampler.
 
-    Pack, evaluate with --model and --json, and pack again with --reports and --overwrite: the card then has the scores,
-    and the size of the 95 % regions if a report is of the validation split and the samples' own regions hold less.
+    Pack, evaluate with --model and --json, and pack again with --reports and --overwrite: the card then has the scores.
+    A report of the validation split also sets the size of the 95 % regions, if the samples' own regions hold less.
 
     Args:
         out: Model folder to write; its name is the model's.
         lifter_run: Run folder of the lifter.
         noise_run: Run folder of its variance net.
-        alpha: Scale of the noise, of a one-pass network that of each coordinate alone, chosen on the validation split.
-        sampler_run: Run folder of "prpose train sampler"; several of one-pass lifters make a mixture of them.
+        alpha: Scale of the noise, chosen on the validation split; of one-pass networks, of single coordinates.
+        sampler_run: Run folder of "prpose train sampler"; several, of one-pass lifters, make a mixture.
         fps: Frame rate of the training data; a lifter of several frames needs it.
         half: Store the weights in half precision.
         reports: JSON files of "prpose evaluate" on this model with the default configuration.
@@ -68,7 +68,7 @@ def pack(
     rounded = {joint: float(f"{value:.4g}") for joint, value in (limits[-1] if limits else {}).items()}
     card = replace(card, scores={_frames(report): _scores(report) for report in contents}, limits_95=rounded)
     model = write_model_folder(out, card, weights, half, overwrite, [report["sha256"] for report in contents])
-    print(f"Wrote {model.folder}, {model.size / 1e6:.1f} MB")
+    print_result(f"Wrote {model.folder}, {model.size / 1e6:.1f} MB,", "Try it", "evaluate", "walkers", "--model", out)
 
 
 def _of_lifter_and_noise(lifter_run: Path, noise_run: Path, alpha: float) -> tuple[Card, Weights, str]:

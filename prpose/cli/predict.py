@@ -10,7 +10,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from prpose.atomic import check_output
-from prpose.cli.console import ConfigFile, Flag, current_command, print_line, progress
+from prpose.cli.console import NO_BAR, ConfigFile, Flag, current_command, print_line, print_result, progress
 from prpose.cli.many_files import ALL, DEFAULT, Job, Outcome, Request, Worker, check_apart, run_jobs
 from prpose.config import InferenceConfig
 from prpose.io.detector import DETECTORS, create_detector, find_model
@@ -78,11 +78,11 @@ def predict(
 def _predict_one(path: Path, out: Path, overlay: Path | None, request: Request) -> None:
     export_format(check_output(out, request.overwrite))
     check_apart(path, out, *([] if overlay is None else [overlay]))
-    worker = Worker(request)  # an unknown model is an error before a long video is read
+    worker = Worker(request, bar=progress)  # an unknown model is an error before a long video is read
     video = request.video(path)
     if overlay is not None:
         check_overlay(None if video is None else video.kind, overlay, request.overwrite)
-    keypoints = request.read(path, lambda total: progress("frames", total))[0]
+    keypoints = request.read(path, progress)[0]
     try:
         prediction = worker.predict(keypoints, out, current_command())
     except ValueError as error:
@@ -90,11 +90,16 @@ def _predict_one(path: Path, out: Path, overlay: Path | None, request: Request) 
     for text in prediction.warnings:
         print_line(f"warning: {text}", error=True)
     print_line(_summary(prediction))
-    print_line(f"Wrote {out}")
     if overlay is not None and video is not None:
-        with progress("overlay", video.total) as advance:
+        print_result(f"Wrote {out}")
+        with progress("draw", video.total) as advance:
             write_overlay(video, prediction, overlay, request.overwrite, advance)
-        print_line(f"Wrote {overlay}")
+    print_result(f"Wrote {overlay or out}", *_view(out))
+
+
+def _view(out: Path, hint: str = "Look at it") -> tuple[str, ...]:
+    """The command that shows a prediction, where its file has all that it takes."""
+    return (hint, "view", str(out)) if out.suffix.lower() in (".npz", ".json") else ()
 
 
 def _summary(prediction: Prediction) -> str:
@@ -124,8 +129,9 @@ def _predict_many(path: Path, out: Path, request: Request) -> None:
             elif (config.jobs or 1) > 1 or config.ray:
                 with create_detector(config.detector, config.detector_model):
                     pass
-    with progress("files", len(jobs)) as advance:
-        for outcome in run_jobs(jobs, request):
+    of_files, of_frames = (NO_BAR, progress) if len(jobs) == 1 and not config.ray else (progress, NO_BAR)
+    with of_files("predict", len(jobs), "files") as advance:
+        for outcome in run_jobs(jobs, request, of_frames):
             outcomes.append(outcome)
             for error in outcome.errors:
                 print_line(f"error: {error}", error=True)
@@ -144,7 +150,8 @@ def _predict_many(path: Path, out: Path, request: Request) -> None:
         f"{sum(outcome.frames for outcome in outcomes):,} frames, {request.num_samples} samples each"
     )
     shown = ", ".join(map(str, written)) if len(jobs) == 1 else f"{len(written)} files in {out}"
-    print_line(f"Wrote {shown or 'nothing'}")
+    first = f"Look at {'it' if len(written) == 1 else 'the first'}"
+    print_result(f"Wrote {shown or 'nothing'}", *(_view(written[0], first) if written else ()))
     if failed:
         people = " for all people" if request.person == ALL else ""
         raise ValueError(f"prediction failed{people} in {len(failed)} of {len(jobs)} files: {_listed(failed)}")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tyro.conf import arg
 
 from prpose.atomic import sha256_of
-from prpose.cli.console import ConfigFile, Flag, current_command, named_device, progress
+from prpose.cli.console import ConfigFile, Flag, current_command, named_device, print_result, progress
 from prpose.cli.evaluate import DEFAULT_FPS, constructor_arguments, versions
 from prpose.config import InferenceConfig
 from prpose.data import data_set, inputs_sha256
@@ -24,7 +24,7 @@ from prpose.noise import build_learnt_noise, build_variance_net, variance_net_of
 from prpose.one_pass import build_sampler
 from prpose.training import Loss, Source, State, TrainConfig, processes
 from prpose.training.energy import sampler_loss, sampler_scores
-from prpose.training.run import WEIGHTS, prepare_folder, train, training_data
+from prpose.training.run import VALIDATION, WEIGHTS, prepare_folder, train, training_data
 from prpose.training.weak_supervision import batch_targets, lifter_scores, noise_scores, target_of, typical_of
 from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, load_published, read_state_dict
 
@@ -84,6 +84,9 @@ def train_lifter(
         lambda net, indices, batch: mpjpe(net(batch.keypoints), batch.target).mean(),
         lambda net: lifter_scores(net, windows, run.device),
     )
+    kind, weights = ("sampler", "--init") if is_framed(net) or is_one_pass(net) else ("noise", "--lifter-weights")
+    more = weights, task.out / WEIGHTS, "--out", f"{task.out}_{kind}"
+    run.print_result("Train its noise", "train", kind, *more, *run.options("lifter", "data"))
 
 
 def train_noise(
@@ -106,13 +109,19 @@ def train_noise(
     torch.manual_seed(config.seed)
     net, frame = build_variance_net(str(config.network)), own_frame(frozen)
     frozen = frozen.to(run.device).requires_grad_(False)
-    typical = typical_of(frozen, views, config.seed)
+    with progress("measure"):
+        typical = typical_of(frozen, views, config.seed)
     measured = {"mean_error_m": typical.mean_error_m, "response_m": typical.response_m}
     run.prepare("noise", {"lifter_sha256": sha256_of(lifter_weights)}, measured)
     validation = target_of(config.target, frozen, typical, torch.Generator().manual_seed(config.seed))
-    wanted = windows.values(validation, run.device)
+    with progress("measure", len(windows)) as advance:
+        wanted = windows.values(validation, run.device, on_batch=advance)
     loss = batch_targets(target_of(config.target, frozen, typical), frame)
     run.fit(net.to(run.device), views, loss, lambda n: noise_scores(n, wanted, windows, run.device, frame))
+    split = ["--split", VALIDATION] if VALIDATION in data_set(task.data, task.root).splits else []
+    weights = "--lifter-weights", lifter_weights, "--noise-weights", task.out / WEIGHTS
+    then = ["evaluate", task.data, *split, "--lifter", task.lifter, *weights, *run.options()]
+    run.print_result("Choose its --alpha", *then)
 
 
 def train_sampler(
@@ -156,6 +165,8 @@ def train_sampler(
     rho = 1.0 if is_one_pass(lifter) else InferenceConfig().rho(windows.clips[0].fps or DEFAULT_FPS)
     loss = sampler_loss(config.draws, config.pose_weight, net.noise_channels, rho)
     run.fit(net, views, loss, lambda net: sampler_scores(net, windows, run.device, rho))
+    rate = [] if (fps := windows.clips[0].fps) is None else ["--fps", f"{fps:g}"]
+    run.print_result("Make a model of it", "pack", f"{task.out}_model", "--sampler-run", task.out, *rate)
 
 
 def _initial(path: Path) -> dict[str, dict[str, Tensor]]:
@@ -192,7 +203,8 @@ class _Run:
 
     def data_for(self, lifter: nn.Module) -> tuple[Source, Windows]:
         every = PROTOCOLS.get(self.task.data, MOCAP).every
-        return training_data(self.task.data, self.task.root, self.keypoints, lifter, self.config, every)
+        with progress("load data"):
+            return training_data(self.task.data, self.task.root, self.keypoints, lifter, self.config, every)
 
     def prepare(self, kind: str, more: Mapping[str, Any], measured: Mapping[str, float] | None = None) -> None:
         """The run's folder; all but the first of several processes only wait for it."""
@@ -211,7 +223,15 @@ class _Run:
         def show(line: Mapping[str, float]) -> None:
             print("  ".join(f"{name} {value:.6g}" for name, value in line.items()), flush=True)
 
-        with progress("train", self.config.epochs * len(data)) as advance:
+        with progress("train", self.config.epochs * len(data), "poses") as advance:
             best = train(self.task.out, State(net, self.config), data, loss, validate, advance, show)
         show({"best " + name: value for name, value in best.items()})
-        print(f"Wrote {self.task.out / WEIGHTS}")
+
+    def print_result(self, hint: str, *command: object) -> None:
+        print_result(f"Wrote {self.task.out / WEIGHTS}", hint, *command)
+
+    def options(self, *names: str) -> list[object]:
+        """The task's options that are not the default, of these names and of those that all commands have."""
+        values = {name: getattr(self.task, name) for name in (*names, "lifter_args", "root", "keypoints", "device")}
+        changed = {name: value for name, value in values.items() if value != getattr(Task, name)}
+        return [word for name, value in changed.items() for word in (f"--{name.replace('_', '-')}", value)]

@@ -17,7 +17,7 @@ from tyro.conf import Positional, arg
 
 from prpose.atomic import check_output
 from prpose.camera import Array
-from prpose.cli.console import ConfigFile, Flag, print_line, progress
+from prpose.cli.console import ConfigFile, Flag, print_line, print_result, progress
 from prpose.cli.many_files import DEFAULT, Request, Worker
 from prpose.config import InferenceConfig
 from prpose.io.detector import create_detector
@@ -94,7 +94,7 @@ def view(
         _serve(page, port)
     elif out is not None:
         page.save(out, overwrite)
-        print_line(f"Wrote {out} ({len(page.html) / 1e6:.1f} MB)")
+        print_result(f"Wrote {out} ({len(page.html) / 1e6:.1f} MB)")
     else:
         print_line(f"Opened {page.open()} in the browser")
 

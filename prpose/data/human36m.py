@@ -12,7 +12,7 @@ import numpy as np
 from prpose.atomic import read_json
 from prpose.camera import Array, Camera, Tangential
 from prpose.data.clip import check_coordinates, finite_float32
-from prpose.data.release_files import View, paths_of, write_release
+from prpose.data.release_files import OnFile, View, paths_of, write_release
 from prpose.tables import import_extra, look_up
 
 SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
@@ -50,7 +50,11 @@ def cameras(subject: str) -> tuple[Camera, ...]:
 
 
 def from_cdf(
-    source: Path, root: Path, overwrite: bool = False, tangential: Tangential = "videopose3d"
+    source: Path,
+    root: Path,
+    overwrite: bool = False,
+    tangential: Tangential = "videopose3d",
+    on_file: OnFile = lambda files, total: None,
 ) -> dict[str, int]:
     """Writes ``data_3d_h36m.npz`` and ``data_2d_h36m_gt.npz`` from the original pose files (extra ``mocap``).
 
@@ -62,6 +66,7 @@ def from_cdf(
             world millimetres each.
         root, overwrite: folder to write to, and whether to replace existing files.
         tangential: lens model, see :meth:`prpose.camera.Camera.project`; that of the published 2D file by default.
+        on_file: as of :func:`prpose.data.release_files.write_release`.
 
     Returns:
         Counts: subjects, recordings (complete: 209), clips, and frames of clips.
@@ -77,7 +82,7 @@ def from_cdf(
         return world, keypoints_px
 
     files = [file for subject in SUBJECTS for file in _pose_files(Path(source), subject)]  # before any is read
-    return write_release(paths_of(root, "h36m", "gt"), overwrite, files, read)
+    return write_release(paths_of(root, "h36m", "gt"), overwrite, files, read, on_file)
 
 
 def _pose_files(source: Path, subject: str) -> list[tuple[str, str, Path]]:

@@ -13,7 +13,7 @@ import scipy.io
 
 from prpose.camera import Array, Camera
 from prpose.data.clip import check_coordinates, finite_float32
-from prpose.data.release_files import View, by_camera, paths_of, write_release
+from prpose.data.release_files import OnFile, View, by_camera, paths_of, write_release
 from prpose.layouts import MPI_28
 from prpose.skeleton import H36M_17
 from prpose.tables import import_extra
@@ -52,7 +52,11 @@ def views(subject: str, stored: Any, where: str) -> list[View]:
 
 
 def from_original(
-    source: Path, root: Path, overwrite: bool = False, annotation: Annotation = "univ_annot3"
+    source: Path,
+    root: Path,
+    overwrite: bool = False,
+    annotation: Annotation = "univ_annot3",
+    on_file: OnFile = lambda files, total: None,
 ) -> dict[str, int]:
     """Writes ``data_3d_3dhp.npz`` and ``data_2d_3dhp_gt.npz`` from the original annotations (extra ``mocap``).
 
@@ -67,6 +71,7 @@ def from_original(
         root, overwrite: folder to write to, and whether to replace existing files.
         annotation: ``univ_annot3`` is scaled to one skeleton height, as the field evaluates; ``annot3`` has the true
             size and projects onto the image.
+        on_file: as of :func:`prpose.data.release_files.write_release`.
 
     Returns:
         Counts: subjects, recordings (complete: 22), clips, and frames of clips.
@@ -75,7 +80,7 @@ def from_original(
     def read(subject: str, path: Path) -> tuple[list[Array], list[Array]]:
         return _read_annotations(path, subject in SPLITS["train"], annotation)
 
-    return write_release(paths_of(root, "3dhp", "gt"), overwrite, _annotation_files(Path(source)), read)
+    return write_release(paths_of(root, "3dhp", "gt"), overwrite, _annotation_files(Path(source)), read, on_file)
 
 
 def _annotation_files(source: Path) -> list[tuple[str, str, Path]]:

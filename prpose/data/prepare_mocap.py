@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from prpose.data.mocap.asf_amc import FPS as AMC_FPS
 from prpose.data.mocap.asf_amc import skeleton_beside
 from prpose.data.mocap.mapping import FORMATS, SHIPPED, JointMapping, Source, files_in, read_mapping
 from prpose.data.motion import Cleaning, Motion, check_sides, check_units, cut, duplicates
+from prpose.data.release_files import OnFile
 from prpose.data.synthetic import Rendering, Rig
 from prpose.data.synthetic.benchmark_file import FORMAT, SPLITS, path_of, write_benchmark
 from prpose.data.synthetic.detector_noise import LIMBS
@@ -46,7 +47,7 @@ class Report:
 
 
 def from_cmu(
-    folders: Sequence[Path], root: Path, overwrite: bool = False, on_clip: Callable[[int], None] = lambda clips: None
+    folders: Sequence[Path], root: Path, overwrite: bool = False, on_clip: OnFile = lambda clips, total: None
 ) -> Report:
     """Makes ``data_cmu17.npz``, version 1, in ``root`` from the clips in ``folders``; the report names missing ones.
 
@@ -116,11 +117,11 @@ def build(
     overwrite: bool = False,
     note: str = "",
     missing: Sequence[str] = (),
-    on_clip: Callable[[int], None] = lambda clips: None,
+    on_clip: OnFile = lambda clips, total: None,
 ) -> Report:
     """Makes the benchmark ``data_{name}.npz`` in ``root``; the same files give the same bytes.
 
-    ``note`` and ``missing`` clips are for the file's card; ``on_clip`` is called with 1 after each clip.
+    ``note`` and ``missing`` clips are for the file's card; ``on_clip`` is called with 1 and their number after each.
 
     Raises:
         ValueError: naming the recording, for anything that cannot be read; if people do not stand upright on average,
@@ -137,7 +138,7 @@ def build(
         by_mapping.setdefault(repr(source.mapping), []).extend(motions)
         renderings[source.split] += [rig.render(motion, seed=name) for motion in motions]
         report.dropped |= {source.name: dropped} if dropped else {}
-        on_clip(1)
+        on_clip(1, len(sources))
     for motions in by_mapping.values():
         report.implausible += check_sides(motions)
     _check_names([motion.name for motions in by_mapping.values() for motion in motions])

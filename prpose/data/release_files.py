@@ -20,6 +20,7 @@ from prpose.unpickle import entry_names, read_npz
 
 ALL_ACTIONS = ("*",)
 
+OnFile = Callable[[int, int], None]  # with a number of files that are done, and that of all
 View = tuple[Camera, Array]  # a camera, and poses in its axes, (T, 17, 3) metres
 
 
@@ -165,6 +166,7 @@ def write_release(
     overwrite: bool,
     files: Sequence[tuple[str, str, Path]],
     read: Callable[[str, Path], tuple[Any, list[Array]]],
+    on_file: OnFile = lambda files, total: None,
 ) -> dict[str, int]:
     """Writes a 3D and a ground-truth 2D file, or neither; counts of subjects, recordings, clips and their frames.
 
@@ -172,6 +174,7 @@ def write_release(
         paths, overwrite: the two files, and whether to replace them.
         files: subject, action and path of each original file.
         read: from subject and path, the 3D to store, and (T, 17, 2) float32 pixels for each camera.
+        on_file: called with 1 and the number of all files after each that was read or written.
     """
     path_3d, path_2d = (check_output(path, overwrite) for path in paths)
     positions_3d: dict[str, dict[str, Any]] = {}
@@ -180,10 +183,12 @@ def write_release(
         poses, keypoints_px = read(subject, path)
         positions_3d.setdefault(subject, {})[action] = poses
         positions_2d.setdefault(subject, {})[action] = keypoints_px
+        on_file(1, len(files) + 2)
     metadata = {"layout_name": "h36m", "num_joints": len(H36M_17), "keypoints_symmetry": SYMMETRY}
     boxed = [np.array(content, dtype=object) for content in (positions_3d, positions_2d, metadata)]  # as published
     with replacing(path_3d) as temporary_3d, replacing(path_2d) as temporary_2d:
         np.savez_compressed(temporary_3d, positions_3d=boxed[0])
+        on_file(1, len(files) + 2)
         np.savez_compressed(temporary_2d, positions_2d=boxed[1], metadata=boxed[2])
     recordings = [cameras for actions in positions_2d.values() for cameras in actions.values()]
     frames = [len(xy) for cameras in recordings for xy in cameras]

@@ -188,18 +188,21 @@ def _values(poses: Tensor, target: Tensor, names: Sequence[str], items: range) -
     return {name: METRICS[name].of(poses, target)[..., 0] for name in names}
 
 
-def baseline_samplers(net: Sampler, windows: Windows, device: torch.device) -> dict[str, Sampler | IsotropicCloud]:
+def baseline_samplers(
+    net: Sampler, windows: Windows, device: torch.device, on_batch: Callable[[int], None] = lambda frames: None
+) -> dict[str, Sampler | IsotropicCloud]:
     """A sampler on ``device``, constant noise of its mean variance, and a 3D Gaussian of maximum likelihood, by name.
 
     The baselines are fitted on ``windows``, which should be of the validation split. Constant noise is a baseline of
-    adaptive noise only.
+    adaptive noise only. ``on_batch`` is called with the number of frames after each batch of the first fit, which takes
+    longest.
     """
     noise = net.noise
 
     def squared_errors(batch: Batch) -> Tensor:
         return (net.deterministic(batch.keypoints) - batch.target)[..., 1:, :].square().flatten(1).mean(1)
 
-    sigma_m = float(windows.values(squared_errors, device).double().mean().sqrt())
+    sigma_m = float(windows.values(squared_errors, device, on_batch=on_batch).double().mean().sqrt())
     gaussian = {f"3D Gaussian, {sigma_m * 1000:.1f} mm": IsotropicCloud(net, sigma_m)}
     if not isinstance(noise, AdaptiveNoise):
         return {"samples of the model": net, **gaussian}
@@ -209,12 +212,15 @@ def baseline_samplers(net: Sampler, windows: Windows, device: torch.device) -> d
     return {f"adaptive, alpha {noise.alpha:.4g}": net, f"constant, sigma {sigma:.4g}": constant, **gaussian}
 
 
-def sigma_rank_correlation(net: Sampler, windows: Windows, device: torch.device) -> dict[str, list[float | None]]:
+def sigma_rank_correlation(
+    net: Sampler, windows: Windows, device: torch.device, on_batch: Callable[[int], None] = lambda frames: None
+) -> dict[str, list[float | None]]:
     """Spearman's correlation over frames of predicted sigma and error of the deterministic pose, per joint.
 
     Sigma is that of the noise; of a one-pass lifter, that of the joint.
 
     Of ``all`` frames, and ``visible`` and ``occluded`` where clips know it; None for a joint of fewer than 50 frames.
+    ``on_batch`` is called with the number of frames after each batch, of sigma and then of the error.
     """
     own, noise = own_frame(net.lifter), net.noise
 
@@ -225,9 +231,11 @@ def sigma_rank_correlation(net: Sampler, windows: Windows, device: torch.device)
         assert variances is not None, "only one-pass lifters have no noise"
         return variances[:, 0].diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()
 
-    sigma = windows.values(sigma_of, device).numpy()
+    sigma = windows.values(sigma_of, device, on_batch=on_batch).numpy()
     error = windows.values(
-        lambda batch: metrics.joint_errors(net.deterministic(batch.keypoints), batch.target)[:, 0], device
+        lambda batch: metrics.joint_errors(net.deterministic(batch.keypoints), batch.target)[:, 0],
+        device,
+        on_batch=on_batch,
     ).numpy()
     masks = {"all": np.ones(error.shape, bool)}
     if (hidden := windows.hidden) is not None:

@@ -40,7 +40,7 @@ class TrainConfig:
         schedule: Learning rate schedule: cosine with warm-up, or the published steps with AMSGrad.
         warmup: Number of steps over which the cosine schedule rises.
         lr_decay: Factor of the published schedule after every epoch.
-        lr_decay_large: Factor instead of it after every large_decay_every epochs.
+        lr_decay_large: Factor of the published schedule after every large_decay_every epochs, instead of lr_decay.
         large_decay_every: Number of epochs between large decays.
         clip: Largest norm of the gradient.
         ema: Decay of the moving average of the weights, which is then the result.
@@ -50,13 +50,13 @@ class TrainConfig:
         patience: Stop after this many epochs without a better validation score.
         save_every: Minutes between checkpoints within an epoch.
         target: Target of the variance net: the published one, or the error relative to the response to noise.
-        network: Architecture of the variance net, by its lifter's name; of learnt noise also constant, the same for
-            all poses. Default: the lifter's own, or htnet's.
+        network: Architecture of the variance net, by its lifter's name; for "train sampler" also constant, the same
+            noise for all poses. Default: the lifter's own, or htnet's.
         weight_decay: Decoupled weight decay (AdamW).
         balance: A recording's share of the windows is its length to this power; 1 takes each window once per epoch.
         wide_cameras: Share of the windows seen by cameras of any pitch, roll, distance and field of view.
         wide_bodies: Share of the windows with bodies whose proportions may be unusual.
-        exchanged_limbs: Share of the windows whose arms, and of those whose legs, move as another person's.
+        exchanged_limbs: Share of the windows with another person's arms, and of those with another person's legs.
         repeated: Share of the windows that repeat their own frame, half of them in place of all others, as in a
             photo, and half in place of later ones, as in a live stream.
         draws: Number of samples per window in the energy score of "train sampler".

@@ -12,7 +12,8 @@ from prpose.prediction import Prediction
 from prpose.tables import look_up
 from prpose.unpickle import entry_names
 
-FORMATS: dict[str, Callable[[Prediction, BinaryIO, str], None]]  # writers by the ending of their files
+Writer = Callable[[Prediction, BinaryIO, str, Callable[[float], None]], None]
+FORMATS: dict[str, Writer]  # by the ending of their files
 FORMATS = {"npz": write_npz, "json": write_json, "csv": write_csv, "trc": write_trc, "bvh": write_bvh}
 
 
@@ -26,7 +27,11 @@ def export_format(path: str | Path, name: str | None = None) -> str:
 
 
 def save_prediction(
-    prediction: Prediction, path: str | Path, format: str | None = None, overwrite: bool = False
+    prediction: Prediction,
+    path: str | Path,
+    format: str | None = None,
+    overwrite: bool = False,
+    on_share: Callable[[float], None] = lambda share: None,
 ) -> None:
     """Writes the prediction as a file, completely or not at all; equal predictions give equal bytes.
 
@@ -34,6 +39,7 @@ def save_prediction(
         prediction: one person's. BVH without a frame rate is written at 30 frames per second, with a warning.
         path: file to write; missing folders are created.
         format: a key of :data:`FORMATS`. Default: the path's ending.
+        on_share: called with the share of a JSON file that was written since the last call; other files take seconds.
 
     Raises:
         ValueError: for an unknown format, an existing file, TRC without a frame rate, or BVH with uneven times.
@@ -41,7 +47,7 @@ def save_prediction(
     write = FORMATS[export_format(path, format)]
     check_output(path, overwrite)
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        write(prediction, stream, Path(path).name)
+        write(prediction, stream, Path(path).name, on_share)
 
 
 def is_prediction(path: str | Path) -> bool:

@@ -24,7 +24,7 @@ END_SITE = 0.25  # length of hand and foot, which are not measured, relative to 
 FPS = 30.0  # of predictions without a frame rate
 
 
-def write_csv(prediction: Prediction, stream: BinaryIO, name: str) -> None:
+def write_csv(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -> None:
     """The columns of :meth:`Prediction.to_columns`: camera axes, metres, pelvis at 0."""
     columns = prediction.to_columns()
     stream.write((",".join(columns) + "\n").encode())
@@ -33,7 +33,7 @@ def write_csv(prediction: Prediction, stream: BinaryIO, name: str) -> None:
         stream.write((",".join(cells) + "\n").encode())
 
 
-def write_trc(prediction: Prediction, stream: BinaryIO, name: str) -> None:
+def write_trc(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -> None:
     """Markers are the joints of the point estimate; metres, y up; frames count from 1."""
     times = prediction.seconds
     if times is None or (rate := frame_rate(prediction)) is None:
@@ -79,7 +79,7 @@ class Node(NamedTuple):
     children: list[int]
 
 
-def write_bvh(prediction: Prediction, stream: BinaryIO, name: str) -> None:
+def write_bvh(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -> None:
     """The point estimate, y up, metres, with the mean bone lengths of the clip."""
     if (rate := frame_rate(prediction)) is None:
         warnings.warn(f"unknown frame rate: {name} is written at {FPS:g} frames per second", stacklevel=4)

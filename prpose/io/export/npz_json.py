@@ -3,6 +3,7 @@
 Files are of version 2 of the format; those of version 1 are converted while reading.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, TypeVar
@@ -169,7 +170,7 @@ def _text(head: Header) -> bytes:
     return msgspec.json.format(msgspec.json.encode(head), indent=1)
 
 
-def write_npz(prediction: Prediction, stream: BinaryIO, name: str) -> None:
+def write_npz(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -> None:
     """Plain arrays without pickles; not compressed, as float noise hardly compresses."""
     head, content = header(prediction), arrays(prediction)
     content |= {"joints": np.array(head.joints), "parents": np.array(head.parents)}
@@ -177,14 +178,16 @@ def write_npz(prediction: Prediction, stream: BinaryIO, name: str) -> None:
     np.savez(stream, **content, info=np.array(_text(head).decode()))  # type: ignore[arg-type]
 
 
-def write_json(prediction: Prediction, stream: BinaryIO, name: str) -> None:
+def write_json(prediction: Prediction, stream: BinaryIO, name: str, on_share: Callable[[float], None]) -> None:
     """The header's lines, then the arrays, a line for each frame (or each sample)."""
+    content = arrays(prediction)
     stream.write(_text(header(prediction)).removesuffix(b"\n}"))
-    for array_name, values in arrays(prediction).items():
+    for array_name, values in content.items():
         stream.write(f',\n "{array_name}": [\n'.encode())
         for i, row in enumerate(values):
             row = shortest(row) if row.dtype == np.float32 else row
             stream.write((b"," if i else b"") + msgspec.json.encode(row.tolist()) + b"\n")
+            on_share(row.size / sum(array.size for array in content.values()))
         stream.write(b" ]")
     stream.write(b"\n}\n")
 

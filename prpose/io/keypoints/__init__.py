@@ -169,8 +169,12 @@ def read_people(
     format: str | None = None,
     tracking: Tracking = "auto",
     prefix: str | None = None,
+    on_file: Callable[[int, int], None] = lambda files, total: None,
 ) -> list[Keypoints]:
-    """Keypoints of all people in a file, those with the most frames first; arguments as of :func:`read_keypoints`."""
+    """Keypoints of all people in a file, those with the most frames first; arguments as of :func:`read_keypoints`.
+
+    ``on_file`` is called with 1 and the number of all files after each file of a folder.
+    """
     path = Path(path)
     if format is not None:
         look_up(format, known_formats(), "format")
@@ -181,12 +185,15 @@ def read_people(
         chosen = known_formats()[name]
         if chosen.read is None:
             return [load_keypoints(path, layout, image_size, fps)]
-        return people_from(numbered(_read(path, chosen, content, prefix), prefix), layout, image_size, fps, tracking)
+        found = numbered(_read(path, chosen, content, prefix, on_file), prefix)
+        return people_from(found, layout, image_size, fps, tracking)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
-def _read(path: Path, format: Format, content: Any, prefix: str | None) -> Detections:
+def _read(
+    path: Path, format: Format, content: Any, prefix: str | None, on_file: Callable[[int, int], None]
+) -> Detections:
     """The detections of a file, whose JSON may be given, or of a folder with one file per frame."""
     assert format.read is not None, "read_people reads our own npz"
     files = format.files_in(path) if path.is_dir() else [path]
@@ -202,6 +209,7 @@ def _read(path: Path, format: Format, content: Any, prefix: str | None) -> Detec
         try:
             source = file if format.ending != ".json" else content
             found.append(format.read(load_json(file) if source is None else source))
+            on_file(1, len(files))
         except ValueError as error:
             raise ValueError(f"{file.name}: {error}" if path.is_dir() else str(error)) from None
     if not format.frame_files:
