@@ -241,11 +241,13 @@ def test_command_shows_the_frames_of_the_input(tmp_path, monkeypatch):
     write_video(tmp_path / "a b.mp4", [picture(100)] * 9)
     make_prediction(command="prpose predict 'a b.mp4' --out a.npz").save("a.npz")
     make_prediction(command="prpose predict missing.mp4 --out b.npz").save("b.npz")
-    for name, count in (("a", 4), ("b", 0)):
+    make_prediction(command="").save("c.npz")
+    make_prediction(command="prpose 'open quote").save("d.npz")
+    for name, count in (("a", 4), ("b", 0), ("c", 0), ("d", 0)):
         assert command("view", f"{name}.npz", "--out", f"{name}.html") == 0
         assert len(data_of(Path(f"{name}.html").read_text())["images"]) == count
-    assert command("view", "b.npz", "--video", "a b.mp4", "--out", "c.html") == 0
-    assert sorted(data_of(Path("c.html").read_text())["images"]) == ["0", "1", "2", "3"]
+    assert command("view", "b.npz", "--video", "a b.mp4", "--out", "e.html") == 0
+    assert sorted(data_of(Path("e.html").read_text())["images"]) == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize(

@@ -129,8 +129,8 @@ def _source(prediction: Prediction, video: Path | None) -> Video | None:
     """The video that the user names, or the input of the command that wrote the prediction, if it is there."""
     if video is not None:
         return open_video(video)
-    with suppress(ValueError, OSError):  # also of a command that cannot be split
-        path = Path(shlex.split(prediction.command)[2])
+    with suppress(ValueError, OSError, IndexError):  # also of a command that cannot be split, or is empty
+        path = Path(shlex.split(prediction.command)[2])  # prpose predict IN
         if input_kind(path) in ("photo", "video", "folder"):
             return open_video(path)
     return None
