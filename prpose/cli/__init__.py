@@ -22,6 +22,7 @@ from prpose.cli.evaluate import evaluate
 from prpose.cli.models import models
 from prpose.cli.pack import pack
 from prpose.cli.predict import predict
+from prpose.cli.report import report
 from prpose.cli.train import train_lifter, train_noise, train_sampler
 from prpose.config import config_from
 from prpose.training import processes
@@ -29,6 +30,7 @@ from prpose.training import processes
 COMMANDS: dict[str, Any] = {
     "predict": predict,
     "evaluate": evaluate,
+    "report": report,
     "train": {"lifter": train_lifter, "noise": train_noise, "sampler": train_sampler},
     "data": {
         "prepare": {"h36m": prepare_h36m, "3dhp": prepare_3dhp, "cmu": prepare_cmu, "mocap": prepare_mocap},

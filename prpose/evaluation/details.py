@@ -22,7 +22,7 @@ def joint_errors(scores: Scores, windows: Windows, protocol: Protocol) -> dict[s
     """Error of the deterministic pose and spread of the samples by joint but the pelvis, mm, by group and on average.
 
     The average is the protocol's. ``rank_correlation`` is Spearman's of spread and error over the frames, per joint;
-    None of fewer than 50 frames.
+    None of fewer than 50 frames or one sample.
     """
     values = {name: value[:, 1:].double() * 1000 for name, value in scores["joints"].items()}
     groups = groups_of(windows, protocol.group)
@@ -32,12 +32,11 @@ def joint_errors(scores: Scores, windows: Windows, protocol: Protocol) -> dict[s
         means[group] = {name: value[inside].mean(0).tolist() for name, value in values.items()}
     by_group = {name: torch.tensor([row[name] for row in means.values()], dtype=torch.float64) for name in values}
     average = {name: x.mean(0).tolist() for name, x in (values if protocol.average == "frames" else by_group).items()}
-    found: dict[str, Any] = {"names": H36M_17.names[1:], "rows": means, "average": average}
-    if "spread" in values:
+    ranks: list[float | None] = [None] * (len(H36M_17) - 1)
+    if "spread" in values and len(groups) >= LEAST_N:
         pairs = zip(values["spread"].T.numpy(), values["error"].T.numpy(), strict=True)
-        few = len(groups) < LEAST_N
-        found["rank_correlation"] = [None if few else metrics.rank_correlation(*pair) for pair in pairs]
-    return found
+        ranks = [metrics.rank_correlation(*pair) for pair in pairs]
+    return {"names": H36M_17.names[1:], "rows": means, "average": average, "rank_correlation": ranks}
 
 
 def calibration(covered: Tensor, hidden: Tensor | None) -> dict[str, Any]:
