@@ -141,11 +141,13 @@ from prpose.camera import Camera
 from prpose.data import Clip
 from prpose.data.windows import Windows
 from prpose.evaluation import score, seeded_draw
+from prpose.evaluation.details import example_frames
 noise = AdaptiveNoise(build_variance_net("mgcn_lw"))
 net = Sampler(build_lifter("mgcn_lw"), noise).eval()
 x = np.random.default_rng(0).random((512, 17, 3), dtype=np.float32)
 windows = Windows([Clip(x[..., :2], x, Camera(10, 10), "S", "a", 0)])
-score(net, windows, ("P1", "P2", "AUC14"), seeded_draw(0, {S}), batch_size=512)
+scores = score(net, windows, ("P1", "P2", "AUC14"), seeded_draw(0, {S}), batch_size=512, curve=(1, 5, {S}))
+example_frames(net, windows, scores, seeded_draw(0, {S}), batch_size=512)
 """
 
 

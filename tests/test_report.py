@@ -263,7 +263,8 @@ def test_published_numbers_are_those_of_the_same_setting(tmp_path, files):
         return changed(tmp_path / "x.json", files, "mgcn", lambda r: r["settings"].update(setting | other))
 
     rows = Page(report_page({"a": report(num_samples=200)}, HIGHER)).table("Human3.6M")
-    assert list(rows) == ["a, deterministic", *(name for name, S, _ in PUBLISHED if S == 1), "a, best", "DRPose"]
+    one = [name for name, S, _ in PUBLISHED if S == 1]
+    assert list(rows) == [*one, "a, without noise", "DRPose", "a, best of S"]
     assert numbers(rows["HTNet"])[2:4] == [48.9, 39.0]
     assert numbers(rows["DRPose"])[2:4] == [35.5, 28.6]
     for other in ({"keypoints": "gt"}, {"stride": 2}, {"split": "train"}, {"actions": "Walking"}, {"dataset": "x"}):
@@ -296,6 +297,7 @@ def test_command_writes_the_page_once(tmp_path, files, capsys):
         (lambda r: r["rows"][0].pop("frames"), "missing required field `frames` - at `$.rows[0]`"),
         (lambda r: r["average"]["values"].update(best={"P1": "x"}), "Expected `float`, got `str`"),
         (lambda r: r["average"]["values"].update(best={"P1": float("nan")}), "malformed"),
+        (lambda r: r["settings"].update(num_samples="<b>"), "without a whole number settings.num_samples"),
         (lambda r: r["settings"].pop("split"), "got one without settings.split"),
         (lambda r: r["average"]["values"].pop("deterministic"), "without average.values.deterministic"),
         (lambda r: r["curve"]["best"].pop("P1"), "without curve.best.P1"),

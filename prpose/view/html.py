@@ -64,9 +64,8 @@ def table(
         strong = ' class="strong"' if name.startswith("≠") or name in ("all frames", "average") else ""
         cells = [f"<td>{cell}</td>" for cell in row]
         body.append(f'<tr{strong}><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>')
-    whole = f"<caption><span>{escape(caption)}</span></caption><thead>{''.join(lines)}</thead><tbody>\n" + "\n".join(
-        body
-    )
+    whole = f"<caption><span>{escape(caption)}</span></caption><thead>{''.join(lines)}</thead>"
+    whole += "<tbody>\n" + "\n".join(body)
     label = f'role="region" tabindex="0" aria-label="{escape(caption)}"'
     return f'<div class="scroll" {label}><table class="{kind}">{whole}</tbody></table></div>\n'
 
@@ -92,7 +91,7 @@ def inline_svg(figure: Any, label: str, prefix: str) -> str:
     box = re.search(r'viewBox="[^"]*"', whole)
     assert box is not None, "matplotlib states the size of a figure"
     inner = whole[whole.index(">", box.end()) + 1 :].replace("#000000", "currentColor")
-    inner = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", inner).replace("*{", f"#{prefix} *{{")
+    inner = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", inner).replace("*{", f"#{prefix} *{{", 1)
     return f'<svg id="{prefix}" role="img" aria-label="{escape(label)}" {box[0]}>{inner}'
 
 

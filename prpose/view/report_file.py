@@ -76,7 +76,8 @@ def read_report(path: Path) -> Report:
         report = msgspec.json.decode(path.read_bytes(), type=Report)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected a JSON file of prpose evaluate: {error}") from None
-    lacking = [f"settings.{key}" for key in ("dataset", "split", "num_samples") if key not in report.settings]
+    lacking = [f"settings.{key}" for key in ("dataset", "split") if key not in report.settings]
+    lacking += [] if isinstance(report.settings.get("num_samples"), int) else ["a whole number settings.num_samples"]
     lacking += [] if report.average.values.get("deterministic") else ["average.values.deterministic"]
     for choice in ("best", "mean") if report.curve else ():
         lacking += [] if "P1" in getattr(report.curve, choice) else [f"curve.{choice}.P1"]
