@@ -362,6 +362,13 @@ def test_figures_draw_the_reports_numbers(contents):
         table = report["joints"]["average"]
         assert points == set(zip(table["spread"], table["error"], strict=True))
         assert panel.get_title().startswith(f"{name}\nrank correlation 0.")
+    for draw in (samples_figure, calibration_figure, joints_figure):
+        figure = draw(reports, names)
+        figure.draw_without_rendering()
+        inside = figure.get_tightbbox()
+        assert inside.x0 >= 0
+        assert inside.y0 >= 0
+        assert (inside.max <= figure.get_size_inches()).all()
     assert joints_figure(reports, names).get_size_inches()[0] == pytest.approx(170 / 25.4)
     assert samples_figure(reports, names).get_size_inches()[0] == pytest.approx(85 / 25.4)
 

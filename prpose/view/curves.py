@@ -5,6 +5,7 @@ dashes for each report, so that they are read without colour, too.
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -133,4 +134,7 @@ def _figure(draws: Sequence[Any], width: float, height: float, rows: int = 1, co
         for axes in panels[len(draws) :]:
             axes.set_axis_off()
         figure.legend(loc="outside lower left", ncols=columns)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from")  # saving as an image warns, if it matters
+            figure.draw_without_rendering()  # the first layout is without the titles
     return figure
