@@ -46,6 +46,13 @@ def test_evaluate_h36m_prints_a_table_and_writes_everything(release, capsys):
         rows = [row["values"]["best"][metric] for row in report["rows"]]
         assert by_choice["best"] == pytest.approx(sum(rows) / len(rows))
         assert f"{by_choice['deterministic']:.1f}" in out
+    assert report["curve"]["num_samples"] == [1, 4]
+    assert report["curve"]["best"]["P1"][-1] == average["values"]["best"]["P1"]
+    assert report["curve"]["mean"]["P1"][-1] == average["values"]["mean"]["P1"]
+    error = sum(report["joints"]["average"]["error"]) / 17
+    assert error == pytest.approx(average["values"]["deterministic"]["P1"], rel=1e-5)
+    assert [len(example["samples"]) for example in report["frames"]["worst"]] == [4, 4, 4]
+    assert "calibration" not in report
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from prpose import evaluation, metrics
 from prpose.camera import Camera
 from prpose.data import Clip, load_clips
 from prpose.data.windows import Windows
-from prpose.evaluation import score, seeded_draw
+from prpose.evaluation import details, score, seeded_draw
 from prpose.evaluation.protocols import (
     METRICS,
     PROTOCOLS,
@@ -121,6 +121,9 @@ def test_scores_equal_those_of_sampled_poses(net, windows):
         (noise,) = draw(range(len(windows)), batch.keypoints.shape)
         poses = net(batch.keypoints, *noise)
     p1 = metrics.mpjpe(poses, batch.target)[..., 0]
+    error = (net.deterministic(batch.keypoints) - batch.target).norm(dim=-1)[:, 0].detach()
+    assert torch.allclose(scores["joints"]["error"], error)
+    assert torch.allclose(scores["joints"]["spread"], poses.std(0)[:, 0].mean(-1), atol=1e-6)
     assert torch.allclose(scores["best"]["P1"], p1.amin(0))
     assert torch.allclose(scores["any"]["P1"], p1.mean(0))
     assert torch.allclose(scores["mean"]["P1"], metrics.mpjpe(poses.mean(0), batch.target)[:, 0])
@@ -138,11 +141,13 @@ from prpose.camera import Camera
 from prpose.data import Clip
 from prpose.data.windows import Windows
 from prpose.evaluation import score, seeded_draw
+from prpose.evaluation.details import example_frames
 noise = AdaptiveNoise(build_variance_net("mgcn_lw"))
 net = Sampler(build_lifter("mgcn_lw"), noise).eval()
 x = np.random.default_rng(0).random((512, 17, 3), dtype=np.float32)
 windows = Windows([Clip(x[..., :2], x, Camera(10, 10), "S", "a", 0)])
-score(net, windows, ("P1", "P2", "AUC14"), seeded_draw(0, {S}), batch_size=512)
+scores = score(net, windows, ("P1", "P2", "AUC14"), seeded_draw(0, {S}), batch_size=512, curve=(1, 5, {S}))
+example_frames(net, windows, scores, seeded_draw(0, {S}), batch_size=512)
 """
 
 
@@ -167,7 +172,7 @@ def test_scores_do_not_depend_on_the_number_of_poses_at_once(net, windows, monke
     monkeypatch.setattr(evaluation, "POSES_AT_ONCE", 12)
     assert [len(eps) for eps, _ in seeded_draw(0, 7)(range(5), torch.Size((5, 1, 17, 2)))] == [2, 2, 2, 1]
     parts = score(net, windows, NAMES, seeded_draw(0, 7), batch_size=5)
-    assert set(whole) == {"deterministic", "mean", "best", "any"}
+    assert set(whole) == {"deterministic", "mean", "best", "any", "joints"}
     for choice, by in whole.items():
         for name, values in by.items():
             assert (parts[choice][name] - values).abs().max() < 1e-6, (choice, name)
@@ -215,6 +220,7 @@ def test_curves_are_the_best_of_the_first_samples(at_once, net, windows, monkeyp
         few = score(net, windows, names, seeded_draw(0, S), batch_size=5)
         for name in names:
             assert (curve[f"best_of_{S}"][name] - few["best"][name]).abs().max() < 1e-6
+            assert (curve[f"mean_of_{S}"][name] - few["mean"][name]).abs().max() < 1e-6
 
 
 def test_calibration_of_some_poses_only():
@@ -226,3 +232,66 @@ def test_calibration_of_some_poses_only():
     counted[:10, 2] = True  # too few to count
     assert calibration_error(covered, counted) == pytest.approx(calibration_error(covered[:100, :2]))
     assert calibration_error(covered, counted) != pytest.approx(calibration_error(covered))
+
+
+def test_shares_covered_have_the_calibration_error_that_is_stated():
+    generator = torch.Generator().manual_seed(0)
+    covered = torch.rand(120, 16, len(metrics.LEVELS), generator=generator) < torch.rand(16, 1, generator=generator)
+    hidden = torch.rand(120, 17, generator=generator) < 0.6
+    hidden[:, 3] = False  # too few of this joint
+    found = details.calibration(covered, hidden)
+    for name, counted in (("overall", None), ("hidden", hidden[:, 1:])):
+        distances = [abs(share - level) for share, level in zip(found[name], found["levels"], strict=True)]
+        assert sum(distances) / len(distances) == pytest.approx(calibration_error(covered, counted), rel=1e-12)
+    assert found["joints"]["left_wrist"] == covered[:, 12].double().mean(0).tolist()
+    assert "hidden" not in details.calibration(covered, torch.zeros_like(hidden))
+
+
+@pytest.mark.parametrize("protocol", ["h36m", "3dhp"])
+def test_errors_by_joint_add_up_to_those_of_the_table(protocol, net, windows):
+    scores = score(net, windows, ("P1",), seeded_draw(0, 4), batch_size=16)
+    rows, average = tabulate(scores, windows, PROTOCOLS[protocol])
+    found = details.joint_errors(scores, windows, PROTOCOLS[protocol])
+    assert list(found["rows"]) == [row.name for row in rows]
+    for joints, row in zip([*found["rows"].values(), found["average"]], [*rows, average], strict=True):
+        assert sum(joints["error"]) / 17 == pytest.approx(row.values["deterministic"]["P1"], rel=1e-5)
+    spread, error = (scores["joints"][name][:, 13].numpy() for name in ("spread", "error"))
+    expected = metrics.rank_correlation(spread, error) if len(windows) >= 50 else None
+    assert found["rank_correlation"][12] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("batch_size", [5, 64])
+def test_examples_are_the_best_and_worst_frames_and_have_the_scored_samples(batch_size, net, windows):
+    draw = seeded_draw(2, 7, 0.5)
+    scores = score(net, windows, ("P1",), draw, batch_size, cloud=True, confidence_noise=0.02)
+    found = details.example_frames(net, windows, scores, draw, batch_size, confidence_noise=0.02)
+    everything = []  # all poses of all frames, kept for once
+    for indices, batch in windows.batches(batch_size):
+        (noise,) = draw(range(int(indices[0]), int(indices[-1]) + 1), batch.keypoints.shape)
+        with torch.no_grad():
+            poses = net(batch.keypoints, *noise, evaluation.confidence_sigma(batch.keypoints, batch.confidence, 0.02))
+            pose = net.deterministic(batch.keypoints)
+        everything += zip(batch.clip.tolist(), batch.frame.tolist(), batch.target, pose, poses.unbind(1), strict=True)
+    errors = [float(np.linalg.norm((pose - truth)[0], axis=-1).mean()) for _, _, truth, pose, _ in everything]
+    by_clip = {clip: [n for n, item in enumerate(everything) if item[0] == clip] for clip in range(len(windows.clips))}
+    assert len(by_clip) > details.EXAMPLES
+    for name, sign in (("best", 1), ("worst", -1)):
+        own = [min(items, key=lambda n: sign * errors[n]) for items in by_clip.values()]
+        expected = sorted(own, key=lambda n: sign * errors[n])[: details.EXAMPLES]
+        for example, n in zip(found[name], expected, strict=True):
+            index, frame, truth, pose, samples = everything[n]
+            clip = windows.clips[index]
+            place = [example[key] for key in ("subject", "action", "camera", "frame")]
+            assert place == [clip.subject, clip.action, clip.camera_index, frame]
+            assert example["P1"] == pytest.approx(1000 * errors[n], rel=1e-5)
+            energy = metrics.energy_score(samples, truth)
+            assert example["ES"] == pytest.approx(1000 * float(energy), rel=1e-4)
+            stored = {"samples": samples[:, 0], "pose": pose[0], "truth": truth[0]}
+            for key, value in stored.items():
+                assert np.abs(np.array(example[key]) - value.numpy()).max() < 6e-5
+            assert np.abs(np.array(example["keypoints_px"]) - clip.keypoints_px[frame]).max() < 6e-3
+
+
+def test_examples_of_few_clips_are_at_most_one_frame_of_each():
+    values, clips = torch.tensor([3.0, 1.0, 2.0, 5.0, 6.0]), torch.tensor([0, 0, 0, 1, 1])
+    assert details.extremes(values, clips) == {"best": [1, 3], "worst": [4, 0]}

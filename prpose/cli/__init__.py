@@ -23,6 +23,7 @@ from prpose.cli.figure import figure
 from prpose.cli.models import models
 from prpose.cli.pack import pack
 from prpose.cli.predict import predict
+from prpose.cli.report import report
 from prpose.cli.train import train_lifter, train_noise, train_sampler
 from prpose.cli.view import view
 from prpose.config import config_from
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Any] = {
     "predict": predict,
     "view": view,
     "evaluate": evaluate,
+    "report": report,
     "train": {"lifter": train_lifter, "noise": train_noise, "sampler": train_sampler},
     "data": {
         "prepare": {"h36m": prepare_h36m, "3dhp": prepare_3dhp, "cmu": prepare_cmu, "mocap": prepare_mocap},

@@ -19,6 +19,7 @@ from prpose.config import InferenceConfig
 from prpose.data import Clip, data_set, load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import IsotropicCloud, baseline_samplers, score, seeded_draw, sigma_rank_correlation
+from prpose.evaluation.details import MOST_SAMPLES, calibration, curve_over_samples, example_frames, joint_errors
 from prpose.evaluation.protocols import CHOICES, METRICS, MOCAP, PROTOCOLS, Protocol, Row, conformal_quantiles, tabulate
 from prpose.hub import find_model_folder
 from prpose.lifter import is_causal, is_framed, receptive_field
@@ -31,7 +32,7 @@ from prpose.weights import VARIANCE_PREFIX, load_published
 BATCH_SIZE = 64  # frames at once; noise is drawn per batch, so that another size gives other samples
 DEFAULT_FPS = 50.0  # of clips without a frame rate: Human3.6M's
 SHOWN = ("deterministic", "mean", "best")  # choices of the printed tables; the JSON file has all of CHOICES
-CURVE = (1, 5, 10, 20, 50, 100, 200)  # numbers of samples whose best is scored with the baselines
+CURVE = (1, 5, 10, 20, 50, 100, 200)  # numbers of samples whose best and mean are scored
 DEFAULT = InferenceConfig()
 
 
@@ -141,15 +142,15 @@ class _Evaluation:
         if self.stride < 1:
             raise ValueError(f"expected --stride >= 1, got {self.stride}")
         self.sampler.to(self.device)
-        windows, curve = self._windows(clips), list[int]()
+        windows, curve = self._windows(clips), sorted({S for S in CURVE if self.num_samples >= S} | {self.num_samples})
         kinds: dict[str, Sampler | IsotropicCloud] = {"model": self.sampler}
         if val is not None:
             if self.num_samples < 2:
                 raise ValueError(f"expected --num-samples >= 2 with --baselines, got {self.num_samples}")
             with progress("fit", len(fitted := self._windows(val))) as advance:
                 kinds = baseline_samplers(self.sampler, fitted, self.device, advance)
-            curve = sorted({S for S in CURVE if self.num_samples >= S} | {self.num_samples})
-        draw = seeded_draw(self.seed, self.num_samples, self.config.rho(clips[0].fps or DEFAULT_FPS))
+        rho = self.config.rho(clips[0].fps or DEFAULT_FPS)
+        draw, few = (seeded_draw(self.seed, S, rho) for S in (self.num_samples, min(self.num_samples, MOST_SAMPLES)))
         confidence = windows.confidence.numpy()  # all 1 where no clip has confidences
         known = (confidence < 1).any()
         extra = self.config.confidence_scale(confidence, self.sampler.trained) if known else 0.0
@@ -163,6 +164,11 @@ class _Evaluation:
         show([*rows, average], SHOWN, self.protocol, self.num_samples, at_once=2)
         print(*(f"{choice}: {CHOICES[choice]}" for choice in SHOWN), sep="\n")
         report = self._report(rows, average, scores[0].get("cloud", {}).get("mahalanobis"))
+        report["joints"] = joint_errors(scores[0], windows, self.protocol)
+        if "cloud" in scores[0]:
+            report["calibration"] = calibration(scores[0]["cloud"]["covered"], windows.hidden)
+        report["curve"] = curve_over_samples(average, curve)
+        report["frames"] = example_frames(self.sampler, windows, scores[0], few, BATCH_SIZE, self.device, extra)
         if val is not None:
             averages = [
                 replace(tabulate(by, windows, self.protocol)[1], name=kind)

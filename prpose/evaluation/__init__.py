@@ -87,12 +87,13 @@ def score(
         draw: noise of each batch; without it only the deterministic pose is scored.
         batch_size: frames at once.
         cloud: whether to score the samples as a distribution, too, if there are two or more.
-        curve: numbers of samples whose best is scored as the choice ``best_of_{S}``.
+        curve: numbers of samples whose best and mean are scored as the choices ``best_of_{S}`` and ``mean_of_{S}``.
         on_batch: called with the number of frames after each batch.
         confidence_noise: scale of the extra noise of low confidence (:func:`prpose.noise.confidence_sigma`).
 
     Returns:
-        ``{choice: {metric: (N,)}}`` for each of :data:`prpose.evaluation.protocols.CHOICES`; with ``cloud`` also
+        ``{choice: {metric: (N,)}}`` for each of :data:`prpose.evaluation.protocols.CHOICES`, and ``{"joints": {"error":
+        (N, J), "spread": (N, J)}}``, of the deterministic pose and of two or more samples; with ``cloud`` also
         ``{"cloud": {"ES": (N,), "spread": (N,), "covered": (N, J - 1, levels), "mahalanobis": (N, J - 1)}}``, all but
         the first of all joints but the pelvis, and the last, from the deterministic pose, with four samples or more.
     """
@@ -103,12 +104,15 @@ def score(
         keypoints, target = batch.keypoints, batch.target
         deterministic, closed = net.moments(keypoints)
         values_of = partial(_values, target=target, names=names, items=items)
-        part = {"deterministic": values_of(deterministic[None])}
+        errors = metrics.joint_errors(deterministic, target)
+        part = {"deterministic": values_of(deterministic[None]), "joints": {"error": errors[None, :, 0]}}
         if draw is not None:
             extra = confidence_sigma(keypoints, batch.confidence, confidence_noise) if confidence_noise else None
             shape = torch.Size((*keypoints.shape[:-1], net.noise_channels))
             samples = _samples(net, keypoints, draw(items, shape), extra)
-            part |= _score_samples(samples, target, values_of, deterministic if cloud else None, curve, closed)
+            scores, spread = _score_samples(samples, target, values_of, deterministic if cloud else None, curve, closed)
+            part |= scores
+            part["joints"] |= {} if spread is None else {"spread": spread}
         parts.append(part)
         on_batch(len(indices))
     return {
@@ -133,14 +137,16 @@ def _score_samples(
     centre: Tensor | None,
     curve: Sequence[int],
     closed: Tensor | None,
-) -> Scores:
+) -> tuple[Scores, Tensor | None]:
     """Scores of a batch, each (1, B, ...), from sums and best values; with ``centre``, also from all samples.
 
-    ``closed`` is the joints' covariance where it is known in closed form, (B, 1, J, 3, 3).
+    ``closed`` is the joints' covariance where it is known in closed form, (B, 1, J, 3, 3). Beside the scores is the
+    standard deviation of each joint, mean over the axes, (1, B, J) metres, of two samples or more.
     """
     all_samples, best, sums = [], dict[str, Tensor](), dict[str, Tensor]()
     curves: Scores = {f"best_of_{k}": {} for k in curve}
     S, total = 0, torch.zeros_like(target, dtype=torch.float64)
+    squares = torch.zeros_like(total)
     for poses in parts:
         all_samples += [] if centre is None else [poses]
         for name, values in values_of(poses).items():
@@ -151,7 +157,12 @@ def _score_samples(
                 if S < k <= S + len(poses):
                     curves[f"best_of_{k}"][name] = _best(name, values[: k - S + bool(S)])
             best[name] = _best(name, values)
+        for k in curve:
+            if S < k <= S + len(poses):
+                first = total + poses[: k - S].sum(0, dtype=torch.float64)
+                curves[f"mean_of_{k}"] = values_of((first / k).to(target)[None])
         S, total = S + len(poses), total + poses.sum(0, dtype=torch.float64)
+        squares += poses.double().square().sum(0)
     scores = {
         "mean": values_of((total / S).to(target)[None]),
         "best": best,
@@ -160,7 +171,9 @@ def _score_samples(
     if centre is not None and S >= 2:
         own = None if closed is None else closed[:, 0]
         scores["cloud"] = _score_cloud(torch.cat(all_samples)[:, :, 0], target[:, 0], centre[:, 0], own)
-    return scores
+    if S < 2:
+        return scores, None
+    return scores, ((squares - total**2 / S).clamp_min(0) / (S - 1)).sqrt().mean(-1).to(target)[None, :, 0]
 
 
 def _best(name: str, values: Tensor) -> Tensor:

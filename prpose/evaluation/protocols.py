@@ -110,7 +110,8 @@ def tabulate(
     if protocol.average == "frames":
         return rows, Row("all frames", len(groups), _means(scores, torch.ones(len(groups)).bool(), quantiles, hidden))
     average = {
-        choice: {n: sum(r.values[choice][n] for r in rows) / len(rows) for n in by} for choice, by in scores.items()
+        choice: {n: sum(r.values[choice][n] for r in rows) / len(rows) for n in by}
+        for choice, by in rows[0].values.items()
     }
     return rows, Row("average", len(groups), average)
 
@@ -119,7 +120,7 @@ def _means(scores: Scores, inside: Tensor, quantiles: Tensor, hidden: Tensor | N
     means = {
         choice: {n: _mean(v[inside]) * METRICS[n].scale for n, v in by.items()}
         for choice, by in scores.items()
-        if choice != "cloud"
+        if choice not in ("cloud", "joints")
     }
     if cloud := scores.get("cloud"):
         means["cloud"] = {n: _mean(cloud[n][inside]) * 1000 for n in ("ES", "spread")}
@@ -142,11 +143,16 @@ def calibration_error(covered: Tensor, counted: Tensor | None = None) -> float:
     levels of its distance from the level (arXiv 2210.11179). With ``counted``, (N, J) bool, only over these poses of a
     joint, and over joints with at least 50 of them.
     """
-    weights = torch.ones(covered.shape[:2]) if counted is None else counted.to(torch.float64)
-    enough = weights.sum(0) >= (1 if counted is None else LEAST_N)
-    shares = (covered * weights[..., None]).sum(0, dtype=torch.float64) / weights.sum(0)[:, None].clamp_min(1)
+    shares, enough = covered_shares(covered, counted)
     share = shares[enough].median(0).values  # (levels,)
     return _mean((share - share.new_tensor(metrics.LEVELS)).abs())
+
+
+def covered_shares(covered: Tensor, counted: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Share of the N poses whose truth is covered, (J, levels) float64, and which joints have enough poses, (J,)."""
+    weights = torch.ones(covered.shape[:2]) if counted is None else counted.to(torch.float64)
+    enough = weights.sum(0) >= (1 if counted is None else LEAST_N)
+    return (covered * weights[..., None]).sum(0, dtype=torch.float64) / weights.sum(0)[:, None].clamp_min(1), enough
 
 
 def conformal_quantiles(distances: Tensor) -> dict[str, float]:

@@ -1,0 +1,37 @@
+"""prpose report: a page about one or more evaluations."""
+
+from pathlib import Path
+
+import tyro
+
+from prpose.atomic import check_output, replacing
+from prpose.cli.console import Flag
+from prpose.evaluation.protocols import METRICS
+from prpose.view.report import report_page
+from prpose.view.report_file import read_report
+
+
+def report(reports: tyro.conf.Positional[tuple[Path, ...]], out: Path, overwrite: Flag = False) -> None:
+    """Write a self-contained HTML page of evaluations, side by side if there are several.
+
+    Args:
+        reports: JSON files of "prpose evaluate ... --json", of the same data set and split.
+        out: HTML file to write.
+        overwrite: Replace an existing file.
+    """
+    if not reports:
+        raise ValueError("expected one or more JSON files of prpose evaluate, got none")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{out}: expected a name that ends in .html")
+    check_output(out, overwrite)
+    stems = [path.stem for path in reports]
+    names = stems if len(set(stems)) == len(stems) else [str(path) for path in reports]
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected different files, got {', '.join(names)}")
+    page = report_page(
+        dict(zip(names, map(read_report, reports), strict=True)),
+        [name for name, metric in METRICS.items() if metric.higher_is_better],
+    )
+    with replacing(out) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    print(f"Wrote {out}")

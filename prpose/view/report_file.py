@@ -1,0 +1,86 @@
+"""The JSON file of ``prpose evaluate``, as far as a page shows it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+Point = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
+Pixel = Annotated[list[float], msgspec.Meta(min_length=2, max_length=2)]
+Pose = Annotated[list[Point], msgspec.Meta(min_length=17, max_length=17)]
+PerJoint = Annotated[list[float], msgspec.Meta(min_length=16, max_length=16)]  # without the pelvis
+
+
+class Row(msgspec.Struct):
+    name: str
+    frames: int
+    values: dict[str, dict[str, float]]
+
+
+class ByJoint(msgspec.Struct):
+    error: PerJoint
+    spread: PerJoint | None = None
+
+
+class Joints(msgspec.Struct):
+    average: ByJoint
+    rank_correlation: Annotated[list[float | None], msgspec.Meta(min_length=16, max_length=16)]
+
+
+class Calibration(msgspec.Struct):
+    levels: list[float]
+    overall: list[float]
+    hidden: list[float] = []
+
+
+class Curve(msgspec.Struct):
+    num_samples: list[Annotated[int, msgspec.Meta(ge=1)]]
+    best: dict[str, list[float]]
+    mean: dict[str, list[float]]
+
+
+class Frame(msgspec.Struct):
+    subject: str
+    action: str
+    camera: int
+    frame: int
+    P1: float
+    truth: Pose
+    pose: Pose
+    samples: list[Pose]
+    keypoints_px: Annotated[list[Pixel], msgspec.Meta(min_length=17, max_length=17)]
+    ES: float | None = None
+
+
+class Report(msgspec.Struct):
+    """What the page shows of a JSON file of ``prpose evaluate``; older files have only the first fields."""
+
+    settings: dict[str, Any]
+    command: str
+    versions: dict[str, str]
+    sha256: dict[str, str]
+    units: dict[str, str]
+    rows: list[Row]
+    average: Row
+    joints: Joints | None = None
+    calibration: Calibration | None = None
+    curve: Curve | None = None
+    frames: dict[str, list[Frame]] | None = None
+
+
+def read_report(path: Path) -> Report:
+    """The content of a JSON file of ``prpose evaluate``; ``ValueError`` naming the file and what it lacks."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        report = msgspec.json.decode(path.read_bytes(), type=Report)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected a JSON file of prpose evaluate: {error}") from None
+    lacking = [f"settings.{key}" for key in ("dataset", "split") if key not in report.settings]
+    lacking += [] if isinstance(report.settings.get("num_samples"), int) else ["a whole number settings.num_samples"]
+    lacking += [] if report.average.values.get("deterministic") else ["average.values.deterministic"]
+    for choice in ("best", "mean") if report.curve else ():
+        lacking += [] if "P1" in getattr(report.curve, choice) else [f"curve.{choice}.P1"]
+    if lacking:
+        raise ValueError(f"{path}: expected a JSON file of prpose evaluate, got one without {', '.join(lacking)}")
+    return report
