@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -61,18 +62,12 @@ class Format:
 
     def _are_frames(self, files: list[Path]) -> bool:
         """Whether the first of these files that holds anything is a frame of this format."""
+        assert self.read is not None
         for file in files:
-            try:
-                if self.ending != ".json":
-                    assert self.read is not None
-                    if self.read(file).detections:
-                        return True
-                    continue
-                content = load_json(file)
-            except (ValueError, OSError):  # reading the clip names the file
-                continue
-            if content not in ([], None):
-                return self.matches(content)
+            with suppress(ValueError, OSError):  # reading the clip names the file
+                content = load_json(file) if self.ending == ".json" else self.read(file).detections
+                if content not in ([], None):
+                    return self.ending != ".json" or self.matches(content)
         return files[0].name.endswith("_keypoints.json")  # OpenPose's, all empty or damaged
 
 
@@ -189,23 +184,21 @@ def read_people(
 def _read(path: Path, format: Format, content: Any, prefix: str | None) -> Detections:
     """The detections of a file, whose JSON may be given, or of a folder with one file per frame."""
     assert format.read is not None, "read_people reads our own npz"
-    files = format.files_in(path) if path.is_dir() else [path]
-    if path.is_dir() and files:
-        files = [path / name for name in with_prefix([file.name for file in files], prefix)]
-    if not files:
-        raise ValueError("expected a file or folder of the given format, got another folder")
-    no_frame = format.ending != ".json" and not format.frame_files
-    if path.is_file() and (no_frame or path.suffix.lower() == ".npy"):
-        return format.read(path)
-    found = []
-    for file in files:
-        try:
-            source = file if format.ending != ".json" else content
-            found.append(format.read(load_json(file) if source is None else source))
-        except ValueError as error:
-            raise ValueError(f"{file.name}: {error}" if path.is_dir() else str(error)) from None
-    if not format.frame_files:
-        return found[0]
+    if not path.is_dir():
+        is_json = format.ending == ".json" and path.suffix.lower() != ".npy"
+        source = path if not is_json else load_json(path) if content is None else content
+        found, files = [format.read(source)], [path]
+        if not format.frame_files:
+            return found[0]
+    else:
+        if not (files := format.files_in(path)):
+            raise ValueError("expected a file or folder of the given format, got another folder")
+        found, files = [], [path / name for name in with_prefix([file.name for file in files], prefix)]
+        for file in files:
+            try:
+                found.append(format.read(load_json(file) if format.ending == ".json" else file))
+            except ValueError as error:
+                raise ValueError(f"{file.name}: {error}") from None
     detections = [replace(detection, frame=i) for i, part in enumerate(found) for detection in part.detections]
     sizes = {part.image_size for part in found if part.image_size is not None}
     if len(sizes) > 1:

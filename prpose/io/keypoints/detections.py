@@ -32,6 +32,12 @@ class Detection:
     confidence: Array | None = None  # (J,)
     track_id: str | None = None  # the person's id over time, where the file has one
 
+    @classmethod
+    def of(cls, frame: int, table: Array, track_id: str | None = None) -> "Detection":
+        """From x and y of each joint, (J, 2), or x, y and the confidence, (J, 3): :func:`without_missing`."""
+        xy, confidence = without_missing(table[:, :2], table[:, 2]) if table.shape[1] == 3 else (table, None)
+        return cls(frame, xy, confidence, track_id)
+
 
 @dataclass(frozen=True, eq=False)
 class Detections:
@@ -125,12 +131,11 @@ def has(content: Any, *fields: str) -> bool:
     return isinstance(first, dict) and all(name in first for name in fields)
 
 
-def triplets(values: Sequence[float | None], place: str) -> tuple[Array, Array]:
-    """(J, 2) and (J,) from a flat list x, y, confidence; keypoints of confidence 0 are missing."""
+def triplets(values: Sequence[float | None], place: str) -> Array:
+    """(J, 3) from a flat list x, y, confidence."""
     if not values or len(values) % 3:
         raise ValueError(f"{place}: expected x, y, confidence of each joint, got {len(values)} numbers")
-    table = np.array(values, dtype=np.float64).reshape(-1, 3)
-    return without_missing(table[:, :2], table[:, 2])
+    return np.array(values, dtype=np.float64).reshape(-1, 3)
 
 
 def without_missing(xy: Array, confidence: Array) -> tuple[Array, Array]:

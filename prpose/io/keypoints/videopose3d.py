@@ -12,7 +12,7 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.io.keypoints.arrays import within_range
-from prpose.io.keypoints.detections import Detection, Detections, Whole, check, without_missing
+from prpose.io.keypoints.detections import Detection, Detections, Whole, check
 from prpose.layouts import LAYOUTS
 from prpose.remap import is_present
 from prpose.unpickle import read_npz
@@ -42,9 +42,8 @@ def read_custom(path: Path) -> Detections:
                 xy = _numbers(clip, person)
                 if xy.ndim != 3 or xy.shape[2] != 2:
                     raise ValueError(f"{person}: expected an array (T, J, 2), got {xy.shape}")
-                present = is_present(xy)
-                xy[~present] = np.nan
-                detections += [Detection(int(t), xy[t], None, person) for t in np.flatnonzero(present.any(axis=1))]
+                xy[~is_present(xy)] = np.nan
+                detections += [Detection(t, pose, None, person) for t, pose in enumerate(xy)]
                 if isinstance(known.get(video), dict) and "w" in known[video]:
                     sizes[person] = _size(known[video], f"video_metadata, {video}")
     names = (str(name)[:40],) if layout is None and name is not None else ()
@@ -62,7 +61,7 @@ def read_detections(path: Path) -> Detections:
         people = _numbers(classes[1], f"frame {t}")
         if people.size and people.shape[1:] != (4, 17):
             raise ValueError(f"frame {t}: expected keypoints of shape (N, 4, 17), got {people.shape}")
-        detections += [Detection(t, *without_missing(person[:2].T, person[3])) for person in people if people.size]
+        detections += [Detection.of(t, person[[0, 1, 3]].T) for person in people if people.size]
     return Detections(detections, default_layouts={17: "coco17"}, image_size=size)
 
 
