@@ -9,6 +9,7 @@ import numpy as np
 from prpose.atomic import replacing
 from prpose.camera import Array
 from prpose.layouts import find_layout
+from prpose.tables import naming
 from prpose.unpickle import entry_names, read_npz
 
 T = TypeVar("T")
@@ -143,7 +144,7 @@ def load_keypoints(
     entries = entry_names(path)
     found = {name: np.asarray(read_npz(path, old)) for name, names in NAMES.items() for old in names if old in entries}
     xy = np.asarray(read_npz(path, "keypoints_px"))
-    try:
+    with naming(path, ValueError, TypeError):
         for name in ("fps", "focal_px"):
             if name in found and found[name].shape != ():
                 raise ValueError(f"expected {name} as one number, got shape {found[name].shape}")
@@ -157,8 +158,6 @@ def load_keypoints(
         names = tuple(map(str, np.atleast_1d(found.get("frame_names", np.array([])))))
         person, focal_px = str(found.get("person", "0")), float(found["focal_px"]) if "focal_px" in found else None
         return Keypoints(xy, size, layout, confidence, rate, numbers, times, person, names, warnings, focal_px)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def save_keypoints(path: str | Path, keypoints: Keypoints) -> None:

@@ -31,7 +31,7 @@ from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
 from prpose.io.video import OnFrame, Video, input_kind, open_video, stream_address
 from prpose.keypoints import Keypoints
 from prpose.prediction import Prediction
-from prpose.tables import import_extra
+from prpose.tables import import_extra, naming
 
 Bar = Callable[[int | None], AbstractContextManager[OnFrame]]
 ALL = "all"  # as --person: every person in a file, each with an output of their own
@@ -80,7 +80,7 @@ class Request:
         config = self.config
         described: dict[str, Any] = {"layout": self.layout, "image_size": self.image_size, "fps": self.fps}
         described |= {"tracking": config.tracking}
-        try:
+        with naming(stream_address(path) or path):
             video = self.video(path)
             if video is None:
                 people = read_people(path, **described, format=config.format, prefix=config.prefix)
@@ -95,9 +95,6 @@ class Request:
                     del described["fps"]  # the detections have it
                 people = people_from(detections, **described)
             return people if self.person == ALL else [select_person(people, self.person)]
-        except ValueError as error:
-            shown = stream_address(path) or path
-            raise ValueError(f"{shown}: {str(error).removeprefix(f'{shown}: ')}") from None
 
 
 @dataclass

@@ -25,7 +25,7 @@ from prpose.io.keypoints.detections import Detections, has, innermost, is_normal
 from prpose.io.keypoints.tracking import people_from as people_from
 from prpose.io.keypoints.tracking import select_person as select_person
 from prpose.keypoints import Keypoints, Tracking, load_keypoints
-from prpose.tables import look_up
+from prpose.tables import look_up, naming
 from prpose.unpickle import entry_names
 
 
@@ -149,10 +149,8 @@ def read_keypoints(
     """
     described: dict[str, Any] = {"layout": layout, "image_size": image_size, "fps": fps, "format": format}
     people = read_people(path, **described, tracking=tracking, prefix=prefix)
-    try:
+    with naming(path):
         return select_person(people, person)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def read_people(
@@ -171,14 +169,12 @@ def read_people(
         look_up(format, known_formats(), "format")
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder")
-    try:
+    with naming(path, ValueError, OSError):
         name, content = recognise(path) if format is None else (format, None)
         chosen = known_formats()[name]
         if chosen.read is None:
             return [load_keypoints(path, layout, image_size, fps)]
         return people_from(numbered(_read(path, chosen, content, prefix), prefix), layout, image_size, fps, tracking)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
 def _read(path: Path, format: Format, content: Any, prefix: str | None) -> Detections:
@@ -195,10 +191,8 @@ def _read(path: Path, format: Format, content: Any, prefix: str | None) -> Detec
             raise ValueError("expected a file or folder of the given format, got another folder")
         found, files = [], [path / name for name in with_prefix([file.name for file in files], prefix)]
         for file in files:
-            try:
+            with naming(file.name):
                 found.append(format.read(load_json(file) if format.ending == ".json" else file))
-            except ValueError as error:
-                raise ValueError(f"{file.name}: {error}") from None
     detections = [replace(detection, frame=i) for i, part in enumerate(found) for detection in part.detections]
     sizes = {part.image_size for part in found if part.image_size is not None}
     if len(sizes) > 1:
