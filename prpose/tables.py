@@ -56,11 +56,11 @@ def import_extra(module: str, extra: str | None = None) -> Any:
 
 
 @contextmanager
-def naming(where: object, *errors: type[Exception]) -> Iterator[None]:
-    """Names a place in a ``ValueError`` of the block, or one of ``errors`` instead: "walk.json: expected ..."."""
+def naming(where: object, errors: type[Exception] | tuple[type[Exception], ...] = ValueError) -> Iterator[None]:
+    """Names a place in errors of the block, which become a ``ValueError``: "walk.json: expected ..."."""
     try:
         yield
-    except errors or ValueError as error:
+    except errors as error:
         raise ValueError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
 
 

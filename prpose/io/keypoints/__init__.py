@@ -169,7 +169,7 @@ def read_people(
         look_up(format, known_formats(), "format")
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder")
-    with naming(path, ValueError, OSError):
+    with naming(path, (ValueError, OSError)):
         name, content = recognise(path) if format is None else (format, None)
         chosen = known_formats()[name]
         if chosen.read is None:

@@ -13,7 +13,7 @@ import numpy as np
 from prpose.camera import Array
 from prpose.io.keypoints.arrays import within_range
 from prpose.io.keypoints.detections import Detection, Detections, Whole, check
-from prpose.layouts import LAYOUTS
+from prpose.layouts import LAYOUTS, sides_of
 from prpose.remap import is_present
 from prpose.unpickle import read_npz
 
@@ -30,8 +30,10 @@ def read_custom(path: Path) -> Detections:
     metadata = check(read_npz(path, "metadata"), dict, "metadata")
     name = metadata.get("layout_name")
     layout = NAMES.get(name) if isinstance(name, str) else None
-    if layout is not None and metadata.get("keypoints_symmetry") is not None:
-        _check_symmetry(metadata["keypoints_symmetry"], layout)
+    if layout is not None and (symmetry := metadata.get("keypoints_symmetry")) is not None:
+        own = [[j for j, each in enumerate(LAYOUTS[layout].sides) if each == side] for side in ("left", "right")]
+        if sides_of(symmetry) != own:
+            raise ValueError(f"expected keypoints_symmetry as of {layout}, its layout_name, got another")
     known = check(metadata.get("video_metadata", {}), dict, "video_metadata")
     detections: list[Detection] = []
     sizes: dict[str, tuple[int, int]] = {}
@@ -97,15 +99,3 @@ def _size(metadata: dict[Any, Any], place: str) -> tuple[int, int]:
     plain = {side: value.item() if isinstance(value := metadata.get(side), np.generic) else value for side in "wh"}
     size = check(plain, Size, place)
     return int(size.w), int(size.h)
-
-
-def _check_symmetry(symmetry: Any, layout: str) -> None:
-    names = LAYOUTS[layout].names
-    try:
-        left, right = ([names[int(joint)] for joint in side] for side in symmetry)
-        fits = all(name.startswith("left_") for name in left)
-        fits = fits and right == [name.replace("left_", "right_") for name in left]
-    except (TypeError, ValueError, IndexError, OverflowError):
-        fits = False
-    if not fits:
-        raise ValueError(f"expected keypoints_symmetry as of {layout}, its layout_name, got another")
