@@ -199,7 +199,12 @@ def _in_pool(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Ou
         while waiting or running:
             while waiting and idle:
                 process, (job, again) = idle.popleft(), waiting.popleft()
-                running[pools[process].submit(_work, job)] = process, job, again
+                try:
+                    future = pools[process].submit(_work, job)
+                except BrokenProcessPool:  # the process died between two files
+                    pools[process] = pool(process)
+                    future = pools[process].submit(_work, job)
+                running[future] = process, job, again
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 process, job, again = running.pop(future)
                 idle.append(process)

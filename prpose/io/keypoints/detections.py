@@ -146,20 +146,15 @@ def without_missing(xy: Array, confidence: Array) -> tuple[Array, Array]:
 
 def numbered(found: Detections, prefix: str | None = None) -> Detections:
     """The detections with the frame numbers that are in the names of their images; only of names with this prefix."""
-    if prefix is not None:
-        names = {*with_prefix(found.images, prefix)}
-        chosen = [i for i, name in enumerate(found.images) if name in names]
-        place = {i: n for n, i in enumerate(chosen)}
-        kept = [replace(each, frame=place[each.frame]) for each in found.detections if each.frame in place]
-        found = replace(found, detections=kept, images=tuple(found.images[i] for i in chosen))
-    if not found.images:
+    names = with_prefix(found.images, prefix)
+    if not names:
         return found
-    numbers, warnings = frame_numbers(found.images)
-    frames = [numbers[name] for name in found.images]
+    numbers, warnings = frame_numbers(names)
+    named = [(each, found.images[each.frame]) for each in found.detections]
     return replace(
         found,
-        detections=[replace(each, frame=frames[each.frame]) for each in found.detections],
-        frame_names=dict(zip(frames, found.images, strict=True)),
+        detections=[replace(each, frame=numbers[name]) for each, name in named if name in numbers],
+        frame_names={number: name for name, number in numbers.items()},
         warnings=(*found.warnings, *warnings),
     )
 
