@@ -178,7 +178,7 @@ def read_people(
 
 
 def _read(path: Path, format: Format, content: Any, prefix: str | None) -> Detections:
-    """The detections of a file, whose JSON may be given, or of a folder with one file per frame."""
+    """The detections of a file, whose JSON may be given, or of a folder with one file per frame, which may be, too."""
     assert format.read is not None, "read_people reads our own npz"
     if not path.is_dir():
         is_json = format.ending == ".json" and path.suffix.lower() != ".npy"
@@ -187,7 +187,7 @@ def _read(path: Path, format: Format, content: Any, prefix: str | None) -> Detec
         if not format.frame_files:
             return found[0]
     else:
-        if not (files := format.files_in(path)):
+        if not (files := content or format.files_in(path)):
             raise ValueError("expected a file or folder of the given format, got another folder")
         found, files = [], [path / name for name in with_prefix([file.name for file in files], prefix)]
         for file in files:
@@ -207,10 +207,11 @@ def _read(path: Path, format: Format, content: Any, prefix: str | None) -> Detec
 
 
 def recognise(path: Path) -> tuple[str, Any]:
-    """The name of the format of a file or folder, and a file's JSON; ``ValueError`` if it is unknown."""
+    """The name of the format of a file or folder, and its JSON, or its files; ``ValueError`` if it is unknown."""
     if path.is_dir():
-        if name := next((name for name, format in known_formats().items() if format.files_in(path)), None):
-            return name, None
+        for name, format in known_formats().items():
+            if files := format.files_in(path):
+                return name, files
         raise ValueError("expected JSON of OpenPose or MMPose with a frame in each, or images, in the folder, got none")
     ending = path.suffix.lower()
     content = load_json(path) if ending == ".json" else None
