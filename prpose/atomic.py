@@ -81,9 +81,15 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     return dict(_parsed(Path(path), tomllib.loads, "TOML"))
 
 
-def _parsed(path: Path, parse: Callable[[str], Any], kind: str) -> Any:
-    if not path.is_file():
+def existing_file(path: str | Path) -> Path:
+    """The path; ``ValueError`` naming it if there is no such file."""
+    if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
+    return Path(path)
+
+
+def _parsed(path: Path, parse: Callable[[str], Any], kind: str) -> Any:
+    existing_file(path)
     try:
         return parse(path.read_text(encoding="utf-8-sig"))
     except RecursionError:

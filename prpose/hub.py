@@ -3,7 +3,6 @@
 Each is a folder with a card (networks, training, data, scores) and the weights of a lifter and of its noise, if any.
 """
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.machinery import PathFinder
@@ -19,7 +18,7 @@ from prpose.noise import LearntNoise, check_scale
 from prpose.one_pass import build_sampler
 from prpose.regions import region_quantiles
 from prpose.sampler import Sampler
-from prpose.tables import is_import_path, unknown
+from prpose.tables import import_extra, is_import_path, naming, unknown
 from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, load_published, read_state_dict
 
 SHIPPED = Path(__file__).parent / "cards"
@@ -240,11 +239,8 @@ def _weights(folder: Path, role: str) -> Path:
 
 
 def _downloaded(name: str) -> Path:
-    try:
-        hub = importlib.import_module("huggingface_hub")
-    except ImportError:
-        hint = 'to look for it on the hub, pip install "prpose[hub]"'
-        raise ValueError(f"no model and no folder {name!r}; {hint}") from None
+    with naming(f"no model and no folder {name!r}, and it cannot be looked for on the Hugging Face hub"):
+        hub = import_extra("huggingface_hub", "hub")
     wanted = [CARD, *(_weights(Path(), role).name for role in ROLES)]
     try:
         return Path(hub.snapshot_download(name, allow_patterns=wanted))

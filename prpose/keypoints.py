@@ -9,6 +9,7 @@ import numpy as np
 from prpose.atomic import replacing
 from prpose.camera import Array
 from prpose.layouts import find_layout
+from prpose.tables import naming
 from prpose.unpickle import entry_names, read_npz
 
 T = TypeVar("T")
@@ -68,10 +69,9 @@ class Keypoints:
         T, J = xy.shape[:2]
         if len(self.image_size) != 2 or not all(1 <= size < 2**31 and size == int(size) for size in self.image_size):
             raise ValueError(f"expected image_size as width and height >= 1, got {self.image_size}")
-        if self.fps is not None and not 0 < self.fps < float("inf"):
-            raise ValueError(f"expected fps > 0, got {self.fps}")
-        if self.focal_px is not None and not 0 < self.focal_px < float("inf"):
-            raise ValueError(f"expected focal_px > 0, got {self.focal_px}")
+        for name, number in (("fps", self.fps), ("focal_px", self.focal_px)):
+            if number is not None and not 0 < number < float("inf"):
+                raise ValueError(f"expected {name} > 0, got {number}")
         if self.frame_names and len(self.frame_names) != T:
             raise ValueError(f"expected {T} frame names, got {len(self.frame_names)}")
         numbers = np.arange(T) if self.frame_numbers is None else self.frame_numbers
@@ -143,7 +143,7 @@ def load_keypoints(
     entries = entry_names(path)
     found = {name: np.asarray(read_npz(path, old)) for name, names in NAMES.items() for old in names if old in entries}
     xy = np.asarray(read_npz(path, "keypoints_px"))
-    try:
+    with naming(path, (ValueError, TypeError)):
         for name in ("fps", "focal_px"):
             if name in found and found[name].shape != ():
                 raise ValueError(f"expected {name} as one number, got shape {found[name].shape}")
@@ -157,8 +157,6 @@ def load_keypoints(
         names = tuple(map(str, np.atleast_1d(found.get("frame_names", np.array([])))))
         person, focal_px = str(found.get("person", "0")), float(found["focal_px"]) if "focal_px" in found else None
         return Keypoints(xy, size, layout, confidence, rate, numbers, times, person, names, warnings, focal_px)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def save_keypoints(path: str | Path, keypoints: Keypoints) -> None:

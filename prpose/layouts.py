@@ -5,6 +5,7 @@ and Halpe, and the neck/nose point in Human3.6M. :mod:`prpose.remap` converts be
 """
 
 import difflib
+from typing import Any
 
 import numpy as np
 
@@ -129,6 +130,14 @@ LAYOUTS: dict[str, Skeleton] = {
     "mpi28": MPI_28,
 }
 """Orders of joints by name; never guessed from how many there are."""
+
+
+def sides_of(symmetry: Any) -> list[list[int]]:
+    """The two sides' joints by ``keypoints_symmetry`` of VideoPose3D's metadata, sorted; none if it is no such list."""
+    try:
+        return [sorted(int(joint) for joint in side) for side in symmetry]
+    except (TypeError, ValueError, OverflowError):
+        return []
 
 
 def find_layout(name: str) -> Skeleton:

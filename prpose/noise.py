@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -152,17 +152,13 @@ def draw_eps(S: int, shape: torch.Size | tuple[int, ...], generator: torch.Gener
 
 
 NoiseCorrelation = Literal["iid", "shared", "ar1"]
-NOISE_CORRELATIONS = {
-    "iid": "independent draws for every frame",
-    "shared": "one draw for all frames of a clip (common random numbers)",
-    "ar1": "first-order autoregressive, with a time constant",
-}
-"""Correlations of the noise over time; the distribution within a frame is the same."""
+NOISE_CORRELATIONS = get_args(NoiseCorrelation)
+"""Of the noise over time: independent, one draw for all frames, or first-order autoregressive."""
 
 
 def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float = 0.25) -> float:
     """Correlation of the noise of neighbouring frames, from 0 to 1; ``ar1`` falls to 1/e in ``time_constant_s``."""
-    look_up(kind, NOISE_CORRELATIONS, "noise correlation")
+    look_up(kind, dict.fromkeys(NOISE_CORRELATIONS), "noise correlation")
     for name, value in (("fps", fps), ("time_constant_s", time_constant_s)):
         if not 0 < value < math.inf:
             raise ValueError(f"expected {name} > 0, got {value}")

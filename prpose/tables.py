@@ -1,11 +1,12 @@
-"""Things by name: entries of a table, or objects and modules by import path; networks from arguments."""
+"""Things by name: entries of a table, or objects and modules by import path; networks from arguments; errors."""
 
 import difflib
 import importlib
 import math
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,6 +53,15 @@ def import_extra(module: str, extra: str | None = None) -> Any:
         name = module.partition(".")[0]
         problem = "is not installed" if error.name == name else f"cannot be imported ({error})"
         raise ValueError(f"{name} {problem}: pip install " + (f'"prpose[{extra}]"' if extra else name)) from None
+
+
+@contextmanager
+def naming(where: object, errors: type[Exception] | tuple[type[Exception], ...] = ValueError) -> Iterator[None]:
+    """Names a place in errors of the block, which become a ``ValueError``: "walk.json: expected ..."."""
+    try:
+        yield
+    except errors as error:
+        raise ValueError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
 
 
 def construct(name: str, constructor: Callable[..., T], kw: Mapping[str, Any]) -> T:

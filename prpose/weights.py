@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from prpose.atomic import existing_file
 from prpose.lifter import LIFTERS, REFINEMENTS, Remapped, build_lifter, build_refinement, is_lifter
 from prpose.nets import graphmlp, htnet, modulated_gcn
 from prpose.nets.framed import Framed
@@ -86,9 +87,7 @@ def _built(name: str, kw: Mapping[str, Any]) -> nn.Module:
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Tensors of a ``.safetensors`` or ``.pth`` file, on the CPU; no code in a file is run."""
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+    path = existing_file(path)
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))

@@ -13,7 +13,7 @@ from prpose.cli.console import Flag, print_line, print_result, progress
 from prpose.io.export import read_prediction
 from prpose.prediction import Prediction
 from prpose.tables import import_extra, look_up
-from prpose.view import animation, figures
+from prpose.view import animation, curves, figures
 
 
 class Kind(NamedTuple):
@@ -28,9 +28,9 @@ FIGURES = {
     "cloud": Kind("prediction", figures.cloud_figure),
     "compare": Kind("prediction", figures.compare_figure),
     "animation": Kind("prediction", animation.write_animation, animation.ENDINGS),
-    # Of prpose/view/curves.py: "samples": Kind("evaluation", samples_figure),
-    # "calibration": Kind("evaluation", calibration_figure),
-    # "joints": Kind("evaluation", joints_figure),
+    "samples": Kind("evaluation", curves.samples_figure),
+    "calibration": Kind("evaluation", curves.calibration_figure),
+    "joints": Kind("evaluation", curves.joints_figure),
 }
 
 
@@ -53,8 +53,9 @@ def figure(
     """Draw a figure of predictions or evaluations, with text and lines that are legible at its width.
 
     Args:
-        kind: Figure: cloud (a frame from three sides), compare (a frame of several predictions) or animation.
-        inputs: Predictions, .npz or .json.
+        kind: Figure of predictions: cloud (a frame from three sides), compare (a frame of several predictions) or
+            animation; of evaluations: samples (error against S), calibration, or joints (predicted against true error).
+        inputs: Predictions, .npz or .json; or JSON files of "prpose evaluate --json".
         out: Output file: .png, .svg or .pdf; of an animation .gif or .mp4.
         frame: Number of the frame in the video. Default: the middle one.
         size: Width: column, 85 mm, or page, 170 mm.

@@ -1,6 +1,5 @@
 """``prpose predict`` file by file: in this process, in a pool of processes, or on Ray. A bad file stops no other."""
 
-import importlib
 import logging
 import multiprocessing
 import os
@@ -31,6 +30,7 @@ from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
 from prpose.io.video import Video, input_kind, open_video, stream_address
 from prpose.keypoints import Keypoints
 from prpose.prediction import Prediction
+from prpose.tables import import_extra, naming
 
 ALL = "all"  # as --person: every person in a file, each with an output of their own
 FOLDER_SETTINGS = ("folder", "output_format", "jobs", "ray")  # of the config; without effect on a single file
@@ -78,7 +78,7 @@ class Request:
         config = self.config
         described: dict[str, Any] = {"layout": self.layout, "image_size": self.image_size, "fps": self.fps}
         described |= {"tracking": config.tracking}
-        try:
+        with naming(stream_address(path) or path):
             video = self.video(path)
             if video is None:
                 with bar("read", None, "files") as on_file:
@@ -94,9 +94,6 @@ class Request:
                     del described["fps"]  # the detections have it
                 people = people_from(detections, **described)
             return people if self.person == ALL else [select_person(people, self.person)]
-        except ValueError as error:
-            shown = stream_address(path) or path
-            raise ValueError(f"{shown}: {str(error).removeprefix(f'{shown}: ')}") from None
 
 
 @dataclass
@@ -190,47 +187,47 @@ _worker: Worker | None = None
 
 
 def _in_pool(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Outcome]:
-    """Files whose processes died are tried again, one by one, so that the file that is to blame loses no other."""
-    waiting = deque(jobs)
-    while waiting:
-        crashed = deque[Job]()
-        yield from _until_a_death(waiting, crashed, request, workers)
-        while crashed:
-            again = deque[Job]()
-            yield from _until_a_death(crashed, again, request, 1)
-            yield from (Outcome(path, errors=[f"{path}: its worker process died twice"]) for path, _ in again)
-
-
-def _until_a_death(queue: deque[Job], lost: deque[Job], request: Request, workers: int) -> Iterator[Outcome]:
-    """Outcomes until the queue is empty or a process dies; the jobs that the pool had then are added to ``lost``."""
+    """Each process is a pool of its own, so that one that dies loses one file only, which is tried once more."""
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-    running: dict[Future[Outcome], Job] = {}
-    with ProcessPoolExecutor(workers, context, _start, (request, context.Value("i", 0))) as pool:
-        try:
-            while not lost and (queue or running):
-                while queue and len(running) < workers:
-                    running[pool.submit(_work, queue[0])] = queue[0]
-                    queue.popleft()
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    job = running.pop(future)
-                    if isinstance(future.exception(), BrokenProcessPool):
-                        lost.append(job)
-                    else:
-                        yield future.result()
-        except BrokenProcessPool:  # of submit
-            pass
-        except BaseException:
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
-    lost += running.values()
+
+    def pool(process: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, context, _start, (request, process))
+
+    pools, idle = [pool(process) for process in range(workers)], deque(range(workers))
+    waiting, running = deque((job, False) for job in jobs), dict[Future[Outcome], tuple[int, Job, bool]]()
+    try:
+        while waiting or running:
+            while waiting and idle:
+                process, (job, again) = idle.popleft(), waiting.popleft()
+                try:
+                    future = pools[process].submit(_work, job)
+                except BrokenProcessPool:  # the process died between two files
+                    pools[process] = pool(process)
+                    future = pools[process].submit(_work, job)
+                running[future] = process, job, again
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                process, job, again = running.pop(future)
+                idle.append(process)
+                if not isinstance(future.exception(), BrokenProcessPool):
+                    yield future.result()
+                    continue
+                pools[process] = pool(process)
+                if again:
+                    yield Outcome(job[0], errors=[f"{job[0]}: its worker process died twice"])
+                else:
+                    waiting.append((job, True))
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        for each in pools:
+            each.shutdown()
 
 
-def _start(request: Request, started: Any) -> None:
-    """In a new process of the pool, before its first job."""
+def _start(request: Request, process: int) -> None:
+    """In a new process, before its first job."""
     global _worker
-    with started.get_lock():
-        process, started.value = started.value, started.value + 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     threading.Thread(target=_end_with_parent, daemon=True).start()  # else a worker would outlive a killed parent
@@ -267,10 +264,7 @@ class _RayWorker:
 def _on_ray(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
     """Ray restarts a worker that died, and gives its file to a worker again, up to two times."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        ray, data = importlib.import_module("ray"), importlib.import_module("ray.data")
-    except ImportError:
-        raise ValueError('expected Ray for --ray, which is not installed: pip install "prpose[ray]"') from None
+    ray, data = import_extra("ray", "ray"), import_extra("ray.data", "ray")
     own, wanted = not ray.is_initialized(), request.config.jobs
     if own:
         local = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False, "num_cpus": wanted}

@@ -5,7 +5,7 @@ from pathlib import Path
 import tyro
 
 from prpose.atomic import check_output, replacing
-from prpose.cli.console import Flag
+from prpose.cli.console import Flag, print_result
 from prpose.evaluation.protocols import METRICS
 from prpose.view.report import report_page
 from prpose.view.report_file import read_report
@@ -34,4 +34,4 @@ def report(reports: tyro.conf.Positional[tuple[Path, ...]], out: Path, overwrite
     )
     with replacing(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    print(f"Wrote {out}")
+    print_result(f"Wrote {out}")

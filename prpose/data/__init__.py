@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
-from prpose.atomic import sha256_of
+from prpose.atomic import existing_file, sha256_of
 from prpose.data import human36m, mpi_inf_3dhp
 from prpose.data.clip import Clip, unusual_legs
 from prpose.data.motion import Motion
@@ -124,10 +124,7 @@ def inputs_sha256(name: str, root: str | Path, keypoints: str) -> str:
     if name == "walkers":
         return ""
     if dataset.motions is None:
-        paths = paths_of(root, name, keypoints)
-        for path in paths:
-            if not path.is_file():
-                raise ValueError(f"{path}: no such file")
+        paths = [existing_file(path) for path in paths_of(root, name, keypoints)]
         return sha256_of(b"".join(path.read_bytes() for path in paths))
     found = read_card(path).get("inputs_sha256")
     if not isinstance(found, str):

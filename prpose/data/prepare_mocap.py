@@ -20,7 +20,7 @@ from prpose.data.synthetic import Rendering, Rig
 from prpose.data.synthetic.benchmark_file import FORMAT, SPLITS, path_of, write_benchmark
 from prpose.data.synthetic.detector_noise import LIMBS
 from prpose.layouts import BODY_SHARE, BOX, COCO_SIGMA, THINNEST
-from prpose.tables import look_up
+from prpose.tables import look_up, naming
 
 FPS = 60.0
 SAME_MOTION_DEG = 3.3  # of CMU: one recording on two skeletons 3.1, a person's takes from 3.4, two people's from 4.0
@@ -194,13 +194,11 @@ def _motions(source: Source, cleaning: Cleaning) -> tuple[list[Motion], int]:
     recording = read(source.path)
     if source.fps is not None:
         recording = replace(recording, fps=source.fps)
-    try:
+    with naming(source.path):
         poses = source.mapping.poses(recording)
         check_units(poses, recording.fps)
         pieces = cleaning.pieces(poses, recording.fps)
         motions = cut(source.name, source.subject, source.action, poses, recording.fps, FPS, pieces)
-    except ValueError as error:
-        raise ValueError(f"{source.path}: {error}") from None
     return motions, len(poses) - sum(piece.stop - piece.start for piece in pieces)
 
 

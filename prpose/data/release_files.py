@@ -15,6 +15,7 @@ import numpy as np
 from prpose.atomic import check_output, replacing
 from prpose.camera import Array, Camera
 from prpose.data.clip import Clip, check_coordinates
+from prpose.layouts import sides_of
 from prpose.skeleton import H36M_17
 from prpose.unpickle import entry_names, read_npz
 
@@ -151,14 +152,9 @@ def _check_joints(path: Path) -> None:
     remedy = "pass 2D in Human3.6M's order, such as cpn_ft_h36m_dbb, or convert the file"
     if (name := metadata.get("layout_name", "h36m")) != "h36m":
         raise ValueError(f"{path}: expected the layout h36m, got {name!r:.40} in its metadata; {remedy}")
-    try:
-        found = [sorted(int(joint) for joint in side) for side in metadata.get("keypoints_symmetry", SYMMETRY)]
-    except (TypeError, ValueError, OverflowError):
-        found = []
-    if sorted(found) != sorted(SYMMETRY):
-        raise ValueError(
-            f"{path}: expected keypoints_symmetry of Human3.6M's joints in its metadata, got another; {remedy}"
-        )
+    if sorted(sides_of(metadata.get("keypoints_symmetry", SYMMETRY))) != sorted(SYMMETRY):
+        expected = "expected keypoints_symmetry of Human3.6M's joints in its metadata"
+        raise ValueError(f"{path}: {expected}, got another; {remedy}")
 
 
 def write_release(

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from prpose.data.clip import Clip
-from prpose.skeleton import H36M_17, Skeleton, mirror_pose
+from prpose.skeleton import H36M_17, mirror_pose
 
 
 class Batch(NamedTuple):
@@ -75,7 +75,7 @@ class Windows(Dataset[Batch]):
     image. Indexing with a tensor gives a batch.
 
     Args:
-        clips, skeleton: at least one, and their skeleton.
+        clips: at least one.
         F: odd window length.
         mirrored: whether mirror images are items as well (for training).
         every: windows belong to every so many-th frame of each clip; their frames stay neighbours.
@@ -90,11 +90,10 @@ class Windows(Dataset[Batch]):
         mirrored: bool = False,
         every: int = 1,
         causal: bool = False,
-        skeleton: Skeleton = H36M_17,
         framed: bool = False,
     ) -> None:
         self.items = Items([len(clip) for clip in clips], F, every, causal, copies=2 if mirrored else 1)
-        self.clips, self.mirror = tuple(clips), skeleton.mirror
+        self.clips, self.mirror = tuple(clips), H36M_17.mirror
         self.clip_of, self.frame_of = self.items.clip_of, self.items.frame_of
         self.is_mirrored = self.items.copy_of == 1
         poses = torch.from_numpy(np.concatenate([clip.poses_cam for clip in clips]))

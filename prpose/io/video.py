@@ -16,7 +16,7 @@ from prpose.camera import Array
 from prpose.io.focal import photo_focal_px, video_focal_px
 from prpose.io.keypoints import ENDINGS
 from prpose.io.keypoints.detections import frame_numbers, with_prefix
-from prpose.tables import import_extra
+from prpose.tables import import_extra, naming
 
 Kind = Literal["photo", "video", "folder", "camera"]
 OnFrame = Callable[[int], None]
@@ -116,10 +116,8 @@ def open_video(
     if kind == "photo":
         return Video(path, kind, None, 1, None, {0: path.name})
     if kind == "folder":
-        try:
+        with naming(path):
             numbers, warnings = frame_numbers(with_prefix(_photos_in(path), prefix))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
         names = sorted((number, name) for name, number in numbers.items())
         if fps and max_seconds is not None:
             names = [(number, name) for number, name in names if (number - names[0][0]) / fps < max_seconds]

@@ -19,80 +19,54 @@ from prpose.training import processes
 Loss = Callable[[nn.Module, Tensor, Batch], Tensor]
 """(net in training mode, the items' indices, their batch on the device) → scalar."""
 Source = Windows | RandomViews
-RENDERED = (
-    "balance",
-    "wide_cameras",
-    "wide_bodies",
-    "exchanged_limbs",
-    "repeated",
-)  # settings of rendered windows, from 0 to 1
+RENDERED = "balance", "wide_cameras", "wide_bodies", "exchanged_limbs", "repeated"
+"""Settings of rendered windows, from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of a training.
+    """Settings of a training."""
 
-    Args:
-        epochs: Number of passes over the training data.
-        batch_size: Number of windows per batch.
-        lr: Largest learning rate.
-        seed: Random seed of weights, order, synthetic cameras, body proportions, detector noise and dropout.
-        schedule: Learning rate schedule: cosine with warm-up, or the published steps with AMSGrad.
-        warmup: Number of steps over which the cosine schedule rises.
-        lr_decay: Factor of the published schedule after every epoch.
-        lr_decay_large: Factor of the published schedule after every large_decay_every epochs, instead of lr_decay.
-        large_decay_every: Number of epochs between large decays.
-        clip: Largest norm of the gradient.
-        ema: Decay of the moving average of the weights, which is then the result.
-        precision: Precision of the forward pass. Default: bfloat16 on GPUs that support it.
-        every: Train on the windows of every n-th frame.
-        held_out: Training subjects to validate on, for data without a validation split. Default: the last one.
-        patience: Stop after this many epochs without a better validation score.
-        save_every: Minutes between checkpoints within an epoch.
-        target: Target of the variance net: the published one, or the error relative to the response to noise.
-        network: Architecture of the variance net, by its lifter's name; for "train sampler" also constant, the same
-            noise for all poses. Default: the lifter's own, or htnet's.
-        weight_decay: Decoupled weight decay (AdamW).
-        balance: A recording's share of the windows is its length to this power; 1 takes each window once per epoch.
-        wide_cameras: Share of the windows seen by cameras of any pitch, roll, distance and field of view.
-        wide_bodies: Share of the windows with bodies whose proportions may be unusual.
-        exchanged_limbs: Share of the windows with another person's arms, and of those with another person's legs.
-        repeated: Share of the windows that repeat their own frame, half of them in place of all others, as in a
-            photo, and half in place of later ones, as in a live stream.
-        draws: Number of samples per window in the energy score of "train sampler".
-        pose_weight: Weight of the whole pose's energy score beside the joints'.
-        train_lifter: Whether "train sampler" trains the lifter, too, or only its noise.
-        workers: Number of processes that render windows.
-    """
-
-    epochs: Annotated[int, arg(aliases=["--epochs"])] = 120
-    batch_size: Annotated[int, arg(aliases=["--batch-size"])] = 256
-    lr: Annotated[float, arg(aliases=["--lr"])] = 1e-3
+    epochs: Annotated[int, arg(aliases=["--epochs"])] = 120  # Number of passes over the training data.
+    batch_size: Annotated[int, arg(aliases=["--batch-size"])] = 256  # Number of windows per batch.
+    lr: Annotated[float, arg(aliases=["--lr"])] = 1e-3  # Largest learning rate.
     seed: Annotated[int, arg(aliases=["--seed"])] = 0
+    """Random seed of weights, order, synthetic cameras, body proportions, detector noise and dropout."""
     schedule: Literal["cosine", "published"] = "cosine"
-    warmup: int = 100
-    lr_decay: float = 0.95
+    """Learning rate schedule: cosine with warm-up, or the published steps with AMSGrad."""
+    warmup: int = 100  # Number of steps over which the cosine schedule rises.
+    lr_decay: float = 0.95  # Factor of the published schedule after every epoch.
     lr_decay_large: float = 0.5
-    large_decay_every: int = 5
-    clip: float | None = 1.0
-    ema: float | None = 0.999
+    """Factor of the published schedule after every large_decay_every epochs, instead of lr_decay."""
+    large_decay_every: int = 5  # Number of epochs between large decays.
+    clip: float | None = 1.0  # Largest norm of the gradient.
+    ema: float | None = 0.999  # Decay of the moving average of the weights, which is then the result.
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    every: int = 2
+    """Precision of the forward pass. Default: bfloat16 on GPUs that support it."""
+    every: int = 2  # Train on the windows of every n-th frame.
     held_out: tuple[str, ...] = ()
-    patience: int | None = None
-    save_every: float = 2.0
+    """Training subjects to validate on, for data without a validation split. Default: the last one."""
+    patience: int | None = None  # Stop after this many epochs without a better validation score.
+    save_every: float = 2.0  # Minutes between checkpoints within an epoch.
     target: Literal["published", "response"] = "published"
+    """Target of the variance net: the published one, or the error relative to the response to noise."""
+    # Architecture of the variance net, by its lifter's name; for "train sampler" also constant, the same noise for all
+    # poses. Default: the lifter's own, or htnet's.
     network: str | None = None
-    weight_decay: float = 0.0
+    weight_decay: float = 0.0  # Decoupled weight decay (AdamW).
     balance: float = 1.0
-    wide_cameras: float = 0.0
-    wide_bodies: float = 0.0
+    """A recording's share of the windows is its length to this power; 1 takes each window once per epoch."""
+    wide_cameras: float = 0.0  # Share of the windows seen by cameras of any pitch, roll, distance and field of view.
+    wide_bodies: float = 0.0  # Share of the windows with bodies whose proportions may be unusual.
     exchanged_limbs: float = 0.0
+    """Share of the windows with another person's arms, and of those with another person's legs."""
+    # Share of the windows that repeat their own frame, half of them in place of all others, as in a photo, and half
+    # in place of later ones, as in a live stream.
     repeated: float = 0.0
-    draws: int = 2
-    pose_weight: float = 0.125
-    train_lifter: bool = True
-    workers: int = 0
+    draws: int = 2  # Number of samples per window in the energy score of "train sampler".
+    pose_weight: float = 0.125  # Weight of the whole pose's energy score beside the joints'.
+    train_lifter: bool = True  # Whether "train sampler" trains the lifter, too, or only its noise.
+    workers: int = 0  # Number of processes that render windows.
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch_size": 2, "large_decay_every": 1, "every": 1, "patience": 1, "draws": 2}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from prpose.atomic import existing_file
 from prpose.camera import Array
 from prpose.tables import import_extra
 from prpose.unpickle import read_npz
@@ -58,10 +59,8 @@ def forward_kinematics(parents: Sequence[int], turns: Iterable[Rotation], offset
 
 def lines_of(path: Path, encoding: str = "utf-8", comment: str | None = None) -> Lines:
     """Lines of a text file, up to ``comment``."""
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file")
     try:
-        text = Path(path).read_text(encoding=encoding)
+        text = existing_file(path).read_text(encoding=encoding)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected a text file ({error.reason})") from None
     lines = ((line.partition(comment)[0] if comment else line).split() for line in text.splitlines())

@@ -10,6 +10,7 @@ from prpose.data.human36m import SUBJECTS, cameras
 from prpose.data.motion import Motion
 from prpose.data.synthetic.detector_noise import Body, DetectorNoise
 from prpose.rng import generator
+from prpose.tables import naming
 
 KEYPOINTS = ("det", "gt")  # kinds of 2D: of the simulated detector, and the ground truth
 NEAREST_M = 0.1  # least depth of a joint of a clip
@@ -119,10 +120,8 @@ class Rig:
         """
         rng = generator(seed, motion.name)
         poses = motion.poses_world.astype(np.float64)
-        try:
+        with naming(f"clip {motion.name}"):
             cameras = self.cameras.around(poses, yaw=rng.uniform(0, 2 * np.pi))
-        except ValueError as error:
-            raise ValueError(f"clip {motion.name}: {error}") from None
         poses_cam = np.stack([camera.world_to_camera(poses) for camera in cameras])
         true_px = np.stack([camera.project(each) for camera, each in zip(cameras, poses_cam, strict=True)])
         hidden = self.body.hidden(poses_cam)

@@ -16,7 +16,7 @@ from prpose.data.clip import FARTHEST, Clip
 from prpose.data.motion import Motion
 from prpose.data.release_files import Selection
 from prpose.data.synthetic import KEYPOINTS, Rendering
-from prpose.tables import look_up
+from prpose.tables import look_up, naming
 from prpose.unpickle import read_npz
 
 FORMAT = 1
@@ -80,28 +80,24 @@ def read_renderings(path: Path, split: str) -> list[Rendering]:
     if version.shape != () or version != FORMAT:
         raise ValueError(f"{path}: expected format {FORMAT}, got {version}; prepare it again")
     content = {key: np.asarray(read_npz(path, key)) for key in ARRAYS}
-    try:
+    with naming(path):
         _check_shapes(content)
         _check_values(content)
         stops = np.cumsum(content["clip_length"])
         starts = stops - content["clip_length"]
         clips = np.flatnonzero(content["clip_split"] == split).tolist()
         return [_rendering(content, clip, slice(starts[clip], stops[clip])) for clip in clips]
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def load_benchmark(path: Path, split: str, selection: Selection, keypoints: str = "det") -> list[Clip]:
     """Clips of a split, the cameras of each motion one after the other; errors as of :func:`read_renderings`."""
     look_up(keypoints, dict.fromkeys(KEYPOINTS), f"2D of {path.name}")
     renderings = read_renderings(path, split)
-    try:
+    with naming(path):
         if renderings:  # a split may be empty
             selection.check([rendering.motion.action for rendering in renderings], split)
         wanted = [rendering for rendering in renderings if selection.wants(rendering.motion.action)]
         return [clip for each in wanted for clip in each.clips(keypoints, selection.frames(len(each.motion)))]
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def _check_shapes(content: Mapping[str, Array]) -> None:

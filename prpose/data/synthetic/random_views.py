@@ -229,9 +229,8 @@ class RandomViews:
         if self.framed:
             xy = (keypoints_px - views.center_px[:, None, None]) / views.focal_px[:, None, None]
         else:
-            width, height = views.size[:, None, None, 0], views.size[:, None, None, 1]
-            x, y = keypoints_px[..., 0] / width * 2 - 1, keypoints_px[..., 1] / width * 2 - height / width
-            xy = np.stack([x, y], axis=-1)
+            width = views.size[:, None, None, :1]
+            xy = keypoints_px / width * 2 - views.size[:, None, None] / width
         own = self.items.middle // self.step
         if self.repeated > 0:
             chance = rng.random(len(index))
@@ -239,25 +238,23 @@ class RandomViews:
             for each in (xy, confidence):
                 each[photo] = each[photo, own : own + 1]
                 each[live, own:] = each[live, own : own + 1]
-        keypoints, confidences = (torch.from_numpy(self._all_frames(each)).float() for each in (xy, confidence))
+        if self.step > 1:  # F frames of every so many-th
+            F = len(self.items.offsets)
+            xy, confidence = (each.repeat(self.step, axis=1)[:, :F] for each in (xy, confidence))
+        keypoints, confidences = torch.from_numpy(xy).float(), torch.from_numpy(confidence).float()
         poses = torch.from_numpy(views.poses_cam[:, own]).float()
         target, root = (poses - poses[:, :1])[:, None], poses[:, 0]
         batch = Batch(keypoints, target, root, clip, frame, mirrored, confidences)
         return batch.mirror(H36M_17.mirror)
 
-    def _all_frames(self, values: Array) -> Array:
-        """F frames of every ``step``-th, (N, n, J, *)."""
-        return values if self.step == 1 else values.repeat(self.step, axis=1)[:, : len(self.items.offsets)]
 
-
+@dataclass
 class RenderedBatches(Dataset[tuple[Tensor, Batch]]):
     """The batches of an epoch, by number."""
 
-    def __init__(self, views: RandomViews, order: Sequence[Tensor], seed: tuple[int, ...]) -> None:
-        self.views, self.order, self.seed = views, order, seed
-
-    def __len__(self) -> int:
-        return len(self.order)
+    views: RandomViews
+    order: Sequence[Tensor]
+    seed: tuple[int, ...]
 
     def __getitem__(self, number: int) -> tuple[Tensor, Batch]:
         indices = self.order[number]

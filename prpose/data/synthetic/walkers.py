@@ -264,10 +264,9 @@ def _both(**angles: Array) -> Angles:
     return {f"{side}_{joint}": value for side in ("left", "right") for joint, value in angles.items()}
 
 
-def cycle(values: tuple[float, ...], phase: Array, harmonics: int = 4) -> Array:
-    """A periodic curve through values at equal steps of the phase: their first harmonics."""
-    n = len(values)
-    k = np.arange(1, harmonics + 1)
+def cycle(values: tuple[float, ...], phase: Array) -> Array:
+    """A periodic curve through values at equal steps of the phase: their first four harmonics."""
+    n, k = len(values), np.arange(1, 5)
     terms = np.exp(-2j * np.pi * np.outer(k, np.arange(n)) / n) @ np.array(values) * 2 / n
     return np.asarray(np.mean(values) + (terms * np.exp(2j * np.pi * np.outer(phase, k))).real.sum(-1))
 

@@ -5,11 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from prpose.atomic import check_output, replacing
+from prpose.atomic import check_output, existing_file, replacing
 from prpose.io.export.csv_trc_bvh import write_bvh, write_csv, write_trc
 from prpose.io.export.npz_json import read_json_prediction, read_npz_prediction, write_json, write_npz
 from prpose.prediction import Prediction
-from prpose.tables import look_up
+from prpose.tables import look_up, naming
 from prpose.unpickle import entry_names
 
 Writer = Callable[[Prediction, BinaryIO, str, Callable[[float], None]], None]
@@ -67,12 +67,8 @@ def read_prediction(path: str | Path) -> Prediction:
     Raises:
         ValueError: naming the file, if it is missing, damaged, of another format or of a later version.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+    path = existing_file(path)
     with path.open("rb") as stream:
         zipped = stream.read(2) == b"PK"
-    try:
+    with naming(path):
         return read_npz_prediction(path) if zipped else read_json_prediction(path)
-    except ValueError as error:
-        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -24,7 +25,7 @@ from prpose.io.keypoints.detections import Detections, has, innermost, is_normal
 from prpose.io.keypoints.tracking import people_from as people_from
 from prpose.io.keypoints.tracking import select_person as select_person
 from prpose.keypoints import Keypoints, Tracking, load_keypoints
-from prpose.tables import look_up
+from prpose.tables import look_up, naming
 from prpose.unpickle import entry_names
 
 
@@ -61,18 +62,12 @@ class Format:
 
     def _are_frames(self, files: list[Path]) -> bool:
         """Whether the first of these files that holds anything is a frame of this format."""
+        assert self.read is not None
         for file in files:
-            try:
-                if self.ending != ".json":
-                    assert self.read is not None
-                    if self.read(file).detections:
-                        return True
-                    continue
-                content = load_json(file)
-            except (ValueError, OSError):  # reading the clip names the file
-                continue
-            if content not in ([], None):
-                return self.matches(content)
+            with suppress(ValueError, OSError):  # reading the clip names the file
+                content = load_json(file) if self.ending == ".json" else self.read(file).detections
+                if content not in ([], None):
+                    return self.ending != ".json" or self.matches(content)
         return files[0].name.endswith("_keypoints.json")  # OpenPose's, all empty or damaged
 
 
@@ -154,10 +149,8 @@ def read_keypoints(
     """
     described: dict[str, Any] = {"layout": layout, "image_size": image_size, "fps": fps, "format": format}
     people = read_people(path, **described, tracking=tracking, prefix=prefix)
-    try:
+    with naming(path):
         return select_person(people, person)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def read_people(
@@ -180,40 +173,34 @@ def read_people(
         look_up(format, known_formats(), "format")
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder")
-    try:
+    with naming(path, (ValueError, OSError)):
         name, content = recognise(path) if format is None else (format, None)
         chosen = known_formats()[name]
         if chosen.read is None:
             return [load_keypoints(path, layout, image_size, fps)]
         found = numbered(_read(path, chosen, content, prefix, on_file), prefix)
         return people_from(found, layout, image_size, fps, tracking)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
 def _read(
     path: Path, format: Format, content: Any, prefix: str | None, on_file: Callable[[int, int], None]
 ) -> Detections:
-    """The detections of a file, whose JSON may be given, or of a folder with one file per frame."""
+    """The detections of a file, whose JSON may be given, or of a folder with one file per frame, which may be, too."""
     assert format.read is not None, "read_people reads our own npz"
-    files = format.files_in(path) if path.is_dir() else [path]
-    if path.is_dir() and files:
-        files = [path / name for name in with_prefix([file.name for file in files], prefix)]
-    if not files:
-        raise ValueError("expected a file or folder of the given format, got another folder")
-    no_frame = format.ending != ".json" and not format.frame_files
-    if path.is_file() and (no_frame or path.suffix.lower() == ".npy"):
-        return format.read(path)
-    found = []
-    for file in files:
-        try:
-            source = file if format.ending != ".json" else content
-            found.append(format.read(load_json(file) if source is None else source))
+    if not path.is_dir():
+        is_json = format.ending == ".json" and path.suffix.lower() != ".npy"
+        source = path if not is_json else load_json(path) if content is None else content
+        found, files = [format.read(source)], [path]
+        if not format.frame_files:
+            return found[0]
+    else:
+        if not (files := content or format.files_in(path)):
+            raise ValueError("expected a file or folder of the given format, got another folder")
+        found, files = [], [path / name for name in with_prefix([file.name for file in files], prefix)]
+        for file in files:
+            with naming(file.name):
+                found.append(format.read(load_json(file) if format.ending == ".json" else file))
             on_file(1, len(files))
-        except ValueError as error:
-            raise ValueError(f"{file.name}: {error}" if path.is_dir() else str(error)) from None
-    if not format.frame_files:
-        return found[0]
     detections = [replace(detection, frame=i) for i, part in enumerate(found) for detection in part.detections]
     sizes = {part.image_size for part in found if part.image_size is not None}
     if len(sizes) > 1:
@@ -228,10 +215,11 @@ def _read(
 
 
 def recognise(path: Path) -> tuple[str, Any]:
-    """The name of the format of a file or folder, and a file's JSON; ``ValueError`` if it is unknown."""
+    """The name of the format of a file or folder, and its JSON, or its files; ``ValueError`` if it is unknown."""
     if path.is_dir():
-        if name := next((name for name, format in known_formats().items() if format.files_in(path)), None):
-            return name, None
+        for name, format in known_formats().items():
+            if files := format.files_in(path):
+                return name, files
         raise ValueError("expected JSON of OpenPose or MMPose with a frame in each, or images, in the folder, got none")
     ending = path.suffix.lower()
     content = load_json(path) if ending == ".json" else None

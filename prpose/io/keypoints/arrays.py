@@ -1,42 +1,32 @@
 """npy arrays of numbers, and npz files of such."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from prpose.camera import Array
-from prpose.io.keypoints.detections import Detection, Detections, without_missing
+from prpose.io.keypoints.detections import Detection, Detections
 from prpose.keypoints import LARGEST_PX
 from prpose.layouts import LAYOUTS
-from prpose.remap import is_present
 from prpose.unpickle import read_npz
-
-
-def read_npy(path: Path) -> Detections:
-    """One person: (T, J, 2) pixels, or (T, J, 3) with the confidence; or FreeMoCap's 2D, see :func:`_freemocap`."""
-    array = load_npy(path)
-    if array.ndim == 4 and array.shape[2] >= BODY and array.shape[3] in (2, 3):
-        return _freemocap(array)
-    if array.ndim != 3 or array.shape[2] not in (2, 3):
-        raise ValueError(f"expected an array (T, J, 2), or (T, J, 3) with the confidence, got {array.shape}")
-    xy, confidence = array[..., :2], None
-    if array.shape[2] == 3:
-        xy, confidence = without_missing(xy, array[..., 2])
-    frames = np.flatnonzero(is_present(xy).any(axis=1))
-    return Detections([Detection(int(t), xy[t], None if confidence is None else confidence[t]) for t in frames])
-
 
 BODY = 33  # first points of FreeMoCap's arrays: MediaPipe's body; hands and face follow
 
 
-def _freemocap(array: Array) -> Detections:
-    """(cameras, T, 33 or more, 2 or 3) pixels, of MediaPipe's points; a camera is a person called ``camera0`` ..."""
-    detections = []
-    for camera, clip in enumerate(array[:, :, :BODY, :2]):
-        frames = np.flatnonzero(is_present(clip).any(axis=1))
-        detections += [Detection(int(t), clip[t], None, f"camera{camera}") for t in frames]
-    return Detections(detections, default_layouts={BODY: "blazepose33"})
+def read_npy(path: Path) -> Detections:
+    """One person: (T, J, 2) pixels, or (T, J, 3) with the confidence.
+
+    Or FreeMoCap's 2D: (cameras, T, 33 or more, 2 or 3) pixels; a camera is a person called ``camera0`` ...
+    """
+    array = load_npy(path)
+    if array.ndim == 4 and array.shape[2] >= BODY and array.shape[3] in (2, 3):
+        cameras = {f"camera{n}": clip for n, clip in enumerate(array[:, :, :BODY, :2])}
+        return Detections(_detections(cameras), default_layouts={BODY: "blazepose33"})
+    if array.ndim != 3 or array.shape[2] not in (2, 3):
+        raise ValueError(f"expected an array (T, J, 2), or (T, J, 3) with the confidence, got {array.shape}")
+    return Detections(_detections({None: array}))
 
 
 def read_reconstruction(path: Path) -> Detections:
@@ -57,14 +47,12 @@ def _people(path: Path, name: str) -> list[Detection]:
     if array.dtype.kind not in "fiu" or array.ndim not in (3, 4) or array.shape[-1] not in (2, 3):
         raise ValueError(f"expected {name} (people, T, J, 2 or 3), got {array.dtype} {array.shape}")
     people = within_range(array.astype(np.float64).reshape(-1, *array.shape[-3:]))
-    detections = []
-    for person, clip in enumerate(people):
-        for t, table in enumerate(clip):
-            xy, confidence = table[:, :2], None
-            if table.shape[1] == 3:
-                xy, confidence = without_missing(xy, table[:, 2])
-            detections.append(Detection(t, xy, confidence, str(person)))
-    return detections
+    return _detections({str(person): clip for person, clip in enumerate(people)})
+
+
+def _detections(people: Mapping[str, Array] | Mapping[None, Array]) -> list[Detection]:
+    """Of clips (T, J, 2 or 3), by the person's id."""
+    return [Detection.of(t, table, person) for person, clip in people.items() for t, table in enumerate(clip)]
 
 
 def load_npy(path: Path) -> Array:

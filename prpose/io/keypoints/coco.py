@@ -7,6 +7,7 @@ AlphaPose: its docs/output.md and ``write_json`` in alphapose/utils/pPose_nms.py
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from prpose.io.keypoints.detections import Detection, Detections, Tracked, Value, Whole, check, natural, triplets
 
@@ -57,10 +58,10 @@ def read_results(content: Any) -> Detections:
     detections = []
     for i, item in enumerate(results):
         if item.keypoints:
-            xy, confidence = triplets(item.keypoints, f"[{i}].keypoints")
-            body = slice(26 if len(xy) == FULL_BODY else None)
+            table = triplets(item.keypoints, f"[{i}].keypoints")
+            body = table[: 26 if len(table) == FULL_BODY else None]
             frame = place[item.image_id] if isinstance(item.image_id, str) else int(item.image_id)
-            detections.append(Detection(frame, xy[body], confidence[body], item.person))
+            detections.append(Detection.of(frame, body, item.person))
     return Detections(detections, default_layouts=DEFAULTS, images=tuple(place))
 
 
@@ -86,10 +87,10 @@ def read_annotations(content: Any) -> Detections:
             continue
         if item.image_id not in numbers:
             raise ValueError(f"annotations[{i}].image_id: expected the id of an image, got {item.image_id!r:.40}")
-        xy, v = triplets(item.keypoints, f"annotations[{i}].keypoints")
-        if (v > 2).any():
-            raise ValueError(f"annotations[{i}].keypoints: expected v of 0, 1 or 2, got {v.max():g}")
-        detections.append(Detection(numbers[item.image_id], xy, v / 2, item.person))
+        table = triplets(item.keypoints, f"annotations[{i}].keypoints")
+        if (table[:, 2] > 2).any():
+            raise ValueError(f"annotations[{i}].keypoints: expected v of 0, 1 or 2, got {np.nanmax(table[:, 2]):g}")
+        detections.append(Detection.of(numbers[item.image_id], table * [1, 1, 0.5], item.person))
     categories = [category for category in data.categories or [] if category.keypoints is not None]
     if len(data.categories or []) > 1:
         categories = [c for c in categories if any(item and item.category_id == c.id for item in data.annotations)]

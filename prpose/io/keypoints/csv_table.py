@@ -58,7 +58,9 @@ def read_csv(path: Path) -> Detections:
 
 def read_rows(rows: list[list[str]], lines: Sequence[int], comma: bool = False) -> Detections:
     """As :func:`read_csv`, from the cells of each row, the header's lines first, and the rows' lines in the file."""
-    depth = _header_lines(rows)
+    first = [row[0].strip().lower() for row in rows[:4] if row]
+    is_deeplabcut = "bodyparts" in first and "coords" in first[first.index("bodyparts") :]
+    depth = first.index("coords") + 1 if is_deeplabcut else 1
     columns = _columns(rows[:depth])
     (layout, names), person = _layout(columns, rows[0]), columns.find(PEOPLE)
     scored = any(part == "score" for of in columns.joints.values() for _, part in of)
@@ -123,14 +125,6 @@ def _joined(rows: list[list[str]], lines: list[int], comma: bool) -> tuple[list[
     names = dict.fromkeys(name for *_, cells in found.values() for name in cells)
     wide = [[*row, *(cells.get(name, "") for name in names)] for _, row, cells in found.values()]
     return [[*(rows[0][c] for c in rest), *names], *wide], [lines[0], *(line for line, *_ in found.values())]
-
-
-def _header_lines(rows: list[list[str]]) -> int:
-    """The number of lines of the header: DeepLabCut's three or four, else one."""
-    first = [row[0].strip().lower() for row in rows[:4] if row]
-    if "bodyparts" in first and "coords" in first[first.index("bodyparts") :]:
-        return first.index("coords") + 1
-    return 1
 
 
 def _columns(header: list[list[str]]) -> Columns:
@@ -219,26 +213,26 @@ def _clock(
     columns: Columns, rows: list[list[str]], lines: Sequence[int], comma: bool
 ) -> tuple[list[int], tuple[str, ...], dict[int, float]]:
     """Of each row, the frame; names of images that the frames count; and times by frame, if the table has them."""
+
+    def cells(name: str) -> list[str]:
+        return [row[columns.others[name]].strip() for row in rows]
+
+    def numbers(name: str) -> list[float]:
+        return [_number(cell, line, name, comma) for line, cell in zip(lines, cells(name), strict=True)]
+
     name, image, clock = columns.find(FRAMES), columns.find(IMAGES), columns.find(TIMES)
-    cells = {each: [row[columns.others[each]].strip() for row in rows] for each in (name, image, clock) if each}
-    if name == "image_id" and rows and not re.fullmatch("[-+]?[0-9.,]*", cells[name][0]):
+    if name == "image_id" and rows and not re.fullmatch("[-+]?[0-9.,]*", cells(name)[0]):
         name, image = None, name  # DeepLabCut's labels are by image
-    times = (
-        []
-        if clock is None
-        else [_number(cell, line, clock, comma) for line, cell in zip(lines, cells[clock], strict=True)]
-    )
-    images: tuple[str, ...] = ()
+    times, images = numbers(clock) if clock else [], tuple[str, ...]()
     if name:
-        numbers = [_number(cell, line, name, comma) for line, cell in zip(lines, cells[name], strict=True)]
-        for line, number in zip(lines, numbers, strict=True):
-            if not float(number).is_integer():
+        for line, number in zip(lines, found := numbers(name), strict=True):
+            if not number.is_integer():
                 raise ValueError(f"line {line}, {name}: expected a whole number, got {number:g}")
-        frames = [int(number) for number in numbers]
+        frames = [int(number) for number in found]
     elif image:
-        images = tuple(sorted(set(cells[image])))
+        images = tuple(sorted(set(cells(image))))
         place = {each: n for n, each in enumerate(images)}
-        frames = [place[each] for each in cells[image]]
+        frames = [place[each] for each in cells(image)]
     elif columns.find(PEOPLE) and not times:
         raise ValueError("expected a column of frames, times or images beside that of people, got none")
     else:

@@ -32,6 +32,12 @@ class Detection:
     confidence: Array | None = None  # (J,)
     track_id: str | None = None  # the person's id over time, where the file has one
 
+    @classmethod
+    def of(cls, frame: int, table: Array, track_id: str | None = None) -> "Detection":
+        """From x and y of each joint, (J, 2), or x, y and the confidence, (J, 3): :func:`without_missing`."""
+        xy, confidence = without_missing(table[:, :2], table[:, 2]) if table.shape[1] == 3 else (table, None)
+        return cls(frame, xy, confidence, track_id)
+
 
 @dataclass(frozen=True, eq=False)
 class Detections:
@@ -125,12 +131,11 @@ def has(content: Any, *fields: str) -> bool:
     return isinstance(first, dict) and all(name in first for name in fields)
 
 
-def triplets(values: Sequence[float | None], place: str) -> tuple[Array, Array]:
-    """(J, 2) and (J,) from a flat list x, y, confidence; keypoints of confidence 0 are missing."""
+def triplets(values: Sequence[float | None], place: str) -> Array:
+    """(J, 3) from a flat list x, y, confidence."""
     if not values or len(values) % 3:
         raise ValueError(f"{place}: expected x, y, confidence of each joint, got {len(values)} numbers")
-    table = np.array(values, dtype=np.float64).reshape(-1, 3)
-    return without_missing(table[:, :2], table[:, 2])
+    return np.array(values, dtype=np.float64).reshape(-1, 3)
 
 
 def without_missing(xy: Array, confidence: Array) -> tuple[Array, Array]:
@@ -141,20 +146,15 @@ def without_missing(xy: Array, confidence: Array) -> tuple[Array, Array]:
 
 def numbered(found: Detections, prefix: str | None = None) -> Detections:
     """The detections with the frame numbers that are in the names of their images; only of names with this prefix."""
-    if prefix is not None:
-        names = {*with_prefix(found.images, prefix)}
-        chosen = [i for i, name in enumerate(found.images) if name in names]
-        place = {i: n for n, i in enumerate(chosen)}
-        kept = [replace(each, frame=place[each.frame]) for each in found.detections if each.frame in place]
-        found = replace(found, detections=kept, images=tuple(found.images[i] for i in chosen))
-    if not found.images:
+    names = with_prefix(found.images, prefix)
+    if not names:
         return found
-    numbers, warnings = frame_numbers(found.images)
-    frames = [numbers[name] for name in found.images]
+    numbers, warnings = frame_numbers(names)
+    named = [(each, found.images[each.frame]) for each in found.detections]
     return replace(
         found,
-        detections=[replace(each, frame=frames[each.frame]) for each in found.detections],
-        frame_names=dict(zip(frames, found.images, strict=True)),
+        detections=[replace(each, frame=numbers[name]) for each, name in named if name in numbers],
+        frame_names={number: name for name, number in numbers.items()},
         warnings=(*found.warnings, *warnings),
     )
 

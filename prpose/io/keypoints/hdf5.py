@@ -53,21 +53,16 @@ def entry_names(path: Path) -> tuple[str, ...]:
 
 
 def _content(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
-    """The wanted datasets and attributes, as ``group/dataset`` and ``group@attribute``, and all names at the top."""
+    """The wanted datasets, by their path, all attributes of what is wanted, ``path@name``, and all names at the top."""
     h5py = import_extra("h5py", "mocap")
     try:
         with h5py.File(path, "r") as file:
-            found: dict[str, Any] = {}
-            for name in wanted:
-                place, _, attribute = name.partition("@")
-                entry = file.get(place)
-                entry = entry.attrs.get(attribute) if entry is not None and attribute else entry
-                if entry is not None and (attribute or hasattr(entry, "size")):
-                    found[name] = entry
-            stored = [name for name in found if "@" not in name]
-            if sum(found[name].size * found[name].dtype.itemsize / 8 for name in stored) > MOST_NUMBERS:
+            entries = {name: file[name] for name in wanted if name in file}
+            attributes = {f"{name}@{key}": x for name, entry in entries.items() for key, x in entry.attrs.items()}
+            stored = {name: entry for name, entry in entries.items() if hasattr(entry, "size")}
+            if sum(entry.size * entry.dtype.itemsize / 8 for entry in stored.values()) > MOST_NUMBERS:
                 raise ValueError(f"expected at most {MOST_NUMBERS:g} numbers, got more")
-            return found | {name: found[name][()] for name in stored}, set(map(str, file))
+            return attributes | {name: entry[()] for name, entry in stored.items()}, set(map(str, file))
     except (OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"expected an HDF5 file, got one that cannot be read ({type(error).__name__})") from None
 
@@ -102,13 +97,7 @@ def read_analysis(path: Path) -> Detections:
 TABLES = {  # of a .slp: the fields of each that are used
     "frames": ("video", "frame_idx", "instance_id_start", "instance_id_end"),
     "instances": (
-        "instance_id",
-        "instance_type",
-        "skeleton",
-        "track",
-        "from_predicted",
-        "point_id_start",
-        "point_id_end",
+        *("instance_id", "instance_type", "from_predicted", "skeleton", "track", "point_id_start", "point_id_end"),
     ),
     "points": ("x", "y", "visible"),
     "pred_points": ("x", "y", "visible", "score"),
@@ -117,7 +106,7 @@ TABLES = {  # of a .slp: the fields of each that are used
 
 def read_labels(path: Path) -> Detections:
     """SLEAP's .slp of one video (sleap-io's docs/formats/slp.md): predictions, or the labels that replace them."""
-    content, names = _content(path, (*TABLES, "tracks_json", "videos_json", "metadata@json", "metadata@format_id"))
+    content, names = _content(path, (*TABLES, "tracks_json", "videos_json", "metadata"))
     for name, fields in TABLES.items():
         table = np.asarray(content.get(name))
         kinds = {field: dtype.kind for field, (dtype, *_) in (table.dtype.fields or {}).items()}
@@ -130,9 +119,8 @@ def read_labels(path: Path) -> Detections:
         raise ValueError(f"expected a .slp before version 3 and of one video, got {got}; export its analysis HDF5")
     nodes = _nodes(check(_json(content.get("metadata@json", "")), Metadata), instances["skeleton"])
     order, joints = _order(nodes)
-    tracks = [
-        str(row[1]) for row in map(_json, content.get("tracks_json", ())) if isinstance(row, list) and len(row) > 1
-    ]
+    rows = map(_json, content.get("tracks_json", ()))
+    tracks = [str(row[1]) for row in rows if isinstance(row, list) and len(row) > 1]
     detections = []
     for frame in frames:
         for instance in _shown(instances[int(frame["instance_id_start"]) : int(frame["instance_id_end"])]):
@@ -180,8 +168,8 @@ def _nodes(metadata: Metadata, skeletons: Array) -> list[str]:
 
 def read_deeplabcut(path: Path) -> Detections:
     """DeepLabCut's results of a video, a table of pandas, whose pickled names of columns are not run."""
-    wanted = "df_with_missing/table", "df_with_missing/table@values_block_0_kind"
-    table, pickled = (_content(path, wanted)[0].get(name) for name in wanted)
+    content, _ = _content(path, ["df_with_missing/table"])
+    table, pickled = content.get("df_with_missing/table"), content.get("df_with_missing/table@values_block_0_kind")
     fields = getattr(table, "dtype", np.dtype(float)).names
     if table is None or pickled is None or fields != ("index", "values_block_0"):
         raise ValueError("expected DeepLabCut's results of a video, got another table of pandas; save it as CSV")
@@ -189,9 +177,7 @@ def read_deeplabcut(path: Path) -> Detections:
     is_known = isinstance(columns, list) and {len(c) if isinstance(c, tuple) else 0 for c in columns} in ({3}, {4})
     if not is_known or table["values_block_0"].shape[1:] != (len(columns),):
         raise ValueError("expected columns of scorer, bodyparts and coords, got others")
-    levels = (
-        ("scorer", "bodyparts", "coords") if len(columns[0]) == 3 else ("scorer", "individuals", "bodyparts", "coords")
-    )
+    levels = ("scorer", *(["individuals"] if len(columns[0]) == 4 else []), "bodyparts", "coords")
     header = [[name, *map(str, level)] for name, level in zip(levels, zip(*columns, strict=True), strict=True)]
     index = _texts(table["index"])
     rows = [[name, *map(str, row)] for name, row in zip(index, table["values_block_0"].tolist(), strict=True)]

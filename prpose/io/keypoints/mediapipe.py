@@ -11,7 +11,7 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.io.keypoints.arrays import load_npy
-from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check, without_missing
+from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check
 
 
 class Landmark(msgspec.Struct):
@@ -63,8 +63,8 @@ def _person(frame: int, table: Array, place: str) -> Detection:
     """From x, y, visibility (33, 3); some of MediaPipe's interfaces give the visibility before the sigmoid."""
     visibility = table[:, 2]
     if np.isnan(visibility).all():
-        return Detection(frame, table[:, :2])
+        return Detection.of(frame, table[:, :2])
     if (visibility < 0).any() or (visibility > 1).any():
         found = f"{np.nanmin(visibility):g} to {np.nanmax(visibility):g}"
         raise ValueError(f"{place}: expected visibility from 0 to 1, got {found}; apply the sigmoid to it first")
-    return Detection(frame, *without_missing(table[:, :2], visibility))
+    return Detection.of(frame, table)

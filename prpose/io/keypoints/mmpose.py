@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from prpose.io.keypoints.detections import Detection, Detections, Tracked, Value, Whole, check, has, without_missing
+from prpose.io.keypoints.detections import Detection, Detections, Tracked, Value, Whole, check, has
 from prpose.layouts import LAYOUTS, WHOLEBODY_133
 
 
@@ -41,11 +41,11 @@ def read(content: Any) -> Detections:
         for i, instance in enumerate(frame.instances or ()):
             if instance is None or not instance.keypoints:
                 continue
-            xy = np.array([point or (None, None) for point in instance.keypoints], dtype=float)
-            confidence = np.array(instance.keypoint_scores or (), dtype=float)
-            if len(xy) != len(confidence):
-                raise ValueError(f"{place}[{i}]: expected a score of each joint, got {len(confidence)} of {len(xy)}")
-            detections.append(Detection(int(frame.frame_id), *without_missing(xy, confidence), instance.person))
+            points, scores = instance.keypoints, instance.keypoint_scores or ()
+            if len(points) != len(scores):
+                raise ValueError(f"{place}[{i}]: expected a score of each joint, got {len(scores)} of {len(points)}")
+            table = [(*(point or (None, None)), score) for point, score in zip(points, scores, strict=True)]
+            detections.append(Detection.of(int(frame.frame_id), np.array(table, dtype=float), instance.person))
     layout = next((key for key, layout in LAYOUTS.items() if layout.names == names), None)
     if len(names) == len(WHOLEBODY_133) and (*WHOLEBODY_133.names[:23], "face-0") == names[:24]:
         layout = "wholebody133"  # MMPose numbers the face and names the hands in its own way

@@ -34,7 +34,7 @@ def _detections(frames: list[Frame], place: str) -> Detections:
     for n, frame in enumerate(frames):
         for i, person in enumerate(frame.predictions or ()):
             if person is not None and person.keypoints:
-                found = triplets(person.keypoints, f"{place.format(n)}[{i}].keypoints")
+                table = triplets(person.keypoints, f"{place.format(n)}[{i}].keypoints")
                 track_id = str(person.id_) if type(person.id_) is int and person.id_ >= 0 else person.person
-                detections.append(Detection(int(frame.frame), *found, track_id))
+                detections.append(Detection.of(int(frame.frame), table, track_id))
     return Detections(detections, default_layouts=LAYOUTS)

@@ -51,8 +51,8 @@ def _detections(frames: Sequence[Frame | None], place: str = "") -> Detections:
             continue
         for i, person in enumerate(frame.people or ()):
             if person is not None and person.pose_keypoints_2d:
-                found = triplets(person.pose_keypoints_2d, f"{place.format(t)}people[{i}].pose_keypoints_2d")
-                detections.append(Detection(t, *found, person.person))
+                table = triplets(person.pose_keypoints_2d, f"{place.format(t)}people[{i}].pose_keypoints_2d")
+                detections.append(Detection.of(t, table, person.person))
         if frame.canvas_width and frame.canvas_height:
             sizes.add((int(frame.canvas_width), int(frame.canvas_height)))
     if len(sizes) > 1:

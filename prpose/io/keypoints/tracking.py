@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby, pairwise
+from itertools import count, groupby, pairwise
 
 import numpy as np
 
@@ -19,6 +19,7 @@ MAX_ABSENCE = 15  # frames; a person among others who is absent for longer gets 
 FASTEST = 15.0  # body heights per second; no body moves as fast, a sprinter some 7
 UNUSUAL = 10  # a jump is also this many times as long as the usual step of the clip
 SAME_OKS = 0.8  # two people in a frame who are more alike than that may be one body, detected twice
+LIMB_SIGMA = np.array([COCO_SIGMA[name] for name in LIMBS])
 ROWS = 64  # of people at once that are compared with all others
 
 
@@ -56,18 +57,18 @@ def people_from(
 
 def without_placeholders(found: Detections) -> Detections:
     """Missing keypoints as NaN, of confidence 0, also those at (0, 0) or (-1, -1); and without people who have none."""
-    kept, count, frames = list[Detection](), 0, set[int]()
+    kept, number, frames = list[Detection](), 0, set[int]()
     for detection in found.detections:
         absent = is_placeholder(detection.xy)
         if absent.any():
             scored = absent if detection.confidence is None else absent & (detection.confidence > 0)
-            count, frames = count + int(scored.sum()), frames | ({detection.frame} if scored.any() else set())
+            number, frames = number + int(scored.sum()), frames | ({detection.frame} if scored.any() else set())
             confidence = None if detection.confidence is None else np.where(absent, 0.0, detection.confidence)
             detection = replace(detection, xy=np.where(absent[:, None], np.nan, detection.xy), confidence=confidence)
         if is_present(detection.xy).any():
             kept.append(detection)
-    where = f"{count} keypoints in {len(frames)} frames are at exactly (0, 0) or (-1, -1) and count as missing"
-    return replace(found, detections=kept, warnings=(*found.warnings, *([where] if count else [])))
+    where = f"{number} keypoints in {len(frames)} frames are at exactly (0, 0) or (-1, -1) and count as missing"
+    return replace(found, detections=kept, warnings=(*found.warnings, *([where] if number else [])))
 
 
 def _layout(found: Detections, given: str | None) -> str:
@@ -139,14 +140,14 @@ def group_by_person(
 
 def detected_twice(people: Mapping[str, Sequence[Detection]], layout: Skeleton) -> dict[str, list[str]]:
     """A warning for both of two people who have nearly the same keypoints in some frames, by person."""
-    joints, sigma = [layout.index(name) for name in LIMBS], np.array([COCO_SIGMA[name] for name in LIMBS])
+    joints = layout.subset(LIMBS)
     by_frame, shared = dict[int, list[tuple[str, Array]]](), dict[tuple[str, str], list[int]]()
     for person, own in people.items():
         for found in own:
-            by_frame.setdefault(found.frame, []).append((person, found.xy[joints]))
+            by_frame.setdefault(found.frame, []).append((person, found.xy[[*joints]]))
     for frame, present in sorted(by_frame.items()):
         limbs = np.stack([xy for _, xy in present])
-        for i, k in np.argwhere(np.triu(oks(limbs, limbs, sigma) > SAME_OKS, 1)) if len(present) > 1 else ():
+        for i, k in np.argwhere(np.triu(oks(limbs, limbs, LIMB_SIGMA) > SAME_OKS, 1)) if len(present) > 1 else ():
             shared.setdefault((present[i][0], present[k][0]), []).append(frame)
     found_twice = dict[str, list[str]]()
     for pair, frames in shared.items():
@@ -160,9 +161,9 @@ def detected_twice(people: Mapping[str, Sequence[Detection]], layout: Skeleton) 
 def _useless(detections: Sequence[Detection]) -> str:
     """Why these track ids do not tell who is who over time; nothing if they may."""
     numbered = [(found.frame, found.track_id) for found in detections if found.track_id is not None]
-    (frame, person), count = Counter(numbered).most_common(1)[0] if numbered else ((0, ""), 1)
-    if count > 1:
-        return f"{person!r:.40} {'twice' if count == 2 else f'{count} times'} in frame {frame}"
+    (frame, person), times = Counter(numbered).most_common(1)[0] if numbered else ((0, ""), 1)
+    if times > 1:
+        return f"{person!r:.40} {'twice' if times == 2 else f'{times} times'} in frame {frame}"
     frames, ids = {frame for frame, _ in numbered}, {person for _, person in numbered}
     return "another id in every frame" if len(ids) == len(numbered) and len(frames) > 2 else ""
 
@@ -217,9 +218,10 @@ def _matched(
     """
     from scipy.optimize import linear_sum_assignment
 
-    joints, sigma = [layout.index(name) for name in LIMBS], np.array([COCO_SIGMA[name] for name in LIMBS])
+    joints = layout.subset(LIMBS)
     last: dict[str, tuple[int, int, Array]] = {}  # by id: the frame, the count of frames with people, and the limbs
-    taken, count, found = {person for person in ids if person is not None}, 0, list[str | None]()
+    taken, found = {*ids}, list[str | None]()
+    fresh = (str(n) for n in count() if str(n) not in taken)
     frames = groupby(zip(detections, ids, strict=True), key=lambda pair: pair[0].frame)
     for now, (frame, group) in enumerate(frames):
         people = list(group)
@@ -231,18 +233,15 @@ def _matched(
         own = {person for _, person in people}
         known = [person for person in last if person not in own]
         open_rows = [i for i, (_, person) in enumerate(people) if person is None]
-        limbs = np.stack([detection.xy[joints] for detection, _ in people])
+        limbs = np.stack([detection.xy[[*joints]] for detection, _ in people])
         assigned = {i: person for i, (_, person) in enumerate(people) if person is not None}
         if known and open_rows:
-            similarity = oks(limbs[open_rows], np.stack([last[person][2] for person in known]), sigma)
+            similarity = oks(limbs[open_rows], np.stack([last[person][2] for person in known]), LIMB_SIGMA)
             pairs = zip(*linear_sum_assignment(similarity, maximize=True), strict=True)
             assigned |= {open_rows[i]: known[k] for i, k in pairs if similarity[i, k] >= MIN_OKS}
         for i in range(len(people)):
             if i not in assigned and new:
-                while str(count) in taken:
-                    count += 1
-                assigned[i] = str(count)
-                taken.add(str(count))
+                assigned[i] = next(fresh)
             if i in assigned:
                 last[assigned[i]] = (frame, now, limbs[i])
             found.append(assigned.get(i))

@@ -1,6 +1,5 @@
 """Ultralytics' results of pose models, ``to_json`` and ``save_txt`` (ultralytics/engine/results.py)."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import msgspec
 import numpy as np
 
 from prpose.io.keypoints.arrays import within_range
-from prpose.io.keypoints.detections import Detection, Detections, Tracked, Value, check, is_normalised, without_missing
+from prpose.io.keypoints.detections import Detection, Detections, Tracked, Value, check, is_normalised
 
 
 class Points(msgspec.Struct):
@@ -50,10 +49,7 @@ def read_labels(path: Path) -> Detections:
         table = within_range(np.array(numbers[5 : 5 + 17 * parts])).reshape(17, parts)
         # With save_conf, the last number, or that before the id, is the confidence of the box.
         person = str(int(numbers[-1])) if len(numbers) > LINE[parts][0] and numbers[-1].is_integer() else None
-        if parts == 2:
-            detections.append(Detection(0, table, None, person))
-        else:
-            detections.append(Detection(0, *without_missing(table[:, :2], table[:, 2]), person))
+        detections.append(Detection.of(0, table, person))
     return Detections(detections, default_layouts={17: "coco17"}, normalised=True)
 
 
@@ -67,13 +63,9 @@ def _detections(frame: int, content: Any, place: str) -> Detections:
         points = None if person is None else person.keypoints
         if person is None or points is None or not points.x:
             continue
-        scores: Sequence[float | None] = [1.0] * len(points.x) if points.visible is None else points.visible
-        if not len(points.x) == len(points.y) == len(scores):
-            counts = f"{len(points.x)}, {len(points.y)} and {len(scores)}"
-            raise ValueError(f"{place}[{i}].keypoints: expected as many x, y and visible, got {counts}")
-        xy = np.array([points.x, points.y], dtype=float).T
-        confidence = None
-        if points.visible is not None:
-            xy, confidence = without_missing(xy, np.array(scores, dtype=float))
-        detections.append(Detection(frame, xy, confidence, person.person))
+        columns = [values for values in (points.x, points.y, points.visible) if values is not None]
+        if len(counts := [len(values) for values in columns]) != counts.count(counts[0]):
+            got = ", ".join(map(str, counts))
+            raise ValueError(f"{place}[{i}].keypoints: expected as many x, y and visible, got {got}")
+        detections.append(Detection.of(frame, np.array(columns, dtype=float).T, person.person))
     return Detections(detections, default_layouts={17: "coco17"}, normalised=is_normalised(detections))

@@ -12,8 +12,8 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.io.keypoints.arrays import within_range
-from prpose.io.keypoints.detections import Detection, Detections, Whole, check, without_missing
-from prpose.layouts import LAYOUTS
+from prpose.io.keypoints.detections import Detection, Detections, Whole, check
+from prpose.layouts import LAYOUTS, sides_of
 from prpose.remap import is_present
 from prpose.unpickle import read_npz
 
@@ -30,8 +30,10 @@ def read_custom(path: Path) -> Detections:
     metadata = check(read_npz(path, "metadata"), dict, "metadata")
     name = metadata.get("layout_name")
     layout = NAMES.get(name) if isinstance(name, str) else None
-    if layout is not None and metadata.get("keypoints_symmetry") is not None:
-        _check_symmetry(metadata["keypoints_symmetry"], layout)
+    if layout is not None and (symmetry := metadata.get("keypoints_symmetry")) is not None:
+        own = [[j for j, each in enumerate(LAYOUTS[layout].sides) if each == side] for side in ("left", "right")]
+        if sides_of(symmetry) != own:
+            raise ValueError(f"expected keypoints_symmetry as of {layout}, its layout_name, got another")
     known = check(metadata.get("video_metadata", {}), dict, "video_metadata")
     detections: list[Detection] = []
     sizes: dict[str, tuple[int, int]] = {}
@@ -42,9 +44,8 @@ def read_custom(path: Path) -> Detections:
                 xy = _numbers(clip, person)
                 if xy.ndim != 3 or xy.shape[2] != 2:
                     raise ValueError(f"{person}: expected an array (T, J, 2), got {xy.shape}")
-                present = is_present(xy)
-                xy[~present] = np.nan
-                detections += [Detection(int(t), xy[t], None, person) for t in np.flatnonzero(present.any(axis=1))]
+                xy[~is_present(xy)] = np.nan
+                detections += [Detection(t, pose, None, person) for t, pose in enumerate(xy)]
                 if isinstance(known.get(video), dict) and "w" in known[video]:
                     sizes[person] = _size(known[video], f"video_metadata, {video}")
     names = (str(name)[:40],) if layout is None and name is not None else ()
@@ -62,7 +63,7 @@ def read_detections(path: Path) -> Detections:
         people = _numbers(classes[1], f"frame {t}")
         if people.size and people.shape[1:] != (4, 17):
             raise ValueError(f"frame {t}: expected keypoints of shape (N, 4, 17), got {people.shape}")
-        detections += [Detection(t, *without_missing(person[:2].T, person[3])) for person in people if people.size]
+        detections += [Detection.of(t, person[[0, 1, 3]].T) for person in people if people.size]
     return Detections(detections, default_layouts={17: "coco17"}, image_size=size)
 
 
@@ -98,15 +99,3 @@ def _size(metadata: dict[Any, Any], place: str) -> tuple[int, int]:
     plain = {side: value.item() if isinstance(value := metadata.get(side), np.generic) else value for side in "wh"}
     size = check(plain, Size, place)
     return int(size.w), int(size.h)
-
-
-def _check_symmetry(symmetry: Any, layout: str) -> None:
-    names = LAYOUTS[layout].names
-    try:
-        left, right = ([names[int(joint)] for joint in side] for side in symmetry)
-        fits = all(name.startswith("left_") for name in left)
-        fits = fits and right == [name.replace("left_", "right_") for name in left]
-    except (TypeError, ValueError, IndexError, OverflowError):
-        fits = False
-    if not fits:
-        raise ValueError(f"expected keypoints_symmetry as of {layout}, its layout_name, got another")
