@@ -337,10 +337,13 @@ def test_figures_of_evaluations_get_checked_reports_and_the_width(tmp_path, monk
         return figure
 
     monkeypatch.setitem(FIGURES, "mine", Kind("evaluation", draw))
-    row = {"name": "average", "frames": 3, "values": {"best": {"P1": 40.0}}}
-    report = {"settings": {"num_samples": 5}, "rows": [row], "average": row, "more": 1}
-    (tmp_path / "one.json").write_text(json.dumps(report))
-    assert command("mine", tmp_path / "one.json", tmp_path / "one.json", "--out", tmp_path / "f.png") == 0
+    row = {"name": "average", "frames": 3, "values": {"deterministic": {"P1": 40.0}}}
+    known = {"settings": {"num_samples": 5, "dataset": "cmu17", "split": "val"}, "rows": [row], "average": row}
+    known |= {"command": "prpose evaluate", "versions": {}, "sha256": {}, "units": {"P1": "mm"}}
+    report = known | dict.fromkeys(("joints", "calibration", "curve", "frames"))
+    (tmp_path / "one.json").write_text(json.dumps(known | {"more": 1}))
+    files = [tmp_path / "one.json"] * 2
+    assert command("mine", *files, "--size", "column", "--out", tmp_path / "f.png") == 0
     assert seen == [([report, report], ["one", "one"])]
     with Image.open(tmp_path / "f.png") as image:
         assert image.size == pytest.approx((1004, 753), abs=2)

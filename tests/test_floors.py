@@ -101,8 +101,8 @@ def test_inference_imports_neither_data_nor_training():
 def test_files_functions_and_the_package_stay_small():
     lines = {path: path.read_text().count("\n") for path in files()}
     package = {path: count for path, count in lines.items() if path.name != "main.py"}
-    assert len(package) <= 100
-    assert sum(package.values()) <= 14_900
+    assert len(package) <= 108
+    assert sum(package.values()) <= 16_700
     for path, count in lines.items():
         assert count <= 300, path
         for node in ast.walk(ast.parse(path.read_text())):

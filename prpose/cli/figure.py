@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 from tyro.conf import Positional
 
-from prpose.atomic import read_json
 from prpose.cli.console import Flag, print_line, print_result, progress
 from prpose.io.export import read_prediction
 from prpose.prediction import Prediction
-from prpose.tables import import_extra, look_up
+from prpose.tables import look_up
 from prpose.view import animation, curves, figures
+from prpose.view.report_file import read_report
 
 
 class Kind(NamedTuple):
@@ -34,20 +34,12 @@ FIGURES = {
 }
 
 
-class _Report(msgspec.Struct):
-    """What figures expect of every JSON file of ``prpose evaluate``; it has more."""
-
-    settings: dict[str, Any]
-    rows: list[dict[str, Any]]
-    average: dict[str, Any]
-
-
 def figure(
     kind: Positional[str],
     inputs: Positional[tuple[Path, ...]],
     out: Path,
     frame: int | None = None,
-    size: figures.Size = "column",
+    size: figures.Size | None = None,
     overwrite: Flag = False,
 ) -> None:
     """Draw a figure of predictions or evaluations, with text and lines that are legible at its width.
@@ -58,7 +50,7 @@ def figure(
         inputs: Predictions, .npz or .json; or JSON files of "prpose evaluate --json".
         out: Output file: .png, .svg or .pdf; of an animation .gif or .mp4.
         frame: Number of the frame in the video. Default: the middle one.
-        size: Width: column, 85 mm, or page, 170 mm.
+        size: Width: column, 85 mm, or page, 170 mm. Default: page for joints of several evaluations, else column.
         overwrite: Replace an existing output file.
     """
     expected, draw, endings = look_up(kind, FIGURES, "figure")
@@ -68,26 +60,26 @@ def figure(
     if frame is not None and draw not in (figures.cloud_figure, figures.compare_figure):
         raise ValueError(f"expected no --frame for the figure {kind}, got {frame}")
     if expected == "evaluation":
-        reports = [_read_report(path) for path in inputs]
-        with import_extra("matplotlib", "plot").rc_context(figures.STYLE):
-            drawn = draw(reports, [path.stem for path in inputs])
-        width, height = drawn.get_size_inches()
-        drawn.set_size_inches(figures.WIDTHS_MM[size] / 25.4, figures.WIDTHS_MM[size] / 25.4 * height / width)
+        reports = [msgspec.to_builtins(read_report(path)) for path in inputs]
+        drawn = draw(reports, [path.stem for path in inputs])
+        if size is not None:
+            width, height = drawn.get_size_inches() * 25.4
+            drawn.set_size_inches(figures.WIDTHS_MM[size] / 25.4, figures.WIDTHS_MM[size] / 25.4 * height / width)
         figures.save_figure(drawn, out, overwrite)
     elif draw is animation.write_animation:
         prediction = _read_prediction(inputs[0])
         with progress("frames", len(prediction)) as advance:
-            animation.write_animation(prediction, out, size, overwrite, advance)
+            animation.write_animation(prediction, out, size or "column", overwrite, advance)
     else:
         predictions = [_read_prediction(path) for path in inputs]
         number = figures.common_frame(predictions, frame)
         if draw is figures.cloud_figure:
             index = int(np.searchsorted(predictions[0].frame_numbers, number))
-            drawn = figures.cloud_figure(predictions[0], index, size=size)
+            drawn = figures.cloud_figure(predictions[0], index, size=size or "column")
         else:
             names = [str(each.model.get("name", "")) for each in predictions]
             names = names if len({*names}) == len(names) else [path.stem for path in inputs]
-            drawn = figures.compare_figure(predictions, names, number, size)
+            drawn = figures.compare_figure(predictions, names, number, size or "column")
         print_line(f"Frame {number}")
         figures.save_figure(drawn, out, overwrite)
     print_result(f"Wrote {out}")
@@ -98,12 +90,3 @@ def _read_prediction(path: Path) -> Prediction:
     if prediction.samples is None:
         print_line(f"warning: {path}: no samples are stored, only the point estimate is drawn", error=True)
     return prediction
-
-
-def _read_report(path: Path) -> dict[str, Any]:
-    content = read_json(path)
-    try:
-        msgspec.convert(content, _Report)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{path}: expected a JSON file of prpose evaluate ({error})") from None
-    return dict(content)

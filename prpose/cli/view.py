@@ -41,7 +41,6 @@ def view(
     camera: int | None = None,
     port: int = 0,
     model: str = Request.model,
-    seed: int = Request.seed,
     device: str = Request.device,
     layout: str | None = None,
     image_size: tuple[int, int] | None = None,
@@ -64,7 +63,6 @@ def view(
         camera: Number of a camera to predict live, on this machine.
         port: Port of the server. Default: a free one.
         model: Model of live predictions: a bundled one, a model folder, or owner/name on the Hugging Face hub.
-        seed: Random seed of live predictions.
         device: Device of live predictions: auto, cpu, cuda, cuda:1 ...
         layout: Joint layout of the keypoints, if the file does not name it: coco17, body25, h36m17 ...
         image_size: Width and height of the image in pixels, if the file does not give them.
@@ -84,7 +82,7 @@ def view(
     if serve and not is_prediction(paths[0]):
         if len(paths) > 1 or compare or truth or video:
             raise ValueError("expected one input to predict live, without --compare, --truth and --video")
-        request = Request(model, num_samples or 50, seed, device, layout, image_size, fps, None, config)
+        request = Request(model, num_samples or 50, Request.seed, device, layout, image_size, fps, None, config)
         _show_live(paths[0], request, port)
         return
     if out is not None:
@@ -92,11 +90,11 @@ def view(
     page = _page(paths, compare, truth, video, num_samples)
     if serve:
         _serve(page, port)
-    elif out is not None:
+        return
+    if out is not None:
         page.save(out, overwrite)
-        print_result(f"Wrote {out} ({len(page.html) / 1e6:.1f} MB)")
-    else:
-        print_line(f"Opened {page.open()} in the browser")
+    shown = f"{out} ({len(page.html) / 1e6:.1f} MB)" if out else f"{page.open()}, which opens in the browser,"
+    print_result(f"Wrote {shown}")
 
 
 def _page(paths: tuple[Path, ...], compare: bool, truth: Path | None, video: Path | None, most: int | None) -> Page:

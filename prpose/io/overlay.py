@@ -56,7 +56,7 @@ def write_overlay(
     """Draws a prediction on every frame of its input (a photo's as PNG), at the frame's time.
 
     On the frame: the projected samples; and the keypoints with their bones, left blue and right orange, with a ring
-    for a flagged joint. Beside it: samples, pose and 95 % regions as seen by the camera and from its left,
+    for a flagged joint. Beside it: samples, pose and 95 % regions as seen by the camera and from its right,
     there upright where up is known.
     ``on_frame`` is called with 1 after every frame. ``ValueError`` as :func:`check_overlay`.
     """

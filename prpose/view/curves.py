@@ -88,13 +88,17 @@ def joints_figure(reports: Sequence[Report], names: Sequence[str]) -> Any:
         table = tables[n]
         line = {"color": "#6e6e6e", "linewidth": 0.8, "label": "isotropic Gaussian" if n == 0 else None}
         axes.plot([0, largest], [0, math.sqrt(8 / math.pi) * largest], **line)
+        labels = list[tuple[float, float, str]]()
         joints = zip(H36M_17.names[1:], H36M_17.sides[1:], table["spread"], table["error"], strict=True)
         for joint, side, x, y in joints:
             label = side if n == 0 and joint in ("spine", "left_hip", "right_hip") else None
             axes.plot(x, y, SIDE_MARKERS[side], color=SIDE_COLOURS[side], label=label)
             if side != "left":
-                place = {"textcoords": "offset points", "xytext": (4, -2.5)}
-                axes.annotate(joint.removeprefix("right_"), (x, y), fontsize=6, **place)
+                labels.append((y, x, joint.removeprefix("right_")))
+        below = -largest
+        for y, x, joint in sorted(labels):  # one above the other, where the joints are close
+            below = max(y, below + 0.036 * largest)
+            axes.text(x + 0.025 * largest, below, joint, fontsize=6, va="center")
         rank = rank_correlation(np.array(table["spread"]), np.array(table["error"]))
         title = _text(names[n]) + ("" if rank is None else f"\nrank correlation {rank:.2f}")
         axes.set(xlabel="Predicted spread (mm)", ylabel="Error (mm)", title=title, aspect="equal")

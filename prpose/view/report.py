@@ -200,7 +200,7 @@ def _joints(reports: Reports) -> str:
 
 
 def _frames(reports: Reports) -> str:
-    legend = "2D keypoints, the camera's view, and from the left. Thin: samples; dashed: the pose without noise; "
+    legend = "2D keypoints, the camera's view, and that from its right. Thin: samples; dashed: the pose without noise; "
     legend += "in the colour of the text: the truth. Left is blue, right is orange."
     found = []
     for name, report in reports.items():
