@@ -73,12 +73,7 @@ def view(
     """
     if camera is not None:
         paths, serve = (*paths, Path(str(camera))), True
-    if not paths:
-        raise ValueError("expected a prediction to show, or --camera 0, got none")
-    if out is not None and serve:
-        raise ValueError("expected --out or --serve, got both")
-    if num_samples is not None and num_samples < 1:
-        raise ValueError(f"expected num_samples >= 1, got {num_samples}")
+    _check(paths, out, serve, num_samples)
     if serve and not is_prediction(paths[0]):
         if len(paths) > 1 or compare or truth or video:
             raise ValueError("expected one input to predict live, without --compare, --truth and --video")
@@ -95,6 +90,15 @@ def view(
         page.save(out, overwrite)
     shown = f"{out} ({len(page.html) / 1e6:.1f} MB)" if out else f"{page.open()}, which opens in the browser,"
     print_result(f"Wrote {shown}")
+
+
+def _check(paths: tuple[Path, ...], out: Path | None, serve: bool, num_samples: int | None) -> None:
+    if not paths:
+        raise ValueError("expected a prediction to show, or --camera 0, got none")
+    if out is not None and serve:
+        raise ValueError("expected --out or --serve, got both")
+    if num_samples is not None and num_samples < 1:
+        raise ValueError(f"expected num_samples >= 1, got {num_samples}")
 
 
 def _page(paths: tuple[Path, ...], compare: bool, truth: Path | None, video: Path | None, most: int | None) -> Page:
