@@ -11,6 +11,7 @@ const clip = new Clip(data);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const state = { index: 0, playing: false, speed: 1, samples: 1, level: data.level, colour: "side", show: {}, hidden: new Set(), most: 0.3, redraw: () => draw() };
 let scene, picture, started;
+let filled = 0; // when the table was; playback fills it five times a second
 
 function theme() {
   document.documentElement.dataset.theme = element("theme").value || (dark.matches ? "dark" : "light");
@@ -81,6 +82,7 @@ function makeTable() {
 }
 
 function fillTable() {
+  filled = performance.now();
   const scale = 1000 * data.axes[state.level];
   element("table-caption").textContent = `Longest semi-axes of the ${Math.round(100 * data.levels[state.level])} % ellipsoids at this frame, mm`;
   const frames = clip.people.map((person) => person.frames.get(state.index));
@@ -111,7 +113,7 @@ function draw() {
   element("count").textContent = `${state.samples} of ${clip.people[0]?.drawn ?? 0} drawn`;
   const ellipses = clip.people.find((person) => person.ellipsesOf)?.ellipsesOf;
   element("caption").textContent = `2D keypoints${ellipses ? `; ellipses: ${Math.round(100 * data.levels[state.level])} % of the ${ellipses}` : ""}`;
-  fillTable();
+  if (!state.playing || performance.now() - filled > 200) fillTable();
   scene.canvas.dataset.frame = state.index;
 }
 
@@ -130,6 +132,7 @@ function setPlaying(playing) {
   element("play").textContent = playing ? "Pause" : "Play";
   started = null;
   if (playing) requestAnimationFrame(tick);
+  else draw();
 }
 
 const timeOf = (index) => clip.seconds?.[index] ?? index / 25;

@@ -15,12 +15,17 @@ export class Picture {
     const { canvas } = this;
     const width = canvas.clientWidth;
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
-    canvas.style.aspectRatio = `${size[0]} / ${size[1]}`;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round((width * ratio * size[1]) / size[0]);
+    const [wide, tall] = [Math.round(width * ratio), Math.round((width * ratio * size[1]) / size[0])];
+    if (canvas.width !== wide || canvas.height !== tall) {
+      canvas.style.aspectRatio = `${size[0]} / ${size[1]}`;
+      [canvas.width, canvas.height] = [wide, tall];
+    }
     const pen = canvas.getContext("2d");
+    pen.resetTransform();
+    pen.clearRect(0, 0, wide, tall);
+    this.panel = css("--panel");
     const found = clip.image(index);
-    pen.scale(canvas.width / size[0], canvas.width / size[0]);
+    pen.scale(wide / size[0], wide / size[0]);
     pen.translate(-left, -top);
     pen.strokeStyle = css("--line");
     pen.strokeRect(0, 0, ...whole);
@@ -67,7 +72,7 @@ export class Picture {
       for (const [joint, parent] of bones) {
         if (!shown(joint) || !shown(parent)) continue;
         pen.lineWidth = (wide || narrow) * unit;
-        pen.strokeStyle = wide ? css("--panel") : colours[sides[joint]];
+        pen.strokeStyle = wide ? this.panel : colours[sides[joint]];
         pen.beginPath();
         pen.moveTo(...at(joint));
         pen.lineTo(...at(parent));
@@ -92,7 +97,7 @@ export class Picture {
       }
       pen.beginPath();
       pen.arc(...at(joint), 2.5 * unit, 0, 2 * Math.PI);
-      if (frame.flagged?.[joint]) pen.fillStyle = css("--panel");
+      if (frame.flagged?.[joint]) pen.fillStyle = this.panel;
       pen.fill();
       pen.stroke();
     }
