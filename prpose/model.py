@@ -10,22 +10,23 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
+from torch.nn.functional import pad
 
 from prpose.camera import Camera
 from prpose.config import InferenceConfig
 from prpose.hub import Card, find_model_folder
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS, find_layout
-from prpose.lifter import is_framed, own_frame, padded, poses_at_once, receptive_field
+from prpose.lifter import is_framed, own_frame, padded, receptive_field
 from prpose.noise import NoiseProcess
-from prpose.one_pass import noisy_poses
+from prpose.one_pass import drawn
 from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
 from prpose.sampler import Sampler
 from prpose.smoothing import smooth
-from prpose.stream import Stream, check_draws, input_sigma, noise_in_pixels
-from prpose.timing import Schedule, actual_rate, interpolate, schedule, seconds
+from prpose.stream import Stream, check_draws, input_sigma
+from prpose.timing import Schedule, actual_rate, schedule, seconds
 
 FRAMES_AT_ONCE = 256  # bounds the memory, except for the samples that are saved
 
@@ -158,19 +159,14 @@ class Model:
         xy = torch.from_numpy(camera.lifter_input(plan.keypoints.xy, is_framed(self.sampler.lifter))).float()[None]
         extra_sigma = self._extra_sigma(xy.to(self.device), plan, camera, config)
         x = padded(xy.to(self.device), self.sampler.lifter)  # (1, T + F - 1, 17, 2)
-        first = 0.5 if self.sampler.noise is None else 1 / (S + 1)  # share of the poses without noise
-        mean, covariance = self._moments(x, lambda share: on_share(first * share))
-        deterministic = interpolate(mean[0].cpu(), plan.positions)
-        noise_sd_px = noise_in_pixels(self.sampler, xy.to(self.device), extra_sigma, camera)
-        if covariance is not None:
-            if extra_sigma is not None:  # the samples' covariance instead, which have more noise
-                covariance[noisy_poses(extra_sigma, F)] = torch.nan
-            covariance = interpolate(covariance[0].cpu().flatten(-2), plan.positions).unflatten(-1, (3, 3))
-        for frames, samples in plan.resample(self._pieces(x, plan, S, seed, config, extra_sigma)):
-            on_share((1 - first) * (frames.stop - frames.start) / len(ready.xy))
-            own = None if covariance is None else covariance[frames]
+        for frames, rows in plan.resample(self._pieces(x, plan, S, seed, config, extra_sigma)):
+            on_share((frames.stop - frames.start) / len(ready.xy))
+            others = rows[S + 1 :]
+            own = others[-3:].permute(1, 2, 0, 3) if len(others) >= 3 else None
             described = ready.xy[frames], camera, config, own, camera_sd, ~ready.missing[frames]
-            parts.append(summarise(samples, deterministic[frames], *described))
+            parts.append(summarise(rows[:S], rows[S], *described) | {"deterministic": rows[S]})
+            if self.sampler.noise is not None:
+                parts[-1] |= {"noise_sd_px": others[0, ..., :2] * camera.lifter_unit(is_framed(self.sampler.lifter))}
         fields: dict[str, Any] = {
             name: torch.cat([part[name] for part in parts], dim=int(name == "samples")) for name in parts[0]
         }
@@ -181,29 +177,21 @@ class Model:
         smoothed = smooth(positions, smoothing, ready, keypoints.fps, spread.diagonal(dim1=-2, dim2=-1))
         fields |= {"pose": smoothed[:, :-1], "root": smoothed[:, -1]}
         return Prediction(
-            **{name: value.numpy() for name, value in fields.items()}, deterministic=deterministic.numpy(),
+            **{name: value.numpy() for name, value in fields.items()},
             point_estimate=config.point_estimate + ("" if smoothing == "none" else f", {smoothing}"),
             frame_numbers=ready.frame_numbers, times_s=seconds(ready, keypoints.fps), fps=keypoints.fps,
             flags=flags_of(ready, config.min_confidence), keypoints_px=ready.xy, camera=camera,
-            noise_sd_px=None if noise_sd_px is None else interpolate(noise_sd_px, plan.positions).numpy(),
             model={} if self.card is None else asdict(self.card), num_samples=S, seed=seed,
             warnings=(*ready.warnings, *assumed, *tilt), up=up,
         )  # fmt: skip
 
-    def _moments(self, x: Tensor, on_share: Callable[[float], None]) -> tuple[Tensor, Tensor | None]:
-        """The sampler's moments, piece by piece."""
-        F, parts = receptive_field(self.sampler.lifter), []
-        T, at_once = x.shape[1] - F + 1, max(FRAMES_AT_ONCE, poses_at_once(self.sampler.lifter, self.device))
-        for start in range(0, T, at_once):
-            parts.append(self.sampler.moments(x[:, start : start + at_once + F - 1]))
-            on_share(parts[-1][0].shape[1] / T)
-        means, covariances = zip(*parts, strict=True)
-        return torch.cat(means, dim=1), None if covariances[0] is None else torch.cat(covariances, dim=1)
-
     def _pieces(
         self, x: Tensor, plan: Schedule, S: int, seed: int, config: InferenceConfig, extra_sigma: Tensor | None
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Lifted frames and their samples (S, t, 17, 3), piece by piece."""
+        """Lifted frames and, piece by piece, rows of numbers for each of their joints, (S + 1 + ..., t, 17, 3).
+
+        S samples and the deterministic pose; where known, x and y of the noise's standard deviation, and covariances.
+        """
         F = receptive_field(self.sampler.lifter)
         rho = [*plan.rho[:1] * own_frame(self.sampler.lifter), *plan.rho]
         shape = S, 2, 1, x.shape[2], self.sampler.noise_channels
@@ -216,7 +204,11 @@ class Model:
             eps = torch.cat([eps, noise.next(frames.stop - start)], dim=3)
             own, mirrored = eps.to(x).unbind(1)
             sigma = None if extra_sigma is None or not extra_sigma[:, inputs].any() else extra_sigma[:, inputs]
-            yield frames, self.sampler(x[:, inputs], own, mirrored, sigma)[:, 0].cpu()
+            found = drawn(self.sampler, x[:, inputs], own, mirrored, sigma)
+            rows = [found.samples, found.pose[None]]
+            rows += [] if found.noise_sd is None else [pad(found.noise_sd, (0, 1))[None]]
+            rows += [] if found.covariance is None else [found.covariance.movedim(-2, 0)]
+            yield frames, torch.cat(rows)[:, 0].cpu()
             eps = eps[:, :, :, frames.stop - start :]
 
     def _extra_sigma(self, x: Tensor, plan: Schedule, camera: Camera, config: InferenceConfig) -> Tensor | None:

@@ -1,5 +1,7 @@
 """Many 3D poses from one pass of a lifter that predicts a distribution, and the sampler of any lifter."""
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -26,8 +28,10 @@ class OnePassSampler(Sampler):
         check_scale("alpha", alpha)
         self.alpha = alpha
 
-    def moments(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
+    def moments(self, keypoints: Tensor, prepared: Any = None) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the mixture, in closed form; shapes and errors as of :meth:`Sampler.moments`."""
+        if prepared is not None:
+            return prepared.pose, prepared.covariance()
         self._check(keypoints)
         mixtures = (self._mixture(piece) for piece in self._split(keypoints))
         poses, covariances = zip(*((mixture.pose, mixture.covariance()) for mixture in mixtures), strict=True)
@@ -37,9 +41,15 @@ class OnePassSampler(Sampler):
         return self._distribution(keypoints).sample(self._own(eps))
 
     def _samples(
-        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None, first: int
+        self,
+        keypoints: Tensor,
+        eps: Tensor,
+        eps_mirrored: Tensor,
+        extra_sigma: Tensor | None,
+        first: int,
+        prepared: Any,
     ) -> Tensor:
-        mixture = self._mixture(keypoints)
+        mixture: PoseMixture = prepared
         poses = mixture.sample(self._own(eps), first)
         if extra_sigma is None:
             return poses
@@ -54,6 +64,9 @@ class OnePassSampler(Sampler):
             pairs = zip(lifted, own[s].split(few), strict=True)
             poses[s, b, t] = torch.cat([each.sample(e[None])[0, :, 0] for each, e in pairs])
         return poses
+
+    def _prepare(self, keypoints: Tensor, extra_sigma: Tensor | None) -> Any:
+        return self._mixture(keypoints)
 
     def _distribution(self, keypoints: Tensor) -> PoseMixture:
         found: PoseMixture = self.lifter.distribution(keypoints)  # type: ignore[operator]
@@ -70,6 +83,28 @@ class OnePassSampler(Sampler):
         """Of the noise of T frames, that of the T - F + 1 with a pose."""
         first, F = own_frame(self.lifter), receptive_field(self.lifter)
         return eps[:, :, first : first + eps.shape[2] - F + 1]
+
+
+class Drawn(NamedTuple):
+    """Samples of poses, and what is known without them."""
+
+    samples: Tensor  # (S, B, T', J, 3) metres
+    pose: Tensor  # (B, T', J, 3), deterministic
+    covariance: Tensor | None  # (B, T', J, 3, 3) in closed form, NaN for poses that have further noise
+    noise_sd: Tensor | None  # (B, T', J, 2) of the noise on the keypoints, where there is a noise net
+
+
+def drawn(
+    sampler: Sampler, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None
+) -> Drawn:
+    """Samples, deterministic pose and covariance from one pass of what they share; arguments as of ``Sampler``."""
+    prepared = sampler.prepare(keypoints, extra_sigma)
+    pose, covariance = sampler.moments(keypoints, prepared)
+    samples = sampler(keypoints, eps, eps_mirrored, extra_sigma, 0, prepared)
+    if covariance is not None and extra_sigma is not None:  # that of the samples instead, which have more noise
+        covariance[noisy_poses(extra_sigma, receptive_field(sampler.lifter))] = torch.nan
+    noise_sd, own = sampler.noise_sd(prepared), own_frame(sampler.lifter)
+    return Drawn(samples, pose, covariance, None if noise_sd is None else noise_sd[:, own : own + pose.shape[1]])
 
 
 def build_sampler(lifter: nn.Module, noise: nn.Module | None, alpha: float = 1.0, floor: float = 1.0) -> Sampler:

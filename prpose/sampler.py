@@ -1,7 +1,7 @@
 """Keypoints and noise in, S poses out: the core of the method, a pure function in bounded memory."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,13 @@ from prpose.lifter import average_flipped, poses_at_once, receptive_field
 from prpose.noise import AdaptiveNoise, ConstantNoise, LearntNoise, correlated, draw_eps
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.tables import look_up
+
+
+class NoisyKeypoints(NamedTuple):
+    """The distributions of the noisy keypoints and of those of their mirror image."""
+
+    means: Tensor  # (2, B, T, J, 2)
+    stddevs: Tensor  # (2, B, T, J, 2)
 
 
 class Sampler(nn.Module):
@@ -59,6 +66,7 @@ class Sampler(nn.Module):
         eps_mirrored: Tensor | None,
         extra_sigma: Tensor | None = None,
         first: int = 0,
+        prepared: Any = None,
     ) -> Tensor:
         """The pure function: the same inputs give the same poses, (S, B, T - F + 1, J, 3).
 
@@ -69,6 +77,7 @@ class Sampler(nn.Module):
                 all samples are of the keypoints themselves, unchecked and lifted at once.
             extra_sigma: (B, T, J) further standard deviation (:func:`prpose.noise.confidence_sigma`), added in square.
             first: number of the first sample, if these are some of many; every second one of a mixture is mirrored.
+            prepared: :meth:`prepare` of the keypoints and ``extra_sigma``, which are then not checked again.
 
         Raises:
             ValueError: for wrong shapes, types or devices, or values that are not finite.
@@ -76,10 +85,16 @@ class Sampler(nn.Module):
         if eps_mirrored is None:
             return self._samples_of_keypoints(keypoints, eps)
         self._check(keypoints, eps=eps, eps_mirrored=eps_mirrored)
+        prepared = self.prepare(keypoints, extra_sigma) if prepared is None else prepared
+        return self._samples(keypoints, eps, eps_mirrored, extra_sigma, first, prepared)
+
+    def prepare(self, keypoints: Tensor, extra_sigma: Tensor | None = None) -> Any:
+        """What all samples of the keypoints share, from one pass of the noise net; errors as of :meth:`forward`."""
+        self._check(keypoints)
         if extra_sigma is not None and extra_sigma.shape != keypoints.shape[:-1]:
             expected, got = tuple(keypoints.shape[:-1]), tuple(extra_sigma.shape)
             raise ValueError(f"expected extra_sigma of shape {expected}, got {got}")
-        return self._samples(keypoints, eps, eps_mirrored, extra_sigma, first)
+        return self._prepare(keypoints, extra_sigma)
 
     def _samples_of_keypoints(self, keypoints: Tensor, eps: Tensor) -> Tensor:
         noise = self._noise_of_keypoints()(keypoints)
@@ -87,9 +102,15 @@ class Sampler(nn.Module):
         return poses - poses[..., :1, :]
 
     def _samples(
-        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None, first: int
+        self,
+        keypoints: Tensor,
+        eps: Tensor,
+        eps_mirrored: Tensor,
+        extra_sigma: Tensor | None,
+        first: int,
+        prepared: Any,
     ) -> Tensor:
-        means, stddevs = self._noises(keypoints, extra_sigma)
+        means, stddevs = prepared
         S, B = eps.shape[:2]
         eps, eps_mirrored = eps.flatten(0, 1), eps_mirrored.flatten(0, 1)
         poses = self._empty(keypoints, S * B)
@@ -132,18 +153,14 @@ class Sampler(nn.Module):
         """The device of the networks."""
         return next(self.parameters(), torch.empty(0)).device
 
-    def noise_sd(self, keypoints: Tensor) -> Tensor | None:
-        """Standard deviation of the noise on keypoints (B, T, J, 2), of the same shape; None if there is no noise."""
-        if self.noise is None:
-            return None
-        frames = keypoints.flatten(0, 1)
-        few = self.chunk or poses_at_once(self.noise, keypoints.device)
-        return torch.cat([self.noise(part).stddev for part in frames.split(few)]).view(keypoints.shape)
+    def noise_sd(self, prepared: Any) -> Tensor | None:
+        """Standard deviation of the noise on the keypoints of :meth:`prepare`, (B, T, J, 2); None if they have none."""
+        return None if self.noise is None else prepared.stddevs[0]
 
-    def moments(self, keypoints: Tensor) -> tuple[Tensor, Tensor | None]:
+    def moments(self, keypoints: Tensor, prepared: Any = None) -> tuple[Tensor, Tensor | None]:
         """The deterministic pose, and the covariance of each joint where it needs no samples, else None.
 
-        (B, T, J, 2) → (B, T - F + 1, J, 3) and (B, T - F + 1, J, 3, 3), m and m².
+        (B, T, J, 2) → (B, T - F + 1, J, 3) and (B, T - F + 1, J, 3, 3), m and m²; ``prepared`` as of :meth:`forward`.
         """
         return self.deterministic(keypoints), None
 
@@ -166,14 +183,14 @@ class Sampler(nn.Module):
         S = num_samples
         if S < 1:
             raise ValueError(f"expected num_samples >= 1, got {S}")
-        self._check(keypoints)
+        prepared = self.prepare(keypoints, extra_sigma)
         at_once = S if self.noise is None else max(1, self._clips_at_once(keypoints) // len(keypoints))
         poses = self._empty(keypoints, S, len(keypoints))
         for start in range(0, S, at_once):
             few = min(at_once, S - start)
             shape = 2, *keypoints.shape[:-1], self.noise_channels
             eps = correlated(draw_eps(few, shape, generator).to(keypoints), rho)
-            poses[start : start + few] = self(keypoints, eps[:, 0], eps[:, 1], extra_sigma, start)
+            poses[start : start + few] = self(keypoints, eps[:, 0], eps[:, 1], extra_sigma, start, prepared)
         return poses
 
     def _noise_of_keypoints(self) -> AdaptiveNoise | ConstantNoise | LearntNoise:
@@ -181,8 +198,7 @@ class Sampler(nn.Module):
             raise ValueError("expected noise; only a one-pass lifter needs none (OnePassSampler)")
         return self.noise
 
-    def _noises(self, keypoints: Tensor, extra_sigma: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Means and standard deviations of the keypoints and of their mirror image, each (2, B, T, J, 2)."""
+    def _prepare(self, keypoints: Tensor, extra_sigma: Tensor | None) -> Any:
         frames = torch.stack([keypoints, mirror_pose(keypoints, self.mirror)]).flatten(0, 2)
         noise = self._noise_of_keypoints()
         parts = [noise(few) for few in frames.split(self.chunk or poses_at_once(noise, keypoints.device))]
@@ -191,7 +207,7 @@ class Sampler(nn.Module):
         if extra_sigma is not None:
             extra = torch.stack([extra_sigma, extra_sigma[..., list(self.mirror)]]).to(keypoints)
             stddevs = (stddevs**2 + extra[..., None] ** 2).sqrt()
-        return means, stddevs
+        return NoisyKeypoints(means, stddevs)
 
     def _poses(self, keypoints: Tensor) -> int:
         return max(1, keypoints.shape[1] - receptive_field(self.lifter) + 1)

@@ -14,6 +14,7 @@ from prpose.config import InferenceConfig
 from prpose.keypoints import Keypoints
 from prpose.lifter import is_framed, own_frame, receptive_field
 from prpose.noise import NoiseProcess, confidence_sigma
+from prpose.one_pass import drawn
 from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
 from prpose.preprocess import Preprocessed, preprocess
@@ -67,19 +68,18 @@ class Stream:
         x = torch.from_numpy(camera.lifter_input(ready.xy, is_framed(self.sampler.lifter))).float()[None]
         x = x.to(self.sampler.device)
         window, eps, extra_sigma = self._windows((x, self._noise.next(1).to(x), self._extra_sigma(x, ready, camera)))
-        samples = self.sampler(window, eps[:, 0], eps[:, 1], extra_sigma if extra_sigma.any() else None)[:, 0].cpu()
-        mean, covariance = self.sampler.moments(window)
-        deterministic, is_noisy = mean[0].cpu(), bool(extra_sigma.any())
-        own = None if covariance is None or is_noisy else covariance[0].cpu()
+        found = drawn(self.sampler, window, eps[:, 0], eps[:, 1], extra_sigma if extra_sigma.any() else None)
+        deterministic, noise_sd = found.pose[0].cpu(), found.noise_sd
+        own = None if found.covariance is None else found.covariance[0].cpu()
         described = ready.xy, camera, self.config, own, self.config.camera_sd(), ~ready.missing
-        fields: dict[str, Any] = summarise(samples, deterministic, *described)
+        fields: dict[str, Any] = summarise(found.samples[:, 0].cpu(), deterministic, *described)
         up, tilt = self.config.up(fields["pose"].numpy())
-        noise_sd_px = noise_in_pixels(self.sampler, x, extra_sigma, camera)
+        unit = camera.lifter_unit(is_framed(self.sampler.lifter))
         return Prediction(
             **{name: value.numpy() for name, value in fields.items()}, deterministic=deterministic.numpy(),
             point_estimate=self.config.point_estimate, fps=self.fps, num_samples=self.num_samples, seed=self.seed,
             flags=flags_of(ready, self.config.min_confidence), keypoints_px=ready.xy, camera=camera,
-            noise_sd_px=None if noise_sd_px is None else noise_sd_px.numpy(),
+            noise_sd_px=None if noise_sd is None else (noise_sd[0].cpu() * unit).numpy(),
             model=self.card, warnings=(*ready.warnings, *tilt), up=up,
         )  # fmt: skip
 
@@ -108,19 +108,6 @@ def input_sigma(x: Tensor, missing: Array, confidence: Array | None, scale: floa
     if confidence is None or not scale:
         return sigma
     return torch.hypot(sigma, confidence_sigma(x, torch.from_numpy(confidence)[None].to(x), scale))
-
-
-def noise_in_pixels(sampler: Sampler, x: Tensor, extra_sigma: Tensor | None, camera: Camera) -> Tensor | None:
-    """Standard deviation of the noise on keypoints x (1, T, 17, 2), pixels, (T, 17, 2); None if there is no noise net.
-
-    ``extra_sigma`` is the further one (1, T + F - 1, 17) of a window.
-    """
-    if (sd := sampler.noise_sd(x)) is None:
-        return None
-    if extra_sigma is not None:
-        own = own_frame(sampler.lifter)
-        sd = torch.hypot(sd, extra_sigma[:, own : own + x.shape[1], :, None])
-    return sd[0].cpu() * camera.lifter_unit(is_framed(sampler.lifter))
 
 
 def check_draws(num_samples: int, seed: int) -> None:

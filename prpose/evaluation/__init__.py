@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,15 +32,25 @@ class IsotropicCloud(nn.Module):
         super().__init__()
         self.net, self.lifter, self.sigma_m, self.deterministic = net, net.lifter, sigma_m, net.deterministic
 
-    def moments(self, keypoints: Tensor) -> tuple[Tensor, None]:
+    def prepare(self, keypoints: Tensor, extra_sigma: Tensor | None = None) -> Tensor:
+        """The deterministic poses, about which the samples are."""
+        return self.net.deterministic(keypoints)
+
+    def moments(self, keypoints: Tensor, prepared: Any = None) -> tuple[Tensor, None]:
         """As :meth:`Sampler.moments`; the covariance is estimated from samples."""
-        return self.net.deterministic(keypoints), None
+        return self.prepare(keypoints) if prepared is None else prepared, None
 
     def forward(
-        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None, first: int = 0
+        self,
+        keypoints: Tensor,
+        eps: Tensor,
+        eps_mirrored: Tensor,
+        extra_sigma: Tensor | None = None,
+        first: int = 0,
+        prepared: Any = None,
     ) -> Tensor:
         """As :meth:`Sampler.forward`, with three of the four noise coordinates of a joint, and no extra sigma."""
-        poses = self.net.deterministic(keypoints)
+        poses = self.prepare(keypoints) if prepared is None else prepared
         eps3 = torch.cat([eps, eps_mirrored[..., :1]], dim=-1)  # (S, B, T, J, 3)
         own = own_frame(self.lifter)
         cloud = poses + self.sigma_m * eps3[..., own : own + poses.shape[1], :, :]
@@ -102,14 +113,15 @@ def score(
         items = range(int(indices[0]), int(indices[-1]) + 1)
         batch = batch.to(device)
         keypoints, target = batch.keypoints, batch.target
-        deterministic, closed = net.moments(keypoints)
+        extra = confidence_sigma(keypoints, batch.confidence, confidence_noise) if confidence_noise else None
+        prepared = None if draw is None else net.prepare(keypoints, extra)
+        deterministic, closed = net.moments(keypoints, prepared)
         values_of = partial(_values, target=target, names=names, items=items)
         errors = metrics.joint_errors(deterministic, target)
         part = {"deterministic": values_of(deterministic[None]), "joints": {"error": errors[None, :, 0]}}
         if draw is not None:
-            extra = confidence_sigma(keypoints, batch.confidence, confidence_noise) if confidence_noise else None
             shape = torch.Size((*keypoints.shape[:-1], net.noise_channels))
-            samples = _samples(net, keypoints, draw(items, shape), extra)
+            samples = _samples(net, keypoints, draw(items, shape), extra, prepared)
             scores, spread = _score_samples(samples, target, values_of, deterministic if cloud else None, curve, closed)
             part |= scores
             part["joints"] |= {} if spread is None else {"spread": spread}
@@ -122,11 +134,15 @@ def score(
 
 
 def _samples(
-    net: Sampler | IsotropicCloud, keypoints: Tensor, noise: Iterable[tuple[Tensor, Tensor]], extra: Tensor | None
+    net: Sampler | IsotropicCloud,
+    keypoints: Tensor,
+    noise: Iterable[tuple[Tensor, Tensor]],
+    extra: Tensor | None,
+    prepared: Any,
 ) -> Iterator[Tensor]:
     first = 0
     for eps, eps_mirrored in noise:
-        yield net(keypoints, eps.to(keypoints), eps_mirrored.to(keypoints), extra, first)
+        yield net(keypoints, eps.to(keypoints), eps_mirrored.to(keypoints), extra, first, prepared)
         first += len(eps)
 
 
