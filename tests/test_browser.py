@@ -67,6 +67,8 @@ def moving(seed=0, **changes):
 
 
 def pixels(tab, selector):
+    """What an element looks like, after what was asked of the page has been painted."""
+    tab.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     return np.asarray(Image.open(io.BytesIO(tab.locator(selector).screenshot())).convert("RGB")).astype(int)
 
 
