@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prpose.atomic import check_output, read_json, replacing, sha256_of, write_json
 from prpose.lifter import is_lifter, is_one_pass, receptive_field
+from prpose.nets.folded import for_inference
 from prpose.noise import LearntNoise, check_scale
 from prpose.one_pass import build_sampler
 from prpose.regions import region_quantiles
@@ -109,11 +110,12 @@ class ModelFolder:
         return lifter, noise
 
     def sampler(self, alpha: float | None = None) -> Sampler:
-        """The networks together, on the CPU; ``alpha`` replaces the card's."""
+        """The networks together, for inference, on the CPU; ``alpha`` replaces the card's."""
         lifter, noise = self.networks()
         if alpha is not None and isinstance(noise, LearntNoise):
             raise ValueError(f"{self.card.name}: expected no alpha; the scale of its noise was learnt")
-        return build_sampler(lifter, noise, self.card.alpha if alpha is None else alpha, self.card.floor).eval()
+        sampler = build_sampler(lifter, noise, self.card.alpha if alpha is None else alpha, self.card.floor)
+        return for_inference(sampler)
 
 
 def bundled_models() -> dict[str, ModelFolder]:
