@@ -159,7 +159,11 @@ function listen() {
   on("theme", "change", () => (theme(), draw()));
   dark.addEventListener("change", () => (theme(), draw()));
   on("play", "click", () => setPlaying(!state.playing));
-  on("time", "input", (event) => (setPlaying(false), show(Number(event.target.value))));
+  on("time", "input", (event) => {
+    const index = Number(event.target.value); // which setPlaying resets
+    setPlaying(false);
+    show(index);
+  });
   on("speed", "change", (event) => ((state.speed = Number(event.target.value)), (started = null)));
   on("samples", "input", (event) => ((state.samples = Number(event.target.value)), draw()));
   on("level", "change", (event) => ((state.level = Number(event.target.value)), (state.most = largest()), legend(), draw()));
