@@ -60,7 +60,13 @@ class Flow(nn.Module):
         return nats
 
     def forward(
-        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None, first: int = 0
+        self,
+        keypoints: Tensor,
+        eps: Tensor,
+        eps_mirrored: Tensor,
+        extra_sigma: Tensor | None = None,
+        first: int = 0,
+        prepared: Any = None,
     ) -> Tensor:
         """(B, 1, J, 2) and (S, B, 1, J, 4), of which three numbers a joint are used → (S, B, 1, J, 3)."""
         poses = eps.new_zeros(*eps.shape[:-1], 3)
@@ -69,7 +75,10 @@ class Flow(nn.Module):
         poses[1::2] = mirror_pose(poses[1::2], H36M_17.mirror)
         return poses
 
-    def moments(self, keypoints: Tensor) -> tuple[Tensor, None]:
+    def prepare(self, keypoints: Tensor, extra_sigma: Tensor | None = None) -> None:
+        """Nothing: the encoder runs again for every few samples, at small cost beside the flow."""
+
+    def moments(self, keypoints: Tensor, prepared: Any = None) -> tuple[Tensor, None]:
         """The mean of the poses of no noise of both images; the covariance is estimated from samples."""
         still = torch.zeros(2, *keypoints.shape[:-1], 4)
         return self(keypoints, still, still).mean(0), None

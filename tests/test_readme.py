@@ -46,7 +46,9 @@ def test_python_block_runs(block, clone):
 def parsed_only(tree):
     """The commands, doing nothing: their arguments are checked alone."""
     return {
-        name: parsed_only(node) if isinstance(node, dict) else functools.wraps(node)(lambda *args, **kwargs: None)
+        name: parsed_only(node)
+        if isinstance(node, dict)
+        else functools.wraps(prpose.cli.imported(node))(lambda *args, **kwargs: None)
         for name, node in tree.items()
     }
 

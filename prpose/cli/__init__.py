@@ -1,48 +1,45 @@
 """The command line. Only this package chooses devices and seeds, prints and exits."""
 
 import argparse
+import ast
 import functools
+import importlib
 import inspect
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import tyro
 
 import prpose
 from prpose.atomic import read_toml
-from prpose.cli.console import print_line, recorded
-from prpose.cli.data import inspect_data, prepare_3dhp, prepare_cmu, prepare_h36m, prepare_mocap
-from prpose.cli.evaluate import evaluate
-from prpose.cli.figure import figure
-from prpose.cli.models import models
-from prpose.cli.pack import pack
-from prpose.cli.predict import predict
-from prpose.cli.report import report
-from prpose.cli.train import train_lifter, train_noise, train_sampler
-from prpose.cli.view import view
-from prpose.config import config_from
-from prpose.training import processes
+from prpose.cli.console import print_line, rank, recorded
 
 COMMANDS: dict[str, Any] = {
-    "predict": predict,
-    "view": view,
-    "evaluate": evaluate,
-    "report": report,
-    "train": {"lifter": train_lifter, "noise": train_noise, "sampler": train_sampler},
+    "predict": "predict:predict",
+    "view": "view:view",
+    "evaluate": "evaluate:evaluate",
+    "report": "report:report",
+    "train": {"lifter": "train:train_lifter", "noise": "train:train_noise", "sampler": "train:train_sampler"},
     "data": {
-        "prepare": {"h36m": prepare_h36m, "3dhp": prepare_3dhp, "cmu": prepare_cmu, "mocap": prepare_mocap},
-        "inspect": inspect_data,
+        "prepare": {
+            "h36m": "data:prepare_h36m",
+            "3dhp": "data:prepare_3dhp",
+            "cmu": "data:prepare_cmu",
+            "mocap": "data:prepare_mocap",
+        },
+        "inspect": "data:inspect_data",
     },
-    "figure": figure,
-    "models": models,
-    "pack": pack,
+    "figure": "figure:figure",
+    "models": "models:models",
+    "pack": "pack:pack",
 }
+"""Commands and groups of them: functions, or where they are in this package, to be imported when they are run."""
 # Exit codes after signals that end a command; its temporary files are removed first.
 STOPPED = {128 + getattr(signal, name): name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
 
@@ -61,10 +58,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run_together(args: list[str]) -> None:
     """Under torchrun, all processes train together, of which the first prints; it alone runs other commands."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        run(args)
+        return
+    processes = importlib.import_module("prpose.training.processes")
     with processes.joined(), Path(os.devnull).open("w") as nowhere:
-        is_first = processes.rank() == 0
-        if is_first or args[:1] == ["train"]:
-            with redirect_stdout(sys.stdout if is_first else nowhere):
+        if not rank() or args[:1] == ["train"]:
+            with redirect_stdout(nowhere if rank() else sys.stdout):
                 run(args)
 
 
@@ -82,19 +82,35 @@ def run(args: Sequence[str]) -> None:
     while rest and isinstance(tree.get(rest[0]), dict):
         words.append(rest[0])
         tree, rest = tree[rest[0]], rest[1:]
-    commands = {name: _group(node) if isinstance(node, dict) else node for name, node in tree.items()}
+    commands = {name: _listed(node) for name, node in tree.items()}
     if rest and rest[0] in commands:
-        commands[rest[0]], rest[1:] = _configured(commands[rest[0]], rest[1:])
+        commands[rest[0]], rest[1:] = _configured(imported(tree[rest[0]]), rest[1:])
     with recorded(args):
         tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=rest)
 
 
-def _group(commands: Iterable[str]) -> Callable[[], None]:
-    def group() -> None:
-        raise AssertionError("run() enters a group before tyro parses the arguments")
+def imported(command: Any) -> Callable[..., None]:
+    """A command's function, imported if it is named."""
+    if not isinstance(command, str):
+        return cast(Callable[..., None], command)
+    module, _, name = command.partition(":")
+    return cast(Callable[..., None], getattr(importlib.import_module(f"prpose.cli.{module}"), name))
 
-    group.__doc__ = f"Commands: {', '.join(commands)}."  # the help text
-    return group
+
+def _listed(node: Any) -> Callable[[], None]:
+    """A function with the help text of a command or a group, for the list of commands; nothing is imported for it."""
+
+    def listed() -> None:
+        raise AssertionError("run() enters a group, and imports a command, before tyro parses the arguments")
+
+    if isinstance(node, dict):
+        listed.__doc__ = f"Commands: {', '.join(node)}."
+    elif isinstance(node, str):
+        module, _, name = node.partition(":")
+        tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text(encoding="utf-8"))
+        (function,) = (part for part in tree.body if isinstance(part, ast.FunctionDef) and part.name == name)
+        listed.__doc__ = (ast.get_docstring(function) or "").partition("\n\n")[0]
+    return listed
 
 
 def _configured(command: Callable[..., None], args: list[str]) -> tuple[Callable[..., None], list[str]]:
@@ -107,6 +123,8 @@ def _configured(command: Callable[..., None], args: list[str]) -> tuple[Callable
     known, others = parser.parse_known_args(args)
     config = inspect.signature(command).parameters["config"].default
     if known.config is not None:
+        from prpose.config import config_from
+
         content = read_toml(known.config)
         try:
             config = config_from(kind, content)
@@ -149,7 +167,7 @@ def guarded(command: Callable[[], None]) -> int:
         print_line("interrupted; no incomplete file was written", error=True)
         return 130
     except (ValueError, OSError, MemoryError) as error:
-        which = f" (process {processes.rank()})" if processes.rank() else ""
+        which = f" (process {rank()})" if rank() else ""
         print_line(f"error{which}: {error}", error=True)
         return 1
     return 0

@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from prpose.training import processes
+if TYPE_CHECKING:
+    import torch
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 ConfigFile = Annotated[Path | None, tyro.conf.arg(name="config")]  # read by prpose.cli before tyro parses the arguments
@@ -37,6 +37,11 @@ def recorded(args: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         _arguments[:], _started[:] = before
+
+
+def rank() -> int:
+    """Number of this process, from 0, among those that torchrun has started."""
+    return int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
 
 
 def current_command() -> str:
@@ -113,7 +118,7 @@ def progress(description: str, total: float | None = None, unit: str = "frames")
     """
     console, column = Console(stderr=True), Column(no_wrap=True)
     columns = TextColumn("{task.description}", table_column=column), BarColumn(BAR_WIDTH), _Pace(table_column=column)
-    shown = console.is_terminal and sys.stderr.isatty() and not processes.rank()
+    shown = console.is_terminal and sys.stderr.isatty() and not rank()
     # rich would also print standard output above the bar, on standard error; a file gets its own
     with Progress(
         *columns, console=console, disable=not shown, transient=True, redirect_stdout=sys.stdout.isatty()
@@ -122,13 +127,15 @@ def progress(description: str, total: float | None = None, unit: str = "frames")
         yield lambda steps=1, total=None: bar.update(task, advance=steps, total=total)
 
 
-def named_device(name: str, process: int | None = None) -> torch.device:
+def named_device(name: str, process: int | None = None) -> "torch.device":
     """A device by name; ``auto`` is a GPU if there is one, else the CPU. ``ValueError`` if it is not available.
 
     Args:
         name: Name of the device: auto, cpu, cuda, cuda:1 ...
         process: Number of this process among those of a machine, which share the GPUs. Default: torchrun's.
     """
+    import torch  # takes more than a second, and not all commands need it
+
     available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if name == "auto":
         gpus = available[1:]
