@@ -84,7 +84,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 def existing_file(path: str | Path) -> Path:
     """The path; ``ValueError`` naming it if there is no such file."""
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file")
+        raise ValueError(f"{path}: {'expected a file, got a folder' if Path(path).is_dir() else 'no such file'}")
     return Path(path)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -262,3 +263,45 @@ def test_axe_finds_no_serious_fault(show, scheme, width):
     tab.evaluate(AXE.read_text(encoding="utf-8"))
     found = tab.evaluate("axe.run()")["violations"]
     assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+def test_a_fast_stream_never_shows_half_a_frame_and_keeps_the_last_ones(browser):
+    from prpose.cli.view import _message
+
+    prediction, said, drawn = moving(), [], set()
+    with running(live_page("a clip")) as server:
+        tab = browser.new_page()
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.goto(server.address)
+        assert server.connected.wait(20)
+        frame = replace(make_prediction(1, S), pose=prediction.pose[:1])
+        for t in range(340):
+            server.send(_message(replace(frame, frame_numbers=np.array([t])), t / 30, None))
+            while server.clients[0].messages:
+                time.sleep(0.001)  # so that none is dropped
+            if t == 20:
+                tab.wait_for_selector("html[data-ready]")
+            if t > 20 and t % 10 == 0:
+                drawn.add(state(tab, "strands"))
+            if t == 30:
+                tab.get_by_role("button", name="Pause").click()
+                paused = int(state(tab, "frame"))
+        tab.wait_for_selector("#time[max='339'][min='40']")
+        oldest = 40
+        assert oldest > paused
+        assert state(tab, "frame") == str(oldest)
+        tab.locator("#scene").focus()
+        tab.keyboard.press(",")
+        assert (state(tab, "frame"), state(tab, "strands")) == (str(oldest), str(S))
+        tab.close()
+    assert said == []
+    assert drawn == {str(S)}
+
+
+def test_counts_and_kinds_are_those_of_each_prediction(show):
+    few = moving(1, samples=moving().samples[:7], num_samples=7, noise_sd_px=None)
+    tab = show(create_page([moving(), few], ["a", "b"], compare=True))
+    assert tab.locator("#count").inner_text() == "40 of 40 and 7 of 7 drawn"
+    assert "noise on the keypoints, dashed: of the samples, projected" in tab.locator("#caption").inner_text()
+    tab = show(moving(samples=None).view())
+    assert not tab.locator("#samples").is_visible()

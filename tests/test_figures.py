@@ -344,7 +344,7 @@ def test_figures_of_evaluations_get_checked_reports_and_the_width(tmp_path, monk
     (tmp_path / "one.json").write_text(json.dumps(known | {"more": 1}))
     files = [tmp_path / "one.json"] * 2
     assert command("mine", *files, "--size", "column", "--out", tmp_path / "f.png") == 0
-    assert seen == [([report, report], ["one", "one"])]
+    assert seen == [([report, report], [str(files[0])] * 2)]
     with Image.open(tmp_path / "f.png") as image:
         assert image.size == pytest.approx((1004, 753), abs=2)
     for name, content in (("list", []), ("empty", {}), ("rows", report | {"rows": 3})):

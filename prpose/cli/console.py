@@ -49,6 +49,12 @@ def current_command() -> str:
     return shlex.join(["prpose", *_arguments])
 
 
+def told_apart(paths: Sequence[Path]) -> list[str]:
+    """Names of files: their stems or, if some of these are equal, their paths."""
+    stems = [path.stem for path in paths]
+    return stems if len({*stems}) == len(stems) else [str(path) for path in paths]
+
+
 def printable(text: object) -> str:
     """One line without control characters, which in a name could change the terminal."""
     line = " ".join(str(text).split("\n"))

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from tyro.conf import Positional
 
-from prpose.cli.console import Flag, print_line, print_result, progress
+from prpose.cli.console import Flag, print_line, print_result, progress, told_apart
 from prpose.io.export import read_prediction
 from prpose.prediction import Prediction
 from prpose.tables import look_up
@@ -61,7 +61,7 @@ def figure(
         raise ValueError(f"expected no --frame for the figure {kind}, got {frame}")
     if expected == "evaluation":
         reports = [msgspec.to_builtins(read_report(path)) for path in inputs]
-        drawn = draw(reports, [path.stem for path in inputs])
+        drawn = draw(reports, told_apart(inputs))
         if size is not None:
             width, height = drawn.get_size_inches() * 25.4
             drawn.set_size_inches(figures.WIDTHS_MM[size] / 25.4, figures.WIDTHS_MM[size] / 25.4 * height / width)
@@ -78,7 +78,7 @@ def figure(
             drawn = figures.cloud_figure(predictions[0], index, size=size or "column")
         else:
             names = [str(each.model.get("name", "")) for each in predictions]
-            names = names if len({*names}) == len(names) else [path.stem for path in inputs]
+            names = names if len({*names}) == len(names) else told_apart(inputs)
             drawn = figures.compare_figure(predictions, names, number, size or "column")
         print_line(f"Frame {number}")
         figures.save_figure(drawn, out, overwrite)

@@ -5,7 +5,7 @@ from pathlib import Path
 import tyro
 
 from prpose.atomic import check_output, replacing
-from prpose.cli.console import Flag, print_result
+from prpose.cli.console import Flag, print_result, told_apart
 from prpose.evaluation.protocols import METRICS
 from prpose.view.report import report_page
 from prpose.view.report_file import read_report
@@ -24,8 +24,7 @@ def report(reports: tyro.conf.Positional[tuple[Path, ...]], out: Path, overwrite
     if out.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{out}: expected a name that ends in .html")
     check_output(out, overwrite)
-    stems = [path.stem for path in reports]
-    names = stems if len(set(stems)) == len(stems) else [str(path) for path in reports]
+    names = told_apart(reports)
     if len(set(names)) < len(names):
         raise ValueError(f"expected different files, got {', '.join(names)}")
     page = report_page(

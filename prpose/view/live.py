@@ -2,11 +2,13 @@
 
 import hmac
 import secrets
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prpose.view.page import Page
 
@@ -36,6 +38,11 @@ class LiveServer(ThreadingHTTPServer):
         self.page, self.token = page.html.encode(), secrets.token_urlsafe(16)
         self.clients: list[_Client] = []
         self.lock, self.connected = threading.Lock(), threading.Event()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that leaves while it is answered is no error."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:
@@ -73,6 +80,7 @@ def running(page: Page, port: int = 0) -> Iterator[LiveServer]:
         try:
             yield server
         finally:
+            server.close()
             server.shutdown()
             thread.join()
 
@@ -100,7 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_own(self) -> bool:
         """Whether a request comes from the page itself, or from the user, not from another site in the same browser."""
-        hosts = [f"{name}:{self.server.server_port}" for name in (HOST, "localhost")]
+        port = self.server.server_port
+        hosts = [f"{name}:{port}" for name in (HOST, "localhost")] + ([HOST, "localhost"] if port == 80 else [])
         origin, site = self.headers.get("Origin"), self.headers.get("Sec-Fetch-Site", "none")
         is_same = origin is None or origin in [f"http://{host}" for host in hosts]
         return self.headers.get("Host") in hosts and is_same and site in ("none", "same-origin")

@@ -52,10 +52,15 @@ class Page:
             temporary.write_text(self.html, encoding="utf-8")
 
     def open(self) -> Path:
-        """Writes the page to a new temporary folder and opens it in the user's web browser; returns its path."""
+        """Writes the page to a new temporary folder, whose path it returns, and opens it in the user's web browser.
+
+        Raises:
+            ValueError: naming the page, which is written, if there is no web browser to open it.
+        """
         path = Path(tempfile.mkdtemp(prefix="prpose-")) / "page.html"
         self.save(path)
-        webbrowser.open(path.as_uri())
+        if not webbrowser.open(path.as_uri()):
+            raise ValueError(f"expected a web browser to open {path}, found none that starts; open it by hand")
         return path
 
     def _repr_html_(self) -> str:
@@ -84,6 +89,8 @@ def create_page(
     Raises:
         ValueError: without predictions, for truth of a wrong shape, or if the page has not been built.
     """
+    if num_samples is not None and num_samples < 1:
+        raise ValueError(f"expected num_samples >= 1, got {num_samples}")
     if not predictions:
         raise ValueError("expected at least one prediction to show, got none")
     if compare and len(predictions) != 2:
@@ -91,11 +98,12 @@ def create_page(
     numbers = np.unique(np.concatenate([one.frame_numbers for one in predictions]))
     names = names or [str(one.model.get("name", "")) or "prediction" for one in predictions]
     most = num_samples or max(FEWEST_SAMPLES, min(MOST_SAMPLES, MOST_POSES // sum(map(len, predictions))))
-    people = [person(one, name, most) for one, name in zip(predictions, names, strict=True)]
+    turn = _turn(predictions)
+    people = [person(one, name, most, turn) for one, name in zip(predictions, names, strict=True)]
     for content, one in zip(people, predictions, strict=True):
         content["start"] = np.searchsorted(numbers, one.frame_numbers).tolist()
     if truth is not None:
-        people[0]["truth"] = packed(_truth(truth, predictions[0]))
+        people[0]["truth"] = packed(_truth(truth, predictions[0]) @ turn.T)
     views = [[index] for index in range(len(people))] if compare else [list(range(len(people)))]
     shown = {int(np.searchsorted(numbers, n)): image for n, image in (images or {}).items() if n in numbers}
     content = head() | {
@@ -139,9 +147,17 @@ def fill(content: Mapping[str, Any]) -> Page:
     return Page(source.read_text(encoding="utf-8").replace(PLACE, text))
 
 
-def person(prediction: Prediction, name: str, most: int) -> dict[str, Any]:
+def _turn(predictions: Sequence[Prediction]) -> Array:
+    """(3, 3), from camera axes to the viewer's, level by the mean direction of those that know where up is."""
+    known = [one.up for one in predictions if one.up is not None]
+    up = np.mean(known, axis=0) if known else np.zeros(3)
+    length = float(np.linalg.norm(up))
+    return np.asarray(VIEWER_AXES @ level_rotation(up / length if length > 0.1 else None))
+
+
+def person(prediction: Prediction, name: str, most: int, turn: Array | None = None) -> dict[str, Any]:
     """One prediction as the page reads it, in the viewer's axes: x right, y up, z towards the viewer, metres."""
-    turn = VIEWER_AXES @ level_rotation(prediction.up)
+    turn = _turn([prediction]) if turn is None else turn
     semi_axes, directions = prediction.regions(LEVEL)
     content: dict[str, Any] = {
         "name": name,
@@ -155,21 +171,30 @@ def person(prediction: Prediction, name: str, most: int) -> dict[str, Any]:
     }
     if prediction.samples is not None:
         away = (prediction.samples[:most] - prediction.pose).swapaxes(0, 1) @ turn.T
-        content["samples"] = packed(away, 1e-3)  # (T, K, 17, 3) from the point estimate
+        content["samples"] = packed(away, 1e-3, clip=True)  # (T, K, 17, 3) from the point estimate
     if prediction.root is not None:
         content["root"] = packed(prediction.root @ turn.T)
     if prediction.keypoints_px is not None and prediction.camera is not None:
         content["size"] = [prediction.camera.width, prediction.camera.height]
-        content["keypoints"] = packed(prediction.keypoints_px, 0.05)
+        content["keypoints"] = packed(prediction.keypoints_px, max(content["size"]) / 16_000, clip=True)
         content["ellipses"], content["ellipses_of"] = _ellipses(prediction)
     return content
 
 
-def thumbnails(video: Video, numbers: Array, on_frame: OnFrame = lambda steps: None) -> dict[int, bytes]:
-    """Small WebP images of the frames ``numbers`` of a video, by number, at most 300 of them, spread evenly."""
+def thumbnails(
+    video: Video, numbers: Array, size: tuple[int, int], on_frame: OnFrame = lambda steps: None
+) -> dict[int, bytes]:
+    """Small WebP images of the frames ``numbers`` of a video, by number, at most 300 of them, spread evenly.
+
+    ``ValueError`` unless their aspect ratio is that of ``size``, the width and height of the keypoints' image.
+    """
     chosen, found = set(numbers[:: -(-len(numbers) // MOST_IMAGES)].tolist()), dict[int, bytes]()
     for frame in video.frames():
         on_frame(1)
+        height, width = frame.image.shape[:2]
+        if abs(width * size[1] / (height * size[0]) - 1) > 0.02:
+            got = f"{width} x {height}"
+            raise ValueError(f"{video.path}: expected frames of the shape {size[0]} x {size[1]}, got {got}")
         if frame.number in chosen:
             found[frame.number] = thumbnail(frame.image)
         if frame.number >= numbers[-1]:
@@ -185,11 +210,12 @@ def thumbnail(image: Array) -> bytes:
     return stream.getvalue()
 
 
-def packed(values: Array, unit: float = 1e-4) -> dict[str, Any]:
-    """Numbers as 16-bit multiples of ``unit``, or of a larger one if they do not fit; compressed."""
-    unit = max(unit, float(np.abs(values).max(initial=0)) / 32767)
-    planes = np.round(values / unit).astype("<i2").ravel().view(np.uint8).reshape(-1, 2).T  # low bytes, then high ones
-    data = base64.b64encode(zlib.compress(planes.tobytes(), 9)).decode()
+def packed(values: Array, unit: float = 1e-4, clip: bool = False) -> dict[str, Any]:
+    """Numbers as 16-bit multiples of ``unit``, compressed; if they do not fit, clipped or of a larger unit."""
+    unit = unit if clip else max(unit, float(np.abs(values).max(initial=0)) / 32767)
+    whole = np.round(values / unit).clip(-32767, 32767).astype("<i2")
+    planes = whole.ravel().view(np.uint8).reshape(-1, 2).T  # low bytes, then high ones
+    data = base64.b64encode(zlib.compress(planes.tobytes(), 6)).decode()  # 9 takes 20 times as long for 2 %
     return {"shape": list(values.shape), "unit": unit, "data": data}
 
 
@@ -212,10 +238,13 @@ def _ellipses(prediction: Prediction) -> tuple[dict[str, Any] | None, str]:
 
 
 def _truth(truth: ArrayLike, prediction: Prediction) -> Array:
-    poses = np.asarray(truth, dtype=np.float64)
-    if poses.shape != prediction.pose.shape or not np.isfinite(poses).all():
-        raise ValueError(f"expected finite truth of shape {prediction.pose.shape}, got {poses.shape}")
-    return (poses - poses[:, :1]) @ (VIEWER_AXES @ level_rotation(prediction.up)).T
+    poses = np.asarray(truth)
+    if poses.shape != prediction.pose.shape or poses.dtype.kind not in "fiu":
+        got = f"{poses.dtype} of shape {poses.shape}"
+        raise ValueError(f"expected truth as numbers of shape {prediction.pose.shape}, got {got}")
+    if not np.isfinite(poses).all():
+        raise ValueError("expected finite truth, got NaN or infinity")
+    return np.asarray(poses - poses[:, :1], dtype=np.float64)
 
 
 def _seconds(predictions: Sequence[Prediction], numbers: Array) -> list[float] | None:

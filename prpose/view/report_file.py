@@ -1,12 +1,16 @@
 """The JSON file of ``prpose evaluate``, as far as a page shows it."""
 
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-Point = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
-Pixel = Annotated[list[float], msgspec.Meta(min_length=2, max_length=2)]
+from prpose.atomic import existing_file
+
+Metres = Annotated[float, msgspec.Meta(ge=-1e3, le=1e3)]
+Point = Annotated[list[Metres], msgspec.Meta(min_length=3, max_length=3)]
+Pixel = Annotated[list[Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]], msgspec.Meta(min_length=2, max_length=2)]
 Pose = Annotated[list[Point], msgspec.Meta(min_length=17, max_length=17)]
 PerJoint = Annotated[list[float], msgspec.Meta(min_length=16, max_length=16)]  # without the pelvis
 
@@ -70,10 +74,9 @@ class Report(msgspec.Struct):
 
 def read_report(path: Path) -> Report:
     """The content of a JSON file of ``prpose evaluate``; ``ValueError`` naming the file and what it lacks."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+    existing_file(path)
     try:
-        report = msgspec.json.decode(path.read_bytes(), type=Report)
+        report = msgspec.json.decode(path.read_bytes().removeprefix(BOM_UTF8), type=Report)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected a JSON file of prpose evaluate: {error}") from None
     lacking = [f"settings.{key}" for key in ("dataset", "split") if key not in report.settings]
@@ -81,6 +84,12 @@ def read_report(path: Path) -> Report:
     lacking += [] if report.average.values.get("deterministic") else ["average.values.deterministic"]
     for choice in ("best", "mean") if report.curve else ():
         lacking += [] if "P1" in getattr(report.curve, choice) else [f"curve.{choice}.P1"]
+    if found := report.calibration:
+        lacking += [] if len(found.levels) == len(found.overall) else ["a share per level in calibration"]
+        lacking += [] if len(found.hidden) in (0, len(found.levels)) else ["a share per level in calibration.hidden"]
+    if report.curve:
+        values = [*report.curve.best.values(), *report.curve.mean.values()]
+        lacking += [] if {*map(len, values)} == {len(report.curve.num_samples)} else ["a value per number in curve"]
     if lacking:
         raise ValueError(f"{path}: expected a JSON file of prpose evaluate, got one without {', '.join(lacking)}")
     return report

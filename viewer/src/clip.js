@@ -10,6 +10,13 @@ async function unpack(block) {
   return values;
 }
 
+// All arrays of a person's blocks, by name.
+async function unpackAll(content) {
+  const names = ARRAYS.filter((name) => content[name]);
+  const values = await Promise.all(names.map((name) => unpack(content[name])));
+  return Object.fromEntries(names.map((name, n) => [name, values[n]]));
+}
+
 const ARRAYS = ["pose", "axes", "flagged", "samples", "root", "keypoints", "ellipses", "truth"];
 
 // One person, or one model's prediction: what is constant, and a record of arrays by index of the time line.
@@ -27,16 +34,11 @@ export class Person {
     this.frames = new Map();
   }
 
-  async add(content, indices) {
-    for (const name of ARRAYS) {
-      if (!content[name]) continue;
-      const values = await unpack(content[name]);
-      const size = values.length / indices.length;
-      indices.forEach((index, row) => {
-        if (!this.frames.has(index)) this.frames.set(index, {});
-        this.frames.get(index)[name] = values.subarray(row * size, (row + 1) * size);
-      });
-    }
+  add(arrays, indices) {
+    indices.forEach((index, row) => {
+      const cut = ([name, values]) => [name, values.subarray((row * values.length) / indices.length, ((row + 1) * values.length) / indices.length)];
+      this.frames.set(index, Object.fromEntries(Object.entries(arrays).map(cut)));
+    });
   }
 }
 
@@ -47,25 +49,28 @@ export class Clip {
     this.seconds = data.seconds ?? null;
     this.images = new Map(Object.entries(data.images ?? {}).map(([index, image]) => [Number(index), image]));
     this.people = [];
+    const known = [...this.images.keys()].sort((a, b) => a - b);
+    this.reach = known.reduce((most, index, n) => Math.max(most, n ? index - known[n - 1] : 0), 1);
   }
 
   async load() {
     for (const content of this.data.people ?? []) {
       const person = new Person(content);
-      await person.add(content, content.start);
+      person.add(await unpackAll(content), content.start);
       this.people.push(person);
     }
     return this;
   }
 
-  // A message of a live stream: one more frame; only the last ones are kept.
+  // A message of a live stream: one more frame; only the last ones are kept. Nothing of it is seen before all is there.
   async push(message, most) {
+    const unpacked = await Promise.all(message.people.map(unpackAll));
     const index = this.numbers.length;
     this.numbers.push(message.number);
     (this.seconds ??= []).push(message.seconds);
     for (const [n, content] of message.people.entries()) {
       this.people[n] ??= new Person(content);
-      await this.people[n].add(content, [index]);
+      this.people[n].add(unpacked[n], [index]);
     }
     if (message.image) this.images.set(index, message.image);
     for (const frames of [this.images, ...this.people.map((person) => person.frames)]) {
@@ -73,8 +78,9 @@ export class Clip {
     }
   }
 
+  // The image of a frame or, if not all frames have one, the last one before it.
   image(index) {
-    for (let i = index; i >= 0 && i > index - 60; i--) if (this.images.has(i)) return { index: i, data: this.images.get(i) };
+    for (let i = index; i >= 0 && i > index - this.reach; i--) if (this.images.has(i)) return { index: i, data: this.images.get(i) };
     return null;
   }
 

@@ -9,7 +9,7 @@ const element = (id) => document.getElementById(id);
 const data = JSON.parse(element("data").textContent);
 const clip = new Clip(data);
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const state = { index: 0, playing: false, speed: 1, samples: 1, level: data.level, colour: "side", show: {}, hidden: new Set(), most: 0.3, redraw: () => draw() };
+const state = { index: 0, playing: false, speed: 1, samples: 1, level: data.level, colour: "side", show: {}, hidden: new Set(), most: 0.3 };
 let scene, picture, started;
 let filled = 0; // when the table was; playback fills it five times a second
 
@@ -36,6 +36,7 @@ function makeControls() {
   const most = Math.max(1, ...clip.people.map((person) => person.count));
   element("samples").max = most;
   element("samples").value = state.samples = Math.min(most, 200);
+  element("samples").parentElement.hidden = !clip.people.some((person) => person.count);
   const has = (name) => clip.people.some((person) => person.frames.values().next().value?.[name]);
   element("show-truth").parentElement.hidden = !clip.people.some((person) => person.hasTruth);
   element("show-samples").parentElement.hidden = !has("samples");
@@ -110,8 +111,11 @@ function draw() {
   element("frame").textContent = `${clip.numbers[state.index] ?? ""}${seconds == null ? "" : `, ${seconds.toFixed(2)} s`}`;
   element("time").value = state.index;
   element("time").setAttribute("aria-valuetext", `frame ${element("frame").textContent}`);
-  element("count").textContent = `${state.samples} of ${clip.people[0]?.drawn ?? 0} drawn`;
-  const ellipses = clip.people.find((person) => person.ellipsesOf)?.ellipsesOf;
+  const counts = clip.people.map((person) => `${Math.min(state.samples, person.count)} of ${person.drawn}`);
+  element("count").textContent = `${[...new Set(counts)].join(" and ")} drawn`;
+  const kinds = clip.people.map((person) => person.ellipsesOf).filter(Boolean);
+  const isMixed = new Set(kinds).size > 1 && data.views?.length > 1;
+  const ellipses = isMixed ? `${kinds[0]}, dashed: of the ${kinds[1]}` : [...new Set(kinds)].join(" or ");
   element("caption").textContent = `2D keypoints${ellipses ? `; ellipses: ${Math.round(100 * data.levels[state.level])} % of the ${ellipses}` : ""}`;
   if (!state.playing || performance.now() - filled > 200) fillTable();
   scene.canvas.dataset.frame = state.index;
@@ -123,7 +127,7 @@ function place(view = "camera") {
 }
 
 function show(index) {
-  state.index = Math.min(Math.max(index, 0), clip.numbers.length - 1);
+  state.index = Math.min(Math.max(index, Number(element("time").min)), clip.numbers.length - 1);
   draw();
 }
 
@@ -139,6 +143,7 @@ const timeOf = (index) => clip.seconds?.[index] ?? index / 25;
 
 function tick(now) {
   if (!state.playing) return;
+  requestAnimationFrame(tick);
   const last = clip.numbers.length - 1;
   if (data.live) {
     if (state.index !== last) show(last);
@@ -151,7 +156,6 @@ function tick(now) {
     else if (index !== state.index) show(index);
     if (!started) started = { now, from: 0 };
   }
-  requestAnimationFrame(tick);
 }
 
 function listen() {
@@ -170,7 +174,8 @@ function listen() {
   on("colour", "change", (event) => ((state.colour = event.target.value), legend(), draw()));
   for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => (scene.setView(button.dataset.view), draw()));
   on("scene", "keydown", (event) => {
-    const acts = { " ": () => setPlaying(!state.playing), ",": () => show(state.index - 1), ".": () => show(state.index + 1) };
+    const step = (by) => () => (setPlaying(false), show(state.index + by));
+    const acts = { " ": () => setPlaying(!state.playing), ",": step(-1), ".": step(1) };
     if (acts[event.key]) (event.preventDefault(), acts[event.key]());
   });
   scene.orbit.addEventListener("change", () => scene.render());
@@ -188,8 +193,11 @@ function follow() {
       if (isFirst) start();
       element("time").max = clip.numbers.length - 1;
       element("time").min = Math.max(0, clip.numbers.length - KEPT);
+      if (state.index < Number(element("time").min)) show(state.index); // that frame is no longer kept
     });
+    last.catch((error) => (source.close(), fail(error)));
   });
+  source.addEventListener("open", () => (element("title").textContent = data.title));
   source.addEventListener("end", () => (source.close(), setPlaying(false), (element("title").textContent = `${data.title} (ended)`)));
   source.addEventListener("error", () => (element("title").textContent = `${data.title} (not connected)`));
 }

@@ -29,8 +29,8 @@ export class Picture {
     pen.translate(-left, -top);
     pen.strokeStyle = css("--line");
     pen.strokeRect(0, 0, ...whole);
-    if (found && this.cache.index === found.index) pen.drawImage(this.cache.image, 0, 0, ...whole);
-    else if (found) this.fetch(found, () => state.redraw());
+    if (found && this.cache.image) pen.drawImage(this.cache.image, 0, 0, ...whole); // the last one until this one is decoded
+    if (found && this.cache.index !== found.index) this.fetch(found, () => this.draw(clip, state.index, state));
     const unit = size[0] / width;
     clip.people.forEach((person, n) => {
       const frame = person.frames.get(index);
