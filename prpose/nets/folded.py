@@ -41,32 +41,44 @@ def _folded(net: nn.Module) -> nn.Module:
 
 
 class FoldedGraphConv(nn.Module):
-    r"""A graph convolution with weights of each joint's own, (\*, J, in) → (\*, J, out).
+    r"""A modulated graph convolution with its batch norm, (\*, J, in) → (\*, J, out).
 
-    .. math:: y_j = x_j U_j + \sum_k G_{jk} x_k V_k + b, \quad \text{optionally } \max(y, 0)
+    .. math:: y_j = D_j ∘ (x_j U) + \sum_k G_{jk} (M_k ∘ (x_k V)) + b, \quad \text{optionally } \max(y, 0)
 
-    U is left out where None. Memory is ordered by joint, so that each product is one of large matrices.
+    The first term is left out where U is None. Memory is ordered by joint, so that each product is one of two matrices.
     """
 
     graph: Tensor
-    others: Tensor
-    own: Tensor | None
+    weight: Tensor
+    scale: Tensor
+    own_weight: Tensor | None
+    own_scale: Tensor
     bias: Tensor
 
-    def __init__(self, graph: Tensor, others: Tensor, own: Tensor | None, bias: Tensor, relu: bool) -> None:
+    def __init__(
+        self,
+        graph: Tensor,
+        weight: Tensor,
+        scale: Tensor,
+        own_weight: Tensor | None,
+        own_scale: Tensor | None,
+        bias: Tensor,
+        relu: bool,
+    ) -> None:
         super().__init__()
-        for name, value in {"graph": graph, "others": others, "own": own, "bias": bias}.items():
+        parts = {"graph": graph, "weight": weight, "scale": scale, "own_weight": own_weight, "own_scale": own_scale}
+        for name, value in (parts | {"bias": bias}).items():
             self.register_parameter(name, None if value is None else nn.Parameter(value.detach().contiguous()))
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
         leading, J = x.shape[:-2], x.shape[-2]
-        x = x.reshape(-1, J, x.shape[-1]).transpose(0, 1)  # (J, N, in)
-        h = torch.bmm(x, self.others)
-        if self.own is None:
+        flat = x.reshape(-1, J, x.shape[-1]).transpose(0, 1).reshape(-1, x.shape[-1])  # (J·N, in)
+        h = torch.mm(flat, self.weight).view(J, -1, self.weight.shape[1]).mul_(self.scale)  # (J, N, out)
+        if self.own_weight is None:
             y = torch.mm(self.graph, h.flatten(1)).view_as(h).add_(self.bias)
         else:
-            y = torch.baddbmm(self.bias, x, self.own)
+            y = torch.addcmul(self.bias, torch.mm(flat, self.own_weight).view_as(h), self.own_scale)
             y = y.flatten(1).addmm_(self.graph, h.flatten(1)).view_as(h)
         y = y.relu_() if self.relu else y
         return y.transpose(0, 1).unflatten(0, leading)
@@ -114,11 +126,12 @@ def _graph_conv(conv: ModulatedGraphConv, norm: Norm = None, relu: bool = False)
     graph = conv.adjacency + conv.adj2
     graph = (graph + graph.T) / 2
     scale, bias = _scale_and_offset(norm, conv.bias)
-    first, *second = (weight * conv.M[:, None] * scale for weight in conv.W)  # (J, in, out)
-    if not second:
-        return FoldedGraphConv(graph, first, None, bias, relu)
+    modulation = (conv.M * scale)[:, None]  # (J, 1, out)
+    if len(conv.W) == 1:
+        return FoldedGraphConv(graph, conv.W[0], modulation, None, None, bias, relu)
     own = graph.diagonal()
-    return FoldedGraphConv(graph - torch.diag_embed(own), second[0], own[:, None, None] * first, bias, relu)
+    others = graph - torch.diag_embed(own)
+    return FoldedGraphConv(others, conv.W[1], modulation, conv.W[0], own[:, None, None] * modulation, bias, relu)
 
 
 def _partitions(conv: PartitionedGraphConv) -> FoldedPartitions:
