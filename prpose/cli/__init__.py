@@ -18,7 +18,7 @@ import tyro
 
 import prpose
 from prpose.atomic import read_toml
-from prpose.cli.console import print_line, rank, recorded
+from prpose.cli.console import print_line, process_count, rank, recorded
 
 COMMANDS: dict[str, Any] = {
     "predict": "predict:predict",
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run_together(args: list[str]) -> None:
     """Under torchrun, all processes train together, of which the first prints; it alone runs other commands."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if process_count() == 1:
         run(args)
         return
     processes = importlib.import_module("prpose.training.processes")

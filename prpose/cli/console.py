@@ -39,9 +39,14 @@ def recorded(args: Sequence[str]) -> Iterator[None]:
         _arguments[:], _started[:] = before
 
 
+def process_count() -> int:
+    """Number of processes that torchrun has started, or 1; known before PyTorch is imported."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def rank() -> int:
     """Number of this process, from 0, among those that torchrun has started."""
-    return int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
+    return int(os.environ.get("RANK", "0")) if process_count() > 1 else 0
 
 
 def current_command() -> str:
