@@ -15,9 +15,10 @@ from prpose.io.overlay import SIDE_COLOURS
 from prpose.metrics import rank_correlation
 from prpose.skeleton import H36M_17
 from prpose.tables import import_extra
+from prpose.view.figures import WIDTHS_MM
 
 Report = Mapping[str, Any]
-COLUMN_MM, PAGE_MM = 85, 170  # widths of figures
+COLUMN_MM, PAGE_MM = WIDTHS_MM["column"], WIDTHS_MM["page"]
 LONGEST = 36  # letters of a report's name
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS, DASHES = "os^DvP", ((), (5, 1.5), (1, 1.2), (5, 1.5, 1, 1.5), (8, 2), (3, 1))
