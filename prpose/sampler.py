@@ -77,7 +77,7 @@ class Sampler(nn.Module):
                 all samples are of the keypoints themselves, unchecked and lifted at once.
             extra_sigma: (B, T, J) further standard deviation (:func:`prpose.noise.confidence_sigma`), added in square.
             first: number of the first sample, if these are some of many; every second one of a mixture is mirrored.
-            prepared: :meth:`prepare` of the keypoints and ``extra_sigma``, which are then not checked again.
+            prepared: :meth:`prepare` of the keypoints and ``extra_sigma``, so that it does not run again.
 
         Raises:
             ValueError: for wrong shapes, types or devices, or values that are not finite.

@@ -100,7 +100,9 @@ def example_frames(
         noise = next(iter(draw(items, shape)))
         eps, eps_mirrored = (part[:MOST_SAMPLES, item - start, None].to(batch.keypoints) for part in noise)
         extra = confidence_sigma(batch.keypoints, batch.confidence, confidence_noise) if confidence_noise else None
-        samples, (pose, _) = net(batch.keypoints, eps, eps_mirrored, extra), net.moments(batch.keypoints)
+        prepared = net.prepare(batch.keypoints, extra)
+        samples = net(batch.keypoints, eps, eps_mirrored, extra, 0, prepared)
+        pose, _ = net.moments(batch.keypoints, prepared)
         clip, frame = windows.clips[int(windows.clip_of[item])], int(windows.frame_of[item])
         found = {"subject": clip.subject, "action": clip.action, "camera": clip.camera_index, "frame": frame}
         found["P1"] = float(scores["deterministic"]["P1"][item]) * 1000
