@@ -11,8 +11,8 @@ from tyro.conf import FlagCreatePairsOff, arg
 
 from prpose.camera import ASSUMED_FOCAL, ASSUMED_FOCAL_SD, CENTER_SD, STATED_FOCAL_SD, Array, Camera, tilted_up
 from prpose.keypoints import Tracking
-from prpose.noise import NoiseCorrelation, noise_rho
 from prpose.placement import standing_up
+from prpose.rng import NoiseCorrelation, noise_rho
 from prpose.tables import look_up
 
 PointEstimate = Literal["deterministic", "mean", "medoid", "geometric_median", "reprojection_weighted"]

@@ -4,80 +4,25 @@ Each is a folder with a card (networks, training, data, scores) and the weights 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from prpose.atomic import check_output, read_json, replacing, sha256_of, write_json
+from prpose.card import ROLES, Card, Network, card_of
 from prpose.lifter import is_lifter, is_one_pass, receptive_field
 from prpose.nets.folded import for_inference
-from prpose.noise import LearntNoise, check_scale
+from prpose.noise import LearntNoise
 from prpose.one_pass import build_sampler
-from prpose.regions import region_quantiles
 from prpose.sampler import Sampler
 from prpose.tables import import_extra, is_import_path, naming, unknown
 from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, load_published, read_state_dict
 
 SHIPPED = Path(__file__).parent / "cards"
-CARD, ROLES = "card.json", ("lifter", "noise")
-
-
-@dataclass(frozen=True)
-class Network:
-    """One of a model's networks."""
-
-    network: str  # its name in prpose.weights.load_published: htnet, avg_htnet
-    sha256: str  # of its file
-    command: str  # that trained it, seed included
-    arguments: Mapping[str, Any] = field(default_factory=dict)  # of its constructor that differ from the published ones
-    commit: str = ""  # of prpose
-    training: str = ""  # duration and data of the training
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the network and, of a mixture, of its members."""
-        names, values = [str(self.network)], list[Any]([self.arguments])
-        while values:
-            value = values.pop()
-            if isinstance(value, Mapping):
-                names += [str(value["name"])] if "name" in value else []
-                values += value.values()
-            elif isinstance(value, list | tuple):
-                values += value
-        return names
-
-
-@dataclass(frozen=True)
-class Card:
-    """Description of a model: a lifter with its variance net; ``ValueError`` for numbers out of range."""
-
-    name: str
-    lifter: Network
-    noise: Network | None  # a variance net or learnt noise; a one-pass network has none
-    alpha: float  # scale of a variance net's noise, or of a one-pass network's own noise of each coordinate
-    data: str
-    data_sha256: str  # of all inputs of the training
-    date: str
-    floor: float = 1.0  # of the noise (prpose.noise.AdaptiveNoise)
-    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by split and metric, of these weights
-    limits_95: Mapping[str, float] = field(default_factory=dict)  # conformal quantile of each joint (prpose.regions)
-    fps: float | None = None  # frames per second of the training data, of lifters with several frames
-
-    def __post_init__(self) -> None:
-        region_quantiles({"limits_95": self.limits_95})
-        check_scale("alpha", self.alpha)
-        check_scale("floor", self.floor)
-        if self.fps is not None and not 0 < self.fps < 1e6:
-            raise ValueError(f"expected fps > 0, frames per second, got {self.fps!r:.80}")
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The networks that there are."""
-        return ROLES if self.noise is not None else ROLES[:1]
+CARD = "card.json"
 
 
 @dataclass(frozen=True)
@@ -164,14 +109,8 @@ def read_model_folder(folder: Path) -> ModelFolder:
     path = folder / CARD
     if not path.is_file():
         raise ValueError(f"{folder}: expected a model's folder, with {CARD} in it")
-    try:
-        content = read_json(path)
-        lifter = Network(**content.pop("lifter"))
-        noise = Network(**found) if (found := content.pop("noise")) is not None else None
-        card = Card(lifter=lifter, noise=noise, **content)
-    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
-        raise ValueError(f"{path}: not a model's card ({error})") from None
-    return ModelFolder(folder, card)
+    with naming(path):
+        return ModelFolder(folder, card_of(read_json(path)))
 
 
 def write_model_folder(

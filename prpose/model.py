@@ -7,41 +7,43 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
-from torch.nn.functional import pad
 
-from prpose.camera import Camera
+from prpose.camera import Array, Camera
+from prpose.card import Card
 from prpose.config import InferenceConfig
-from prpose.hub import Card, find_model_folder
+from prpose.engine import Engine, input_sigma, padded
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS, find_layout
-from prpose.lifter import is_framed, own_frame, padded, receptive_field
-from prpose.noise import NoiseProcess
-from prpose.one_pass import drawn
+from prpose.onnx import SUFFIX, OnnxSampler
 from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
-from prpose.sampler import Sampler
+from prpose.rng import NoiseProcess
 from prpose.smoothing import smooth
-from prpose.stream import Stream, check_draws, input_sigma
+from prpose.stream import Stream, check_draws
 from prpose.timing import Schedule, actual_rate, schedule, seconds
 
 FRAMES_AT_ONCE = 256  # bounds the memory, except for the samples that are saved
 
 
-def load(name: str | Path, device: torch.device | str = "cpu") -> "Model":
+def load(name: str | Path, device: Any = "cpu") -> "Model":
     """Loads a trained model.
 
     Args:
-        name: a bundled model (``prpose models`` lists them); a folder written by ``prpose pack``; or ``owner/name`` on
-            the Hugging Face hub (extra ``hub``). Bundled models and folders need no network connection.
-        device: device to compute on, such as ``cuda``.
+        name: a bundled model (``prpose models`` lists them); a folder written by ``prpose pack``; a file written by
+            ``prpose export``, which ONNX Runtime computes without PyTorch (extra ``onnx``); or ``owner/name`` on the
+            Hugging Face hub (extra ``hub``). All but the last need no network connection.
+        device: device to compute on, such as ``cuda``, by its name or as a ``torch.device``.
 
     Raises:
         ValueError: for an unknown name, or weights that do not match the card.
     """
+    if Path(name).suffix == SUFFIX:
+        sampler = OnnxSampler(Path(name), str(device))
+        return Model(sampler, sampler.card)
+    from prpose.hub import find_model_folder  # imports PyTorch, which ONNX files do not need
+
     folder = find_model_folder(name)
     return Model(folder.sampler().to(device), folder.card)
 
@@ -50,13 +52,12 @@ def load(name: str | Path, device: torch.device | str = "cpu") -> "Model":
 class Model:
     """A lifter with its noise, in eval mode, and its card: 2D keypoints in pixels → many 3D poses in metres."""
 
-    sampler: Sampler
+    sampler: Engine
     card: Card | None = None
 
     def __repr__(self) -> str:
         name, lifter = ("", "") if self.card is None else (self.card.name, self.card.lifter.network)
-        F, device = receptive_field(self.sampler.lifter), str(self.device)
-        return f"Model({name!r}, lifter={lifter!r}, F={F}, device={device!r})"
+        return f"Model({name!r}, lifter={lifter!r}, F={self.sampler.F}, device={str(self.device)!r})"
 
     def __call__(
         self,
@@ -95,7 +96,7 @@ class Model:
             >>> import prpose
             >>> keypoints = prpose.read_keypoints("examples/walk_openpose", image_size=(1000, 1002), fps=30)
             >>> prpose.load("mgcn-cmu17")(keypoints, num_samples=20)
-            Prediction(S=20, T=30, model='mgcn-cmu17', point_estimate='deterministic, rts', mean spread 24 mm)
+            Prediction(S=20, T=30, model='mgcn-cmu17', point_estimate='deterministic, rts', mean spread 23 mm)
         """
         check_draws(num_samples, seed)
         described = {"layout": layout, "image_size": image_size, "fps": fps, "confidence": confidence}
@@ -136,11 +137,10 @@ class Model:
         return Stream(self.sampler, (int(width), int(height)), layout, num_samples, seed, fps, config, card)
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> Any:
         """The device of the networks."""
         return self.sampler.device
 
-    @torch.no_grad()
     def _predict(
         self, keypoints: Keypoints, S: int, seed: int, config: InferenceConfig, on_share: Callable[[float], None]
     ) -> Prediction:
@@ -150,34 +150,34 @@ class Model:
         )
         smoothing = config.smoothing(keypoints.fps and actual_rate(ready, keypoints.fps))
         for message in ready.warnings:
-            warnings.warn(message, stacklevel=4)  # of the caller of the model
+            warnings.warn(message, stacklevel=3)  # of the caller of the model
         trained_fps = None if self.card is None else self.card.fps
-        F = receptive_field(self.sampler.lifter)
-        plan = schedule(ready, keypoints.fps, config, F, trained_fps)
-        camera, parts = config.camera(*keypoints.image_size, keypoints.focal_px), list[dict[str, Tensor]]()
+        plan = schedule(ready, keypoints.fps, config, self.sampler.F, trained_fps)
+        camera, parts = config.camera(*keypoints.image_size, keypoints.focal_px), list[dict[str, Array]]()
         camera_sd = config.camera_sd(keypoints.focal_px)
-        xy = torch.from_numpy(camera.lifter_input(plan.keypoints.xy, is_framed(self.sampler.lifter))).float()[None]
-        extra_sigma = self._extra_sigma(xy.to(self.device), plan, camera, config)
-        x = padded(xy.to(self.device), self.sampler.lifter)  # (1, T + F - 1, 17, 2)
+        xy = camera.lifter_input(plan.keypoints.xy, self.sampler.framed).astype(np.float32)[None]
+        extra_sigma = self._extra_sigma(xy, plan, camera, config)
+        x = padded(xy, self.sampler)  # (1, T + F - 1, 17, 2)
         for frames, rows in plan.resample(self._pieces(x, plan, S, seed, config, extra_sigma)):
             on_share((frames.stop - frames.start) / len(ready.xy))
             others = rows[S + 1 :]
-            own = others[-3:].permute(1, 2, 0, 3) if len(others) >= 3 else None
+            own = others[-3:].transpose(1, 2, 0, 3) if len(others) >= 3 else None
             described = ready.xy[frames], camera, config, own, camera_sd, ~ready.missing[frames]
             parts.append(summarise(rows[:S], rows[S], *described) | {"deterministic": rows[S]})
-            if self.sampler.noise is not None:
-                parts[-1] |= {"noise_sd_px": others[0, ..., :2] * camera.lifter_unit(is_framed(self.sampler.lifter))}
+            if len(others) in (1, 4):
+                parts[-1] |= {"noise_sd_px": others[0, ..., :2] * np.float32(camera.lifter_unit(self.sampler.framed))}
         fields: dict[str, Any] = {
-            name: torch.cat([part[name] for part in parts], dim=int(name == "samples")) for name in parts[0]
+            name: np.concatenate([part[name] for part in parts], axis=int(name == "samples")) for name in parts[0]
         }
         assumed = config.assumptions(ready.confidence, self.sampler.trained, keypoints.focal_px)
-        up, tilt = config.up(fields["pose"].numpy())
-        positions = torch.cat([fields["pose"], fields["root"][:, None]], dim=1)
-        spread = torch.cat([fields["covariance"], fields["root_covariance"][:, None]], dim=1)
-        smoothed = smooth(positions, smoothing, ready, keypoints.fps, spread.diagonal(dim1=-2, dim2=-1))
+        up, tilt = config.up(fields["pose"])
+        positions = np.concatenate([fields["pose"], fields["root"][:, None]], axis=1)
+        spread = [np.diagonal(fields[name], axis1=-2, axis2=-1) for name in ("covariance", "root_covariance")]
+        variance = np.concatenate([spread[0], spread[1][:, None]], axis=1)
+        smoothed = smooth(positions, smoothing, ready, keypoints.fps, variance)
         fields |= {"pose": smoothed[:, :-1], "root": smoothed[:, -1]}
         return Prediction(
-            **{name: value.numpy() for name, value in fields.items()},
+            **fields,
             point_estimate=config.point_estimate + ("" if smoothing == "none" else f", {smoothing}"),
             frame_numbers=ready.frame_numbers, times_s=seconds(ready, keypoints.fps), fps=keypoints.fps,
             flags=flags_of(ready, config.min_confidence), keypoints_px=ready.xy, camera=camera,
@@ -186,38 +186,38 @@ class Model:
         )  # fmt: skip
 
     def _pieces(
-        self, x: Tensor, plan: Schedule, S: int, seed: int, config: InferenceConfig, extra_sigma: Tensor | None
-    ) -> Iterator[tuple[slice, Tensor]]:
+        self, x: Array, plan: Schedule, S: int, seed: int, config: InferenceConfig, extra_sigma: Array | None
+    ) -> Iterator[tuple[slice, Array]]:
         """Lifted frames and, piece by piece, rows of numbers for each of their joints, (S + 1 + ..., t, 17, 3).
 
         S samples and the deterministic pose; where known, x and y of the noise's standard deviation, and covariances.
         """
-        F = receptive_field(self.sampler.lifter)
-        rho = [*plan.rho[:1] * own_frame(self.sampler.lifter), *plan.rho]
-        shape = S, 2, 1, x.shape[2], self.sampler.noise_channels
-        noise = NoiseProcess(shape, rho, torch.Generator().manual_seed(seed))
-        eps = noise.next(F - 1) if F > 1 else torch.empty(*shape[:3], 0, *shape[3:])
-        T = len(plan.keypoints.xy)
+        F, T = self.sampler.F, len(plan.keypoints.xy)
+        rho = [*plan.rho[:1] * self.sampler.own_frame, *plan.rho]
+        shape = S, 1, x.shape[2], self.sampler.noise_channels
+        images = 1 if self.sampler.one_pass and extra_sigma is None else 2
+        noises = [NoiseProcess(shape, rho, seed, image) for image in range(images)]
+        eps = [noise.next(F - 1) for noise in noises]  # (S, 1, frames, 17, C) each
         for start in range(0, T, FRAMES_AT_ONCE):
             frames = slice(start, min(start + FRAMES_AT_ONCE, T))
             inputs = slice(start, frames.stop + F - 1)
-            eps = torch.cat([eps, noise.next(frames.stop - start)], dim=3)
-            own, mirrored = eps.to(x).unbind(1)
+            drawn = (noise.next(frames.stop - start) for noise in noises)
+            eps = [np.concatenate(pair, axis=2) for pair in zip(eps, drawn, strict=True)]
             sigma = None if extra_sigma is None or not extra_sigma[:, inputs].any() else extra_sigma[:, inputs]
-            found = drawn(self.sampler, x[:, inputs], own, mirrored, sigma)
+            found = self.sampler.draw(x[:, inputs], eps[0], eps[-1], sigma)
             rows = [found.samples, found.pose[None]]
-            rows += [] if found.noise_sd is None else [pad(found.noise_sd, (0, 1))[None]]
-            rows += [] if found.covariance is None else [found.covariance.movedim(-2, 0)]
-            yield frames, torch.cat(rows)[:, 0].cpu()
-            eps = eps[:, :, :, frames.stop - start :]
+            rows += [] if found.noise_sd is None else [np.pad(found.noise_sd, [(0, 0)] * 3 + [(0, 1)])[None]]
+            rows += [] if found.covariance is None else [np.moveaxis(found.covariance, -2, 0)]
+            yield frames, np.concatenate(rows)[:, 0]
+            eps = [each[:, :, frames.stop - start :] for each in eps]
 
-    def _extra_sigma(self, x: Tensor, plan: Schedule, camera: Camera, config: InferenceConfig) -> Tensor | None:
+    def _extra_sigma(self, x: Array, plan: Schedule, camera: Camera, config: InferenceConfig) -> Array | None:
         """Further standard deviation of keypoints that are missing or of low confidence, (1, T + F - 1, 17)."""
-        keypoints, lifter = plan.keypoints, self.sampler.lifter
+        keypoints = plan.keypoints
         scale = config.confidence_scale(keypoints.confidence, self.sampler.trained)
-        missing = keypoints.sigma_px / camera.lifter_unit(is_framed(lifter))
+        missing = keypoints.sigma_px / camera.lifter_unit(self.sampler.framed)
         sigma = input_sigma(x, missing, keypoints.confidence, scale)
-        return padded(sigma[..., None], lifter)[..., 0] if sigma.any() else None
+        return padded(sigma, self.sampler) if sigma.any() else None
 
 
 def _keypoints_of(values: ArrayLike, layout: Any, image_size: Any, fps: Any, confidence: Any) -> Keypoints:

@@ -1,9 +1,9 @@
-"""Noise on keypoints: how large it is (PRPose's AVG) and how it correlates over time."""
+"""Noise on keypoints: how large it is (PRPose's AVG)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from prpose.nets.framed import frame_person
 from prpose.nets.layers import body_adjacency
 from prpose.nets.mlp import ResidualMLP
 from prpose.nets.modulated_gcn import ModulatedGCN
-from prpose.rng import ar1
+from prpose.rng import ar1, check_scale
 from prpose.skeleton import H36M_17
 from prpose.tables import construct, look_up
 
@@ -49,12 +49,6 @@ def build_learnt_noise(name: str, framed: bool = False, **kw: Any) -> "LearntNoi
     if not isinstance(framed, bool) or (name == CONSTANT and kw):
         raise ValueError(f"learnt noise {name}: expected framed to be true or false, got {framed!r:.80} and {kw}")
     return LearntNoise(None if name == CONSTANT else build_variance_net(name, **kw), framed=framed)
-
-
-def check_scale(name: str, value: float) -> None:
-    """Raises ``ValueError`` unless the number is finite in float32 and not negative."""
-    if not 0 <= value <= torch.finfo(torch.float32).max:
-        raise ValueError(f"expected {name} to be a finite number >= 0, got {value!r:.80}")
 
 
 class AdaptiveNoise(nn.Module):
@@ -127,63 +121,9 @@ class ConstantNoise(nn.Module):
         return Normal(keypoints, torch.full_like(keypoints, self.sigma), validate_args=False)
 
 
-LEAST_CONFIDENCE = 0.02  # lower confidences count as this one, so that their noise stays finite
-
-
-def confidence_sigma(keypoints: Tensor, confidence: Tensor, scale: float) -> Tensor:
-    r"""Standard deviation of a detector's error from its confidence, (*, J, 2) and (*, J) → (*, J), normalised.
-
-    .. math:: σ_j = k s \sqrt{1 / c_j - 1}
-
-    with s the person's size: the root of the area of the keypoints' bounding box. A heatmap whose peak is
-    c = 1 / (1 + w²) has the width w. Not of the paper; measured in docs/results.md.
-    """
-    check_scale("the confidence noise", scale)
-    if not ((confidence >= 0) & (confidence <= 1)).all():
-        raise ValueError("expected confidences from 0 to 1, got others, or NaN")
-    extent = keypoints.amax(-2) - keypoints.amin(-2)
-    size = extent.prod(-1).sqrt()[..., None]
-    return scale * size * (1 / confidence.clamp_min(LEAST_CONFIDENCE) - 1).sqrt()
-
-
 def draw_eps(S: int, shape: torch.Size | tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Standard-normal noise, (S, *shape), float32; the first samples of a larger S are those of a smaller one."""
     return torch.stack([torch.randn(shape, generator=generator, device=generator.device) for _ in range(S)])
-
-
-NoiseCorrelation = Literal["iid", "shared", "ar1"]
-NOISE_CORRELATIONS = get_args(NoiseCorrelation)
-"""Of the noise over time: independent, one draw for all frames, or first-order autoregressive."""
-
-
-def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float = 0.25) -> float:
-    """Correlation of the noise of neighbouring frames, from 0 to 1; ``ar1`` falls to 1/e in ``time_constant_s``."""
-    look_up(kind, dict.fromkeys(NOISE_CORRELATIONS), "noise correlation")
-    for name, value in (("fps", fps), ("time_constant_s", time_constant_s)):
-        if not 0 < value < math.inf:
-            raise ValueError(f"expected {name} > 0, got {value}")
-    return {"iid": 0.0, "shared": 1.0}.get(kind, math.exp(-1 / (fps * time_constant_s)))
-
-
-class NoiseProcess:
-    """AR(1) noise of a stream of frames; the result does not depend on the number of frames drawn at a time.
-
-    ``shape`` is that of one frame's noise, (*, J, 2); ``rho`` may be one for each step, of which the last repeats.
-    """
-
-    def __init__(self, shape: tuple[int, ...], rho: float | Sequence[float], generator: torch.Generator) -> None:
-        self.shape, self.generator = shape, generator
-        self.rho = [rho] if isinstance(rho, float | int) else list(rho)
-        self.frames = 0
-        self.last: Tensor | None = None
-
-    def next(self, frames: int) -> Tensor:
-        """The noise of the next frames, (*, frames, J, 2)."""
-        fresh = [torch.randn(self.shape, generator=self.generator, device=self.generator.device) for _ in range(frames)]
-        steps = [self.rho[min(max(t - 1, 0), len(self.rho) - 1)] for t in range(self.frames, self.frames + frames)]
-        drawn = ar1(fresh, steps, self.last)
-        self.frames, self.last = self.frames + frames, drawn[-1] if drawn else self.last
-        return torch.stack(drawn, dim=-3)
 
 
 def correlated(eps: Tensor, rho: float) -> Tensor:

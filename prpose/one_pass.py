@@ -1,13 +1,14 @@
 """Many 3D poses from one pass of a lifter that predicts a distribution, and the sampler of any lifter."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from prpose.lifter import own_frame, receptive_field
+from prpose.engine import noisy_poses
 from prpose.nets.gaussian import PoseMixture
-from prpose.noise import AdaptiveNoise, LearntNoise, check_scale
+from prpose.noise import AdaptiveNoise, LearntNoise
+from prpose.rng import check_scale
 from prpose.sampler import Sampler
 from prpose.skeleton import mirror_pose
 
@@ -21,7 +22,7 @@ class OnePassSampler(Sampler):
     ``alpha`` scales the noise of each coordinate alone.
     """
 
-    noise_channels = 4
+    noise_channels, one_pass = 4, True
 
     def __init__(self, lifter: nn.Module, alpha: float = 1.0, chunk: int | None = None) -> None:
         super().__init__(lifter, None, chunk=chunk, flip="mixture")
@@ -53,9 +54,9 @@ class OnePassSampler(Sampler):
         poses = mixture.sample(self._own(eps), first)
         if extra_sigma is None:
             return poses
-        F, few = receptive_field(self.lifter), self._at_once(keypoints)
-        b, t = noisy_poses(extra_sigma, F).nonzero(as_tuple=True)
-        frames = b[:, None], t[:, None] + torch.arange(F, device=t.device)
+        few = self._at_once(keypoints)
+        b, t = (torch.from_numpy(index) for index in noisy_poses(extra_sigma.cpu().numpy(), self.F).nonzero())
+        frames = b[:, None], t[:, None] + torch.arange(self.F)
         windows, sigma, own = keypoints[frames], extra_sigma[frames][..., None], self._own(eps)[:, b, t][:, :, None]
         for s, noise in enumerate(eps_mirrored[..., :2]):  # which a network of one pass has no other use for
             component = (first + s) % len(mixture.components)
@@ -81,30 +82,7 @@ class OnePassSampler(Sampler):
 
     def _own(self, eps: Tensor) -> Tensor:
         """Of the noise of T frames, that of the T - F + 1 with a pose."""
-        first, F = own_frame(self.lifter), receptive_field(self.lifter)
-        return eps[:, :, first : first + eps.shape[2] - F + 1]
-
-
-class Drawn(NamedTuple):
-    """Samples of poses, and what is known without them."""
-
-    samples: Tensor  # (S, B, T', J, 3) metres
-    pose: Tensor  # (B, T', J, 3), deterministic
-    covariance: Tensor | None  # (B, T', J, 3, 3) in closed form, NaN for poses that have further noise
-    noise_sd: Tensor | None  # (B, T', J, 2) of the noise on the keypoints, where there is a noise net
-
-
-def drawn(
-    sampler: Sampler, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor | None = None
-) -> Drawn:
-    """Samples, deterministic pose and covariance from one pass of what they share; arguments as of ``Sampler``."""
-    prepared = sampler.prepare(keypoints, extra_sigma)
-    pose, covariance = sampler.moments(keypoints, prepared)
-    samples = sampler(keypoints, eps, eps_mirrored, extra_sigma, 0, prepared)
-    if covariance is not None and extra_sigma is not None:  # that of the samples instead, which have more noise
-        covariance[noisy_poses(extra_sigma, receptive_field(sampler.lifter))] = torch.nan
-    noise_sd, own = sampler.noise_sd(prepared), own_frame(sampler.lifter)
-    return Drawn(samples, pose, covariance, None if noise_sd is None else noise_sd[:, own : own + pose.shape[1]])
+        return eps[:, :, self.own_frame : self.own_frame + eps.shape[2] - self.F + 1]
 
 
 def build_sampler(lifter: nn.Module, noise: nn.Module | None, alpha: float = 1.0, floor: float = 1.0) -> Sampler:
@@ -114,8 +92,3 @@ def build_sampler(lifter: nn.Module, noise: nn.Module | None, alpha: float = 1.0
     if isinstance(noise, LearntNoise):
         return Sampler(lifter, noise, flip="mixture")
     return Sampler(lifter, AdaptiveNoise(noise, alpha, floor))
-
-
-def noisy_poses(extra_sigma: Tensor, F: int) -> Tensor:
-    """Whether any of the F frames that a pose depends on has further noise, (B, T, J) → (B, T - F + 1) bool."""
-    return extra_sigma.unfold(1, F, 1).flatten(2).any(-1)

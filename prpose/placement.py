@@ -4,8 +4,6 @@ The image plane is that at depth 1: (pixels - centre) / focal length.
 """
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from prpose.camera import Array, Camera
 from prpose.skeleton import H36M_17
@@ -15,14 +13,15 @@ FARTHEST_M = 1e4  # largest distance of the pelvis; that of a pose whose keypoin
 STRAIGHT_KNEE = 0.766  # cosine of the largest bend, 40 degrees, of the knees of people who stand; lifted ones are bent
 STRAIGHT_TRUNK = 0.866  # ... and, 30 degrees, of their trunk against the legs
 ENOUGH_M = 1e-9  # Gauss-Newton stops at smaller steps, which are below float32's resolution
+POSES_AT_ONCE = 2048  # whose coordinates fit the cache
 
 
-def plane_of(keypoints_px: Array, camera: Camera) -> Tensor:
+def plane_of(keypoints_px: Array, camera: Camera) -> Array:
     """Pixels (*, 2) → the image plane, (*, 2) float64; lens distortion is ignored."""
-    return torch.from_numpy((keypoints_px - np.array(camera.center_px)) / np.array(camera.focal_px))
+    return np.asarray((keypoints_px - np.array(camera.center_px)) / np.array(camera.focal_px))
 
 
-def place(poses: Tensor, plane: Tensor, weights: Tensor | None = None, iterations: int = 8) -> Tensor:
+def place(poses: Array, plane: Array, weights: Array | None = None, iterations: int = 8) -> Array:
     r"""The pelvis's position with the smallest reprojection error, (*, 3) float64, camera axes, metres.
 
     .. math:: t = \arg\min_t \sum_j w_j ‖π(X_j + t) - x_j‖²
@@ -34,31 +33,39 @@ def place(poses: Tensor, plane: Tensor, weights: Tensor | None = None, iteration
         plane: (*, J, 2) the keypoints, on the image plane; broadcasts against the poses.
         weights: (*, J) of the joints, >= 0. Default: equal ones.
     """
-    shape = np.broadcast_shapes(poses.shape[:-1], plane.shape[:-1])  # torch's would import SymPy, for a second
-    x, y, z = _coordinates(poses)
-    u, v = (part.expand(shape) for part in _coordinates(plane))
-    w = torch.ones_like(x) if weights is None else weights.double().expand(shape)
-    nearest = NEAREST_M - z.min(-1).values
+    *leading, J = np.broadcast_shapes(poses.shape[:-1], plane.shape[:-1])
+    x, y, z = _by_joint(poses, (*leading, J, 3))
+    u, v = _by_joint(plane, (*leading, J, 2))
+    (w,) = _by_joint(np.ones((J, 1)) if weights is None else weights[..., None], (*leading, J, 1))
+    root = np.empty((x.shape[1], 3))
+    for start in range(0, len(root), POSES_AT_ONCE):
+        part = np.s_[:, start : start + POSES_AT_ONCE]
+        root[part[1]] = _placed(x[part], y[part], z[part], u[part], v[part], w[part], iterations).T
+    return root.reshape(*leading, 3)
+
+
+def _placed(x: Array, y: Array, z: Array, u: Array, v: Array, w: Array, iterations: int) -> Array:
+    """Gauss-Newton for coordinates (J, N) → (3, N)."""
+    nearest = NEAREST_M - z.min(0)
     root = _bounded(_solved(w, u, v, w, u * z - x, v * z - y), nearest)
     for _ in range(iterations):
-        x0, y0, z0 = root[..., None, :].unbind(-1)
-        near = 1 / (z + z0)
-        seen_x, seen_y = (x + x0) * near, (y + y0) * near
+        near = 1 / (z + root[2])
+        seen_x, seen_y = (x + root[0]) * near, (y + root[1]) * near
         once = w * near
         step = _solved(once * near, seen_x, seen_y, once, seen_x - u, seen_y - v)
         root = _bounded(root - step, nearest)
-        if step.abs().max() < ENOUGH_M:
+        if np.abs(step).max(initial=0) < ENOUGH_M:
             break
     return root
 
 
-def reprojection_errors(poses: Tensor, plane: Tensor, root: Tensor) -> Tensor:
+def reprojection_errors(poses: Array, plane: Array, root: Array) -> Array:
     """Distance of each joint from its keypoint on the image plane, (*, J)."""
-    points = poses.double() + root.double()[..., None, :]
-    return (points[..., :2] / points[..., 2:] - plane.double()).norm(dim=-1)
+    points = poses + root[..., None, :].astype(np.float64)
+    return np.asarray(np.linalg.norm(points[..., :2] / points[..., 2:] - plane, axis=-1))
 
 
-def placement_covariance(poses: Tensor, root: Tensor, sigma: Tensor | float, weights: Tensor | None = None) -> Tensor:
+def placement_covariance(poses: Array, root: Array, sigma: Array | float, weights: Array | None = None) -> Array:
     """Covariance of the root from that of the keypoints, (*, 3, 3) m².
 
     First order: (JᵀWJ)⁻¹ JᵀWΣWJ (JᵀWJ)⁻¹, scaled down to :data:`FARTHEST_M` where it is larger. Errors of the pose, of
@@ -66,18 +73,21 @@ def placement_covariance(poses: Tensor, root: Tensor, sigma: Tensor | float, wei
 
     ``sigma`` is the standard deviation of the keypoints per axis of the image plane, a number or (*, J).
     """
-    poses = poses.double()
-    w = torch.ones_like(poses[..., 0]) if weights is None else weights.double().expand(poses.shape[:-1])
-    jacobian = _jacobian(poses + root.double()[..., None, :])
-    variance = torch.as_tensor(sigma, dtype=torch.float64).expand(poses.shape[:-1]) ** 2
-    bread = torch.einsum("...jai,...j,...jak->...ik", jacobian, w, jacobian)
-    meat = torch.einsum("...jai,...j,...jak->...ik", jacobian, w * w * variance, jacobian)
+    w = np.ones(poses.shape[:-1]) if weights is None else np.broadcast_to(weights, poses.shape[:-1])
+    jacobian = _jacobian(poses + root[..., None, :].astype(np.float64))  # (*, J, 2, 3)
+    variance = np.broadcast_to(sigma, poses.shape[:-1]) ** 2
+
+    def summed(weight: Array) -> Array:
+        rows = jacobian * weight[..., None, None]
+        return np.asarray((rows[..., None] * jacobian[..., None, :]).sum((-4, -3)))
+
+    bread, meat = summed(w), summed(w * w * variance)
     # A larger trace keeps the matrix regular where keypoints coincide, so that the depth is undetermined.
-    trace = bread.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None].clamp_min(1e-12)
-    inverse = torch.linalg.inv(bread + 1e-9 * trace * torch.eye(3).to(bread))
+    trace = np.maximum(np.trace(bread, axis1=-2, axis2=-1), 1e-12)[..., None, None]
+    inverse = np.linalg.inv(bread + 1e-9 * trace * np.eye(3))
     covariance = inverse @ meat @ inverse
-    size = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
-    return covariance * (FARTHEST_M**2 / size.clamp_min(FARTHEST_M**2))
+    size = np.trace(covariance, axis1=-2, axis2=-1)[..., None, None]
+    return np.asarray(covariance * (FARTHEST_M**2 / np.maximum(size, FARTHEST_M**2)))
 
 
 def standing_up(pose: Array) -> tuple[Array | None, int]:
@@ -104,13 +114,14 @@ def _cosine(one: Array, other: Array) -> Array:
     return np.asarray((one * other).sum(axis=-1) / np.maximum(lengths, 1e-12))
 
 
-def _coordinates(points: Tensor) -> tuple[Tensor, ...]:
-    """(*, C) → C contiguous (*), float64."""
-    return tuple(points.movedim(-1, 0).to(torch.float64).contiguous().unbind(0))
+def _by_joint(points: Array, shape: tuple[int, ...]) -> Array:
+    """(*, J, C), broadcast to a shape, → (C, J, N) float64 for the N poses."""
+    flat = np.broadcast_to(points, shape).reshape(-1, *shape[-2:])
+    return np.ascontiguousarray(flat.transpose(2, 1, 0), dtype=np.float64)
 
 
-def _solved(a: Tensor, p: Tensor, q: Tensor, b: Tensor, right_x: Tensor, right_y: Tensor) -> Tensor:
-    r"""Solves a least squares problem whose rows are (1, 0, -p) and (0, 1, -q), (*, J) → (*, 3).
+def _solved(a: Array, p: Array, q: Array, b: Array, right_x: Array, right_y: Array) -> Array:
+    r"""Solves a least squares problem whose rows are (1, 0, -p) and (0, 1, -q), (J, N) → (3, N).
 
     .. math:: \sum a \begin{pmatrix} 1 & 0 & -p \\ 0 & 1 & -q \\ -p & -q & p² + q²
         \end{pmatrix} t = \sum b \begin{pmatrix} r_x \\ r_y \\ -p r_x - q r_y \end{pmatrix}
@@ -118,23 +129,25 @@ def _solved(a: Tensor, p: Tensor, q: Tensor, b: Tensor, right_x: Tensor, right_y
     A small multiple of the trace is added: keypoints that coincide make the matrix singular.
     """
     ap, aq, bx, by = a * p, a * q, b * right_x, b * right_y
-    near, far = a.sum(-1), (ap * p + aq * q).sum(-1)
-    more = 1e-9 * (2 * near + far).clamp_min(1e-12)
-    across, down = ap.sum(-1) / (near + more), aq.sum(-1) / (near + more)
-    to_x, to_y = bx.sum(-1), by.sum(-1)
-    away = across * to_x + down * to_y - (bx * p + by * q).sum(-1)
+    near, far = a.sum(0), (ap * p + aq * q).sum(0)
+    more = 1e-9 * np.maximum(2 * near + far, 1e-12)
+    across, down = ap.sum(0) / (near + more), aq.sum(0) / (near + more)
+    to_x, to_y = bx.sum(0), by.sum(0)
+    away = across * to_x + down * to_y - (bx * p + by * q).sum(0)
     t_z = away / (far + more - (near + more) * (across * across + down * down))
-    return torch.stack([to_x / (near + more) + across * t_z, to_y / (near + more) + down * t_z, t_z], dim=-1)
+    return np.stack([to_x / (near + more) + across * t_z, to_y / (near + more) + down * t_z, t_z])
 
 
-def _jacobian(points: Tensor) -> Tensor:
+def _jacobian(points: Array) -> Array:
     """Derivative of the points' projections by the root, (*, J, 3) → (*, J, 2, 3)."""
-    near = 1 / points[..., 2:]
-    x, y = (-(points[..., :2] / points[..., 2:]) * near).unsqueeze(-1).unbind(-2)
-    zero = torch.zeros_like(near)
-    return torch.stack([torch.cat([near, zero, x], dim=-1), torch.cat([zero, near, y], dim=-1)], dim=-2)
+    jacobian = np.zeros((*points.shape[:-1], 2, 3))
+    near = 1 / points[..., 2]
+    jacobian[..., 0, 0] = jacobian[..., 1, 1] = near
+    jacobian[..., 2] = -points[..., :2] * (near * near)[..., None]
+    return jacobian
 
 
-def _bounded(root: Tensor, nearest: Tensor) -> Tensor:
-    root = root.nan_to_num().clamp(-FARTHEST_M, FARTHEST_M)
-    return torch.cat([root[..., :2], root[..., 2:].maximum(nearest[..., None])], dim=-1)
+def _bounded(root: Array, nearest: Array) -> Array:
+    root = np.clip(np.nan_to_num(root), -FARTHEST_M, FARTHEST_M)
+    root[2] = np.maximum(root[2], nearest)
+    return root

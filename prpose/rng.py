@@ -1,16 +1,25 @@
-"""Random numbers that are the same on every machine: seeds, generators and AR(1) noise."""
+"""Noise without networks: seeds and generators, its size by a detector's confidences, its correlation over time."""
 
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import numpy as np
-from torch import Tensor
 
 from prpose.camera import Array
+from prpose.tables import look_up
 
-X = TypeVar("X", Tensor, Array)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+X = TypeVar("X", "Tensor", Array)
+
+NoiseCorrelation = Literal["iid", "shared", "ar1"]
+NOISE_CORRELATIONS = get_args(NoiseCorrelation)
+"""Of the noise over time: independent, one draw for all frames, or first-order autoregressive."""
+
+LEAST_CONFIDENCE = 0.02  # lower confidences count as this one, so that their noise stays finite
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -22,6 +31,36 @@ def generator(*words: str) -> np.random.Generator:
     """A random generator seeded by words."""
     digest = hashlib.sha256("\0".join(words).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+def check_scale(name: str, value: float) -> None:
+    """Raises ``ValueError`` unless the number is finite in float32 and not negative."""
+    if not 0 <= value <= float(np.finfo(np.float32).max):
+        raise ValueError(f"expected {name} to be a finite number >= 0, got {value!r:.80}")
+
+
+def confidence_sigma(keypoints: Array, confidence: Array, scale: float) -> Array:
+    r"""Standard deviation of a detector's error from its confidence, (*, J, 2) and (*, J) → (*, J), normalised.
+
+    .. math:: σ_j = k s \sqrt{1 / c_j - 1}
+
+    with s the person's size: the root of the area of the keypoints' bounding box. A heatmap whose peak is
+    c = 1 / (1 + w²) has the width w. Not of the paper; measured in docs/results.md.
+    """
+    check_scale("the confidence noise", scale)
+    if not ((confidence >= 0) & (confidence <= 1)).all():
+        raise ValueError("expected confidences from 0 to 1, got others, or NaN")
+    size = np.sqrt(np.ptp(keypoints, axis=-2).prod(-1))[..., None]
+    return np.asarray(scale * size * np.sqrt(1 / np.maximum(confidence, LEAST_CONFIDENCE) - 1))
+
+
+def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float = 0.25) -> float:
+    """Correlation of the noise of neighbouring frames, from 0 to 1; ``ar1`` falls to 1/e in ``time_constant_s``."""
+    look_up(kind, dict.fromkeys(NOISE_CORRELATIONS), "noise correlation")
+    for name, value in (("fps", fps), ("time_constant_s", time_constant_s)):
+        if not 0 < value < math.inf:
+            raise ValueError(f"expected {name} > 0, got {value}")
+    return {"iid": 0.0, "shared": 1.0}.get(kind, math.exp(-1 / (fps * time_constant_s)))
 
 
 def ar1(innovations: Sequence[X], rho: float | Sequence[float], previous: X | None = None) -> list[X]:
@@ -40,3 +79,25 @@ def ar1(innovations: Sequence[X], rho: float | Sequence[float], previous: X | No
             previous = step * previous + math.sqrt(1 - step**2) * fresh
         frames.append(previous)
     return frames
+
+
+class NoiseProcess:
+    """AR(1) noise of a stream of frames, float32; the result does not depend on the number of frames drawn at a time.
+
+    ``shape`` is that of one frame's noise, (*, J, C); ``rho`` may be one for each step, of which the last repeats.
+    """
+
+    def __init__(self, shape: tuple[int, ...], rho: float | Sequence[float], *seed: int) -> None:
+        self.shape, self.generator = shape, np.random.default_rng(seed)
+        self.rho = [rho] if isinstance(rho, float | int) else list(rho)
+        self.frames = 0
+        self.last: Array | None = None
+
+    def next(self, frames: int) -> Array:
+        """The noise of the next frames, (*, frames, J, C)."""
+        fresh = [self.generator.standard_normal(self.shape, dtype=np.float32) for _ in range(frames)]
+        steps = [self.rho[min(max(t - 1, 0), len(self.rho) - 1)] for t in range(self.frames, self.frames + frames)]
+        drawn = ar1(fresh, steps, self.last)
+        self.frames, self.last = self.frames + frames, drawn[-1] if drawn else self.last
+        empty = np.empty((*self.shape[:-2], 0, *self.shape[-2:]), dtype=np.float32)
+        return np.stack(drawn, axis=-3) if drawn else empty

@@ -6,7 +6,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from prpose.lifter import average_flipped, poses_at_once, receptive_field
+from prpose.camera import Array
+from prpose.engine import Drawn, noisy_poses
+from prpose.lifter import average_flipped, is_framed, own_frame, poses_at_once, receptive_field
 from prpose.noise import AdaptiveNoise, ConstantNoise, LearntNoise, correlated, draw_eps
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.tables import look_up
@@ -45,7 +47,7 @@ class Sampler(nn.Module):
         torch.Size([10, 4, 1, 17, 3])
     """
 
-    noise_channels = 2  # numbers of noise per joint and frame
+    noise_channels, one_pass = 2, False  # as of prpose.engine.Engine
 
     def __init__(
         self,
@@ -75,7 +77,7 @@ class Sampler(nn.Module):
             eps: (S, B, T, J, 2), standard normal, for the keypoints.
             eps_mirrored: the same for their mirror image, in the mirror image's order of joints. None, in training:
                 all samples are of the keypoints themselves, unchecked and lifted at once.
-            extra_sigma: (B, T, J) further standard deviation (:func:`prpose.noise.confidence_sigma`), added in square.
+            extra_sigma: (B, T, J) further standard deviation (:func:`prpose.rng.confidence_sigma`), added in square.
             first: number of the first sample, if these are some of many; every second one of a mixture is mirrored.
             prepared: :meth:`prepare` of the keypoints and ``extra_sigma``, so that it does not run again.
 
@@ -87,6 +89,20 @@ class Sampler(nn.Module):
         self._check(keypoints, eps=eps, eps_mirrored=eps_mirrored)
         prepared = self.prepare(keypoints, extra_sigma) if prepared is None else prepared
         return self._samples(keypoints, eps, eps_mirrored, extra_sigma, first, prepared)
+
+    @torch.no_grad()
+    def draw(self, keypoints: Array, eps: Array, eps_mirrored: Array, extra_sigma: Array | None = None) -> Drawn:
+        """Samples, pose and covariance from one pass of what they share, in NumPy; errors as of :meth:`forward`."""
+        x, *noise = (torch.from_numpy(each).to(self.device) for each in (keypoints, eps, eps_mirrored))
+        sigma = None if extra_sigma is None else torch.from_numpy(extra_sigma).to(x)
+        prepared = self.prepare(x, sigma)
+        pose, covariance = self.moments(x, prepared)
+        samples = self(x, *noise, sigma, 0, prepared).cpu().numpy()
+        known = None if covariance is None else covariance.cpu().numpy()
+        if known is not None and extra_sigma is not None:  # that of the samples instead, which have more noise
+            known[noisy_poses(extra_sigma, self.F)] = float("nan")
+        noise_sd, own = self.noise_sd(prepared), slice(self.own_frame, self.own_frame + pose.shape[1])
+        return Drawn(samples, pose.cpu().numpy(), known, None if noise_sd is None else noise_sd[:, own].cpu().numpy())
 
     def prepare(self, keypoints: Tensor, extra_sigma: Tensor | None = None) -> Any:
         """What all samples of the keypoints share, from one pass of the noise net; errors as of :meth:`forward`."""
@@ -144,6 +160,21 @@ class Sampler(nn.Module):
         return self.lift(keypoints, mirror_pose(keypoints, self.mirror))
 
     @property
+    def F(self) -> int:
+        """The lifter's receptive field, frames."""
+        return receptive_field(self.lifter)
+
+    @property
+    def own_frame(self) -> int:
+        """Index, among its F frames, of the frame whose pose it is."""
+        return own_frame(self.lifter)
+
+    @property
+    def framed(self) -> bool:
+        """Whether keypoints are in units of the focal length, not of half the image width."""
+        return is_framed(self.lifter)
+
+    @property
     def trained(self) -> bool:
         """Whether the samples were trained to be distributed as the truth, so that nothing should widen them."""
         return self.noise is None or isinstance(self.noise, LearntNoise)
@@ -177,7 +208,7 @@ class Sampler(nn.Module):
         Args:
             num_samples: S; the first samples of a larger S are those of a smaller one.
             generator: source of the noise; its device draws it.
-            rho: correlation of the noise of neighbouring frames (:func:`prpose.noise.noise_rho`).
+            rho: correlation of the noise of neighbouring frames (:func:`prpose.rng.noise_rho`).
             extra_sigma: as of :meth:`forward`, as are the errors.
         """
         S = num_samples
@@ -210,7 +241,7 @@ class Sampler(nn.Module):
         return NoisyKeypoints(means, stddevs)
 
     def _poses(self, keypoints: Tensor) -> int:
-        return max(1, keypoints.shape[1] - receptive_field(self.lifter) + 1)
+        return max(1, keypoints.shape[1] - self.F + 1)
 
     def _at_once(self, keypoints: Tensor) -> int:
         return self.chunk or poses_at_once(self.lifter, keypoints.device)
@@ -234,7 +265,7 @@ class Sampler(nn.Module):
 
     def _split(self, keypoints: Tensor) -> list[Tensor]:
         """Pieces of long clips, which share F - 1 frames."""
-        at_once, overlap = self._at_once(keypoints), receptive_field(self.lifter) - 1
+        at_once, overlap = self._at_once(keypoints), self.F - 1
         starts = range(0, self._poses(keypoints), at_once)
         return [keypoints[:, start : start + at_once + overlap] for start in starts]
 

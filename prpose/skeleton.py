@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Side = Literal["left", "right", "middle"]
 
@@ -66,7 +67,7 @@ class Skeleton:
         )
 
 
-def mirror_pose(pose: Tensor, mirror: Sequence[int]) -> Tensor:
+def mirror_pose(pose: "Tensor", mirror: Sequence[int]) -> "Tensor":
     """The mirror image of a 2D or 3D pose, (*, J, C) → the same: x negated, sides exchanged."""
     swapped = pose[..., list(mirror), :]
     sign = swapped.new_ones(swapped.shape[-1])

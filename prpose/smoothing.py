@@ -4,9 +4,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from scipy.ndimage import gaussian_filter1d
-from torch import Tensor
 
 from prpose.camera import Array
 from prpose.preprocess import Preprocessed
@@ -18,13 +16,13 @@ ACCELERATION = 2.0  # m²/s³; of 1, 5, 20 and 80, those up to 5 have the least 
 FEWEST_FRAMES = 9  # of which the noise can be estimated
 
 
-def gaussian(poses: Tensor, fps: float, sigma_s: float = 0.05) -> Tensor:
+def gaussian(poses: Array, fps: float, sigma_s: float = 0.05) -> Array:
     """Gaussian filter over time, (T, J, 3) → (T, J, 3), ends repeated, cut off at three standard deviations."""
     radius = max(1, math.ceil(3 * sigma_s * fps - 1e-6))
-    return torch.from_numpy(gaussian_filter1d(poses.numpy(), sigma_s * fps, axis=0, mode="nearest", radius=radius))
+    return np.asarray(gaussian_filter1d(poses, sigma_s * fps, axis=0, mode="nearest", radius=radius))
 
 
-def one_euro(poses: Tensor, fps: float, min_cutoff_hz: float = 1.5, beta: float = 3.0) -> Tensor:
+def one_euro(poses: Array, fps: float, min_cutoff_hz: float = 1.5, beta: float = 3.0) -> Array:
     """The One-Euro filter, coordinate by coordinate, (T, J, 3) → (T, J, 3); causal, with a lag.
 
     A low-pass filter whose cutoff rises with speed: little jitter at rest, little lag in motion (Casiez et al., 1€
@@ -32,18 +30,18 @@ def one_euro(poses: Tensor, fps: float, min_cutoff_hz: float = 1.5, beta: float 
     increase with speed, Hz per m/s.
     """
 
-    def weight(cutoff_hz: Tensor) -> Tensor:  # of the new value, in a low-pass filter
+    def weight(cutoff_hz: Array) -> Array:  # of the new value, in a low-pass filter
         omega = 2 * math.pi * cutoff_hz / fps
         return omega / (omega + 1)
 
-    out, speed = [poses[0]], torch.zeros_like(poses[0])
+    out, speed = [poses[0]], np.zeros_like(poses[0])
     for pose in poses[1:]:
-        speed = speed + weight(torch.ones_like(speed)) * ((pose - out[-1]) * fps - speed)
-        out.append(out[-1] + weight(min_cutoff_hz + beta * speed.abs()) * (pose - out[-1]))
-    return torch.stack(out)
+        speed = speed + weight(np.ones_like(speed)) * ((pose - out[-1]) * fps - speed)
+        out.append(out[-1] + weight(min_cutoff_hz + beta * np.abs(speed)) * (pose - out[-1]))
+    return np.stack(out)
 
 
-def rts(values: Tensor, times_s: Array, variance: Tensor, acceleration: float = ACCELERATION) -> Tensor:
+def rts(values: Array, times_s: Array, variance: Array, acceleration: float = ACCELERATION) -> Array:
     r"""Rauch-Tung-Striebel smoother of each coordinate, (T, J, 3) m at times (T,) → (T, J, 3).
 
     Position and velocity, driven by white acceleration of the density ``acceleration``, m²/s³, are observed with noise
@@ -51,12 +49,12 @@ def rts(values: Tensor, times_s: Array, variance: Tensor, acceleration: float = 
     differences, in which an error that lasts has no part; it follows the ``variance`` (T, J, 3), m², of the
     samples from frame to frame, so that uncertain frames count for less.
     """
-    shape, x = values.shape, values.double().numpy().reshape(len(values), -1)
+    shape, x = values.shape, values.astype(np.float64).reshape(len(values), -1)
     if len(x) < FEWEST_FRAMES:
         return values
     changes = np.abs(np.diff(x, 4, axis=0))  # little of which is motion; of white noise, they are √70 as large
     sigma = np.maximum(np.median(changes, axis=0) / 0.6745 / 70**0.5, LEAST_SIGMA_M)
-    spread = variance.double().numpy().reshape(x.shape)
+    spread = variance.astype(np.float64).reshape(x.shape)
     noise = sigma**2 * (spread / np.maximum(np.median(spread, axis=0), 1e-12)).clip(*RELATIVE)
     steps = np.diff(times_s)
     state, cov = np.stack([x[0], np.zeros_like(x[0])]), np.zeros((2, 2, x.shape[1]))
@@ -80,15 +78,15 @@ def rts(values: Tensor, times_s: Array, variance: Tensor, acceleration: float = 
         inverse = np.array([[d, -b], [-b, a]]) / (a * d - b * b)
         gain = np.einsum("ijn,jkn->ikn", cross, inverse)
         smoothed.append(state + np.einsum("ijn,jn->in", gain, smoothed[-1] - ahead))
-    return torch.from_numpy(np.stack(smoothed[::-1])[:, 0].reshape(shape)).to(values)
+    return np.stack(smoothed[::-1])[:, 0].reshape(shape).astype(values.dtype)
 
 
-SMOOTHERS: dict[str, Callable[[Tensor, float], Tensor]] = {"gaussian": gaussian, "one_euro": one_euro}
+SMOOTHERS: dict[str, Callable[[Array, float], Array]] = {"gaussian": gaussian, "one_euro": one_euro}
 
 
 def smooth(
-    values: Tensor, method: str, keypoints: Preprocessed, fps: float | None, variance: Tensor | None = None
-) -> Tensor:
+    values: Array, method: str, keypoints: Preprocessed, fps: float | None, variance: Array | None = None
+) -> Array:
     """Positions (T, J, 3), m, smoothed over time by one of :data:`prpose.config.Smoothing`.
 
     ``variance`` (T, J, 3), m², is needed by ``rts``, which takes times as they are. For the others, frames at uneven

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from prpose.camera import Array
 from prpose.config import InferenceConfig
@@ -24,7 +22,7 @@ class Schedule:
     rho: list[float]  # noise correlation of neighbouring frames, one per step, the last for all others
     positions: Array | None = None  # (T,) of the input's frames among the lifted ones; None if they are the same
 
-    def resample(self, pieces: Iterator[tuple[slice, Tensor]]) -> Iterator[tuple[slice, Tensor]]:
+    def resample(self, pieces: Iterator[tuple[slice, Array]]) -> Iterator[tuple[slice, Array]]:
         """Poses of the input's frames from pieces (*, t, 17, 3) of the lifted frames', linearly interpolated."""
         if self.positions is None:
             yield from pieces
@@ -33,7 +31,7 @@ class Schedule:
         for frames, poses in pieces:
             start = frames.start
             if before is not None:
-                poses, start = torch.cat([before, poses], dim=-3), start - 1
+                poses, start = np.concatenate([before, poses], axis=-3), start - 1
             ready = int(np.searchsorted(self.positions, frames.stop - 1, side="right"))
             if ready > done:
                 yield slice(done, ready), interpolate(poses, self.positions[done:ready] - start)
@@ -86,15 +84,15 @@ def is_uneven(keypoints: Preprocessed, fps: float | None) -> bool:
     return bool(np.abs(off).max() > UNEVEN)
 
 
-def interpolate(values: Tensor, positions: Array | None) -> Tensor:
+def interpolate(values: Array, positions: Array | None) -> Array:
     """(*, T, J, C) at fractional positions, (*, len(positions), J, C); unchanged where these are None."""
     if positions is None:
         return values
-    at = torch.from_numpy(np.clip(positions, 0, values.shape[-3] - 1))
-    low = at.floor().long()
-    high = (low + 1).clamp_max(values.shape[-3] - 1)
-    share = (at - low).to(values)[:, None, None]
-    return (1 - share) * values[..., low, :, :] + share * values[..., high, :, :]
+    at = np.clip(positions, 0, values.shape[-3] - 1)
+    low = at.astype(np.int64)
+    high = np.minimum(low + 1, values.shape[-3] - 1)
+    share = (at - low).astype(values.dtype)[:, None, None]
+    return np.asarray((1 - share) * values[..., low, :, :] + share * values[..., high, :, :])
 
 
 def _on_grid(keypoints: Preprocessed, positions: Array) -> Preprocessed:

@@ -19,7 +19,7 @@ from prpose import metrics
 from prpose.cli import guarded
 from prpose.cli.console import named_device, print_table, progress
 from prpose.data import Clip, load_clips
-from prpose.noise import NOISE_CORRELATIONS
+from prpose.rng import NOISE_CORRELATIONS
 
 UNITS = {
     "P1, deterministic": "mm",

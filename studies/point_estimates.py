@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import tyro
 from torch import Tensor
@@ -71,20 +72,20 @@ def point_estimates(model: prpose.Model, clip: Clip, S: int, seed: int) -> dict[
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of implausible poses, such as handstands
         found = model(clip.keypoints_px, S, seed, layout="h36m17", image_size=size, fps=fps, config=config)
-    samples, plane = torch.from_numpy(found.samples), plane_of(clip.keypoints_px, clip.camera)
-    errors = reprojection_errors(samples, plane, place(samples, plane)).square().mean(-1).sqrt()
+    samples, plane = found.samples, plane_of(clip.keypoints_px, clip.camera)
+    errors = np.sqrt((reprojection_errors(samples, plane, place(samples, plane)) ** 2).mean(-1))
     poses = {
-        "deterministic": torch.from_numpy(found.deterministic),
+        "deterministic": found.deterministic,
         "a sample": samples[0],
         "mean": mean(samples),
         "medoid": medoid(samples),
         "geometric median": geometric_median(samples),
-        "reprojection-weighted": mean(samples, reprojection_weights(errors).to(samples)),
+        "reprojection-weighted": mean(samples, reprojection_weights(errors)),
     }
     for name in ("deterministic", "mean"):
         poses[f"{name}, Gaussian"] = gaussian(poses[name], fps)
         poses[f"{name}, One-Euro"] = one_euro(poses[name], fps)
-    return poses
+    return {name: torch.from_numpy(pose) for name, pose in poses.items()}
 
 
 def mean_of(parts: list[dict[str, dict[str, Tensor]]], name: str, value: str) -> float:

@@ -37,8 +37,8 @@ from prpose.io.overlay import Scene, write_overlay
 from prpose.io.video import open_video
 from prpose.keypoints import save_keypoints
 from prpose.lifter import is_one_pass
-from prpose.metrics import covariance
 from prpose.placement import place, plane_of
+from prpose.postprocess import covariance
 
 MODELS = ("mgcn-cmu17", "temporal-cmu17", "gaussian-cmu17")
 """graphmlp-cmu17 takes some ten times as long."""
@@ -132,10 +132,11 @@ def time_clip(model: prpose.Model, path: Path, S: int) -> dict[str, float]:
     prediction.save(out, overwrite=True)
     seconds, cpu, peak = now() - start, time.process_time() - cpu, peak_mb(device)
     before = now()
-    samples, plane = torch.from_numpy(prediction.samples), plane_of(prediction.keypoints_px, prediction.camera)
-    for t in torch.arange(len(prediction)).split(256):
-        covariance(samples[:, t])
-        place(samples[:, t], plane[t])
+    samples, plane = prediction.samples, plane_of(prediction.keypoints_px, prediction.camera)
+    for start in range(0, len(prediction), 256):
+        few = slice(start, start + 256)
+        covariance(samples[:, few])
+        place(samples[:, few], plane[few])
     spent["placement and covariances"] = now() - before  # once more, on the same samples
     spent |= {"reading and writing": read - start + seconds - (predicted - start)}
     spent["rest"] = seconds - sum(spent.values())

@@ -269,7 +269,7 @@ def test_examples_are_the_best_and_worst_frames_and_have_the_scored_samples(batc
     for indices, batch in windows.batches(batch_size):
         (noise,) = draw(range(int(indices[0]), int(indices[-1]) + 1), batch.keypoints.shape)
         with torch.no_grad():
-            poses = net(batch.keypoints, *noise, evaluation.confidence_sigma(batch.keypoints, batch.confidence, 0.02))
+            poses = net(batch.keypoints, *noise, evaluation.extra_sigma(batch, 0.02))
             pose = net.deterministic(batch.keypoints)
         everything += zip(batch.clip.tolist(), batch.frame.tolist(), batch.target, pose, poses.unbind(1), strict=True)
     errors = [float(np.linalg.norm((pose - truth)[0], axis=-1).mean()) for _, _, truth, pose, _ in everything]

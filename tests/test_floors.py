@@ -9,14 +9,15 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     {"atomic", "camera", "metrics", "nets", "skeleton", "tables", "unpickle"},
     {"layouts", "lifter", "placement", "regions", "rng"},
+    {"card", "engine"},
     {"data", "keypoints", "noise", "prediction", "remap"},
     {"config", "io", "missing", "plausibility", "sampler", "swaps", "weights"},
-    {"one_pass"},
+    {"one_pass", "onnx"},
     {"evaluation", "hub", "preprocess", "training", "view"},
     {"timing"},
     {"postprocess", "smoothing"},
     {"stream"},
-    {"model"},
+    {"export", "model"},
     {"__init__"},
     {"cli"},
     {"main", "__main__"},
@@ -123,8 +124,8 @@ def test_public_names_are_found_and_others_are_not():
 def test_files_functions_and_the_package_stay_small():
     lines = {path: path.read_text().count("\n") for path in files()}
     package = {path: count for path, count in lines.items() if path.name != "main.py"}
-    assert len(package) <= 109
-    assert sum(package.values()) <= 17_100
+    assert len(package) <= 114
+    assert sum(package.values()) <= 17_300
     for path, count in lines.items():
         assert count <= 300, path
         for node in ast.walk(ast.parse(path.read_text())):

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from prpose import build_lifter, build_variance_net, metrics
+from prpose.card import Card, Network
 from prpose.data import load_clips
 from prpose.data.windows import Windows
-from prpose.hub import SHIPPED, Card, Network, bundled_models, find_model_folder, write_model_folder
+from prpose.hub import SHIPPED, bundled_models, find_model_folder, write_model_folder
 from prpose.lifter import is_framed, receptive_field
 
 NAMES = sorted(bundled_models())
@@ -83,7 +84,7 @@ DAMAGED = [*(CARD | wrong for wrong in WRONG), {key: CARD[key] for key in CARD i
 @pytest.mark.parametrize("text", ["", "[]", *(json.dumps(card) for card in DAMAGED)])
 def test_damaged_cards_are_refused_by_name(text, tmp_path):
     (tmp_path / "card.json").write_text(text)
-    with pytest.raises(ValueError, match=r"card\.json: not a model's card"):
+    with pytest.raises(ValueError, match=r"card\.json: not a (JSON file|model's card)"):
         find_model_folder(tmp_path)
 
 

@@ -53,7 +53,7 @@ def test_point_estimates_are_scored_by_the_metrics(clip):
         clip.keypoints_px, 3, 7, layout="h36m17", image_size=(clip.camera.width, clip.camera.height), fps=clip.fps
     )
     assert np.array_equal(poses["deterministic"].numpy(), found.deterministic)
-    pose = medoid(torch.from_numpy(found.samples))
+    pose = torch.from_numpy(medoid(found.samples))
     values, truth = point_estimates.values(pose, clip), torch.from_numpy(clip.poses_cam - clip.poses_cam[:, :1])
     assert torch.equal(values["P1"], metrics.mpjpe(pose, truth))
     expected = metrics.bone_asymmetry(poses["medoid"], H36M_17.parents, H36M_17.mirror)

@@ -18,8 +18,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import prpose
 from prpose.atomic import check_output
 from prpose.cli.console import NO_BAR, Bar, named_device
@@ -29,6 +27,7 @@ from prpose.io.export import save_prediction
 from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
 from prpose.io.video import Video, input_kind, open_video, stream_address
 from prpose.keypoints import Keypoints
+from prpose.onnx import SUFFIX
 from prpose.prediction import Prediction
 from prpose.tables import import_extra, naming
 
@@ -112,7 +111,7 @@ class Worker:
 
     def __init__(self, request: Request, process: int | None = None, bar: Bar = NO_BAR) -> None:
         self.request, self.bar = request, bar
-        self.model = prpose.load(request.model, named_device(request.device, process))
+        self.model = prpose.load(request.model, device_of(request, process))
 
     def __call__(self, job: Job) -> Outcome:
         """Predicts one file; an error is in the outcome, not raised."""
@@ -171,6 +170,13 @@ def _described(error: Exception, where: str) -> str:
     return f"{where}: {kind}{str(error).removeprefix(f'{where}: ')}"
 
 
+def device_of(request: Request, process: int | None = None) -> Any:
+    """The device by its name, to which ``auto`` is the CPU for ONNX Runtime; errors as of :func:`named_device`."""
+    if Path(request.model).suffix == SUFFIX:
+        return "cpu" if request.device == "auto" else request.device
+    return named_device(request.device, process)
+
+
 def run_jobs(jobs: Sequence[Job], request: Request, bar: Bar = NO_BAR) -> Iterator[Outcome]:
     """Outcomes of all jobs, in the order in which they end; ``bar`` shows what is done with each, in this process."""
     workers = min(request.config.jobs or 1, len(jobs))
@@ -179,7 +185,7 @@ def run_jobs(jobs: Sequence[Job], request: Request, bar: Bar = NO_BAR) -> Iterat
     prpose.load(request.model)  # an error here is one error, not one per file
     if request.config.ray:
         return _on_ray(jobs, request)
-    named_device(request.device)
+    device_of(request)
     return _in_pool(jobs, request, workers)
 
 
@@ -231,7 +237,7 @@ def _start(request: Request, process: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     threading.Thread(target=_end_with_parent, daemon=True).start()  # else a worker would outlive a killed parent
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # no library has started threads yet
     _worker = Worker(request, process)
 
 
@@ -254,7 +260,7 @@ class _RayWorker:
 
     def __init__(self, request: Request, folder: str) -> None:
         os.chdir(folder)  # paths are relative to it
-        torch.set_num_threads(1)
+        os.environ["OMP_NUM_THREADS"] = "1"  # as in _start
         self.worker = Worker(request)
 
     def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:

@@ -10,10 +10,11 @@ import tyro
 from torch import Tensor
 
 from prpose.atomic import read_json, sha256_of
+from prpose.card import Card, Network
 from prpose.cli.console import Flag, print_result
 from prpose.cli.evaluate import constructor_arguments
 from prpose.config import InferenceConfig
-from prpose.hub import Card, Network, by_role, write_model_folder
+from prpose.hub import by_role, write_model_folder
 from prpose.noise import variance_net_of
 from prpose.regions import LEVEL
 from prpose.training.run import VALIDATION, WEIGHTS, read_run

@@ -12,8 +12,8 @@ from prpose import metrics
 from prpose.data.windows import Batch, Windows
 from prpose.evaluation.protocols import LEAST_N, METRICS, Scores
 from prpose.lifter import own_frame
-from prpose.noise import AdaptiveNoise, ConstantNoise, confidence_sigma, correlated, draw_eps
-from prpose.rng import mixed_seed
+from prpose.noise import AdaptiveNoise, ConstantNoise, correlated, draw_eps
+from prpose.rng import confidence_sigma, mixed_seed
 from prpose.sampler import Sampler
 
 Draw = Callable[[range, torch.Size], Iterable[tuple[Tensor, Tensor]]]
@@ -61,7 +61,7 @@ class IsotropicCloud(nn.Module):
 def seeded_draw(seed: int, S: int, rho: float = 0.0) -> Draw:
     """Noise of S samples that depends on the seed and a batch's position only; of a smaller S, the first samples.
 
-    Neighbouring frames of a window have noise with the correlation ``rho`` (:func:`prpose.noise.noise_rho`).
+    Neighbouring frames of a window have noise with the correlation ``rho`` (:func:`prpose.rng.noise_rho`).
     """
     if S < 1 or seed < 0:
         raise ValueError(f"expected num_samples >= 1 and seed >= 0, got {S} and {seed}")
@@ -100,7 +100,7 @@ def score(
         cloud: whether to score the samples as a distribution, too, if there are two or more.
         curve: numbers of samples whose best and mean are scored as the choices ``best_of_{S}`` and ``mean_of_{S}``.
         on_batch: called with the number of frames after each batch.
-        confidence_noise: scale of the extra noise of low confidence (:func:`prpose.noise.confidence_sigma`).
+        confidence_noise: scale of the extra noise of low confidence (:func:`prpose.rng.confidence_sigma`).
 
     Returns:
         ``{choice: {metric: (N,)}}`` for each of :data:`prpose.evaluation.protocols.CHOICES`, and ``{"joints": {"error":
@@ -113,7 +113,7 @@ def score(
         items = range(int(indices[0]), int(indices[-1]) + 1)
         batch = batch.to(device)
         keypoints, target = batch.keypoints, batch.target
-        extra = confidence_sigma(keypoints, batch.confidence, confidence_noise) if confidence_noise else None
+        extra = extra_sigma(batch, confidence_noise)
         prepared = None if draw is None else net.prepare(keypoints, extra)
         deterministic, closed = net.moments(keypoints, prepared)
         values_of = partial(_values, target=target, names=names, items=items)
@@ -131,6 +131,14 @@ def score(
         choice: {name: torch.cat([part[choice][name][0].cpu() for part in parts]) for name in by}
         for choice, by in parts[0].items()
     }
+
+
+def extra_sigma(batch: Batch, confidence_noise: float) -> Tensor | None:
+    """Further standard deviation of keypoints of low confidence, (B, F, J); None where its scale is 0."""
+    if not confidence_noise:
+        return None
+    keypoints, confidence = (value.cpu().numpy() for value in (batch.keypoints, batch.confidence))
+    return torch.from_numpy(confidence_sigma(keypoints, confidence, confidence_noise)).to(batch.keypoints)
 
 
 def _samples(

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from prpose import metrics
 from prpose.data.windows import Windows
-from prpose.evaluation import Draw, IsotropicCloud
+from prpose.evaluation import Draw, IsotropicCloud, extra_sigma
 from prpose.evaluation.protocols import LEAST_N, Protocol, Row, Scores, covered_shares, groups_of
-from prpose.noise import confidence_sigma
 from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17
 
@@ -99,7 +98,7 @@ def example_frames(
         shape = torch.Size((len(items), *batch.keypoints.shape[1:-1], net.noise_channels))
         noise = next(iter(draw(items, shape)))
         eps, eps_mirrored = (part[:MOST_SAMPLES, item - start, None].to(batch.keypoints) for part in noise)
-        extra = confidence_sigma(batch.keypoints, batch.confidence, confidence_noise) if confidence_noise else None
+        extra = extra_sigma(batch, confidence_noise)
         prepared = net.prepare(batch.keypoints, extra)
         samples = net(batch.keypoints, eps, eps_mirrored, extra, 0, prepared)
         pose, _ = net.moments(batch.keypoints, prepared)

@@ -37,7 +37,7 @@ def energy_loss(samples: Tensor, target: Tensor, pose_weight: float) -> Tensor:
 def sampler_loss(draws: int, pose_weight: float, channels: int, rho: float = 0.0) -> Loss:
     """Loss of a sampler: the energy score of ``draws`` samples from noise of so many ``channels`` per joint.
 
-    Neighbouring frames of a window have noise with the correlation ``rho`` (:func:`prpose.noise.noise_rho`). With rho =
+    Neighbouring frames of a window have noise with the correlation ``rho`` (:func:`prpose.rng.noise_rho`). With rho =
     1, noise is drawn once per window: a one-pass lifter uses only that of the pose's own frame.
     """
 

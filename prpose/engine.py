@@ -1,0 +1,74 @@
+"""What a model asks of its networks: NumPy arrays in, NumPy arrays out, whatever computes them."""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from prpose.camera import Array
+from prpose.rng import confidence_sigma
+
+
+class Drawn(NamedTuple):
+    """Samples of poses, and what is known without them; all are float32."""
+
+    samples: Array  # (S, B, T', J, 3) metres
+    pose: Array  # (B, T', J, 3), deterministic
+    covariance: Array | None  # (B, T', J, 3, 3) in closed form, NaN for poses that have further noise
+    noise_sd: Array | None  # (B, T', J, 2) of the noise on the keypoints, where there is a noise net
+
+
+class Engine(Protocol):
+    """A lifter with its noise: :class:`prpose.Sampler`, by PyTorch, or :class:`prpose.onnx.OnnxSampler`."""
+
+    @property
+    def F(self) -> int:
+        """The receptive field, frames."""
+
+    @property
+    def own_frame(self) -> int:
+        """Index, among its F frames, of the frame whose pose it is."""
+
+    @property
+    def framed(self) -> bool:
+        """Whether keypoints are in units of the focal length, not of half the image width."""
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether the samples are of a distribution, so that ``eps_mirrored`` counts only with ``extra_sigma``."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether the samples were trained to be distributed as the truth, so that nothing should widen them."""
+
+    @property
+    def noise_channels(self) -> int:
+        """C, the numbers of noise per joint and frame."""
+
+    @property
+    def device(self) -> Any:
+        """The device of the networks."""
+
+    def draw(self, keypoints: Array, eps: Array, eps_mirrored: Array, extra_sigma: Array | None = None) -> Drawn:
+        """Samples for normalised keypoints (B, T, J, 2), noise (S, B, T, J, C) and further sigma (B, T, J)."""
+
+
+def padded(values: Array, engine: Engine) -> Array:
+    """A clip (B, T, *) with its first and last frames repeated, as in VideoPose3D, → (B, T + F - 1, *)."""
+    frames = engine.own_frame, engine.F - 1 - engine.own_frame
+    return np.pad(values, [(0, 0), frames, *[(0, 0)] * (values.ndim - 2)], mode="edge")
+
+
+def noisy_poses(extra_sigma: Array, F: int) -> Array:
+    """Whether any of the F frames that a pose depends on has further noise, (B, T, J) → (B, T - F + 1) bool."""
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(extra_sigma.any(-1), F, axis=1).any(-1))
+
+
+def input_sigma(x: Array, missing: Array, confidence: Array | None, scale: float) -> Array:
+    """Further standard deviation of keypoints x (1, T, 17, 2), of missing ones and of low confidence, (1, T, 17).
+
+    That of the missing ones, 0 elsewhere, and the confidences are (T, 17); ``scale`` is the confidence noise's.
+    """
+    sigma = missing[None].astype(np.float32)
+    if confidence is None or not scale:
+        return sigma
+    return np.hypot(sigma, confidence_sigma(x, confidence[None], scale)).astype(np.float32)
