@@ -38,6 +38,7 @@ COMMANDS: dict[str, Any] = {
     "figure": "figure:figure",
     "models": "models:models",
     "pack": "pack:pack",
+    "export": "export:export",
 }
 """Commands and groups of them: functions, or where they are in this package, to be imported when they are run."""
 # Exit codes after signals that end a command; its temporary files are removed first.
