@@ -125,7 +125,8 @@ def compare(ways: Mapping[str, Way], turns: int) -> dict[str, dict[str, Any]]:
 
 def scaled(row: Mapping[str, Any], H: int, K: int) -> dict[str, Any]:
     """The row of D3DP with H hypotheses and K iterations, from that of one hypothesis and one iteration."""
-    found = {key: H * K * row[key] for key in ("ms", "multiply-adds")}
+    found: dict[str, Any] = {key: H * K * row[key] for key in ("ms", "multiply-adds")}
+    found["published"] = row["published"] if (H, K) == (HYPOTHESES, ITERATIONS) else ""
     return {**row, **found, "S": H, "turns, ms": [H * K * turn for turn in row["turns, ms"]]}
 
 
