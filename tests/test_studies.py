@@ -11,7 +11,7 @@ from prpose import build_lifter, build_variance_net, load, metrics
 from prpose.data import load_clips
 from prpose.postprocess import medoid
 from prpose.skeleton import H36M_17, mirror_pose
-from studies import ablations, baselines, confidences, flow, motion, noise, point_estimates, speed
+from studies import ablations, baselines, confidences, flow, motion, noise, peers, point_estimates, published, speed
 from tests.videos import picture, write_video
 
 
@@ -171,3 +171,76 @@ def test_the_flow_is_a_sampler_of_invertible_poses(tmp_path, capsys):
     values = flow.main(data="walkers", out=tmp_path, epochs=1, every=200, num_samples=4, stride=60)
     assert values["cloud"]["ES"] > 0
     assert flow.main(tmp_path, data="walkers", epochs=1, every=200, num_samples=4, stride=60) == values
+
+
+def test_published_methods_draw_as_many_samples_as_asked():
+    torch.manual_seed(0)
+    keypoints, frames = torch.rand(3, 17, 2) - 0.5, torch.rand(3, 16, 2) - 0.5
+    with torch.no_grad():
+        for found, joints in (
+            (published.D3DP(3, 16, 1, 2).eval().sample(keypoints, 5, 2), 17),
+            (published.CouplingFlow(2, 8).eval().sample(torch.randn(3, 78), frames, 5), 16),
+            (published.MixtureDensityNetwork(8).eval().sample(frames, 5), 16),
+            (published.DiffPose(8, 4, 3).eval().sample(torch.randn(3, 4), 5), 16),
+        ):
+            assert found.shape == (5, 3, joints, 3)
+            assert found.isfinite().all()
+            assert (found[0] - found[1]).abs().max() > 1e-3, "samples differ"
+
+
+def test_denoising_ends_near_an_estimate_that_stays():
+    clean, noise = torch.randn(2, 4, 3).unbind()
+    found = published.denoised(noise, 10, lambda poses, time: clean)
+    assert torch.allclose(found, clean, atol=0.1)
+
+
+def test_a_mixture_density_network_draws_from_its_kernels():
+    torch.manual_seed(0)
+    net, keypoints = published.MixtureDensityNetwork(8).eval(), torch.zeros(1, 16, 2)
+    net.net.last.weight.detach().zero_()
+    bias = net.net.last.bias.detach().view(5, 50)
+    bias[:] = torch.arange(5)[:, None]
+    bias[:, 48], bias[:, 49] = -20, torch.tensor([0.0, -99, -99, 0, -99])  # narrow; two kernels of weight 1/2
+    with torch.no_grad():
+        poses = net.sample(keypoints, 400)
+    assert (poses - poses.round()).abs().max() < 1e-4
+    kernels, counts = poses.round()[:, 0, 0, 0].unique(return_counts=True)
+    assert kernels.tolist() == [0, 3]
+    assert counts.min() > 150
+
+
+def test_multiply_adds_are_those_of_the_layers():
+    torch.manual_seed(0)
+    C, T, J = 16, 5, 17
+    net, keypoints = published.D3DP(T, C, 1, 2).eval(), torch.rand(T, J, 2)
+    counted = {(H, K): peers.multiply_adds(lambda H=H, K=K: net.sample(keypoints, H, K)) for H, K in ((1, 1), (3, 2))}
+    blocks = 2 * 8 * C * C + 2 * C * J + 2 * C * T  # of a token
+    assert counted[1, 1] == ((1, T, J, 3), 2 * T * J * (5 * C + blocks + 3 * C) + 4 * C * C)
+    assert counted[3, 2] == ((3, T, J, 3), 6 * counted[1, 1][1])
+    x, square = torch.rand(4, 4), torch.rand(4, 4)
+    assert peers.multiply_adds(lambda: x.clone().addmm_(x, square))[1] == 4**3
+
+
+def test_peers_are_timed_beside_every_bundled_model(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(peers, "FRAMES", 2)
+    monkeypatch.setattr(peers, "CALLS", {"flow": 1, "DiffPose": 1, "graphmlp-cmu17": 1})
+    path, threads = tmp_path / "peers.json", torch.get_num_threads()
+    rows = peers.main(num_samples=4, turns=3, json=path)
+    assert torch.get_num_threads() == threads
+    assert next(iter(rows)) == peers.DEFAULT
+    assert {*peers.bundled_models()} < {*rows}
+    assert [row["S"] for row in rows.values()] == [4] * (len(rows) - 1) + [20]
+    few, many = rows["D3DP (Shan 2023), 4 hypotheses"], rows["D3DP (Shan 2023), 20 hypotheses"]
+    assert many["multiply-adds"] == 5 * few["multiply-adds"]
+    assert rows["gaussian-wide"]["multiply-adds"] == pytest.approx(
+        2 * rows["gaussian-cmu17"]["multiply-adds"], rel=0.01
+    )
+    lines = capsys.readouterr().out.splitlines()[2:]
+    for row, line in zip(rows.values(), lines[2:], strict=True):
+        assert row["ms"] == sorted(row["turns, ms"])[1]
+        assert line.count("|") == lines[0].count("|")
+        assert ("not known" in line) == (row["ES"] is None)
+    scores = {name: row["ES"] for name, row in rows.items() if row["ES"] is not None}
+    assert scores["gaussian-wide"] == pytest.approx(214.37, abs=0.01)
+    assert {*scores} == {*peers.bundled_models(), "spline flow (studies/flow.py)"}
+    assert json.loads(path.read_text())["rows"] == rows
