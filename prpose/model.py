@@ -39,7 +39,7 @@ def load(name: str | Path, device: Any = "cpu") -> "Model":
     Raises:
         ValueError: for an unknown name, or weights that do not match the card.
     """
-    if Path(name).suffix == SUFFIX:
+    if str(name).endswith(SUFFIX):
         sampler = OnnxSampler(Path(name), str(device))
         return Model(sampler, sampler.card)
     from prpose.hub import find_model_folder  # imports PyTorch, which ONNX files do not need

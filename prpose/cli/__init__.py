@@ -167,6 +167,11 @@ def guarded(command: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print_line("interrupted; no incomplete file was written", error=True)
         return 130
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "safetensors"):
+            raise
+        print_line("error: PyTorch is not installed, and only .onnx models (prpose export) need none", error=True)
+        return 1
     except (ValueError, OSError, MemoryError) as error:
         which = f" (process {rank()})" if rank() else ""
         print_line(f"error{which}: {error}", error=True)
