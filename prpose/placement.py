@@ -148,6 +148,6 @@ def _jacobian(points: Array) -> Array:
 
 
 def _bounded(root: Array, nearest: Array) -> Array:
-    root = np.clip(np.nan_to_num(root), -FARTHEST_M, FARTHEST_M)
+    root = np.where(np.isnan(root), 0.0, np.minimum(np.maximum(root, -FARTHEST_M), FARTHEST_M))
     root[2] = np.maximum(root[2], nearest)
     return root

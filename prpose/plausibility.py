@@ -195,7 +195,7 @@ def _stretched(body: _Body) -> list[Implausibility]:
 def _percentile(values: Array, q: float) -> float:
     """Of the known values; 0 if there is none."""
     known = values[np.isfinite(values)]
-    return float(np.percentile(known, q)) if len(known) else 0.0
+    return float(np.percentile(known, q)) if len(known) > 1 else float(known.sum())
 
 
 def _share(true: Array, known: Array) -> float:

@@ -6,6 +6,7 @@ taken, frame by frame. The weights sum to 1, so that the result moves and scales
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -97,10 +98,11 @@ def to_h36m17(xy: Array, layout: str, confidence: Array | None = None, interpola
     marks = np.zeros_like(present) if interpolated is None else interpolated
     found, lowest = np.full((*shape, 2), np.nan, dtype=np.float32), np.zeros(shape, dtype=np.float32)
     derived, marked = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    for j, name in enumerate(H36M_17.names):
+    for j, sums in enumerate(_indexed_sums(layout)):
         missing = np.ones(len(xy), dtype=bool)
-        for weights_of in WEIGHTED_SUMS[layout][name]:
-            sources, weights = list(LAYOUTS[layout].subset(tuple(weights_of))), np.array([*weights_of.values()])
+        for sources, weights in sums:
+            if not missing.any():
+                break
             now = missing & present[:, sources].all(axis=1)
             points = xy[now][:, sources].astype(np.float64)
             found[now, j] = (weights[:, None] * points).sum(axis=1)
@@ -109,3 +111,11 @@ def to_h36m17(xy: Array, layout: str, confidence: Array | None = None, interpola
             marked[now, j] = marks[now][:, sources].any(axis=1)
             missing &= ~now
     return Remapped(found, None if confidence is None else lowest, derived, marked)
+
+
+@cache
+def _indexed_sums(layout: str) -> list[list[tuple[list[int], Array]]]:
+    """For each joint of Human3.6M-17, the sums that may give it: indices of their sources, and weights."""
+    sums = (WEIGHTED_SUMS[layout][name] for name in H36M_17.names)
+    joints = LAYOUTS[layout]
+    return [[(list(joints.subset(tuple(each))), np.array([*each.values()])) for each in joint] for joint in sums]

@@ -26,10 +26,10 @@ ROOT = Path(__file__).parent.parent
 MEMBERS = [{"name": "gaussian_gcn", "frames": 3, "framed": True, "hidden": 8, "blocks": 1},
            {"name": "gaussian_mlp", "frames": 3, "framed": True, "hidden": 16}]  # fmt: skip
 SMALL = {
-    "htnet": {"hidden": 40, "depth": 1},
+    "htnet": {"channels": 48, "blocks": 1, "graph_hidden": 16, "mlp_hidden": 16, "drop_path": [0.1]},
     "mgcn_lw": {"hidden": 8, "blocks": 1},
     "modulated_gcn": {"hidden": 16, "blocks": 1},
-    "graphmlp": {"frames": 3, "depth": 1},
+    "graphmlp": {"frames": 3, "channels": 16, "blocks": 1, "joint_hidden": 8, "mlp_hidden": 16, "drop_path": [0.0]},
     "temporal": {"channels": 8, "filter_widths": [3]},
     "gaussian_gcn": {"hidden": 8, "blocks": 1, "frames": 3, "causal": True},
     "gaussian_mlp": {"hidden": 16},
@@ -127,7 +127,8 @@ def test_prediction_needs_no_pytorch(tmp_path, walk):
     path, out = tmp_path / "model.onnx", tmp_path / "walk.npz"
     export_onnx(folder_of(tmp_path / "model", "mgcn_lw", **SMALL["mgcn_lw"]), path)
     program, walk_files = [sys.executable, "-c", WITHOUT_PYTORCH], str(ROOT / "examples/walk_openpose")
-    command = [*program, "predict", walk_files, *"--image-size 1000 1002 --fps 30 -n 5 --out".split(), str(out)]
+    command = [*program, "predict", walk_files, "--out", str(out), "-n", "5"]
+    command += ["--image-size", "1000", "1002", "--fps", "30"]
     done = subprocess.run([*command, "--model", str(path)], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     found = prpose.read_prediction(out)
