@@ -153,7 +153,7 @@ class Model:
             warnings.warn(message, stacklevel=3)  # of the caller of the model
         trained_fps = None if self.card is None else self.card.fps
         plan = schedule(ready, keypoints.fps, config, self.sampler.F, trained_fps)
-        camera, parts = config.camera(*keypoints.image_size, keypoints.focal_px), list[dict[str, Array]]()
+        camera, fields = config.camera(*keypoints.image_size, keypoints.focal_px), dict[str, Any]()
         camera_sd = config.camera_sd(keypoints.focal_px)
         xy = camera.lifter_input(plan.keypoints.xy, self.sampler.framed).astype(np.float32)[None]
         extra_sigma = self._extra_sigma(xy, plan, camera, config)
@@ -163,12 +163,14 @@ class Model:
             others = rows[S + 1 :]
             own = others[-3:].transpose(1, 2, 0, 3) if len(others) >= 3 else None
             described = ready.xy[frames], camera, config, own, camera_sd, ~ready.missing[frames]
-            parts.append(summarise(rows[:S], rows[S], *described) | {"deterministic": rows[S]})
+            part = summarise(rows[:S], rows[S], *described) | {"deterministic": rows[S]}
             if len(others) in (1, 4):
-                parts[-1] |= {"noise_sd_px": others[0, ..., :2] * np.float32(camera.lifter_unit(self.sampler.framed))}
-        fields: dict[str, Any] = {
-            name: np.concatenate([part[name] for part in parts], axis=int(name == "samples")) for name in parts[0]
-        }
+                part |= {"noise_sd_px": others[0, ..., :2] * np.float32(camera.lifter_unit(self.sampler.framed))}
+            for name, value in part.items():
+                axis = int(name == "samples")
+                if name not in fields:  # filled piece by piece: a list of pieces would be in memory twice
+                    fields[name] = np.empty((*value.shape[:axis], len(ready.xy), *value.shape[axis + 1 :]), value.dtype)
+                fields[name][(slice(None),) * axis + (frames,)] = value
         assumed = config.assumptions(ready.confidence, self.sampler.trained, keypoints.focal_px)
         up, tilt = config.up(fields["pose"])
         positions = np.concatenate([fields["pose"], fields["root"][:, None]], axis=1)

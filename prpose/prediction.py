@@ -1,6 +1,6 @@
 """Prediction: many 3D poses of one person over time, and their summary."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ FLAGS = ("detected", "low_confidence", "interpolated", "derived", "exchanged")
 
 ``derived`` is missing and estimated from other joints; ``exchanged`` was its partner's, left for right.
 """
+FRAMES_AT_ONCE = 1024  # whose covariances are in memory as float64
 LARGEST_M = 1e5  # largest coordinate of a joint, metres; sums and squares stay finite
 
 
@@ -115,6 +116,13 @@ class Prediction:
     def mean_spread(self) -> float:
         """Standard deviation of the samples, metres: root mean square over frames, axes and joints but the pelvis."""
         return float(self._variances[:, 1:].mean(dtype=np.float64) ** 0.5)
+
+    def region_pieces(self, level: float = LEVEL) -> Iterator[tuple[slice, Array, Array]]:
+        """Frames with their :meth:`regions`, some at a time: a clip of hours needs no memory for all of them."""
+        quantiles = region_quantiles(self.model, level)
+        for start in range(0, len(self), FRAMES_AT_ONCE):
+            frames = slice(start, start + FRAMES_AT_ONCE)
+            yield frames, *ellipsoids(self.covariance[frames], quantiles)
 
     @property
     def _variances(self) -> NDArray[np.float32]:
@@ -247,6 +255,10 @@ def _checked(name: str, value: Any, shape: tuple[Any, ...], dtype: type, largest
 
 def _check_covariance(name: str, value: Array) -> None:
     """``ValueError`` unless symmetric and positive semi-definite, up to rounding in float32."""
+    if len(value) > FRAMES_AT_ONCE:
+        for start in range(0, len(value), FRAMES_AT_ONCE):
+            _check_covariance(name, value[start : start + FRAMES_AT_ONCE])
+        return
     wide = value.astype(np.float64)
     transposed, tolerance = wide.swapaxes(-1, -2), 1e-9 + 1e-4 * np.abs(wide).max(axis=(-1, -2))
     if (np.abs(wide - transposed).max(axis=(-1, -2)) > tolerance).any():

@@ -14,6 +14,7 @@ LEAST_SIGMA_M = 1e-4  # standard deviation of a coordinate's noise, at least
 RELATIVE = (0.2, 50.0)  # range of a frame's variance over the clip's median
 ACCELERATION = 2.0  # m²/s³; of 1, 5, 20 and 80, those up to 5 have the least error on cmu17 val
 FEWEST_FRAMES = 9  # of which the noise can be estimated
+KEPT = 100  # distance of the frames whose states are kept, so that memory does not grow with the clip
 
 
 def gaussian(poses: Array, fps: float, sigma_s: float = 0.05) -> Array:
@@ -49,36 +50,46 @@ def rts(values: Array, times_s: Array, variance: Array, acceleration: float = AC
     differences, in which an error that lasts has no part; it follows the ``variance`` (T, J, 3), m², of the
     samples from frame to frame, so that uncertain frames count for less.
     """
-    shape, x = values.shape, values.astype(np.float64).reshape(len(values), -1)
-    if len(x) < FEWEST_FRAMES:
+    if len(values) < FEWEST_FRAMES:
         return values
-    changes = np.abs(np.diff(x, 4, axis=0))  # little of which is motion; of white noise, they are √70 as large
-    sigma = np.maximum(np.median(changes, axis=0) / 0.6745 / 70**0.5, LEAST_SIGMA_M)
-    spread = variance.astype(np.float64).reshape(x.shape)
-    noise = sigma**2 * (spread / np.maximum(np.median(spread, axis=0), 1e-12)).clip(*RELATIVE)
+    x, spread = values.reshape(len(values), -1), variance.reshape(len(values), -1)
+    # Little of the fourth differences is motion; of white noise, they are √70 as large. Column by column, as of hours.
+    changes = [np.median(np.abs(np.diff(column.astype(np.float64), 4))) for column in x.T]
+    sigma = np.maximum(np.array(changes) / 0.6745 / 70**0.5, LEAST_SIGMA_M)
+    typical = np.maximum([np.median(column) for column in spread.T], 1e-12)
     steps = np.diff(times_s)
-    state, cov = np.stack([x[0], np.zeros_like(x[0])]), np.zeros((2, 2, x.shape[1]))
-    cov[0, 0], cov[1, 1] = noise[0], 100.0  # (m/s)²
-    filtered, predicted = [(state, cov)], []
-    for t, dt in enumerate(steps, start=1):
-        move = np.array([[1, dt], [0, 1]])
-        drift = acceleration * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
-        state = move @ state
-        cov = np.einsum("ij,jkn,lk->iln", move, cov, move) + drift[..., None]
-        predicted.append((state, cov))
-        gain = cov[:, 0] / (cov[0, 0] + noise[t])
-        state = state + gain * (x[t] - state[0])
-        cov = cov - gain[:, None] * cov[0]
-        filtered.append((state, cov))
-    smoothed = [filtered[-1][0]]
-    for (state, cov), (ahead, ahead_cov), dt in zip(filtered[-2::-1], predicted[::-1], steps[::-1], strict=True):
-        move = np.array([[1, dt], [0, 1]])
-        cross = np.einsum("ijn,kj->ikn", cov, move)  # of the state with the next one
-        a, b, d = ahead_cov[0, 0], ahead_cov[0, 1], ahead_cov[1, 1]
-        inverse = np.array([[d, -b], [-b, a]]) / (a * d - b * b)
-        gain = np.einsum("ijn,jkn->ikn", cross, inverse)
-        smoothed.append(state + np.einsum("ijn,jn->in", gain, smoothed[-1] - ahead))
-    return np.stack(smoothed[::-1])[:, 0].reshape(shape).astype(values.dtype)
+
+    def predicted(t: int, state: Array, cov: Array) -> tuple[Array, Array]:
+        dt = steps[t - 1]
+        move, drift = np.array([[1, dt], [0, 1]]), acceleration * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+        return move @ state, np.einsum("ij,jkn,lk->iln", move, cov, move) + drift[..., None]
+
+    def filtered(t: int, state: Array, cov: Array) -> tuple[Array, Array]:
+        state, cov = predicted(t, state, cov)
+        gain = cov[:, 0] / (cov[0, 0] + sigma**2 * (spread[t] / typical).clip(*RELATIVE))
+        return state + gain * (x[t] - state[0]), cov - gain[:, None] * cov[0]
+
+    cov = np.zeros((2, 2, x.shape[1]))
+    cov[0, 0], cov[1, 1] = sigma**2 * (spread[0] / typical).clip(*RELATIVE), 100.0  # (m/s)²
+    now, kept = (np.stack([x[0].astype(np.float64), np.zeros(x.shape[1])]), cov), {}
+    for t in range(len(x)):  # forwards; of every hundredth frame the state is kept, and computed again from there
+        now = filtered(t, *now) if t else now
+        if t % KEPT == 0:
+            kept[t] = now
+    out, ahead = np.empty_like(x), now[0]
+    for start in sorted(kept, reverse=True):
+        block = [kept[start]]
+        for t in range(start + 1, min(start + KEPT, len(x))):
+            block.append(filtered(t, *block[-1]))
+        for t in range(start + len(block) - 1, start - 1, -1):
+            state, cov = block[t - start]
+            if t < len(x) - 1:
+                next_state, ((a, b), (_, d)) = predicted(t + 1, state, cov)
+                cross = np.einsum("ijn,kj->ikn", cov, np.array([[1, steps[t]], [0, 1]]))  # of the state with the next
+                gain = np.einsum("ijn,jkn->ikn", cross, np.array([[d, -b], [-b, a]]) / (a * d - b * b))
+                state = state + np.einsum("ijn,jn->in", gain, ahead - next_state)
+            out[t], ahead = state[0], state
+    return out.reshape(values.shape)
 
 
 SMOOTHERS: dict[str, Callable[[Array, float], Array]] = {"gaussian": gaussian, "one_euro": one_euro}

@@ -108,7 +108,7 @@ def _summary(prediction: Prediction) -> str:
         text += f"; mean distance from the camera {float(prediction.root[:, 2].mean()):.1f} m"
     text += f"; mean spread {1000 * prediction.mean_spread:.0f} mm per axis"
     if is_calibrated(prediction.model) or is_trained(prediction.model):
-        longest = float(prediction.regions()[0][:, 1:, 0].mean())
+        longest = sum(axes[:, 1:, 0].sum() for _, axes, _ in prediction.region_pieces()) / (16 * len(prediction))
         text += f"; mean longest semi-axis of the 95 % regions {1000 * longest:.0f} mm"
     return text
 

@@ -133,7 +133,9 @@ def header(prediction: Prediction) -> Header:
 
 def arrays(prediction: Prediction) -> dict[str, Array]:
     """Fields of the prediction that are arrays and not None, and its regions; samples last."""
-    semi_axes, directions = (part.astype(np.float32) for part in prediction.regions())
+    semi_axes, directions = np.empty_like(prediction.pose), np.empty_like(prediction.covariance)
+    for frames, lengths, ways in prediction.region_pieces():
+        semi_axes[frames], directions[frames] = lengths, ways
     found = {name: getattr(prediction, name) for name in ARRAYS if name != "samples"}
     found |= {"region_semi_axes_m": semi_axes, "region_directions": directions, "samples": prediction.samples}
     return {name: value for name, value in found.items() if value is not None}
