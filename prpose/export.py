@@ -16,9 +16,10 @@ from prpose.atomic import check_output, replacing
 from prpose.camera import Array
 from prpose.card import Card
 from prpose.hub import find_model_folder
+from prpose.lifter import average_flipped, unmirror
 from prpose.one_pass import OnePassSampler
 from prpose.onnx import FACTS, METADATA, SUFFIX, OnnxSampler
-from prpose.sampler import Sampler, unmirror
+from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.tables import import_extra
 
@@ -62,12 +63,12 @@ class SamplerGraph(nn.Module):
         lifted = net.lifter(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])
         if net.trained:
             lifted = lifted - lifted[..., :1, :]
-        pose = average(lifted[0], lifted[1], net.mirror)
+        pose = average_flipped(lifted[0], lifted[1], net.mirror)
         if net.flip == "mixture":
             mirrored = odd[:, None].expand(-1, keypoints.shape[0]).flatten()
             samples = unmirror(lifted[2:].flatten(0, 1), mirrored, net.mirror).unflatten(0, (S, -1))
         else:
-            samples = average(lifted[2 : S + 2], lifted[S + 2 :], net.mirror)
+            samples = average_flipped(lifted[2 : S + 2], lifted[S + 2 :], net.mirror)
         own = slice(net.own_frame, net.own_frame + pose.shape[1])
         return samples, pose, stddevs[0][:, own]
 
@@ -85,12 +86,6 @@ class OnePassGraph(SamplerGraph):
         turns = torch.cat([own, own[:1].expand(M - 1, -1, -1, -1, -1)])[: (S + M - 1) // M * M].unflatten(0, (-1, M))
         poses = torch.stack([each.sample(turns[:, k]) for k, each in enumerate(mixture.components)], dim=1)
         return poses.flatten(0, 1)[:S], mixture.pose, mixture.covariance()
-
-
-def average(poses: Tensor, poses_mirrored: Tensor, mirror: tuple[int, ...]) -> Tensor:
-    """As :func:`prpose.lifter.average_flipped`, without writing into a tensor."""
-    poses = (poses + mirror_pose(poses_mirrored, mirror)) / 2
-    return torch.cat([torch.zeros_like(poses[..., :1, :]), poses[..., 1:, :]], dim=-2)
 
 
 def export_onnx(name: str | Path, out: Path, overwrite: bool = False) -> float:

@@ -1,9 +1,9 @@
 """The lifter contract, the lifters by name, their refinements, and flip averaging.
 
 A lifter is any ``nn.Module`` that maps normalised keypoints (B, T, J, 2) to poses (B, T - F + 1, J, 3): camera axes,
-metres, relative to the pelvis. Its receptive field of F frames is an attribute of that name; without one, F = 1. The
-pose is that of the middle frame, or of the last one if the attribute ``causal`` is true. If the attribute ``framed`` is
-true, keypoints are in units of the focal length.
+metres, relative to the pelvis. On a CPU, several threads may call it at once in eval mode. Its receptive field of F
+frames is an attribute of that name; without one, F = 1. The pose is that of the middle frame, or of the last one if the
+attribute ``causal`` is true. If the attribute ``framed`` is true, keypoints are in units of the focal length.
 """
 
 import importlib.metadata
@@ -242,5 +242,10 @@ def average_flipped(poses: Tensor, poses_mirrored: Tensor, mirror: Sequence[int]
     Test-time flip averaging of VideoPose3D (arXiv 1811.11742, §5). The pelvis is set to zero, not subtracted.
     """
     poses = (poses + mirror_pose(poses_mirrored, mirror)) / 2
-    poses[..., 0, :] = 0
-    return poses
+    return torch.cat([torch.zeros_like(poses[..., :1, :]), poses[..., 1:, :]], dim=-2)
+
+
+def unmirror(poses: Tensor, mirrored: Tensor, mirror: Sequence[int]) -> Tensor:
+    """Poses (N, T, J, 3) of which some, (N,) bool, are mirror images, as they are; the pelvis is subtracted."""
+    poses = torch.where(mirrored[:, None, None, None], mirror_pose(poses, mirror), poses)
+    return poses - poses[..., :1, :]

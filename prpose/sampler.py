@@ -8,10 +8,13 @@ from torch import Tensor, nn
 
 from prpose.camera import Array
 from prpose.engine import Drawn, noisy_poses
-from prpose.lifter import average_flipped, is_framed, own_frame, poses_at_once, receptive_field
+from prpose.lifter import average_flipped, is_framed, own_frame, poses_at_once, receptive_field, unmirror
+from prpose.nets.folded import in_threads
 from prpose.noise import AdaptiveNoise, ConstantNoise, LearntNoise, correlated, draw_eps
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.tables import look_up
+
+PARTS = 8  # of the noise drawn at once, that threads can lift side by side
 
 
 class NoisyKeypoints(NamedTuple):
@@ -130,7 +133,8 @@ class Sampler(nn.Module):
         S, B = eps.shape[:2]
         eps, eps_mirrored = eps.flatten(0, 1), eps_mirrored.flatten(0, 1)
         poses = self._empty(keypoints, S * B)
-        for rows in torch.arange(S * B, device=keypoints.device).split(self._clips_at_once(keypoints)):
+
+        def fill(rows: Tensor) -> None:
             b, mirrored = rows % B, (first + rows // B) % 2
             if self.flip == "mixture":
                 chosen = torch.where(mirrored.bool()[:, None, None, None], eps_mirrored[rows], eps[rows])
@@ -140,6 +144,8 @@ class Sampler(nn.Module):
                 noisy = means[0][b] + stddevs[0][b] * eps[rows]
                 noisy_mirrored = means[1][b] + stddevs[1][b] * eps_mirrored[rows]
                 poses[rows] = self._lift(noisy, noisy_mirrored)
+
+        in_threads(fill, torch.arange(S * B, device=keypoints.device).split(self._clips_at_once(keypoints)))
         return poses.unflatten(0, (S, B))
 
     def train(self, mode: bool = True) -> "Sampler":
@@ -211,11 +217,11 @@ class Sampler(nn.Module):
             rho: correlation of the noise of neighbouring frames (:func:`prpose.rng.noise_rho`).
             extra_sigma: as of :meth:`forward`, as are the errors.
         """
-        S = num_samples
-        if S < 1:
+        if (S := num_samples) < 1:
             raise ValueError(f"expected num_samples >= 1, got {S}")
         prepared = self.prepare(keypoints, extra_sigma)
-        at_once = S if self.noise is None else max(1, self._clips_at_once(keypoints) // len(keypoints))
+        clips = PARTS * self._clips_at_once(keypoints)
+        at_once = S if self.noise is None else max(1, clips // len(keypoints))
         poses = self._empty(keypoints, S, len(keypoints))
         for start in range(0, S, at_once):
             few = min(at_once, S - start)
@@ -276,7 +282,7 @@ class Sampler(nn.Module):
                 raise ValueError(f"expected {name} as a tensor of floating-point numbers, got {got}")
             if value.device != keypoints.device:
                 raise ValueError(f"expected {name} on {keypoints.device}, got {value.device}")
-            if not value.isfinite().all():
+            if not value.sum().isfinite() and not value.isfinite().all():  # a finite sum is the faster proof
                 raise ValueError(f"expected finite {name}, got NaN or infinity")
         J, shape = len(self.mirror), tuple(keypoints.shape)
         if keypoints.ndim != 4 or shape[2:] != (J, 2) or not keypoints.numel():
@@ -288,9 +294,3 @@ class Sampler(nn.Module):
         S, *others = map(len, eps.values()) if eps else (1,)
         if not S or any(other != S for other in others):
             raise ValueError(f"expected as many samples in eps_mirrored as in eps, and S >= 1, got {others[0]} and {S}")
-
-
-def unmirror(poses: Tensor, mirrored: Tensor, mirror: Sequence[int]) -> Tensor:
-    """Poses (N, T, J, 3) of which some, (N,) bool, are mirror images, as they are; the pelvis is subtracted."""
-    poses = torch.where(mirrored[:, None, None, None], mirror_pose(poses, mirror), poses)
-    return poses - poses[..., :1, :]

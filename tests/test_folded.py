@@ -1,6 +1,7 @@
 """Networks for inference: the same results as the networks they are made of, for every lifter and variance net."""
 
 import copy
+import threading
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from torch import nn
 
 from prpose import LIFTERS, VARIANCE_NETS, build_lifter, build_variance_net
 from prpose.lifter import receptive_field
-from prpose.nets.folded import FoldedGraphConv, for_inference
+from prpose.nets.folded import FoldedGraphConv, for_inference, in_threads
+from prpose.noise import ConstantNoise
+from prpose.sampler import Sampler
 from tests.golden_numbers import LIFTER_CASES, OURS, arrays, golden_lifter, lifter_outputs, network, rule_state
 
 SETTINGS = [
@@ -48,6 +51,7 @@ def test_lifters_give_the_same_poses(name, kw):
         expected, found = net(keypoints), folded(keypoints)
         assert found.shape == expected.shape
         assert (found - expected).abs().max() <= 1e-5 * max(1, float(expected.abs().max()))
+    assert torch.equal(for_inference(folded)(keypoints), found)
     wide = keypoints.double()
     expected = net.double()(wide)
     assert (for_inference(net)(wide) - expected).abs().max() <= 1e-12 * max(1, float(expected.abs().max()))
@@ -117,3 +121,50 @@ def test_a_network_of_ones_own_keeps_its_parts_and_gains_faster_ones():
     folded = for_inference(own)
     assert isinstance(folded, Own)
     assert (folded(keypoints) - own(keypoints)).abs().max() < 1e-5
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_threads_work_on_parts_alone_and_without_gradients(two_threads):
+    seen = []
+
+    def work(part):
+        seen.append((int(part[0]), threading.get_ident(), torch.get_num_threads(), torch.is_grad_enabled()))
+
+    parts = torch.arange(12).split(2)
+    with torch.no_grad():
+        in_threads(work, parts)
+    assert sorted(first for first, *_ in seen) == [0, 2, 4, 6, 8, 10]
+    assert threading.get_ident() not in {thread for _, thread, *_ in seen}
+    assert {(count, grad) for *_, count, grad in seen} == {(1, False)}
+    assert torch.get_num_threads() == 2
+    seen.clear()
+    in_threads(work, parts)  # with gradients, in this thread
+    assert {thread for _, thread, *_ in seen} == {threading.get_ident()}
+
+
+def test_an_error_in_a_thread_is_raised_and_the_threads_are_restored(two_threads):
+    with torch.no_grad(), pytest.raises(ZeroDivisionError):
+        in_threads(lambda part: 1 / int(part[0]), torch.arange(4).split(1))
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("flip", ["average", "mixture"])
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_samples_do_not_depend_on_the_number_of_threads(flip, context, two_threads):
+    torch.manual_seed(0)
+    net = Sampler(build_lifter("mgcn_lw", hidden=8, blocks=1), ConstantNoise(0.02), chunk=5, flip=flip).eval()
+    x, eps, mirrored = torch.rand(3, 1, 17, 2), *torch.randn(2, 8, 3, 1, 17, 2)
+    with context():
+        found = net(x, eps, mirrored)
+        torch.set_num_threads(1)
+        assert torch.equal(net(x, eps, mirrored), found)
+        drawn = net.sample(x, 8, torch.Generator().manual_seed(1))
+        torch.set_num_threads(2)
+        assert torch.equal(net.sample(x, 8, torch.Generator().manual_seed(1)), drawn)

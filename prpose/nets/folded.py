@@ -1,7 +1,8 @@
 """Networks for inference: what is constant in eval mode is computed once, with the same results up to rounding."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 import torch
@@ -23,9 +24,37 @@ def for_inference(net: N) -> N:
     compute joint by joint, without copies. Parts of other classes stay as they are; a network without any part that can
     be folded is returned itself.
     """
+    # After a block of nearly 32 MB was freed, glibc keeps as much for reuse; else every layer's output is new memory,
+    # whose page faults make two threads half as fast.
+    torch.empty(2**25 - 2**16, dtype=torch.uint8)
     if not any(_fold_of(part) for part in net.modules()):
         return net.eval()
     return cast(N, _folded(copy.deepcopy(net).eval()).eval().requires_grad_(False))
+
+
+def in_threads(work: Callable[[Tensor], None], parts: Sequence[Tensor]) -> None:
+    """Calls ``work`` with each part, in as many threads as PyTorch has, of which each then computes alone.
+
+    For parts of a cache's size: their layers are too small to be shared by several threads. On a GPU, and where
+    gradients or lower precision are enabled, which are so by thread, one part comes after the other.
+    """
+    threads, device = min(torch.get_num_threads(), len(parts)), parts[0].device.type
+    if device != "cpu" or threads < 2 or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+        for part in parts:
+            work(part)
+        return
+    before, inference = torch.get_num_threads(), torch.is_inference_mode_enabled()
+
+    def alone(part: Tensor) -> None:
+        with torch.inference_mode(inference), torch.no_grad():
+            work(part)
+
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(alone, parts))
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fold_of(net: nn.Module) -> Callable[..., nn.Module] | None:
@@ -142,6 +171,8 @@ def _partitions(conv: PartitionedGraphConv) -> FoldedPartitions:
 
 
 def _linear(linear: nn.Linear | TapConv, norm: Norm) -> nn.Linear:
+    if isinstance(linear, FoldedTaps) or isinstance(norm, nn.Identity):  # folded already
+        return linear
     is_taps = isinstance(linear, TapConv)
     weight = linear.weight.transpose(1, 2).flatten(1) if is_taps else linear.weight
     bias = weight.new_zeros(len(weight)) if linear.bias is None else linear.bias
