@@ -17,7 +17,9 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(READY)
-	$(BIN)/python studies/speed.py
+	$(BIN)/python -m studies.rates
+	$(BIN)/python -m studies.speed
+	$(BIN)/python -m studies.peers
 
 # Needs Chromium; axe-core, which checks accessibility, comes with the sources of the viewer.
 test-browser: $(READY) $(AXE)

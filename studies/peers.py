@@ -87,17 +87,19 @@ def peers(S: int) -> dict[str, Way]:
 
 def multiply_adds(draw: Callable[[], Tensor]) -> tuple[torch.Size, float]:
     """Shape of the samples of a call, and the multiply-adds of its matrix products, convolutions and attention."""
-    aten, fast = torch.ops.aten, torch.backends.mha.get_fastpath_enabled()
+    aten, fast, threads = torch.ops.aten, torch.backends.mha.get_fastpath_enabled(), torch.get_num_threads()
     uncounted = {  # by PyTorch itself, as are transformer layers in one operator
         aten.addmm_: lambda _, a, b, **__: 2 * a[0] * a[1] * b[1],
         aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
     }
     torch.backends.mha.set_fastpath_enabled(False)
+    torch.set_num_threads(1)  # the counter counts in this thread only
     try:
         with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
             samples = draw()
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch.set_num_threads(threads)
     return samples.shape, counter.get_total_flops() / 2
 
 

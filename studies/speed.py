@@ -57,6 +57,7 @@ def main(
     stream_samples: tuple[int, ...] = (50, 200),
     stream_frames: int = 200,
     device: str = "auto",
+    threads: int = 1,
     video: Path | None = None,
     detector: str = "mediapipe",
     json: Path | None = None,
@@ -72,6 +73,7 @@ def main(
         stream_samples: Numbers of samples frame by frame.
         stream_frames: Number of frames per turn, frame by frame.
         device: Device: auto, cpu, cuda, cuda:1, and so on.
+        threads: Number of PyTorch threads; with several, the networks' share is of the time of all of them.
         video: Video or photo to predict and draw, instead of keypoints of walkers.
         detector: Its keypoint detector.
         json: JSON file for the numbers.
@@ -79,6 +81,7 @@ def main(
     """
     if json is not None:
         check_output(json, overwrite)
+    torch.set_num_threads(threads)
     on = named_device(device)
     models = {name: prpose.load(name, on) for name in model}
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in model}

@@ -1,6 +1,7 @@
 """The studies of studies/ run on walkers; the tables of docs/ are made by them on the benchmarks."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -9,9 +10,23 @@ from safetensors.torch import save_file
 
 from prpose import build_lifter, build_variance_net, load, metrics
 from prpose.data import load_clips
+from prpose.evaluation import seeded_draw
 from prpose.postprocess import medoid
 from prpose.skeleton import H36M_17, mirror_pose
-from studies import ablations, baselines, confidences, flow, motion, noise, peers, point_estimates, published, speed
+from studies import (
+    ablations,
+    baselines,
+    confidences,
+    flip,
+    flow,
+    motion,
+    noise,
+    peers,
+    point_estimates,
+    published,
+    rates,
+    speed,
+)
 from tests.videos import picture, write_video
 
 
@@ -244,3 +259,33 @@ def test_peers_are_timed_beside_every_bundled_model(tmp_path, capsys, monkeypatc
     assert scores["gaussian-wide"] == pytest.approx(214.37, abs=0.01)
     assert {*scores} == {*peers.bundled_models(), "spline flow (studies/flow.py)"}
     assert json.loads(path.read_text())["rows"] == rows
+
+
+def test_rates_of_small_networks(monkeypatch, capsys):
+    monkeypatch.setattr(rates, "LIFTERS", {"mgcn_lw": (8, 2)})
+    monkeypatch.setattr(rates, "ONE_PASS", ("gaussian-cmu17",))
+    threads = torch.get_num_threads()
+    found = rates.main(threads=(1,), turns=1, onnx=False)
+    torch.set_num_threads(threads)
+    ((lifts, share, sampled, of_lifter),) = found["lifters, 1 threads"].values()
+    numbers = [float(text.partition(" ")[0].replace(",", "")) for text in (lifts, sampled)]
+    assert min(*numbers, float(share)) > 0
+    assert float(of_lifter) == pytest.approx(numbers[1] / numbers[0], abs=0.01)
+    assert [*found["start-up"]] == ["prpose --help", "prpose predict, one frame"]
+    assert len(found["one pass"]) == 2
+    assert "gaussian-cmu17, PyTorch, ms a frame, 1 at once" in capsys.readouterr().out
+
+
+def test_the_spread_of_turns_is_half_the_distance_of_their_quartiles():
+    assert rates.spread([1.0, 2.0, 3.0, 4.0, 5.0]) == "± 33 %"
+    seconds = rates.timed(3, {"a": lambda: time.sleep(0.002), "b": lambda: None})
+    assert len(seconds["a"]) == len(seconds["b"]) == 3
+    assert min(seconds["a"]) >= 0.002
+
+
+def test_the_mirror_images_noise_is_shared_mirrored():
+    mirror = H36M_17.mirror
+    draw = flip.shared(seeded_draw(0, 5, 0.0), mirror)
+    for eps, mirrored in draw(range(3), torch.Size((3, 1, 17, 2))):
+        assert torch.equal(mirrored[..., 0], -eps[..., list(mirror), 0])
+        assert torch.equal(mirrored[..., 1], eps[..., list(mirror), 1])
