@@ -149,10 +149,8 @@ def auc(
 ) -> Tensor:
     """Mean :func:`pck` over the thresholds, (*, J, 3) → (*) in [0, 1]."""
     errors = joint_errors(poses, target)[..., list(joints)]
-    total = torch.zeros_like(errors[..., 0])
-    for threshold in thresholds_m:
-        total += (errors < threshold).to(poses.dtype).mean(-1)
-    return total / len(thresholds_m)
+    wrong = torch.bucketize(errors, errors.new_tensor(sorted(thresholds_m)), right=True)  # thresholds <= the error
+    return 1 - wrong.to(errors.dtype).mean(-1) / len(thresholds_m)
 
 
 def best_of_s(values: Tensor, higher_is_better: bool = False) -> Tensor:
@@ -172,9 +170,10 @@ def energy_score(poses: Tensor, target: Tensor) -> Tensor:
     samples = poses.flatten(-2).movedim(0, -2)  # (*, S, 3J)
     truth = target.flatten(-2).unsqueeze(-2)  # (*, 1, 3J)
     distance = torch.linalg.vector_norm(samples - truth, dim=-1).mean(-1)
-    # The matrix-product shortcut of cdist loses the small distances between similar samples.
-    among = torch.cdist(samples, samples, compute_mode="donot_use_mm_for_euclid_dist")
-    return distance - among.mean((-2, -1)) / 2
+    # Each pair once, and exactly: the matrix-product shortcut of cdist loses the distances between similar samples.
+    clouds = samples.reshape(-1, *samples.shape[-2:])
+    among = torch.cat([distance.new_zeros(0), *(torch.pdist(cloud).sum()[None] for cloud in clouds)])
+    return distance - among.reshape(distance.shape) / len(poses) ** 2
 
 
 def spread(poses: Tensor) -> Tensor:
