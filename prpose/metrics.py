@@ -70,7 +70,7 @@ def bone_length_deviation(poses: Tensor, parents: Sequence[int]) -> Tensor:
 def p_mpjpe(poses: Tensor, target: Tensor) -> Tensor:
     """P2: MPJPE after the best similarity (:func:`procrustes`), (*, J, 3) → (*) in metres."""
     errors = [away.square_().sum(1).sqrt().mean(0) for away in _offsets(poses, target)]
-    return torch.cat(errors).reshape(torch.broadcast_shapes(poses.shape, target.shape)[:-2]).to(poses.dtype)
+    return torch.cat(errors).reshape(np.broadcast_shapes(poses.shape, target.shape)[:-2]).to(poses.dtype)
 
 
 def procrustes(poses: Tensor, target: Tensor) -> Tensor:
@@ -82,13 +82,13 @@ def procrustes(poses: Tensor, target: Tensor) -> Tensor:
     centroid. ``ValueError`` for values that are not finite.
     """
     away = torch.cat([part.movedim((0, 1), (-2, -1)) for part in _offsets(poses, target)])
-    return (target - away.reshape(torch.broadcast_shapes(poses.shape, target.shape))).to(poses.dtype)
+    return (target - away.reshape(np.broadcast_shapes(poses.shape, target.shape))).to(poses.dtype)
 
 
 def _offsets(poses: Tensor, target: Tensor) -> Iterator[Tensor]:
     """Targets minus aligned poses, (J, 3, n, *) float64, some at a time: long vectors that stay in a CPU's cache."""
     _check_shapes(poses, target)
-    shape = torch.broadcast_shapes(poses.shape, target.shape, (1, 1, 1))
+    shape = np.broadcast_shapes(poses.shape, target.shape, (1, 1, 1))  # torch's would import SymPy, for a second
     x, y = poses.expand(shape), target[(None,) * (len(shape) - target.ndim)]
     few = max(1, POSES_AT_ONCE[poses.is_cuda] // max(1, math.prod(shape[1:-2])))
     dense: dict[str, Any] = {"dtype": torch.float64, "memory_format": torch.contiguous_format, "copy": True}

@@ -113,6 +113,7 @@ def test_timing_adds_the_module_s_time_and_leaves_no_hooks():
 
 
 def test_the_scale_study_reads_as_many_poses_as_it_was_asked_for(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr(scale, "ROWS", ("h36m", "h36m train", "large test"))
     found = scale.main(poses=40_000, folder=tmp_path)
     assert list(found) == ["h36m", "h36m train", "large test"]
