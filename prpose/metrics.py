@@ -19,7 +19,7 @@ PCK_THRESHOLD_M = 0.150
 AUC_THRESHOLDS_M = tuple(step * 0.005 for step in range(31))  # of the official MPI-INF-3DHP evaluation
 LEVELS = tuple(level / 20 for level in range(21))  # of the calibration error (Pierzchlewicz et al., 2022)
 LEAST_S = 4  # smallest number of samples with a regular covariance of three axes
-POSES_AT_ONCE = (4096, 65536)  # poses that P2 aligns at a time, on a CPU and on a GPU
+POSES_AT_ONCE = (8192, 65536)  # poses that P2 aligns at a time, on a CPU and on a GPU
 NEWTON_STEPS = 6  # of P2, after which poses that resemble their targets have all converged
 LEAST_M = 1e-5  # standard deviation added to the samples, metres, so that equal ones have a regular covariance, too
 
