@@ -57,6 +57,12 @@ def test_mirrored_test_inputs_are_the_golden_ones():
     assert np.abs(mirrored.numpy() - golden[:, 1]).max() < 1e-7
 
 
+def test_clips_do_not_keep_the_whole_file_in_memory():
+    for clip in (*load_clips("h36m", GOLDEN / "data", "test", "gt"), *load_clips("walkers", ".", "val", stride=7)):
+        arrays = (clip.keypoints_px, clip.poses_cam, clip.confidence, clip.hidden)
+        assert all(array.flags.owndata and array.flags.writeable for array in arrays if array is not None)
+
+
 def test_subset_starts_where_the_release_starts():
     for most, value, length in table("digest/digest.json")["deterministic_random"]["rows"]:
         assert int(_fraction(length) * (most + 1)) == value

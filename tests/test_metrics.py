@@ -109,6 +109,45 @@ def test_degenerate_poses_have_the_limit_values():
     assert float(metrics.p_mpjpe(random_pose(1), torch.ones(17, 3).double())) == pytest.approx(0)
 
 
+def umeyama(poses, target):
+    """The aligned poses by NumPy's SVD, (N, J, 3)."""
+    mean = target.mean(-2, keepdims=True)
+    x, y = poses - poses.mean(-2, keepdims=True), target - mean
+    u, sigma, vt = np.linalg.svd(x.swapaxes(-1, -2) @ y)
+    sign = np.stack([*np.ones((2, len(sigma))), np.sign(np.linalg.det(u @ vt))], axis=-1)
+    scale = (sigma * sign).sum(-1) / np.square(x).sum((-2, -1))
+    return scale[:, None, None] * (x @ ((u * sign[:, None]) @ vt)) + mean
+
+
+@pytest.mark.parametrize("noise", [1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize("thin", [1.0, 1e-1, 1e-3, 1e-6])
+@pytest.mark.parametrize("axes", [(1, 0.4, "thin"), (1, "thin", "thin"), (-1, 0.5, "thin"), (0.4, 0.4, "thin")])
+def test_p2_of_flat_thin_and_mirrored_poses_is_that_of_the_svd(axes, thin, noise):
+    shape = torch.tensor([thin if axis == "thin" else axis for axis in axes]).double()
+    pose = random_pose(0, 300) * shape.abs()
+    target = pose * shape.sign() + noise * random_pose(1, 300) * shape.abs()
+    aligned = umeyama(pose.numpy(), target.numpy())
+    expected = np.linalg.norm(aligned - target.numpy(), axis=-1).mean(-1)
+    assert np.abs(metrics.p_mpjpe(pose, target).numpy() - expected).max() < 1e-8
+    assert np.abs(metrics.p_mpjpe(pose.float(), target.float()).numpy() - expected).max() < 1e-5
+    assert np.abs(metrics.procrustes(pose, target).numpy() - aligned).max() < 1e-7
+
+
+def test_p2_does_not_depend_on_the_poses_aligned_at_a_time(monkeypatch):
+    poses, target = random_pose(0, 5, 7, 3), random_pose(1, 7, 3)
+    whole = metrics.p_mpjpe(poses, target)
+    for few in (1, 21, 50):
+        monkeypatch.setattr(metrics, "POSES_AT_ONCE", (few, few))
+        assert torch.allclose(metrics.p_mpjpe(poses, target), whole)
+        one = target[:, :1]
+        assert torch.allclose(metrics.p_mpjpe(one, poses[0]), metrics.p_mpjpe(one.expand_as(poses[0]), poses[0]))
+    assert torch.allclose(torch.stack([metrics.p_mpjpe(pose, target) for pose in poses]), whole)
+    assert metrics.p_mpjpe(poses[:0], target).shape == (0, 7, 3)
+    before = poses.clone()
+    metrics.procrustes(poses, target)
+    assert torch.equal(poses, before)
+
+
 @pytest.mark.parametrize("metric", [metrics.mpjpe, metrics.p_mpjpe])
 @pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
 def test_values_do_not_depend_on_the_batch(metric, shape):

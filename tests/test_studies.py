@@ -25,6 +25,7 @@ from studies import (
     point_estimates,
     published,
     rates,
+    scale,
     speed,
 )
 from tests.videos import picture, write_video
@@ -125,6 +126,31 @@ def test_timing_adds_the_module_s_time_and_leaves_no_hooks():
         module(torch.zeros(1))
     module(torch.zeros(1))
     assert spent == {"lifter": 5.0}
+
+
+def test_the_scale_study_reads_as_many_poses_as_it_was_asked_for(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(scale, "ROWS", ("h36m", "h36m train", "large test"))
+    found = scale.main(poses=40_000, folder=tmp_path)
+    assert list(found) == ["h36m", "h36m train", "large test"]
+    assert (found["h36m"]["clips"], found["h36m"]["poses"]) == (840, 40_000)
+    assert found["h36m train"]["poses"] + found["large test"]["poses"] == 40_000
+    assert all(row["read, s"] > 0 and row["peak memory, MB"] > 50 for row in found.values())
+    assert all(found[row]["batches, poses/s"] > 0 for row in ("h36m train", "large test"))
+    assert "large test" in capsys.readouterr().out
+    pair, whole = load_clips("h36m", tmp_path, "test"), load_clips("large", tmp_path, "test")
+    for one, other in zip(pair, whole, strict=True):
+        assert (one.subject, one.action, one.camera_index) == (other.subject, other.action, other.camera_index)
+        assert np.array_equal(one.keypoints_px, other.keypoints_px)
+        assert np.allclose(one.poses_cam, other.poses_cam, atol=1e-6)
+        assert np.abs(one.keypoints_px - one.camera.project(one.poses_cam.astype(float))).mean() < 5
+
+
+def test_the_scale_study_compares_p2_with_numpy(capsys):
+    found = scale.time_p2(S=3, B=5, repeats=1)
+    assert list(found) == ["1 thread", "2 threads"]
+    assert all(row["largest difference, m"] < 1e-6 < row["ratio"] for row in found.values())
+    assert "NumPy" in capsys.readouterr().out
 
 
 def test_ablations_train_pack_and_score_each_row(tmp_path, capsys):

@@ -54,16 +54,16 @@ def check_coordinates(value: Any, J: int, C: int, where: str, what: str) -> Arra
     if value.ndim != 3 or value.shape[1:] != (J, C) or not len(value):
         raise ValueError(f"{where}: expected {what} of shape (T, {J}, {C}), T > 0, got {value.shape}")
     narrow = finite_float32(value, where, what)
-    largest = float(np.abs(narrow).max())
+    largest = max(float(narrow.max()), -float(narrow.min()))
     if largest > FARTHEST[C]:
         raise ValueError(f"{where}: expected {what} within {FARTHEST[C]:g} {UNITS[C]}, got {largest:g}")
     return narrow
 
 
 def finite_float32(values: Array, where: str, what: str = "numbers") -> Array:
-    """(T, *) numbers as float32; ``ValueError`` starting with ``where`` if any is NaN, infinite or too large."""
+    """(T, *) numbers as float32, the same array if they are; ``ValueError`` starting with ``where`` if not finite."""
     with np.errstate(over="ignore"):
-        narrow = np.asarray(values).astype(np.float32)
+        narrow = np.asarray(values).astype(np.float32, copy=False)
     if not np.isfinite(narrow).all():
         frame = int(np.argwhere(~np.isfinite(narrow))[0][0])
         raise ValueError(f"{where}: expected finite {what}, got NaN or infinity in frame {frame}")
@@ -72,8 +72,9 @@ def finite_float32(values: Array, where: str, what: str = "numbers") -> Array:
 
 def unusual_legs(poses: Array) -> str:
     """What is wrong with the median length of the left leg of (T, 17, 3) metres; nothing of a person's, or all NaN."""
-    complete = poses[np.isfinite(poses).all(axis=(1, 2))].astype(np.float64)
-    hip, knee, ankle = (complete[:, H36M_17.index(f"left_{name}")] for name in ("hip", "knee", "ankle"))
+    complete = np.flatnonzero(np.isfinite(poses).all(axis=(1, 2)))
+    joints = [H36M_17.index(f"left_{name}") for name in ("hip", "knee", "ankle")]
+    hip, knee, ankle = (poses[complete, joint].astype(np.float64) for joint in joints)
     with np.errstate(over="ignore"):
         bones = np.linalg.norm([knee - hip, ankle - knee], axis=-1)
     length = float(np.median(bones.sum(axis=0))) if len(complete) else LEG_M[0]

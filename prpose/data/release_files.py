@@ -92,12 +92,12 @@ def load_release(
     poses, keypoints = _positions(paths[0], "positions_3d"), _positions(paths[1], "positions_2d")
     _check_joints(paths[1])
     clips = []
+    for path, content in zip(paths, (poses, keypoints), strict=True):
+        if missing := [subject for subject in subjects if subject not in content]:
+            raise ValueError(f"{path}: no subject {missing[0]}; the file has {', '.join(content)}")
     for subject in subjects:
-        for path, content in zip(paths, (poses, keypoints), strict=True):
-            if subject not in content:
-                raise ValueError(f"{path}: no subject {subject}; the file has {', '.join(content)}")
         where_3d, where_2d = (f"{path}: subject {subject}" for path in paths)
-        own, other = poses[subject], keypoints[subject]
+        own, other = poses.pop(subject), keypoints.pop(subject)  # so that their memory is free once they are clips
         for where, present, expected in ((where_3d, own, other), (where_2d, other, own)):
             selection.check(present, where)
             for action in filter(selection.wants, expected):
@@ -109,7 +109,8 @@ def load_release(
             all_px = _keypoints_px(other[action], lengths, f"{where_2d}, action {action!r}")
             for index, ((camera, poses_cam), xy) in enumerate(zip(found, all_px, strict=True)):
                 frames = selection.frames(len(poses_cam))
-                clips.append(Clip(xy[frames], poses_cam[frames].astype(np.float32), camera, subject, action, index))
+                poses_cam = poses_cam[frames].astype(np.float32)
+                clips.append(Clip(xy[frames].copy(), poses_cam, camera, subject, action, index))
     return clips
 
 

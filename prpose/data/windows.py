@@ -32,13 +32,15 @@ class Batch(NamedTuple):
 
     def mirror(self, mirror: Sequence[int]) -> "Batch":
         """The batch with the mirror images of the items that are ``mirrored``; ``mirror`` is the skeleton's."""
-        flip = self.mirrored[:, None, None, None]
-        root = self.root * self.root.new_tensor([-1, 1, 1])
+        rows = self.mirrored.nonzero()[:, 0]
+        if not len(rows):
+            return self
+        keypoints, target = (mirror_pose(value[rows], mirror) for value in (self.keypoints, self.target))
         return self._replace(
-            keypoints=torch.where(flip, mirror_pose(self.keypoints, mirror), self.keypoints),
-            target=torch.where(flip, mirror_pose(self.target, mirror), self.target),
-            root=torch.where(self.mirrored[:, None], root, self.root),
-            confidence=torch.where(flip[..., 0], self.confidence[..., list(mirror)], self.confidence),
+            keypoints=self.keypoints.index_copy(0, rows, keypoints),
+            target=self.target.index_copy(0, rows, target),
+            root=self.root.index_copy(0, rows, self.root[rows] * self.root.new_tensor([-1, 1, 1])),
+            confidence=self.confidence.index_copy(0, rows, self.confidence[rows][..., list(mirror)]),
         )
 
 
@@ -97,11 +99,15 @@ class Windows(Dataset[Batch]):
         self.clip_of, self.frame_of = self.items.clip_of, self.items.frame_of
         self.is_mirrored = self.items.copy_of == 1
         poses = torch.from_numpy(np.concatenate([clip.poses_cam for clip in clips]))
-        self.roots, self.targets = poses[:, 0], poses - poses[:, :1]
-        keypoints = [clip.camera.lifter_input(clip.keypoints_px, framed) for clip in clips]
-        self.keypoints = torch.from_numpy(np.concatenate(keypoints)).to(self.targets)
-        known = [np.ones(c.keypoints_px.shape[:2]) if c.confidence is None else c.confidence for c in clips]
-        self.confidence = torch.from_numpy(np.concatenate(known)).to(self.targets)
+        self.roots = poses[:, 0].clone()
+        self.targets = poses.sub_(self.roots[:, None])
+        keypoints = [torch.from_numpy(clip.camera.lifter_input(clip.keypoints_px, framed)).to(poses) for clip in clips]
+        self.keypoints = torch.cat(keypoints)
+        one = np.ones(1, np.float32)
+        known = [
+            np.broadcast_to(one, c.keypoints_px.shape[:2]) if c.confidence is None else c.confidence for c in clips
+        ]
+        self.confidence = torch.from_numpy(np.concatenate(known)).to(poses)
 
     def __len__(self) -> int:
         return len(self.clip_of)

@@ -19,7 +19,6 @@ from prpose.sampler import Sampler
 Draw = Callable[[range, torch.Size], Iterable[tuple[Tensor, Tensor]]]
 """(positions in the data set, shape of a sample's noise) → eps and mirrored eps, in parts of (s, *shape)."""
 Values = Callable[[Tensor], dict[str, Tensor]]
-FRAMES_AT_ONCE = 64  # whose S² distances are in memory
 POSES_AT_ONCE = 4096  # that are scored, whatever S is; Procrustes needs some kB for each
 
 
@@ -206,9 +205,8 @@ def _best(name: str, values: Tensor) -> Tensor:
 
 def _score_cloud(samples: Tensor, truth: Tensor, centre: Tensor, closed: Tensor | None) -> dict[str, Tensor]:
     """Scores of (S, B, J, 3) as a distribution against (B, J, 3), each (1, B, ...)."""
-    parts = zip(samples.split(FRAMES_AT_ONCE, dim=1), truth.split(FRAMES_AT_ONCE), strict=True)
     scores = {
-        "ES": torch.cat([metrics.energy_score(*part) for part in parts])[None],
+        "ES": metrics.energy_score(samples, truth)[None],
         "spread": metrics.spread(samples)[:, 1:].mean((-2, -1))[None],
         "covered": metrics.covered(samples, truth)[:, 1:][None],
     }

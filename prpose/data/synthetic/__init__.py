@@ -91,17 +91,18 @@ class Rendering:
         The frame rate is that of ``frames``. ``ValueError`` if a joint is behind a camera.
         """
         motion, detected, clips = self.motion, keypoints == "det", []
+        world = motion.poses_world.astype(np.float64)
         for index, camera in enumerate(self.cameras):
-            poses = camera.world_to_camera(motion.poses_world.astype(np.float64))
+            poses = camera.world_to_camera(world)
             nearest = poses[..., 2].min()
             if nearest < NEAREST_M:
                 expected = f"expected all joints {NEAREST_M} m in front of camera {index}"
                 raise ValueError(f"clip {motion.name}: {expected}, got one at {nearest:g} m")
             xy = (self.detected_px[index] if detected else camera.project(poses))[frames].astype(np.float32)
             named = (motion.subject, motion.action, index, motion.fps / (frames.step or 1))
-            confidence = self.confidence[index, frames] if detected else None
+            confidence = self.confidence[index, frames].copy() if detected else None  # a view would keep the whole file
             poses = poses[frames].astype(np.float32)
-            clips.append(Clip(xy, poses, camera, *named, confidence, self.hidden[index, frames]))
+            clips.append(Clip(xy, poses, camera, *named, confidence, self.hidden[index, frames].copy()))
         return clips
 
 

@@ -119,7 +119,9 @@ def _check_values(content: Mapping[str, Array]) -> None:
     image_sizes, focal, orientation = cameras[..., :2], cameras[..., 2:4], cameras[..., 11:15]
     with np.errstate(over="ignore"):
         skew = np.abs((orientation**2).sum(-1) - 1)
-        pixels = content["detected_px"].astype(np.float32)
+    pixels, score = (
+        [x.min(initial=0), x.max(initial=0)] for x in (content["detected_px"], confidence)
+    )  # NaN if any is
     split_of = dict(zip(content["clip_subject"], splits, strict=True))
     unknown = ", ".join(map(repr, sorted(set(splits.tolist()) - set(SPLITS))))
     for fits, expected in [
@@ -132,7 +134,7 @@ def _check_values(content: Mapping[str, Array]) -> None:
         (skew <= 1e-3, "orientations as unit quaternions"),
         ((image_sizes >= 1) & (image_sizes == np.round(image_sizes)), "image sizes >= 1"),
         (np.abs(pixels) < FARTHEST[2], "finite detected_px"),
-        ((confidence >= 0) & (confidence <= 1), "scores from 0 to 1"),
+        (score[0] >= 0 and score[1] <= 1, "scores from 0 to 1"),
     ]:
         if not np.all(fits):
             raise ValueError(f"expected {expected}")
