@@ -49,7 +49,7 @@ class OnnxSampler:
             raise ValueError(f"{path}: expected an ONNX file, found none")
         options = runtime.SessionOptions()
         threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-        options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0  # 0: all cores
+        options.intra_op_num_threads = min(int(threads), os.cpu_count() or 1) if threads.isdecimal() else 0  # all
         options.log_severity_level = 4  # a damaged file is an error below, not also a line on stderr
         with naming(f"{path}: not an ONNX file of prpose", Exception):  # ONNX Runtime's errors have no common class
             self._session = runtime.InferenceSession(path.read_bytes(), options, providers=[provider])
