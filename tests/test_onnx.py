@@ -78,8 +78,16 @@ def one_pass(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def adaptive(tmp_path_factory):
-    return exported(tmp_path_factory.mktemp("adaptive"), "mgcn_lw", **SMALL["mgcn_lw"])
+def folder(tmp_path_factory):
+    """A folder with a small model, as a folder and as an ONNX file."""
+    folder = tmp_path_factory.mktemp("adaptive")
+    exported(folder, "mgcn_lw", **SMALL["mgcn_lw"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adaptive(folder):
+    return prpose.load(folder / "model"), prpose.load(folder / "model.onnx")
 
 
 @pytest.fixture
@@ -122,29 +130,28 @@ def test_a_model_predicts_and_streams_as_by_pytorch(which, walk, request):
         assert np.allclose(a.root, b.root, atol=1e-3)
 
 
-def test_prediction_needs_no_pytorch(tmp_path, walk):
+def test_prediction_needs_no_pytorch(folder, tmp_path, walk):
     """In a process that cannot import it."""
-    path, out = tmp_path / "model.onnx", tmp_path / "walk.npz"
-    export_onnx(folder_of(tmp_path / "model", "mgcn_lw", **SMALL["mgcn_lw"]), path)
+    out = tmp_path / "walk.npz"
     program, walk_files = [sys.executable, "-c", WITHOUT_PYTORCH], str(ROOT / "examples/walk_openpose")
     command = [*program, "predict", walk_files, "--out", str(out), "-n", "5"]
     command += ["--image-size", "1000", "1002", "--fps", "30"]
-    done = subprocess.run([*command, "--model", str(path)], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([*command, "--model", str(folder / "model.onnx")], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     found = prpose.read_prediction(out)
-    assert np.allclose(found.samples, prpose.load(tmp_path / "model")(walk, 5).samples, atol=1e-5)
+    assert np.allclose(found.samples, prpose.load(folder / "model")(walk, 5).samples, atol=1e-5)
     without = subprocess.run([*command, "--overwrite"], capture_output=True, text=True, cwd=ROOT)
     assert without.returncode == 1
     assert without.stderr.splitlines()[-1].startswith("error: PyTorch is not installed")
 
 
-def test_files_that_are_no_models_are_refused(tmp_path):
+def test_files_that_are_no_models_are_refused(folder, tmp_path):
     onnx = pytest.importorskip("onnx")
     path = tmp_path / "model.onnx"
     with pytest.raises(ValueError, match=r"model\.onnx: expected an ONNX file, found none"):
         prpose.load(path)
-    export_onnx(folder_of(tmp_path / "model", "gaussian_mlp", **SMALL["gaussian_mlp"]), path)
-    whole = path.read_bytes()
+    whole = (folder / "model.onnx").read_bytes()
+    path.write_bytes(whole)
     with pytest.raises(ValueError, match="expected a device of ONNX Runtime here"):
         prpose.load(path, "cuda")
     graph = onnx.load(path)
