@@ -1,8 +1,10 @@
 """The card of a trained model: its networks, training, data and scores."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import msgspec
 
 from prpose.regions import region_quantiles
 from prpose.rng import check_scale
@@ -70,6 +72,7 @@ def card_of(content: Mapping[str, Any]) -> Card:
         values = dict(content)
         lifter = Network(**values.pop("lifter"))
         noise = Network(**found) if (found := values.pop("noise")) is not None else None
-        return Card(lifter=lifter, noise=noise, **values)
+        card = Card(lifter=lifter, noise=noise, **values)
+        return msgspec.convert(asdict(card), Card)  # checks the types
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"not a model's card ({error})") from None

@@ -18,7 +18,7 @@ from prpose.card import Card
 from prpose.hub import find_model_folder
 from prpose.lifter import average_flipped, unmirror
 from prpose.one_pass import OnePassSampler
-from prpose.onnx import FACTS, METADATA, SUFFIX, OnnxSampler
+from prpose.onnx import FACTS, INPUTS, METADATA, SUFFIX, OnnxSampler
 from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.tables import import_extra
@@ -38,7 +38,7 @@ class SamplerGraph(nn.Module):
     (B, T, J)) → samples (S, B, T - F + 1, J, 3), pose (B, T - F + 1, J, 3), noise_sd (B, T - F + 1, J, 2).
     """
 
-    inputs: tuple[str, ...] = ("keypoints", "eps", "eps_mirrored", "extra_sigma")
+    inputs: tuple[str, ...] = INPUTS
     outputs = ("samples", "pose", "noise_sd")
 
     def __init__(self, sampler: Sampler) -> None:
@@ -76,7 +76,7 @@ class SamplerGraph(nn.Module):
 class OnePassGraph(SamplerGraph):
     """A one-pass sampler, (keypoints, eps (S, B, T, J, 4)) → samples, pose, covariance (B, T - F + 1, J, 3, 3)."""
 
-    inputs = SamplerGraph.inputs[:2]
+    inputs = INPUTS[:2]
     outputs = ("samples", "pose", "covariance")
 
     def forward(self, keypoints: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
@@ -118,9 +118,9 @@ def _write(sampler: Sampler, card: Card, path: Path) -> None:
     axes = {"keypoints": (0, 1), "eps": (0, 1, 2), "eps_mirrored": (0, 1, 2), "extra_sigma": (0, 1)}
     free = tuple(dict.fromkeys(axes[name], torch.export.Dim.DYNAMIC) for name in graph.inputs)
     tensors = tuple(torch.from_numpy(arrays[name]) for name in graph.inputs)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)  # of the exporter, about itself
     with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(StringIO()):
-        warnings.simplefilter("ignore")  # of the exporter, about itself
+        warnings.simplefilter("ignore")
         try:
             program = torch.onnx.export(
                 graph, tensors, dynamo=True, dynamic_shapes=free, verbose=False,
@@ -133,7 +133,8 @@ def _write(sampler: Sampler, card: Card, path: Path) -> None:
             ) from None
     assert program is not None, "an export by torch.export returns a program"
     components = len(sampler.prepare(tensors[0]).components) if sampler.one_pass else 1
-    facts = {fact: getattr(sampler, fact) for fact in FACTS} | {"components": components, "card": asdict(card)}
+    facts = {fact: getattr(sampler, fact) for fact in FACTS if fact != "components"}
+    facts |= {"components": components, "card": asdict(card)}
     facts |= {"joints": H36M_17.names, "mirror": H36M_17.mirror, "output": "metres, camera axes, pelvis at 0"}
     program.model.metadata_props[METADATA] = json.dumps(facts | {"input": UNITS[sampler.framed]})
     program.save(path)
@@ -156,5 +157,9 @@ def _largest_difference(sampler: Sampler, exported: OnnxSampler) -> float:
         for sigma in (None, inputs.pop("extra_sigma")):
             wanted, found = (each.draw(**inputs, extra_sigma=sigma) for each in (sampler, exported))
             for a, b in zip(wanted, found, strict=True):
-                worst = max(worst, 0.0 if a is None else float(np.nanmax(np.abs(a - b), initial=0)))
+                if a is None or b is None:
+                    continue
+                if not np.array_equal(np.isnan(a), np.isnan(b)):
+                    return float("inf")
+                worst = max(worst, float(np.nanmax(np.abs(a - b), initial=0)))
     return worst

@@ -17,6 +17,7 @@ from prpose.lifter import is_lifter, is_one_pass, receptive_field
 from prpose.nets.folded import for_inference
 from prpose.noise import LearntNoise
 from prpose.one_pass import build_sampler
+from prpose.onnx import is_onnx
 from prpose.sampler import Sampler
 from prpose.tables import import_extra, is_import_path, naming, unknown
 from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, load_published, read_state_dict
@@ -82,6 +83,8 @@ def find_model_folder(name: str | Path) -> ModelFolder:
         if name == str(name) and (Path(name) / CARD).is_file():
             raise ValueError(f"{name} is a bundled model, and a folder here: for the folder, give ./{name}")
         return bundled[str(name)]
+    if is_onnx(name):
+        raise ValueError(f"{name}: expected a model's name or folder; an ONNX file can only predict")
     if Path(name).is_dir():
         return read_model_folder(Path(name))
     owner, slash, rest = str(name).partition("/")

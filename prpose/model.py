@@ -15,7 +15,7 @@ from prpose.config import InferenceConfig
 from prpose.engine import Engine, input_sigma, padded
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS, find_layout
-from prpose.onnx import SUFFIX, OnnxSampler
+from prpose.onnx import OnnxSampler, is_onnx
 from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
@@ -39,7 +39,7 @@ def load(name: str | Path, device: Any = "cpu") -> "Model":
     Raises:
         ValueError: for an unknown name, or weights that do not match the card.
     """
-    if str(name).endswith(SUFFIX):
+    if is_onnx(name):
         sampler = OnnxSampler(Path(name), str(device))
         return Model(sampler, sampler.card)
     from prpose.hub import find_model_folder  # imports PyTorch, which ONNX files do not need

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from prpose.atomic import existing_file
 from prpose.camera import Array
 from prpose.card import card_of
 from prpose.engine import Drawn, noisy_poses
@@ -14,7 +15,10 @@ from prpose.tables import import_extra, naming
 
 SUFFIX = ".onnx"
 METADATA = "prpose"  # key, in the file's metadata, of JSON with the card and the facts of prpose.engine.Engine
-FACTS = {"F": int, "own_frame": int, "noise_channels": int, "framed": bool, "one_pass": bool, "trained": bool}
+FACTS: dict[str, type] = {"F": int, "own_frame": int, "noise_channels": int, "components": int}
+FACTS |= {"framed": bool, "one_pass": bool, "trained": bool}
+MOST_FRAMES = 10_000  # largest receptive field
+INPUTS = ("keypoints", "eps", "eps_mirrored", "extra_sigma")  # the first two of a network of one pass
 FEW = {True: (8, 32), False: (64, 16)}  # frames and samples lifted at once, by whether F = 1
 FRAMES_AT_ONCE = 256  # of a network of one pass
 
@@ -36,31 +40,58 @@ class OnnxSampler:
     F: int
     own_frame: int
     noise_channels: int
+    components: int  # of a one-pass network's mixture, which take turns
     framed: bool
     one_pass: bool
     trained: bool
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         runtime = import_extra("onnxruntime", "onnx")
-        provider, known = f"{device.partition(':')[0].upper()}ExecutionProvider", runtime.get_available_providers()
-        if provider not in known:
+        kind, _, number = device.partition(":")
+        provider, known = f"{kind.upper()}ExecutionProvider", runtime.get_available_providers()
+        if provider not in known or (number and (kind == "cpu" or not number.isdecimal())):
             raise ValueError(f"expected a device of ONNX Runtime here ({', '.join(known)}), got {device}")
-        if not path.is_file():
-            raise ValueError(f"{path}: expected an ONNX file, found none")
+        existing_file(path)
         options = runtime.SessionOptions()
         threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
         options.intra_op_num_threads = min(int(threads), os.cpu_count() or 1) if threads.isdecimal() else 0  # all
         options.log_severity_level = 4  # a damaged file is an error below, not also a line on stderr
+        # Weights outside the file would be looked for in the working directory.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+        chosen = [(provider, {"device_id": number or "0"})] if kind == "cuda" else [provider]
+        self.path, self.device = path, device
         with naming(f"{path}: not an ONNX file of prpose", Exception):  # ONNX Runtime's errors have no common class
-            self._session = runtime.InferenceSession(path.read_bytes(), options, providers=[provider])
+            self._session = runtime.InferenceSession(path.read_bytes(), options, providers=chosen)
             content = json.loads(self._session.get_modelmeta().custom_metadata_map[METADATA])
-            for name, kind in FACTS.items():
-                if type(content[name]) is not kind:
-                    raise ValueError(f"expected {name} of type {kind.__name__}, got {content[name]!r:.80}")
+            for name, wanted in FACTS.items():
+                if type(content[name]) is not wanted:
+                    raise ValueError(f"expected {name} of type {wanted.__name__}, got {content[name]!r:.80}")
                 setattr(self, name, content[name])
             self.card = card_of(content["card"])
-            self._components = int(content["components"])
-        self.device = device
+            self._check()
+        if self._session.get_providers()[0] != provider:
+            raise ValueError(f"{path}: expected to compute on {device}, ONNX Runtime cannot start it")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OnnxSampler, (self.path, self.device)
+
+    def _check(self) -> None:
+        """``ValueError`` for facts that contradict each other or the graph, which computes one pose."""
+        C = 4 if self.one_pass else 2
+        fine = 0 <= self.own_frame < self.F <= MOST_FRAMES and 1 <= self.components <= 64
+        if not fine or self.noise_channels != C:
+            facts = {name: getattr(self, name) for name in FACTS}
+            raise ValueError(f"expected 0 <= own_frame < F <= {MOST_FRAMES} and {C} noise_channels, got {facts!r:.200}")
+        wanted, found = INPUTS[: 2 if self.one_pass else 4], self._session.get_inputs()
+        if [(each.name, each.type) for each in found] != [(name, "tensor(float)") for name in wanted]:
+            raise ValueError(f"expected float32 inputs {', '.join(wanted)}, got {[each.name for each in found]!r:.200}")
+        x, eps = np.zeros((1, self.F, 17, 2), np.float32), np.zeros((2, 1, self.F, 17, C), np.float32)
+        x[..., 1:, 1] = 0.1  # a pose without extent has no size
+        outputs = self._run(dict(zip(INPUTS, (x, eps, eps, x[..., 0])[: len(wanted)], strict=False)))
+        shapes = [(2, 1, 1, 17, 3), (1, 1, 17, 3), (1, 1, 17, 3, 3) if self.one_pass else (1, 1, 17, 2)]
+        got = [np.shape(each) for each in outputs]
+        if got != shapes or any(each.dtype != np.float32 for each in outputs):
+            raise ValueError(f"expected float32 outputs of shapes {shapes}, got {got!r:.200}")
 
     def draw(self, keypoints: Array, eps: Array, eps_mirrored: Array, extra_sigma: Array | None = None) -> Drawn:
         """Samples of poses; shapes as of :meth:`prpose.engine.Engine.draw`."""
@@ -93,8 +124,8 @@ class OnnxSampler:
         b, t = noisy_poses(extra_sigma, self.F).nonzero()
         frames = b[:, None], t[:, None] + np.arange(self.F)
         windows, sigma = keypoints[frames], extra_sigma[frames][..., None]  # (n, F, 17, ...)
-        for component in range(self._components):
-            for s in range(component, len(samples), self._components):
+        for component in range(self.components):
+            for s in range(component, len(samples), self.components):
                 noisy = windows + sigma * eps_mirrored[s][frames][..., :2]
                 for start in range(0, len(b), FRAMES_AT_ONCE):
                     few = slice(start, start + FRAMES_AT_ONCE)
@@ -104,4 +135,10 @@ class OnnxSampler:
 
     def _run(self, inputs: dict[str, Array]) -> list[Any]:
         wide = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in inputs.items()}
-        return list(self._session.run(None, wide))
+        with naming(self.path, Exception):
+            return list(self._session.run(None, wide))
+
+
+def is_onnx(name: object) -> bool:
+    """Whether the name of a model is that of an ONNX file, not of a folder."""
+    return isinstance(name, str | Path) and Path(name).suffix.lower() == SUFFIX and not Path(name).is_dir()

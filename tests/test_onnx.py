@@ -1,6 +1,8 @@
 """Models as ONNX files: the samples of PyTorch, without PyTorch."""
 
+import pickle
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -95,6 +97,26 @@ def walk():
     return prpose.read_keypoints(ROOT / "examples/walk_openpose", image_size=(1000, 1002), fps=30)
 
 
+def renamed(graph):
+    graph.graph.input[1].name = "noise"
+    for node in graph.graph.node:
+        node.input[:] = ["noise" if name == "eps" else name for name in node.input]
+
+
+def fewer_outputs(graph):
+    del graph.graph.output[2]
+
+
+def outside(graph):
+    """Weights in another file, of the working directory."""
+    weights = next(each for each in graph.graph.initializer if len(each.raw_data) > 100)
+    Path("secret.bin").write_bytes(weights.raw_data)
+    weights.ClearField("raw_data")
+    weights.data_location = 1
+    entry = weights.external_data.add()
+    entry.key, entry.value = "location", "secret.bin"
+
+
 @pytest.mark.parametrize("which", ["one_pass", "adaptive"])
 @pytest.mark.parametrize(("S", "B", "T"), [(1, 1, 3), (2, 3, 4), (7, 1, 20), (70, 2, 5)])
 def test_samples_are_those_of_pytorch(which, S, B, T, request):
@@ -140,15 +162,20 @@ def test_prediction_needs_no_pytorch(folder, tmp_path, walk):
     assert done.returncode == 0, done.stderr
     found = prpose.read_prediction(out)
     assert np.allclose(found.samples, prpose.load(folder / "model")(walk, 5).samples, atol=1e-5)
+    page = tmp_path / "walk.html"
+    viewed = subprocess.run([*program, "view", str(out), "--out", str(page)], capture_output=True, text=True, cwd=ROOT)
+    assert viewed.returncode == 0, viewed.stderr
+    assert page.stat().st_size > 100_000
     without = subprocess.run([*command, "--overwrite"], capture_output=True, text=True, cwd=ROOT)
     assert without.returncode == 1
-    assert without.stderr.splitlines()[-1].startswith("error: PyTorch is not installed")
+    assert without.stderr.splitlines()[-1].startswith("error: this command needs PyTorch, which is not installed")
 
 
-def test_files_that_are_no_models_are_refused(folder, tmp_path):
+def test_files_that_are_no_models_are_refused(folder, tmp_path, monkeypatch):
     onnx = pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "model.onnx"
-    with pytest.raises(ValueError, match=r"model\.onnx: expected an ONNX file, found none"):
+    with pytest.raises(ValueError, match=r"model\.onnx: no such file"):
         prpose.load(path)
     whole = (folder / "model.onnx").read_bytes()
     path.write_bytes(whole)
@@ -156,25 +183,58 @@ def test_files_that_are_no_models_are_refused(folder, tmp_path):
         prpose.load(path, "cuda")
     graph = onnx.load(path)
     (entry,) = (each for each in graph.metadata_props if each.key == METADATA)
-    texts = (
-        "",
-        "[]",
-        "{}",
-        entry.value.replace('"F": 1', '"F": "1"'),
-        entry.value.replace('"alpha": 0.01', '"alpha": -1'),
-    )
-    for text in texts:
-        assert text != entry.value
+    facts = ('"F": "1"', '"F": 0', '"F": 1000000', f'"F": {10**30}', '"F": true')
+    swaps = [('"F": 1', fact) for fact in facts]
+    swaps += [('"own_frame": 0', '"own_frame": 7'), ('"noise_channels": 2', '"noise_channels": 4')]
+    swaps += [('"components": 1', '"components": 0'), ('"one_pass": false', '"one_pass": true')]
+    swaps += [('"alpha": 0.01', f'"alpha": {alpha}') for alpha in ("-1", '"x"')]
+    swaps += [('"name": "small"', f'"name": {name}') for name in ("5", '["a"]')]
+    texts = ["", "[]", "{}", *(entry.value.replace(*swap) for swap in swaps)]
+    assert entry.value not in texts
     damaged = [b"", b"not a model", whole[: len(whole) // 2]]
     for text in texts:
         graph = onnx.load_from_string(whole)
         next(each for each in graph.metadata_props if each.key == METADATA).value = text
+        damaged.append(graph.SerializeToString())
+    for change in (renamed, fewer_outputs, outside):
+        graph = onnx.load_from_string(whole)
+        change(graph)
         damaged.append(graph.SerializeToString())
     del graph.metadata_props[:]
     for content in [*damaged, graph.SerializeToString()]:
         path.write_bytes(content)
         with pytest.raises(ValueError, match=re.escape(f"{path}: not an ONNX file of prpose")):
             prpose.load(path)
+
+
+def test_a_name_that_ends_in_onnx(folder, tmp_path, capsys):
+    upper = tmp_path / "UPPER.ONNX"
+    upper.write_bytes((folder / "model.onnx").read_bytes())
+    model = prpose.load(upper)
+    again = pickle.loads(pickle.dumps(model))
+    x, eps = np.ones((1, 1, 17, 2), np.float32) / 9, np.ones((3, 1, 1, 17, 2), np.float32)
+    assert np.array_equal(again.sampler.draw(x, eps, eps).samples, model.sampler.draw(x, eps, eps).samples)
+    shutil.copytree(folder / "model", tmp_path / "folder.onnx")
+    assert isinstance(prpose.load(tmp_path / "folder.onnx").sampler, prpose.Sampler)
+    for words in (["evaluate", "walkers", "--model", str(upper)], ["export", str(upper), str(tmp_path / "o.onnx")]):
+        assert guarded(lambda words=words: run(words)) == 1
+        assert "an ONNX file can only predict" in capsys.readouterr().err
+    for device in ("cpu:3", "cuda:x"):
+        with pytest.raises(ValueError, match="expected a device of ONNX Runtime here"):
+            prpose.load(upper, device)
+
+
+def test_a_wrong_export_is_not_written(tmp_path, monkeypatch):
+    class Wrong(OnnxSampler):
+        def draw(self, *args, **kw):
+            return super().draw(*args, **kw)._replace(pose=np.full(1, self.wrong, np.float32))
+
+    for wrong in (np.nan, 1.0):
+        monkeypatch.setattr(Wrong, "wrong", wrong, raising=False)
+        monkeypatch.setattr("prpose.export.OnnxSampler", Wrong)
+        with pytest.raises(ValueError, match="expected the poses of PyTorch, got others by up to"):
+            export_onnx(folder_of(tmp_path / f"{wrong}", "gaussian_mlp", **SMALL["gaussian_mlp"]), tmp_path / "a.onnx")
+        assert not (tmp_path / "a.onnx").exists()
 
 
 def test_export_writes_nothing_it_should_not(tmp_path, capsys):

@@ -170,7 +170,10 @@ def guarded(command: Callable[[], None]) -> int:
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors"):
             raise
-        print_line("error: PyTorch is not installed, and only .onnx models (prpose export) need none", error=True)
+        print_line(
+            "error: this command needs PyTorch, which is not installed; predictions by an .onnx model do not",
+            error=True,
+        )
         return 1
     except (ValueError, OSError, MemoryError) as error:
         which = f" (process {rank()})" if rank() else ""

@@ -27,7 +27,7 @@ from prpose.io.export import save_prediction
 from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
 from prpose.io.video import Video, input_kind, open_video, stream_address
 from prpose.keypoints import Keypoints
-from prpose.onnx import SUFFIX
+from prpose.onnx import is_onnx
 from prpose.prediction import Prediction
 from prpose.tables import import_extra, naming
 
@@ -172,7 +172,7 @@ def _described(error: Exception, where: str) -> str:
 
 def device_of(request: Request, process: int | None = None) -> Any:
     """The device by its name, to which ``auto`` is the CPU for ONNX Runtime; errors as of :func:`named_device`."""
-    if Path(request.model).suffix == SUFFIX:
+    if is_onnx(request.model):
         return "cpu" if request.device == "auto" else request.device
     return named_device(request.device, process)
 
@@ -237,7 +237,7 @@ def _start(request: Request, process: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     threading.Thread(target=_end_with_parent, daemon=True).start()  # else a worker would outlive a killed parent
-    os.environ["OMP_NUM_THREADS"] = "1"  # no library has started threads yet
+    os.environ["OMP_NUM_THREADS"] = "1"  # PyTorch and ONNX Runtime are not imported yet
     _worker = Worker(request, process)
 
 
@@ -283,7 +283,7 @@ def _on_ray(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
         workers = data.ActorPoolStrategy(
             size=min(wanted or int(available["CPU"]), len(jobs)), max_tasks_in_flight_per_actor=1
         )
-        gpus = int(request.device != "cpu" and bool(available.get("GPU")))
+        gpus = int(not is_onnx(request.model) and request.device != "cpu" and bool(available.get("GPU")))
         rows = data.from_items([{"job": pickle.dumps(job)} for job in jobs], override_num_blocks=len(jobs))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # max_task_retries is deprecated, without a successor up to Ray 2.60

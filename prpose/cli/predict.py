@@ -47,7 +47,8 @@ def predict(
     Args:
         path: Keypoint file, photo, video, camera number, address of a stream (rtsp://...), or a folder of files.
         out: Output file, .npz, .json, .csv, .trc or .bvh; a folder if IN is a folder of clips.
-        model: Bundled model (see "prpose models"), model folder, or owner/name on the Hugging Face hub.
+        model: Bundled model (see "prpose models"), model folder, file of "prpose export", or owner/name on the Hugging
+            Face hub.
         num_samples: Number of samples per frame.
         seed: Random seed.
         device: Device to compute on: auto, cpu, cuda, cuda:1 ...

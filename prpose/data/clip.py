@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from prpose.camera import Array, Camera
-from prpose.metrics import rank_correlation
 from prpose.skeleton import H36M_17
 
 UNITS = {2: "pixels", 3: "metres"}
@@ -121,6 +120,8 @@ def confidence_rank_correlation(clips: Sequence[Clip]) -> float | None:
     known = [clip for clip in clips if clip.confidence is not None and clip.camera.focal_px is not None]
     if not known:
         return None
+    from prpose.metrics import rank_correlation  # imports PyTorch, which clips do not need
+
     errors = np.concatenate([_errors_px(clip) for clip in known])
     return rank_correlation(errors, np.concatenate([np.asarray(clip.confidence) for clip in known]))
 

@@ -1,8 +1,9 @@
 """Networks for inference: what is constant in eval mode is computed once, with the same results up to rounding."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import torch
@@ -43,16 +44,23 @@ def in_threads(work: Callable[[Tensor], None], parts: Sequence[Tensor]) -> None:
         for part in parts:
             work(part)
         return
-    before, inference = torch.get_num_threads(), torch.is_inference_mode_enabled()
+    inference = torch.is_inference_mode_enabled()
 
     def alone(part: Tensor) -> None:
         with torch.inference_mode(inference), torch.no_grad():
             work(part)
 
+    with single_threaded(), ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        list(pool.map(alone, parts))
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """PyTorch computes with one thread inside; other Python threads that start meanwhile keep one, too."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(alone, parts))
+        yield
     finally:
         torch.set_num_threads(before)
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from prpose.io.overlay import SIDE_COLOURS
-from prpose.metrics import rank_correlation
 from prpose.skeleton import H36M_17
 from prpose.tables import import_extra
 from prpose.view.figures import WIDTHS_MM
@@ -78,6 +77,8 @@ def joints_figure(reports: Sequence[Report], names: Sequence[str]) -> Any:
     The spread is the standard deviation along an axis, so that the mean error of calibrated isotropic samples is
     √(8/π) times as large: the line. Two panels are side by side, 170 mm wide.
     """
+    from prpose.metrics import rank_correlation  # imports PyTorch, which the other figures do not need
+
     _check(reports, names, "joints")
     tables = [report["joints"]["average"] for report in reports]
     for name, table in zip(names, tables, strict=True):
