@@ -65,8 +65,7 @@ def view(
         serve: Serve the page on this machine, at an address that is printed.
         camera: Number of a camera to predict live, on this machine.
         port: Port of the server. Default: a free one.
-        model: Model of live predictions: a bundled one, a model folder, a file of "prpose export", or owner/name on the
-            Hugging Face hub.
+        model: Model of live predictions: bundled, a folder, a file of "prpose export", or owner/name on the hub.
         device: Device of live predictions: auto, cpu, cuda, cuda:1 ...
         layout: Joint layout of the keypoints, if the file does not name it: coco17, body25, h36m17 ...
         image_size: Width and height of the image in pixels, if the file does not give them.
