@@ -1,5 +1,6 @@
 """Exports models to ONNX: noise in, samples out, the noise net and the card inside."""
 
+import copy
 import json
 import logging
 import warnings
@@ -20,7 +21,7 @@ from prpose.lifter import average_flipped, unmirror
 from prpose.one_pass import OnePassSampler
 from prpose.onnx import FACTS, INPUTS, METADATA, SUFFIX, OnnxSampler
 from prpose.sampler import Sampler
-from prpose.skeleton import H36M_17, mirror_pose
+from prpose.skeleton import H36M_17
 from prpose.tables import import_extra
 
 TOLERANCE_M = 1e-4  # largest difference from PyTorch of a coordinate
@@ -43,18 +44,14 @@ class SamplerGraph(nn.Module):
 
     def __init__(self, sampler: Sampler) -> None:
         super().__init__()
-        self.sampler = sampler
+        self.sampler = copy.copy(sampler)
+        self.sampler.chunk = 2**31  # in one piece, whatever B and T are
 
     def forward(
         self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, extra_sigma: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         net, S = self.sampler, eps.shape[0]
-        assert net.noise is not None, "a one-pass sampler has a graph of its own"
-        images = torch.stack([keypoints, mirror_pose(keypoints, net.mirror)])
-        noise = net.noise(images.flatten(0, 2))
-        means, stddevs = (each.unflatten(0, images.shape[:3]) for each in (noise.mean, noise.stddev))
-        extra = torch.stack([extra_sigma, extra_sigma[..., list(net.mirror)]])[..., None]
-        stddevs = (stddevs**2 + extra**2).sqrt()
+        means, stddevs = net._prepare(keypoints, extra_sigma)
         noisy = [means[0] + stddevs[0] * eps, means[1] + stddevs[1] * eps_mirrored]
         if net.flip == "mixture":
             odd = torch.arange(S, device=eps.device) % 2 == 1
