@@ -161,10 +161,10 @@ class Model:
         for frames, rows in plan.resample(self._pieces(x, plan, S, seed, config, extra_sigma)):
             on_share((frames.stop - frames.start) / len(ready.xy))
             others = rows[S + 1 :]
-            own = others[-3:].transpose(1, 2, 0, 3) if len(others) >= 3 else None
+            own = others.transpose(1, 2, 0, 3) if self.sampler.one_pass else None
             described = ready.xy[frames], camera, config, own, camera_sd, ~ready.missing[frames]
             part = summarise(rows[:S], rows[S], *described) | {"deterministic": rows[S]}
-            if len(others) in (1, 4):
+            if not self.sampler.one_pass:
                 part |= {"noise_sd_px": others[0, ..., :2] * np.float32(camera.lifter_unit(self.sampler.framed))}
             for name, value in part.items():
                 axis = int(name == "samples")
@@ -192,7 +192,8 @@ class Model:
     ) -> Iterator[tuple[slice, Array]]:
         """Lifted frames and, piece by piece, rows of numbers for each of their joints, (S + 1 + ..., t, 17, 3).
 
-        S samples and the deterministic pose; where known, x and y of the noise's standard deviation, and covariances.
+        S samples and the deterministic pose; then, of a network of one pass, the covariances in three rows, and of
+        others x and y of the noise's standard deviation.
         """
         F, T = self.sampler.F, len(plan.keypoints.xy)
         rho = [*plan.rho[:1] * self.sampler.own_frame, *plan.rho]

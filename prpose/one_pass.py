@@ -15,7 +15,7 @@ from prpose.rng import check_scale
 from prpose.sampler import Sampler
 from prpose.skeleton import mirror_pose
 
-FEW_POSES = 8
+FEW_POSES = 8  # whose layers are too small for several threads
 
 
 class OnePassSampler(Sampler):
