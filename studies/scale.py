@@ -34,6 +34,7 @@ from prpose.data.synthetic import Rendering
 from prpose.data.synthetic.benchmark_file import path_of, write_benchmark
 from prpose.data.windows import Windows
 from prpose.skeleton import H36M_17
+from studies.rates import timed
 from studies.speed import peak_mb
 
 POSES = 3_100_000
@@ -178,15 +179,8 @@ def time_p2(S: int = 200, B: int = 256, repeats: int = 7) -> dict[str, dict[str,
     found, before = {}, torch.get_num_threads()
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        turns: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(repeats):
-            for name, run in ways.items():
-                start = time.perf_counter()
-                run()
-                turns[name].append(1000 * (time.perf_counter() - start))
-        found[f"{threads} thread{'s' * (threads > 1)}"] = {
-            f"{name}, ms": median(values) for name, values in turns.items()
-        }
+        medians = {f"{name}, ms": 1000 * median(seconds) for name, seconds in timed(repeats, ways).items()}
+        found[f"{threads} thread{'s' * (threads > 1)}"] = medians
     torch.set_num_threads(before)
     for row in found.values():
         row |= {"ratio": row["NumPy, SVD, ms"] / row["prpose, ms"], "largest difference, m": float(off)}
