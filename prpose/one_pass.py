@@ -85,11 +85,10 @@ class OnePassSampler(Sampler):
         return PoseMixture(tuple(each._replace(scale=self.alpha * each.scale) for each in found.components))
 
     def _mixture(self, keypoints: Tensor) -> PoseMixture:
-        """Of both images' distributions; components of the keypoints and of the mirror image take turns."""
-        own = self._distribution(keypoints).components
-        others = self._distribution(mirror_pose(keypoints, self.mirror)).components
-        pairs = zip(own, (other.mirrored(self.mirror) for other in others), strict=True)
-        return PoseMixture(tuple(component for pair in pairs for component in pair))
+        """Of both images' distributions, as one batch; components of the keypoints and the mirror image take turns."""
+        found = self._distribution(torch.cat([keypoints, mirror_pose(keypoints, self.mirror)])).components
+        pairs = (each.chunk(2) for each in found)
+        return PoseMixture(tuple(part for own, other in pairs for part in (own, other.mirrored(self.mirror))))
 
     def _own(self, eps: Tensor) -> Tensor:
         """Of the noise of T frames, that of the T - F + 1 with a pose."""

@@ -1,6 +1,6 @@
 """A lifter that predicts a Gaussian distribution of poses: any number of samples from one pass."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -48,6 +48,11 @@ class PoseGaussian(NamedTuple):
             return own
         turn = self.rotation[..., None, :, :]
         return turn.mT @ own @ turn
+
+    def chunk(self, parts: int) -> Iterator["PoseGaussian"]:
+        """The distributions of equal parts of the batch."""
+        stacked = [None if value is None else value.unflatten(0, (parts, -1)) for value in self]
+        return (PoseGaussian._make(value if value is None else value[k] for value in stacked) for k in range(parts))
 
     def mirrored(self, mirror: Sequence[int]) -> "PoseGaussian":
         """The distribution of the mirror images, for the left/right permutation of the joints."""
