@@ -7,14 +7,23 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+try:
+    from fcntl import LOCK_EX, LOCK_NB, flock
+except ImportError:  # Windows: temporary files of a killed process stay
+    flock = None  # type: ignore[assignment]
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+TEMPORARY = ".prpose-"  # begin of the names of temporary files
 
 
 def sha256_of(source: Path | bytes) -> str:
@@ -47,14 +56,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary file beside ``path`` that replaces it if, and only if, the block succeeds.
 
     Missing folders are created. An existing file keeps its permissions; of a symbolic link, the target is replaced.
+    Temporary files of killed processes are removed.
     """
     path = _resolved(Path(path))
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: expected a file, got a folder, device, pipe or socket")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".prpose-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    remove_temporary(path.parent)
+    handle, temporary = _locked(path.parent, path.suffix)
     try:
         yield temporary
         mask = os.umask(0o077)
@@ -63,6 +72,29 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@cache  # once in a process, as a folder may get many files
+def remove_temporary(folder: Path) -> None:
+    """Removes temporary files from a folder, but those of processes that still run, which keep them locked."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with suppress(OSError), path.open("rb+") as file:  # a lock that cannot be had is an error
+            if flock is not None:
+                flock(file, LOCK_EX | LOCK_NB)
+                path.unlink()
+
+
+def _locked(folder: Path, suffix: str) -> tuple[int, Path]:
+    """A new temporary file, open and locked: until it is closed, no other process removes it."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=TEMPORARY, suffix=suffix)
+        with suppress(OSError):  # of file systems without locks
+            if flock is not None:
+                flock(handle, LOCK_EX)
+        if os.fstat(handle).st_nlink:  # else it was removed before it was locked
+            return handle, Path(name)
+        os.close(handle)
 
 
 def write_json(path: str | Path, content: Any) -> None:
