@@ -1,7 +1,9 @@
-"""Files that appear whole or not at all; JSON and TOML files; hashes."""
+"""Files that appear whole or not at all; arrays in temporary files; JSON and TOML files; hashes."""
 
 import hashlib
 import json
+import math
+import mmap
 import os
 import stat
 import sys
@@ -11,6 +13,9 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
@@ -24,6 +29,7 @@ else:
 
 
 TEMPORARY = ".prpose-"  # begin of the names of temporary files
+LARGE = 2**24  # bytes of an array that need not stay in memory
 
 
 def sha256_of(source: Path | bytes) -> str:
@@ -95,6 +101,28 @@ def _locked(folder: Path, suffix: str) -> tuple[int, Path]:
         if os.fstat(handle).st_nlink:  # else it was removed before it was locked
             return handle, Path(name)
         os.close(handle)
+
+
+def large_array(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """A new array, of any content; a large one is in a temporary file without a name, which need not stay in memory.
+
+    Where the disk has no space for it, or the system cannot promise that it has, it is in memory.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size > LARGE and hasattr(os, "posix_fallocate"):
+        with suppress(OSError), tempfile.TemporaryFile() as file:
+            os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would end the process at a later write
+            return np.memmap(file, dtype, "r+", shape=shape).view(np.ndarray)
+    return np.empty(shape, dtype)
+
+
+def release(*arrays: Any) -> None:
+    """Lets go of the memory of large arrays, whose content stays in their files until it is used again."""
+    for array in arrays:
+        while isinstance(array, np.ndarray):
+            array = array.base
+        if isinstance(array, mmap.mmap):
+            array.madvise(mmap.MADV_DONTNEED)
 
 
 def write_json(path: str | Path, content: Any) -> None:

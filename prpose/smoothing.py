@@ -48,7 +48,8 @@ def rts(values: Array, times_s: Array, variance: Array, acceleration: float = AC
     Position and velocity, driven by white acceleration of the density ``acceleration``, m²/s³, are observed with noise
     (Rauch, Tung & Striebel, AIAA Journal 3, 1965). The noise is that of the clip, by the median of the fourth
     differences, in which an error that lasts has no part; it follows the ``variance`` (T, J, 3), m², of the
-    samples from frame to frame, so that uncertain frames count for less.
+    samples from frame to frame, so that uncertain frames count for less. The values are replaced by the result, since
+    those of hours are large.
     """
     if len(values) < FEWEST_FRAMES:
         return values
@@ -76,7 +77,7 @@ def rts(values: Array, times_s: Array, variance: Array, acceleration: float = AC
         now = filtered(t, *now) if t else now
         if t % KEPT == 0:
             kept[t] = now
-    out, ahead = np.empty_like(x), now[0]
+    ahead = now[0]
     for start in sorted(kept, reverse=True):
         block = [kept[start]]
         for t in range(start + 1, min(start + KEPT, len(x))):
@@ -88,8 +89,8 @@ def rts(values: Array, times_s: Array, variance: Array, acceleration: float = AC
                 cross = np.einsum("ijn,kj->ikn", cov, np.array([[1, steps[t]], [0, 1]]))  # of the state with the next
                 gain = np.einsum("ijn,jkn->ikn", cross, np.array([[d, -b], [-b, a]]) / (a * d - b * b))
                 state = state + np.einsum("ijn,jn->in", gain, ahead - next_state)
-            out[t], ahead = state[0], state
-    return out.reshape(values.shape)
+            x[t], ahead = state[0], state
+    return values
 
 
 SMOOTHERS: dict[str, Callable[[Array, float], Array]] = {"gaussian": gaussian, "one_euro": one_euro}
@@ -100,8 +101,8 @@ def smooth(
 ) -> Array:
     """Positions (T, J, 3), m, smoothed over time by one of :data:`prpose.config.Smoothing`.
 
-    ``variance`` (T, J, 3), m², is needed by ``rts``, which takes times as they are. For the others, frames at uneven
-    times are resampled to even ones, and back.
+    ``variance`` (T, J, 3), m², is needed by ``rts``, which takes times as they are, and replaces the values. For the
+    others, frames at uneven times are resampled to even ones, and back.
     """
     if method == "none":
         return values

@@ -52,19 +52,18 @@ Check = Callable[[Path], None]
 class Command:
     """A command of ``prpose``, run in a folder of its own.
 
-    ``before`` are other options of an earlier run, whose outputs are replaced, ``again`` those of the next run; a
-    training has no earlier run, and its files are compared at the end, since a checkpoint is one of many.
+    ``before`` are other options of an earlier run, whose outputs are replaced. A training that ``resumes`` has no earlier
+    run, and its files are compared at the end, since a checkpoint is one of many.
     """
 
     words: list[str]
     outputs: tuple[str, ...]
     before: tuple[str, ...] = ()
-    again: tuple[str, ...] = ("--overwrite",)
+    resumes: bool = False
 
-    @property
-    def resumes(self) -> bool:
-        """Whether the next run continues this one."""
-        return "--resume" in self.again
+    def run(self, *more: str) -> list[str]:
+        """Its words, of which a file may keep all, so that they are the same whether or not an output exists."""
+        return [*self.words, *more, *([] if self.resumes else ["--overwrite"])]
 
 
 def commands(inputs: Path) -> dict[str, Command]:
@@ -88,7 +87,7 @@ def commands(inputs: Path) -> dict[str, Command]:
         "evaluate": Command([*evaluate, "4"], ("out.json",), ("-n", "3")),
         "report": Command(["report", str(inputs / "scores.json"), "--out", "out.html"], ("out.html",)),
         "train lifter": Command(
-            ["train", "lifter", "--out", "run", *TRAINING], tuple(f"run/{name}" for name in files), (), ("--resume",)
+            ["train", "lifter", "--out", "run", *TRAINING], tuple(f"run/{name}" for name in files), (), True
         ),
         "data prepare mocap": Command(mocap, ("data_mine.npz",)),
         "pack": Command(pack, ("model/card.json", "model/lifter.safetensors", "model/noise.safetensors"), ("--half",)),
@@ -217,7 +216,7 @@ def trial(command: Command, where: Path, name: str, moment_s: float, existing: b
     if existing:
         shutil.copytree(old, folder, dirs_exist_ok=True)
     before = contents(folder, command.outputs)
-    pid = started([*command.words, *(["--overwrite"] if existing else [])], folder)
+    pid = started(command.run(), folder)
     time.sleep(moment_s)
     with suppress(ProcessLookupError):
         os.kill(pid, getattr(signal, name))
@@ -257,8 +256,8 @@ def wrong_outputs(command: Command, folder: Path, before: dict, after: dict, new
 
 def next_run(command: Command, folder: Path, new: dict[str, bytes]) -> Iterator[str]:
     """Runs a command to its end, and yields what is not as if it had never been killed."""
-    fresh = command.resumes and not (folder / "run" / "config.json").exists()
-    code, _ = finished(started([*command.words, *(() if fresh else command.again)], folder))
+    begun = command.resumes and (folder / "run" / "config.json").exists()
+    code, _ = finished(started(command.run(*(["--resume"] if begun else [])), folder))
     if code != 0:
         yield f"the next run ended with {code}: {(folder / 'log').read_text()[-300:]}"
     if contents(folder, command.outputs) != new:
@@ -272,7 +271,7 @@ def tried(command: Command, where: Path, kills: int, rng: random.Random, show: C
     for name, words in (("old", command.before), ("new", ())):
         folder, start, begin_s = where / name, time.monotonic(), None
         folder.mkdir()
-        pid = started([*command.words, *words], folder)
+        pid = started(command.run(*words), folder)
         while not (done := os.waitpid(pid, os.WNOHANG))[0]:
             time.sleep(0.005)
             if begin_s is None and temporary_files(folder):
