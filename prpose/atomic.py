@@ -29,7 +29,7 @@ else:
 
 
 TEMPORARY = ".prpose-"  # begin of the names of temporary files
-LARGE = 2**24  # bytes of an array that need not stay in memory
+LARGE = 2**23  # bytes of an array that need not stay in memory
 
 
 def sha256_of(source: Path | bytes) -> str:

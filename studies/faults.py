@@ -4,11 +4,12 @@
     python -m studies.faults --kills 5 --only predict  # fewer, of the commands whose names begin with predict
 
 Makes the first table of docs/reliability.md, on Linux. A command is run once, which is timed; then again and again, in
-a folder of its own, and killed at a random moment: half of them are drawn from all of that time, half from the time from
-the first temporary file to the end. Every second time, outputs of an earlier run are in the folder. Afterwards, each output must be as before, or whole and as of a run that was not killed;
-after other signals than SIGKILL no temporary file may be left. Where the folder is not as it was at first, the same
-command then runs to its end: its outputs must be those of a run that was not killed, and no temporary file may be left.
-The commands run in forks of this process, so that most of their time is not spent on imports.
+a folder of its own, and killed at a random moment: half of them are drawn from all of that time, half from the time
+from the first temporary file to the end. Every second time, outputs of an earlier run are in the folder. Afterwards,
+each output must be as before, or whole and as of a run that was not killed; after other signals than SIGKILL no
+temporary file may be left. Where the folder is not as it was at first, the same command then runs to its end: its
+outputs must be those of a run that was not killed, and no temporary file may be left. The commands run in forks of this
+process, so that most of their time is not spent on imports.
 """
 
 import functools
@@ -52,8 +53,8 @@ Check = Callable[[Path], None]
 class Command:
     """A command of ``prpose``, run in a folder of its own.
 
-    ``before`` are other options of an earlier run, whose outputs are replaced. A training that ``resumes`` has no earlier
-    run, and its files are compared at the end, since a checkpoint is one of many.
+    ``before`` are other options of an earlier run, whose outputs are replaced. A training that ``resumes`` has no
+    earlier run, and its files are compared at the end, since a checkpoint is one of many.
     """
 
     words: list[str]
@@ -117,7 +118,7 @@ def write_inputs(folder: Path) -> None:
 
 
 def started(words: list[str], folder: Path) -> int:
-    """The id of a fork of this process, a group of its own, that runs ``prpose`` in a folder; its output goes to ``log``.
+    """The id of a fork of this process, a group of its own, that runs ``prpose`` in a folder, with its output in ``log``.
 
     PyTorch must have computed nothing in this process by several threads, which a fork lacks.
     """
