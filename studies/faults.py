@@ -118,7 +118,7 @@ def write_inputs(folder: Path) -> None:
 
 
 def started(words: list[str], folder: Path) -> int:
-    """The id of a fork of this process, a group of its own, that runs ``prpose`` in a folder, with its output in ``log``.
+    """The id of a fork of this process, a group of its own, that runs ``prpose`` in a folder; it prints to ``log``.
 
     PyTorch must have computed nothing in this process by several threads, which a fork lacks.
     """
