@@ -41,9 +41,9 @@ def memory_of(pid: int) -> dict[str, float]:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return {}
-    values = {key: value.split()[0] for key, _, value in (line.partition(":") for line in lines)}
+    values = {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
     return {
-        name: int(values[key]) * 1024 / 1e6 for name, key in (("peak", "VmHWM"), ("own", "RssAnon")) if key in values
+        name: int(values[key][0]) * 1024 / 1e6 for name, key in (("peak", "VmHWM"), ("own", "RssAnon")) if key in values
     }
 
 
