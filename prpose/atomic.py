@@ -1,20 +1,35 @@
-"""Files that appear whole or not at all; JSON and TOML files; hashes."""
+"""Files that appear whole or not at all; arrays in temporary files; JSON and TOML files; hashes."""
 
 import hashlib
 import json
+import math
+import mmap
 import os
 import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    from fcntl import LOCK_EX, LOCK_NB, flock
+except ImportError:  # Windows: temporary files of a killed process stay
+    flock = None  # type: ignore[assignment]
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+TEMPORARY = ".prpose-"  # begin of the names of temporary files
+LARGE = 2**23  # bytes of an array that need not stay in memory
 
 
 def sha256_of(source: Path | bytes) -> str:
@@ -47,14 +62,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary file beside ``path`` that replaces it if, and only if, the block succeeds.
 
     Missing folders are created. An existing file keeps its permissions; of a symbolic link, the target is replaced.
+    Temporary files of killed processes are removed.
     """
     path = _resolved(Path(path))
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: expected a file, got a folder, device, pipe or socket")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".prpose-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    remove_temporary(path.parent)
+    handle, temporary = _locked(path.parent, path.suffix)
     try:
         yield temporary
         mask = os.umask(0o077)
@@ -63,6 +78,51 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@cache  # once in a process, as a folder may get many files
+def remove_temporary(folder: Path) -> None:
+    """Removes temporary files from a folder, but those of processes that still run, which keep them locked."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with suppress(OSError), path.open("rb+") as file:  # a lock that cannot be had is an error
+            if flock is not None:
+                flock(file, LOCK_EX | LOCK_NB)
+                path.unlink()
+
+
+def _locked(folder: Path, suffix: str) -> tuple[int, Path]:
+    """A new temporary file, open and locked: until it is closed, no other process removes it."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=TEMPORARY, suffix=suffix)
+        with suppress(OSError):  # of file systems without locks
+            if flock is not None:
+                flock(handle, LOCK_EX)
+        if os.fstat(handle).st_nlink:  # else it was removed before it was locked
+            return handle, Path(name)
+        os.close(handle)
+
+
+def large_array(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """A new array, of any content; a large one is in a temporary file without a name, which need not stay in memory.
+
+    Where the disk has no space for it, or the system cannot promise that it has, it is in memory.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size > LARGE and hasattr(os, "posix_fallocate"):
+        with suppress(OSError), tempfile.TemporaryFile() as file:
+            os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would end the process at a later write
+            return np.memmap(file, dtype, "r+", shape=shape).view(np.ndarray)
+    return np.empty(shape, dtype)
+
+
+def release(*arrays: Any) -> None:
+    """Lets go of the memory of large arrays, whose content stays in their files until it is used again."""
+    for array in arrays:
+        while isinstance(array, np.ndarray):
+            array = array.base
+        if isinstance(array, mmap.mmap):
+            array.madvise(mmap.MADV_DONTNEED)
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from prpose.atomic import large_array, release
 from prpose.camera import Array, Camera
 from prpose.card import Card
 from prpose.config import InferenceConfig
@@ -24,7 +25,7 @@ from prpose.smoothing import smooth
 from prpose.stream import Stream, check_draws
 from prpose.timing import Schedule, actual_rate, schedule, seconds
 
-FRAMES_AT_ONCE = 256  # bounds the memory, except for the samples that are saved
+FRAMES_AT_ONCE, SAMPLES_AT_ONCE = 256, 2**16  # of all of these frames; they bound the memory
 
 
 def load(name: str | Path, device: Any = "cpu") -> "Model":
@@ -155,11 +156,12 @@ class Model:
         plan = schedule(ready, keypoints.fps, config, self.sampler.F, trained_fps)
         camera, fields = config.camera(*keypoints.image_size, keypoints.focal_px), dict[str, Any]()
         camera_sd = config.camera_sd(keypoints.focal_px)
-        xy = camera.lifter_input(plan.keypoints.xy, self.sampler.framed).astype(np.float32)[None]
-        extra_sigma = self._extra_sigma(xy, plan, camera, config)
-        x = padded(xy, self.sampler)  # (1, T + F - 1, 17, 2)
+        x = self._inputs(plan.keypoints.xy, camera)
+        extra_sigma = self._extra_sigma(x, plan, camera, config)
+        positions, variance = (large_array((T := len(ready.xy), 18, 3), np.float32) for _ in range(2))  # the root last
+        fields |= {"pose": positions[:, :-1], "root": positions[:, -1]}
         for frames, rows in plan.resample(self._pieces(x, plan, S, seed, config, extra_sigma)):
-            on_share((frames.stop - frames.start) / len(ready.xy))
+            on_share((frames.stop - frames.start) / T)
             others = rows[S + 1 :]
             own = others.transpose(1, 2, 0, 3) if self.sampler.one_pass else None
             described = ready.xy[frames], camera, config, own, camera_sd, ~ready.missing[frames]
@@ -169,13 +171,13 @@ class Model:
             for name, value in part.items():
                 axis = int(name == "samples")
                 if name not in fields:  # filled piece by piece: a list of pieces would be in memory twice
-                    fields[name] = np.empty((*value.shape[:axis], len(ready.xy), *value.shape[axis + 1 :]), value.dtype)
+                    fields[name] = large_array((*value.shape[:axis], T, *value.shape[axis + 1 :]), value.dtype)
                 fields[name][(slice(None),) * axis + (frames,)] = value
+            variance[frames, :-1] = np.diagonal(part["covariance"], axis1=-2, axis2=-1)
+            variance[frames, -1] = np.diagonal(part["root_covariance"], axis1=-2, axis2=-1)
+            release(variance, *fields.values())
         assumed = config.assumptions(ready.confidence, self.sampler.trained, keypoints.focal_px)
         up, tilt = config.up(fields["pose"])
-        positions = np.concatenate([fields["pose"], fields["root"][:, None]], axis=1)
-        spread = [np.diagonal(fields[name], axis1=-2, axis2=-1) for name in ("covariance", "root_covariance")]
-        variance = np.concatenate([spread[0], spread[1][:, None]], axis=1)
         smoothed = smooth(positions, smoothing, ready, keypoints.fps, variance)
         fields |= {"pose": smoothed[:, :-1], "root": smoothed[:, -1]}
         return Prediction(
@@ -201,8 +203,9 @@ class Model:
         images = 1 if self.sampler.one_pass and extra_sigma is None else 2
         noises = [NoiseProcess(shape, rho, seed, image) for image in range(images)]
         eps = [noise.next(F - 1) for noise in noises]  # (S, 1, frames, 17, C) each
-        for start in range(0, T, FRAMES_AT_ONCE):
-            frames = slice(start, min(start + FRAMES_AT_ONCE, T))
+        at_once = min(FRAMES_AT_ONCE, max(F, SAMPLES_AT_ONCE // S))
+        for start in range(0, T, at_once):
+            frames = slice(start, min(start + at_once, T))
             inputs = slice(start, frames.stop + F - 1)
             drawn = (noise.next(frames.stop - start) for noise in noises)
             eps = [np.concatenate(pair, axis=2) for pair in zip(eps, drawn, strict=True)]
@@ -214,12 +217,22 @@ class Model:
             yield frames, np.concatenate(rows)[:, 0]
             eps = [each[:, :, frames.stop - start :] for each in eps]
 
+    def _inputs(self, xy: Array, camera: Camera) -> Array:
+        """Of the networks, (1, T + F - 1, 17, 2), as :func:`prpose.engine.padded`, from pixels (T, 17, 2)."""
+        frames = np.arange(-self.sampler.own_frame, len(xy) + self.sampler.F - 1 - self.sampler.own_frame)
+        x = large_array((1, len(frames), 17, 2), np.float32)
+        for start in range(0, len(frames), FRAMES_AT_ONCE):
+            few = frames[start : start + FRAMES_AT_ONCE].clip(0, len(xy) - 1)
+            x[0, start : start + len(few)] = camera.lifter_input(xy[few], self.sampler.framed)
+        return x
+
     def _extra_sigma(self, x: Array, plan: Schedule, camera: Camera, config: InferenceConfig) -> Array | None:
         """Further standard deviation of keypoints that are missing or of low confidence, (1, T + F - 1, 17)."""
         keypoints = plan.keypoints
         scale = config.confidence_scale(keypoints.confidence, self.sampler.trained)
         missing = keypoints.sigma_px / camera.lifter_unit(self.sampler.framed)
-        sigma = input_sigma(x, missing, keypoints.confidence, scale)
+        own = slice(self.sampler.own_frame, self.sampler.own_frame + len(keypoints.xy))
+        sigma = input_sigma(x[:, own], missing, keypoints.confidence, scale)
         return padded(sigma, self.sampler) if sigma.any() else None
 
 

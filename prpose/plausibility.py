@@ -6,6 +6,8 @@ Thresholds are our choice, and wide: bodies bend, and cameras look from anywhere
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -104,8 +106,8 @@ class _Body:
 def _misplaced(body: _Body) -> list[str]:
     """Joints that should be close and are not."""
     face = body.named(FACE)
-    apart = np.linalg.norm(face[:, :, None] - face[:, None], axis=-1)  # (T, 5, 5)
-    widest = np.max(apart, axis=(1, 2), where=np.isfinite(apart), initial=0) / body.size
+    apart = (np.linalg.norm(face[:, a] - face[:, b], axis=-1) for a, b in combinations(range(len(FACE)), 2))
+    widest = reduce(np.fmax, apart, np.zeros(len(face))) / body.size
     pelvis, spine, thorax = (body.joint(name) for name in ("pelvis", "spine", "thorax"))
     detour = body.distance(spine, pelvis) + body.distance(thorax, spine) - body.distance(thorax, pelvis)
     distances = (

@@ -61,8 +61,8 @@ POINT_ESTIMATES = {"mean": mean, "medoid": medoid, "geometric_median": geometric
 def flags_of(keypoints: Preprocessed, min_confidence: float) -> Array:
     """(T, 17) uint8 flags of the 2D input, as :data:`prpose.prediction.FLAGS` numbers them."""
     low = np.False_ if keypoints.confidence is None else keypoints.confidence < min_confidence
-    state = np.select([keypoints.missing, keypoints.interpolated, keypoints.exchanged, low], [3, 2, 4, 1])
-    return state.astype(np.uint8)
+    states = [keypoints.missing, keypoints.interpolated, keypoints.exchanged, low]
+    return np.select(states, [np.uint8(flag) for flag in (3, 2, 4, 1)], np.uint8(0))
 
 
 def assumed_covariance(

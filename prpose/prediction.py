@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from prpose.atomic import release
 from prpose.camera import Array, Camera
 from prpose.regions import LEVEL, ellipsoids, region_quantiles
 from prpose.skeleton import H36M_17
@@ -74,7 +75,7 @@ class Prediction:
         K = 0 if self.samples is None else len(self.samples)
         if self.num_samples < max(1, K) or (self.samples is not None and not K):
             raise ValueError(f"expected 1 to num_samples = {self.num_samples} samples, got {K}")
-        defaults = {"flags": np.zeros((T, J)), "frame_numbers": np.arange(T)}
+        defaults = {"flags": np.zeros((T, J), np.uint8), "frame_numbers": np.arange(T)}
         for name, (dtype, axes, largest) in ARRAYS.items():
             value = getattr(self, name)
             value = defaults.get(name) if value is None else value
@@ -115,7 +116,9 @@ class Prediction:
     @property
     def mean_spread(self) -> float:
         """Standard deviation of the samples, metres: root mean square over frames, axes and joints but the pelvis."""
-        return float(self._variances[:, 1:].mean(dtype=np.float64) ** 0.5)
+        pieces = (self.covariance[start : start + FRAMES_AT_ONCE] for start in range(0, len(self), FRAMES_AT_ONCE))
+        total = sum(_variances(piece)[:, 1:].sum(dtype=np.float64) for piece in pieces)
+        return float((total / (len(self) * 3 * (J - 1))) ** 0.5)
 
     def region_pieces(self, level: float = LEVEL) -> Iterator[tuple[slice, Array, Array]]:
         """Frames with their :meth:`regions`, some at a time: a clip of hours needs no memory for all of them."""
@@ -123,10 +126,7 @@ class Prediction:
         for start in range(0, len(self), FRAMES_AT_ONCE):
             frames = slice(start, start + FRAMES_AT_ONCE)
             yield frames, *ellipsoids(self.covariance[frames], quantiles)
-
-    @property
-    def _variances(self) -> NDArray[np.float32]:
-        return np.diagonal(self.covariance, axis1=-2, axis2=-1).clip(0)
+            release(self.covariance)
 
     @property
     def seconds(self) -> NDArray[np.float64] | None:
@@ -157,7 +157,7 @@ class Prediction:
         """
         seconds = np.full(len(self), np.nan) if self.seconds is None else self.seconds
         x, y, z = self.pose.reshape(-1, 3).T
-        sd_x, sd_y, sd_z = np.sqrt(self._variances).reshape(-1, 3).T
+        sd_x, sd_y, sd_z = np.sqrt(_variances(self.covariance)).reshape(-1, 3).T
         columns = {
             "frame": np.repeat(self.frame_numbers, J), "time_s": np.repeat(seconds, J),
             "joint": np.tile(np.array(self.joint_names), len(self)),
@@ -237,6 +237,10 @@ ARRAYS: dict[str, tuple[type, tuple[int | str, ...], float]] = {
 """Fields that are arrays: type, shape and largest magnitude; the largest array comes last."""
 
 
+def _variances(covariance: Array) -> Array:
+    return np.diagonal(covariance, axis1=-2, axis2=-1).clip(0)
+
+
 def _checked(name: str, value: Any, shape: tuple[Any, ...], dtype: type, largest: float) -> Array:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
         got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
@@ -244,6 +248,7 @@ def _checked(name: str, value: Any, shape: tuple[Any, ...], dtype: type, largest
     if value.shape != shape:
         raise ValueError(f"expected {name} of shape {shape}, got {value.shape}")
     low, high = float(value.min()), float(value.max())
+    release(value)
     if not np.isfinite([low, high]).all():
         raise ValueError(f"expected finite {name}, got NaN or infinity")
     if max(-low, high) > largest or (dtype is np.uint8 and low < 0):
@@ -258,6 +263,7 @@ def _check_covariance(name: str, value: Array) -> None:
     if len(value) > FRAMES_AT_ONCE:
         for start in range(0, len(value), FRAMES_AT_ONCE):
             _check_covariance(name, value[start : start + FRAMES_AT_ONCE])
+            release(value)
         return
     wide = value.astype(np.float64)
     transposed, tolerance = wide.swapaxes(-1, -2), 1e-9 + 1e-4 * np.abs(wide).max(axis=(-1, -2))

@@ -165,7 +165,7 @@ def fill_gaps(keypoints: Keypoints, max_gap: int) -> tuple[Keypoints, Array]:
     xy = np.full((len(grid), *keypoints.xy.shape[1:]), np.nan, dtype=np.float32)
     xy[place] = keypoints.xy
     present, last = is_present(xy), len(grid) - 1
-    index = np.arange(len(grid))[:, None]
+    index = np.arange(len(grid), dtype=np.int32)[:, None]
     before = np.maximum.accumulate(np.where(present, index, 0))  # (T', J) the nearest frames with the joint
     after = np.minimum.accumulate(np.where(present, index, last)[::-1])[::-1]
     ends = np.take_along_axis(present, before, axis=0) & np.take_along_axis(present, after, axis=0)

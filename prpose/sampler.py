@@ -1,6 +1,7 @@
 """Keypoints and noise in, S poses out: the core of the method, a pure function in bounded memory."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from prpose.camera import Array
 from prpose.engine import Drawn, noisy_poses
 from prpose.lifter import average_flipped, is_framed, own_frame, poses_at_once, receptive_field, unmirror
-from prpose.nets.folded import in_threads
+from prpose.nets.folded import in_threads, single_threaded
 from prpose.noise import AdaptiveNoise, ConstantNoise, LearntNoise, correlated, draw_eps
 from prpose.skeleton import H36M_17, mirror_pose
 from prpose.tables import look_up
@@ -98,8 +99,10 @@ class Sampler(nn.Module):
         """Samples, pose and covariance from one pass of what they share, in NumPy; errors as of :meth:`forward`."""
         x, *noise = (torch.from_numpy(each).to(self.device) for each in (keypoints, eps, eps_mirrored))
         sigma = None if extra_sigma is None else torch.from_numpy(extra_sigma).to(x)
-        prepared = self.prepare(x, sigma)
-        pose, covariance = self.moments(x, prepared)
+        # What all samples share is little work beside them; by one thread, it is the same for any number of them.
+        with nullcontext() if self.one_pass else single_threaded():
+            prepared = self.prepare(x, sigma)
+            pose, covariance = self.moments(x, prepared)
         samples = self(x, *noise, sigma, 0, prepared).cpu().numpy()
         known = None if covariance is None else covariance.cpu().numpy()
         if known is not None and extra_sigma is not None:  # that of the samples instead, which have more noise

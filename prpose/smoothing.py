@@ -42,13 +42,16 @@ def one_euro(poses: Array, fps: float, min_cutoff_hz: float = 1.5, beta: float =
     return np.stack(out)
 
 
-def rts(values: Array, times_s: Array, variance: Array, acceleration: float = ACCELERATION) -> Array:
+def rts(
+    values: Array, times_s: Array, variance: Array, acceleration: float = ACCELERATION, out: Array | None = None
+) -> Array:
     r"""Rauch-Tung-Striebel smoother of each coordinate, (T, J, 3) m at times (T,) → (T, J, 3).
 
     Position and velocity, driven by white acceleration of the density ``acceleration``, m²/s³, are observed with noise
     (Rauch, Tung & Striebel, AIAA Journal 3, 1965). The noise is that of the clip, by the median of the fourth
     differences, in which an error that lasts has no part; it follows the ``variance`` (T, J, 3), m², of the
-    samples from frame to frame, so that uncertain frames count for less.
+    samples from frame to frame, so that uncertain frames count for less. ``out`` is an array for the result, which may
+    be the values themselves. Default: a new one.
     """
     if len(values) < FEWEST_FRAMES:
         return values
@@ -76,7 +79,7 @@ def rts(values: Array, times_s: Array, variance: Array, acceleration: float = AC
         now = filtered(t, *now) if t else now
         if t % KEPT == 0:
             kept[t] = now
-    out, ahead = np.empty_like(x), now[0]
+    found, ahead = np.empty_like(x) if out is None else out.reshape(x.shape), now[0]
     for start in sorted(kept, reverse=True):
         block = [kept[start]]
         for t in range(start + 1, min(start + KEPT, len(x))):
@@ -88,8 +91,8 @@ def rts(values: Array, times_s: Array, variance: Array, acceleration: float = AC
                 cross = np.einsum("ijn,kj->ikn", cov, np.array([[1, steps[t]], [0, 1]]))  # of the state with the next
                 gain = np.einsum("ijn,jkn->ikn", cross, np.array([[d, -b], [-b, a]]) / (a * d - b * b))
                 state = state + np.einsum("ijn,jn->in", gain, ahead - next_state)
-            out[t], ahead = state[0], state
-    return out.reshape(values.shape)
+            found[t], ahead = state[0], state
+    return found.reshape(values.shape)
 
 
 SMOOTHERS: dict[str, Callable[[Array, float], Array]] = {"gaussian": gaussian, "one_euro": one_euro}
@@ -100,8 +103,8 @@ def smooth(
 ) -> Array:
     """Positions (T, J, 3), m, smoothed over time by one of :data:`prpose.config.Smoothing`.
 
-    ``variance`` (T, J, 3), m², is needed by ``rts``, which takes times as they are. For the others, frames at uneven
-    times are resampled to even ones, and back.
+    ``variance`` (T, J, 3), m², is needed by ``rts``, which takes times as they are, and replaces the values. For the
+    others, frames at uneven times are resampled to even ones, and back.
     """
     if method == "none":
         return values
@@ -110,7 +113,7 @@ def smooth(
     assert times is not None
     if method == "rts":
         assert variance is not None
-        return rts(values, times, variance)
+        return rts(values, times, variance, out=values)
     if not is_uneven(keypoints, fps):
         return SMOOTHERS[method](values, actual_rate(keypoints, fps))
     positions = ((times - times[0]) * fps).round(6)

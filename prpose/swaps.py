@@ -45,7 +45,7 @@ def exchanged_sides(xy: Array, frame_numbers: Array, skeleton: Skeleton, fps: fl
     seen = is_present(xy).any(axis=1)
     if seen.sum() < 3:
         return found
-    points, numbers = xy[seen].astype(np.float64), np.asarray(frame_numbers)[seen]
+    points, numbers = xy[seen].astype(np.float32), np.asarray(frame_numbers)[seen]
     extent = np.nanmax(points, axis=1) - np.nanmin(points, axis=1)
     points /= max(float(np.median(np.linalg.norm(extent, axis=-1))), 1e-6)
     mirror, step = np.array(skeleton.mirror), max(1.0, float(np.median(np.diff(numbers))))

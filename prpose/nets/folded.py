@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar, cast
 
 import torch
@@ -40,9 +40,11 @@ def in_threads(work: Callable[[Tensor], None], parts: Sequence[Tensor]) -> None:
     gradients or lower precision are enabled, which are so by thread, one part comes after the other.
     """
     threads, device = min(torch.get_num_threads(), len(parts)), parts[0].device.type
-    if device != "cpu" or threads < 2 or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
-        for part in parts:
-            work(part)
+    shared = device != "cpu" or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
+    if shared or threads < 2:
+        with nullcontext() if shared else single_threaded():
+            for part in parts:
+                work(part)
         return
     inference = torch.is_inference_mode_enabled()
 

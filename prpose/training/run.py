@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from prpose.atomic import check_output, read_json, replacing, write_json
+from prpose.atomic import check_output, read_json, remove_temporary, replacing, write_json
 from prpose.data import data_set, load_clips, load_motions
 from prpose.data.synthetic.random_views import Proportions, RandomCameras, RandomViews
 from prpose.data.windows import Windows
@@ -92,6 +92,7 @@ def prepare_folder(folder: Path, config: Mapping[str, Any], resume: bool, **more
             changes = ", ".join(f"{key} was {before[key]}, is {now.get(key)}" for key in changed)
             raise ValueError(f"{folder}: expected the same training; {changes}")
         return
+    remove_temporary(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder}: exists already; name another folder or pass --resume")
     write_json(check_output(path, overwrite=False), {"training": config} | more)

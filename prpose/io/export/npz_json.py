@@ -7,11 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, TypeVar
+from zipfile import ZipFile
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
+from prpose.atomic import large_array, release
 from prpose.camera import Array, Camera
 from prpose.io.keypoints.detections import check
 from prpose.prediction import ARRAYS, FLAGS, Prediction
@@ -133,9 +135,10 @@ def header(prediction: Prediction) -> Header:
 
 def arrays(prediction: Prediction) -> dict[str, Array]:
     """Fields of the prediction that are arrays and not None, and its regions; samples last."""
-    semi_axes, directions = np.empty_like(prediction.pose), np.empty_like(prediction.covariance)
+    semi_axes, directions = (large_array(x.shape, x.dtype) for x in (prediction.pose, prediction.covariance))
     for frames, lengths, ways in prediction.region_pieces():
         semi_axes[frames], directions[frames] = lengths, ways
+        release(semi_axes, directions)
     found = {name: getattr(prediction, name) for name in ARRAYS if name != "samples"}
     found |= {"region_semi_axes_m": semi_axes, "region_directions": directions, "samples": prediction.samples}
     return {name: value for name, value in found.items() if value is not None}
@@ -177,7 +180,11 @@ def write_npz(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -
     head, content = header(prediction), arrays(prediction)
     content |= {"joints": np.array(head.joints), "parents": np.array(head.parents)}
     content |= {} if head.fps is None else {"fps": np.array(head.fps)}
-    np.savez(stream, **content, info=np.array(_text(head).decode()))  # type: ignore[arg-type]
+    with ZipFile(stream, "w") as entries:  # as np.savez, with one array in memory at a time
+        for entry, array in (content | {"info": np.array(_text(head).decode())}).items():
+            with entries.open(f"{entry}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+            release(array)
 
 
 def write_json(prediction: Prediction, stream: BinaryIO, name: str, on_share: Callable[[float], None]) -> None:

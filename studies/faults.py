@@ -1,0 +1,329 @@
+"""Commands that are killed at random moments: what they leave, and what the next run makes of it.
+
+    python -m studies.faults                           # 50 moments for SIGKILL, 50 for other signals
+    python -m studies.faults --kills 5 --only predict  # fewer, of the commands whose names begin with predict
+
+Makes the first table of docs/reliability.md, on Linux. A command is run once, which is timed; then again and again, in
+a folder of its own, and killed at a random moment: half of them are drawn from all of that time, half from the time
+from the first temporary file to the end. Every second time, outputs of an earlier run are in the folder. Afterwards,
+each output must be as before, or whole and as of a run that was not killed; after other signals than SIGKILL no
+temporary file may be left. Where the folder is not as it was at first, the same command then runs to its end: its
+outputs must be those of a run that was not killed, and no temporary file may be left. The commands run in forks of this
+process, so that most of their time is not spent on imports.
+"""
+
+import functools
+import importlib
+import io
+import json
+import os
+import pkgutil
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+import tyro
+from safetensors.torch import load_file
+
+import prpose.cli
+from prpose.atomic import TEMPORARY
+from prpose.cli import guarded
+from prpose.data import load_clips
+from prpose.keypoints import Keypoints, save_keypoints
+from prpose.model import load
+
+OTHERS = ("SIGTERM", "SIGINT", "SIGHUP")
+LIMIT_S = 120.0
+"""Seconds after which a command that does not end counts as hanging."""
+TRAINING = ["--data", "walkers", "--lifter", "mgcn_lw", "--lifter-args", '{"hidden": 16, "blocks": 1}']
+TRAINING += ["--epochs", "2", "--config.every", "40", "--config.save-every", "0"]
+Check = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of ``prpose``, run in a folder of its own.
+
+    ``before`` are other options of an earlier run, whose outputs are replaced. A training that ``resumes`` has no
+    earlier run, and its files are compared at the end, since a checkpoint is one of many.
+    """
+
+    words: list[str]
+    outputs: tuple[str, ...]
+    before: tuple[str, ...] = ()
+    resumes: bool = False
+
+    def run(self, *more: str) -> list[str]:
+        """Its words, of which a file may keep all, so that they are the same whether or not an output exists."""
+        return [*self.words, *more, *([] if self.resumes else ["--overwrite"])]
+
+
+def commands(inputs: Path) -> dict[str, Command]:
+    """All commands that write files, on the inputs of :func:`write_inputs`."""
+    predict = ["predict", str(inputs / "clip.npz"), "--model", "mgcn-cmu17", "-n"]
+    several = ["predict", str(inputs / "clips"), "--model", "mgcn-cmu17", "--out", "out", "-n"]
+    drawn = ["predict", str(inputs / "photo.png"), "--model", "mgcn-cmu17", "--config.detector", "tests.videos:Finder"]
+    drawn += ["--config.allow-implausible", "--overlay", "drawn.png", "--out", "out.npz", "-n"]
+    evaluate = ["evaluate", "walkers", "--model", "mgcn-cmu17", "--stride", "60", "--json", "out.json", "-n"]
+    mocap = ["data", "prepare", "mocap", str(inputs / "mocap"), "--format", "npz", "--name", "mine", "--root", "."]
+    mocap += ["--joints", str(inputs / "joints.toml")]
+    run, files = str(inputs / "sampler"), ("best.safetensors", "log.jsonl")
+    pack = ["pack", "model", "--sampler-run", run]
+    each = tuple(f"out/{number}.npz" for number in range(4))
+    found = {f"predict, {kind}": Command([*predict, "4", "--out", f"out.{kind}"], (f"out.{kind}",), ("-n", "3"))
+             for kind in ("npz", "json", "csv", "trc", "bvh")}  # fmt: skip
+    return found | {
+        "predict, folder": Command([*several, "4"], each, ("-n", "3")),
+        "predict, folder, 2 processes": Command([*several, "4", "--config.jobs", "2"], each, ("-n", "3")),
+        "predict, photo and overlay": Command([*drawn, "9"], ("out.npz", "drawn.png"), ("-n", "3")),
+        "evaluate": Command([*evaluate, "4"], ("out.json",), ("-n", "3")),
+        "report": Command(["report", str(inputs / "scores.json"), "--out", "out.html"], ("out.html",)),
+        "train lifter": Command(
+            ["train", "lifter", "--out", "run", *TRAINING], tuple(f"run/{name}" for name in files), (), True
+        ),
+        "data prepare mocap": Command(mocap, ("data_mine.npz",)),
+        "pack": Command(pack, ("model/card.json", "model/lifter.safetensors", "model/noise.safetensors"), ("--half",)),
+        "export": Command(["export", "gaussian-cmu17", "out.onnx"], ("out.onnx",)),
+    }
+
+
+def write_inputs(folder: Path) -> None:
+    """Keypoints, a photo, motion capture, a training and scores, all of them small."""
+    from tests.mocap_files import write_folder
+    from tests.videos import picture, write_png
+
+    clip = load_clips("walkers", ".", "test", actions=("reach",))[0]
+    xy = np.tile(clip.keypoints_px[:100], (3, 1, 1))
+    save_keypoints(folder / "clip.npz", Keypoints(xy, (1000, 1002), "h36m17", fps=60))
+    (folder / "clips").mkdir()
+    for number in range(4):
+        save_keypoints(folder / "clips" / f"{number}.npz", Keypoints(xy[:100], (1000, 1002), "h36m17", fps=60))
+    write_png(folder / "photo.png", picture())
+    write_folder(folder)
+    for words in (
+        ["train", "sampler", "--out", "sampler", *TRAINING, "--epochs", "1"],
+        ["evaluate", "walkers", "--model", "mgcn-cmu17", "--stride", "60", "--json", "scores.json", "-n", "3"],
+    ):
+        if (code := finished(started(words, folder))[0]) != 0:
+            raise ValueError(f"prpose {' '.join(words)} ended with {code}: {(folder / 'log').read_text()}")
+
+
+def started(words: list[str], folder: Path) -> int:
+    """The id of a fork of this process, a group of its own, that runs ``prpose`` in a folder; it prints to ``log``.
+
+    PyTorch must have computed nothing in this process by several threads, which a fork lacks.
+    """
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    with suppress(BaseException):
+        os.setpgid(0, 0)
+        os.chdir(folder)
+        log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(n, "w"), write_through=True) for n in (1, 2))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            prpose.cli.main(words)
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+    os._exit(code)
+
+
+def finished(pid: int, limit_s: float = LIMIT_S) -> tuple[int | None, float]:
+    """The exit code of a process, negative for a signal, and the seconds that it took; None if it had to be killed."""
+    start = time.monotonic()
+    while time.monotonic() < start + limit_s:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status), time.monotonic() - start
+        time.sleep(0.002)
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return None, limit_s
+
+
+def group_ended(pid: int, limit_s: float = 20.0) -> bool:
+    """Waits for the other processes of a command, such as those of its pool, which end after it."""
+    start = time.monotonic()
+    while time.monotonic() < start + limit_s:
+        try:
+            os.killpg(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    os.killpg(pid, signal.SIGKILL)
+    return False
+
+
+@dataclass
+class Row:
+    """What was counted for a command and a signal."""
+
+    tried: int = 0
+    written: int = 0  # killed after an output was written
+    left: int = 0  # left a temporary file
+    again: int = 0  # run again, as the folder was not as at first
+    violations: int = 0
+
+
+def contents(folder: Path, outputs: tuple[str, ...]) -> dict[str, bytes]:
+    """The outputs that exist."""
+    return {name: (folder / name).read_bytes() for name in outputs if (folder / name).is_file()}
+
+
+def temporary_files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob(f"{TEMPORARY}*"))
+
+
+def strangers(folder: Path, command: Command) -> list[str]:
+    """Visible files that are no outputs."""
+    inside = (path.relative_to(folder) for path in folder.rglob("[!.]*") if path.is_file())
+    known = {"log", *command.outputs} | ({"run/config.json", "run/checkpoint.pt"} if command.resumes else set())
+    return sorted(str(path) for path in inside if str(path) not in known)
+
+
+def check_training(folder: Path) -> None:
+    """Raises an error if a file of an unfinished training is not whole."""
+    run = folder / "run"
+    for name in ("config.json", "log.jsonl"):
+        for line in (run / name).read_text().splitlines() if name == "log.jsonl" and (run / name).exists() else []:
+            json.loads(line)
+    if (run / "config.json").exists():
+        json.loads((run / "config.json").read_text())
+    if (run / "best.safetensors").exists():
+        load_file(run / "best.safetensors")
+    if (run / "checkpoint.pt").exists():
+        torch.load(run / "checkpoint.pt", weights_only=True)
+
+
+def trial(command: Command, where: Path, name: str, moment_s: float, existing: bool, row: Row) -> Iterator[str]:
+    """Kills a command at a moment, looks at what is left, and runs it again; yields what is wrong."""
+    folder, old, new = where / "trial", where / "old", contents(where / "new", command.outputs)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    if existing:
+        shutil.copytree(old, folder, dirs_exist_ok=True)
+    before = contents(folder, command.outputs)
+    pid = started(command.run(), folder)
+    time.sleep(moment_s)
+    with suppress(ProcessLookupError):
+        os.kill(pid, getattr(signal, name))
+    code, _ = finished(pid)
+    if code is None or not group_ended(pid):
+        yield f"did not end after {name}"
+    after, left = contents(folder, command.outputs), temporary_files(folder)
+    row.tried, row.left, row.written = row.tried + 1, row.left + bool(left), row.written + (after != before)
+    if name != "SIGKILL" and left:
+        yield f"left {left[0].name} after {name}"
+    if name != "SIGKILL" and code not in (0, 130, 128 + getattr(signal, name)):
+        yield f"ended with {code} after {name}: {(folder / 'log').read_text()[-300:]}"
+    if extra := strangers(folder, command):
+        yield f"left {extra}"
+    yield from wrong_outputs(command, folder, before, after, new)
+    if left or command.resumes or after not in (before, new):
+        row.again += 1
+        yield from next_run(command, folder, new)
+
+
+def wrong_outputs(command: Command, folder: Path, before: dict, after: dict, new: dict) -> Iterator[str]:
+    """Outputs that are neither as before nor those of a whole run."""
+    if command.resumes:
+        try:
+            check_training(folder)
+        except Exception as error:
+            yield f"half-written: {error}"
+        return
+    for output in before.keys() | after.keys():
+        if after.get(output) not in (before.get(output), new[output]):
+            yield f"{output} is neither as before nor whole"
+    model = folder / "model"
+    if (model / "card.json").is_file():
+        with suppress(ValueError):  # an error is fine: the checksums of a folder of several files differ
+            load(model)
+
+
+def next_run(command: Command, folder: Path, new: dict[str, bytes]) -> Iterator[str]:
+    """Runs a command to its end, and yields what is not as if it had never been killed."""
+    begun = command.resumes and (folder / "run" / "config.json").exists()
+    code, _ = finished(started(command.run(*(["--resume"] if begun else [])), folder))
+    if code != 0:
+        yield f"the next run ended with {code}: {(folder / 'log').read_text()[-300:]}"
+    if contents(folder, command.outputs) != new:
+        yield "the next run wrote other outputs"
+    if left := temporary_files(folder):
+        yield f"{left[0].name} was left by the next run"
+
+
+def tried(command: Command, where: Path, kills: int, rng: random.Random, show: Callable[[str], None]) -> dict[str, Row]:
+    """Rows by signal."""
+    for name, words in (("old", command.before), ("new", ())):
+        folder, start, begin_s = where / name, time.monotonic(), None
+        folder.mkdir()
+        pid = started(command.run(*words), folder)
+        while not (done := os.waitpid(pid, os.WNOHANG))[0]:
+            time.sleep(0.005)
+            if begin_s is None and temporary_files(folder):
+                begin_s = time.monotonic() - start
+        took_s = time.monotonic() - start
+        if done[1] != 0:
+            raise ValueError(f"{command.words} ended with {done[1]}: {(folder / 'log').read_text()}")
+        (folder / "log").unlink()
+    rows = {"SIGKILL": Row(), "others": Row()}
+    for number in range(2 * kills):
+        kind, name = ("SIGKILL", "SIGKILL") if number < kills else ("others", OTHERS[number % len(OTHERS)])
+        existing = number % 2 == 1 and not command.resumes
+        moment_s = rng.uniform((begin_s or 0) if number // 2 % 2 else 0, took_s)
+        for problem in trial(command, where, name, moment_s, existing, rows[kind]):
+            rows[kind].violations += 1
+            show(problem)
+    return rows
+
+
+def main(kills: int = 50, only: str = "", seed: int = 0) -> dict[str, dict[str, Row]]:
+    """Print a row per command: how often it was killed, and how often something was wrong.
+
+    Args:
+        kills: Number of moments for SIGKILL, and for SIGTERM, SIGINT and SIGHUP in turns.
+        only: Begin of the names of the commands that are tried.
+        seed: Random seed of the moments.
+    """
+    torch.set_num_threads(1)
+    for module in pkgutil.iter_modules(prpose.cli.__path__):
+        importlib.import_module(f"prpose.cli.{module.name}")
+    found, rng = {}, random.Random(seed)
+    with TemporaryDirectory() as root:
+        inputs = Path(root) / "inputs"
+        inputs.mkdir()
+        write_inputs(inputs)
+        for name, command in commands(inputs).items():
+            if name.startswith(only):
+                where = Path(root) / name
+                where.mkdir()
+                show = functools.partial(print, f"{name}:", file=sys.stderr, flush=True)
+                found[name] = tried(command, where, kills, rng, show)
+                show(*found[name].values())
+    rows = {}
+    for name, (killed, ended) in ((name, row.values()) for name, row in found.items()):
+        of_kills = [killed.tried, killed.written, killed.left, killed.again]
+        rows[name] = [f"{n}" for n in (*of_kills, ended.tried, ended.left, killed.violations + ended.violations)]
+    columns = ["", "SIGKILL", "after an output", "temporary file left", "run again", "others", "left", "violations"]
+    lines = [columns, ["---"] * len(columns), *([name, *cells] for name, cells in rows.items())]
+    print("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: tyro.cli(main)))
