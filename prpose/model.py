@@ -16,6 +16,7 @@ from prpose.engine import Engine, input_sigma, padded
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS, find_layout
 from prpose.onnx import OnnxSampler, is_onnx
+from prpose.out_of_distribution import is_outside, warnings_of
 from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
@@ -149,13 +150,15 @@ class Model:
             keypoints, config.max_gap, config.drop_incomplete, implausible, config.keep_sides, not implausible
         )
         smoothing = config.smoothing(keypoints.fps and actual_rate(ready, keypoints.fps))
-        for message in ready.warnings:
-            warnings.warn(message, stacklevel=3)  # of the caller of the model
-        trained_fps = None if self.card is None else self.card.fps
-        plan = schedule(ready, keypoints.fps, config, self.sampler.F, trained_fps)
         camera, fields = config.camera(*keypoints.image_size, keypoints.focal_px), dict[str, Any]()
+        card, framed = {} if self.card is None else asdict(self.card), self.sampler.framed
+        outside = is_outside(camera.lifter_input(ready.xy, framed), framed, card)
+        found = *ready.warnings, *warnings_of(outside, ready.frame_numbers, framed)
+        for message in found:
+            warnings.warn(message, stacklevel=3)  # of the caller of the model
+        plan = schedule(ready, keypoints.fps, config, self.sampler.F, card.get("fps"))
         camera_sd = config.camera_sd(keypoints.focal_px)
-        xy = camera.lifter_input(plan.keypoints.xy, self.sampler.framed).astype(np.float32)[None]
+        xy = camera.lifter_input(plan.keypoints.xy, framed).astype(np.float32)[None]
         extra_sigma = self._extra_sigma(xy, plan, camera, config)
         x = padded(xy, self.sampler)  # (1, T + F - 1, 17, 2)
         for frames, rows in plan.resample(self._pieces(x, plan, S, seed, config, extra_sigma)):
@@ -165,7 +168,7 @@ class Model:
             described = ready.xy[frames], camera, config, own, camera_sd, ~ready.missing[frames]
             part = summarise(rows[:S], rows[S], *described) | {"deterministic": rows[S]}
             if not self.sampler.one_pass:
-                part |= {"noise_sd_px": others[0, ..., :2] * np.float32(camera.lifter_unit(self.sampler.framed))}
+                part |= {"noise_sd_px": others[0, ..., :2] * np.float32(camera.lifter_unit(framed))}
             for name, value in part.items():
                 axis = int(name == "samples")
                 if name not in fields:  # filled piece by piece: a list of pieces would be in memory twice
@@ -182,9 +185,8 @@ class Model:
             **fields,
             point_estimate=config.point_estimate + ("" if smoothing == "none" else f", {smoothing}"),
             frame_numbers=ready.frame_numbers, times_s=seconds(ready, keypoints.fps), fps=keypoints.fps,
-            flags=flags_of(ready, config.min_confidence), keypoints_px=ready.xy, camera=camera,
-            model={} if self.card is None else asdict(self.card), num_samples=S, seed=seed,
-            warnings=(*ready.warnings, *assumed, *tilt), up=up,
+            flags=flags_of(ready, config.min_confidence, outside), keypoints_px=ready.xy, camera=camera,
+            model=card, num_samples=S, seed=seed, warnings=(*found, *assumed, *tilt), up=up,
         )  # fmt: skip
 
     def _pieces(

@@ -58,10 +58,11 @@ POINT_ESTIMATES: dict[str, Callable[[Array], Array]]  # functions of the samples
 POINT_ESTIMATES = {"mean": mean, "medoid": medoid, "geometric_median": geometric_median}
 
 
-def flags_of(keypoints: Preprocessed, min_confidence: float) -> Array:
-    """(T, 17) uint8 flags of the 2D input, as :data:`prpose.prediction.FLAGS` numbers them."""
+def flags_of(keypoints: Preprocessed, min_confidence: float, outside: Array) -> Array:
+    """(T, 17) uint8 flags, as :data:`prpose.prediction.FLAGS` numbers them; ``outside`` is (T,) bool."""
     low = np.False_ if keypoints.confidence is None else keypoints.confidence < min_confidence
-    state = np.select([keypoints.missing, keypoints.interpolated, keypoints.exchanged, low], [3, 2, 4, 1])
+    states = keypoints.missing, keypoints.interpolated, keypoints.exchanged, low, outside[:, None]
+    state = np.select([np.broadcast_to(each, keypoints.missing.shape) for each in states], [3, 2, 4, 1, 5])
     return state.astype(np.uint8)
 
 
