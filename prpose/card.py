@@ -10,8 +10,7 @@ from prpose.regions import region_quantiles
 from prpose.rng import check_scale
 
 ROLES = ("lifter", "noise")
-INPUT_LIMITS = ("largest_pose", "smallest_size", "largest_size", "largest_place")
-"""Limits beyond which a frame is unlike the training data (:mod:`prpose.out_of_distribution`)."""
+INPUT_LIMITS = ("largest_pose", "smallest_size", "largest_size", "largest_place")  # see prpose.out_of_distribution
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,8 @@ class Card:
         check_scale("floor", self.floor)
         if self.fps is not None and not 0 < self.fps < 1e6:
             raise ValueError(f"expected fps > 0, frames per second, got {self.fps!r:.80}")
-
         if not all(name in INPUT_LIMITS and 0 < value < float("inf") for name, value in self.input_limits.items()):
-            raise ValueError(
-                f"expected input_limits > 0 among {', '.join(INPUT_LIMITS)}, got {self.input_limits!r:.80}"
-            )
+            raise ValueError(f"expected input_limits > 0 of {', '.join(INPUT_LIMITS)}, got {self.input_limits!r:.80}")
 
     @property
     def roles(self) -> tuple[str, ...]:

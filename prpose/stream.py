@@ -62,13 +62,12 @@ class Stream:
         implausible = self.config.allow_implausible or bool(self._window)
         ready = preprocess(frame, 0, self.config.drop_incomplete, implausible)
         camera = self.config.camera(*self.image_size)
-        framed = self.sampler.framed
-        x = camera.lifter_input(ready.xy, framed).astype(np.float32)[None]
-        outside = is_outside(x[0], framed, self.card)
+        x = camera.lifter_input(ready.xy, self.sampler.framed).astype(np.float32)[None]
+        outside = is_outside(x[0], self.sampler.framed, self.card)
         own_eps, mirrored = (noise.next(1) for noise in self._noise)
         *window, extra_sigma = self._windows((x, own_eps, mirrored, self._extra_sigma(x, ready, camera)))
         found = self.sampler.draw(window[0], window[1], window[2], extra_sigma if extra_sigma.any() else None)
-        noise_sd, unit = found.noise_sd, np.float32(camera.lifter_unit(framed))
+        noise_sd, unit = found.noise_sd, np.float32(camera.lifter_unit(self.sampler.framed))
         own = None if found.covariance is None else found.covariance[0]
         described = ready.xy, camera, self.config, own, self.config.camera_sd(), ~ready.missing
         fields: dict[str, Any] = summarise(found.samples[:, 0], found.pose[0], *described)
@@ -78,8 +77,8 @@ class Stream:
             point_estimate=self.config.point_estimate, fps=self.fps, num_samples=self.num_samples, seed=self.seed,
             flags=flags_of(ready, self.config.min_confidence, outside), keypoints_px=ready.xy, camera=camera,
             noise_sd_px=None if noise_sd is None else noise_sd[0] * unit,
+            warnings=(*ready.warnings, *warnings_of(outside, ready.frame_numbers, self.sampler.framed), *tilt),
             model=self.card, up=up,
-            warnings=(*ready.warnings, *warnings_of(outside, ready.frame_numbers, framed), *tilt),
         )  # fmt: skip
 
     def _extra_sigma(self, x: Array, ready: Preprocessed, camera: Camera) -> Array:
