@@ -29,12 +29,7 @@ class Camera:
     center_px: tuple[float, float] | None = None  # principal point (cx, cy)
     radial: tuple[float, float, float] = (0.0, 0.0, 0.0)  # distortion (k1, k2, k3), of r², r⁴, r⁶
     tangential: tuple[float, float] = (0.0, 0.0)  # distortion (p1, p2)
-    orientation: tuple[float, float, float, float] = (
-        1.0,
-        0.0,
-        0.0,
-        0.0,
-    )  # unit quaternion (w, x, y, z), camera → world
+    orientation: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)  # unit quaternion (w, x, y, z) into the world
     position_m: tuple[float, float, float] = (0.0, 0.0, 0.0)  # camera centre in the world
 
     def calibrated(self) -> "Camera":

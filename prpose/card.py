@@ -10,6 +10,7 @@ from prpose.regions import region_quantiles
 from prpose.rng import check_scale
 
 ROLES = ("lifter", "noise")
+INPUT_LIMITS = ("largest_pose", "smallest_size", "largest_size", "largest_place")  # see prpose.out_of_distribution
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Card:
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by split and metric, of these weights
     limits_95: Mapping[str, float] = field(default_factory=dict)  # conformal quantile of each joint (prpose.regions)
     fps: float | None = None  # frames per second of the training data, of lifters with several frames
+    input_limits: Mapping[str, float] = field(default_factory=dict)  # of inputs as in training; see INPUT_LIMITS
 
     def __post_init__(self) -> None:
         region_quantiles({"limits_95": self.limits_95})
@@ -59,6 +61,8 @@ class Card:
         check_scale("floor", self.floor)
         if self.fps is not None and not 0 < self.fps < 1e6:
             raise ValueError(f"expected fps > 0, frames per second, got {self.fps!r:.80}")
+        if not all(name in INPUT_LIMITS and 0 < value < float("inf") for name, value in self.input_limits.items()):
+            raise ValueError(f"expected input_limits > 0 of {', '.join(INPUT_LIMITS)}, got {self.input_limits!r:.80}")
 
     @property
     def roles(self) -> tuple[str, ...]:

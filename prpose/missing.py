@@ -99,8 +99,8 @@ def _faded(off: Array, known: Array, times: Array) -> tuple[Array, Array]:
     """What remains of values (n, 2), known at times (n,), at others (m,): (m, 2), and the share of the deviation."""
     after = np.searchsorted(known, times)
     before = after - 1
-    a = np.where(before >= 0, np.exp(-(times - known[before.clip(0)])), 0)
-    b = np.where(after < len(known), np.exp(times - known[after.clip(max=len(known) - 1)]), 0)
+    a = np.where(before >= 0, np.exp(-np.abs(times - known[before.clip(0)])), 0)
+    b = np.where(after < len(known), np.exp(-np.abs(known[after.clip(max=len(known) - 1)] - times)), 0)
     rest = np.maximum(1 - a * a * b * b, 1e-12)
     left, right = a * (1 - b * b) / rest, b * (1 - a * a) / rest
     shift = left[:, None] * off[before.clip(0)] + right[:, None] * off[after.clip(max=len(known) - 1)]

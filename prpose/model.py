@@ -17,6 +17,7 @@ from prpose.engine import Engine, input_sigma, padded
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS, find_layout
 from prpose.onnx import OnnxSampler, is_onnx
+from prpose.out_of_distribution import is_outside, warnings_of
 from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
 from prpose.preprocess import preprocess
@@ -150,11 +151,14 @@ class Model:
             keypoints, config.max_gap, config.drop_incomplete, implausible, config.keep_sides, not implausible
         )
         smoothing = config.smoothing(keypoints.fps and actual_rate(ready, keypoints.fps))
-        for message in ready.warnings:
-            warnings.warn(message, stacklevel=3)  # of the caller of the model
-        trained_fps = None if self.card is None else self.card.fps
-        plan = schedule(ready, keypoints.fps, config, self.sampler.F, trained_fps)
         camera, fields = config.camera(*keypoints.image_size, keypoints.focal_px), dict[str, Any]()
+        card, framed = {} if self.card is None else asdict(self.card), self.sampler.framed
+        pieces = (ready.xy[start : start + FRAMES_AT_ONCE] for start in range(0, len(ready.xy), FRAMES_AT_ONCE))
+        outside = np.concatenate([is_outside(camera.lifter_input(xy, framed), framed, card) for xy in pieces])
+        found = *ready.warnings, *warnings_of(outside, ready.frame_numbers, framed)
+        for message in found:
+            warnings.warn(message, stacklevel=3)  # of the caller of the model
+        plan = schedule(ready, keypoints.fps, config, self.sampler.F, card.get("fps"))
         camera_sd = config.camera_sd(keypoints.focal_px)
         x = self._inputs(plan.keypoints.xy, camera)
         extra_sigma = self._extra_sigma(x, plan, camera, config)
@@ -167,7 +171,7 @@ class Model:
             described = ready.xy[frames], camera, config, own, camera_sd, ~ready.missing[frames]
             part = summarise(rows[:S], rows[S], *described) | {"deterministic": rows[S]}
             if not self.sampler.one_pass:
-                part |= {"noise_sd_px": others[0, ..., :2] * np.float32(camera.lifter_unit(self.sampler.framed))}
+                part |= {"noise_sd_px": others[0, ..., :2] * np.float32(camera.lifter_unit(framed))}
             for name, value in part.items():
                 axis = int(name == "samples")
                 if name not in fields:  # filled piece by piece: a list of pieces would be in memory twice
@@ -184,9 +188,8 @@ class Model:
             **fields,
             point_estimate=config.point_estimate + ("" if smoothing == "none" else f", {smoothing}"),
             frame_numbers=ready.frame_numbers, times_s=seconds(ready, keypoints.fps), fps=keypoints.fps,
-            flags=flags_of(ready, config.min_confidence), keypoints_px=ready.xy, camera=camera,
-            model={} if self.card is None else asdict(self.card), num_samples=S, seed=seed,
-            warnings=(*ready.warnings, *assumed, *tilt), up=up,
+            flags=flags_of(ready, config.min_confidence, outside), keypoints_px=ready.xy, camera=camera,
+            model=card, num_samples=S, seed=seed, warnings=(*found, *assumed, *tilt), up=up,
         )  # fmt: skip
 
     def _pieces(

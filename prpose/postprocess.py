@@ -58,11 +58,12 @@ POINT_ESTIMATES: dict[str, Callable[[Array], Array]]  # functions of the samples
 POINT_ESTIMATES = {"mean": mean, "medoid": medoid, "geometric_median": geometric_median}
 
 
-def flags_of(keypoints: Preprocessed, min_confidence: float) -> Array:
-    """(T, 17) uint8 flags of the 2D input, as :data:`prpose.prediction.FLAGS` numbers them."""
+def flags_of(keypoints: Preprocessed, min_confidence: float, outside: Array) -> Array:
+    """(T, 17) uint8 flags, as :data:`prpose.prediction.FLAGS` numbers them; ``outside`` is (T,) bool."""
     low = np.False_ if keypoints.confidence is None else keypoints.confidence < min_confidence
-    states = [keypoints.missing, keypoints.interpolated, keypoints.exchanged, low]
-    return np.select(states, [np.uint8(flag) for flag in (3, 2, 4, 1)], np.uint8(0))
+    states = [keypoints.missing, keypoints.interpolated, keypoints.exchanged, low, outside[:, None]]
+    states = [np.broadcast_to(state, keypoints.missing.shape) for state in states]
+    return np.select(states, [np.uint8(flag) for flag in (3, 2, 4, 1, 5)], np.uint8(0))
 
 
 def assumed_covariance(

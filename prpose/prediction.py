@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from prpose.view.page import Page
 
 J = len(H36M_17)
-FLAGS = ("detected", "low_confidence", "interpolated", "derived", "exchanged")
+FLAGS = ("detected", "low_confidence", "interpolated", "derived", "exchanged", "out_of_distribution")
 """State of a joint's 2D keypoint, by the number in ``flags``.
 
-``derived`` is missing and estimated from other joints; ``exchanged`` was its partner's, left for right.
+``derived`` is missing and estimated from other joints; ``exchanged`` was its partner's, left for right;
+``out_of_distribution`` was detected, in a frame that is unlike the model's training data.
 """
 FRAMES_AT_ONCE = 1024  # whose covariances are in memory as float64
 LARGEST_M = 1e5  # largest coordinate of a joint, metres; sums and squares stay finite

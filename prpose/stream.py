@@ -11,6 +11,7 @@ from prpose.camera import Array, Camera
 from prpose.config import InferenceConfig
 from prpose.engine import Engine, input_sigma
 from prpose.keypoints import Keypoints
+from prpose.out_of_distribution import is_outside, warnings_of
 from prpose.postprocess import flags_of, summarise
 from prpose.prediction import Prediction
 from prpose.preprocess import Preprocessed, preprocess
@@ -62,6 +63,7 @@ class Stream:
         ready = preprocess(frame, 0, self.config.drop_incomplete, implausible)
         camera = self.config.camera(*self.image_size)
         x = camera.lifter_input(ready.xy, self.sampler.framed).astype(np.float32)[None]
+        outside = is_outside(x[0], self.sampler.framed, self.card)
         own_eps, mirrored = (noise.next(1) for noise in self._noise)
         *window, extra_sigma = self._windows((x, own_eps, mirrored, self._extra_sigma(x, ready, camera)))
         found = self.sampler.draw(window[0], window[1], window[2], extra_sigma if extra_sigma.any() else None)
@@ -73,9 +75,10 @@ class Stream:
         return Prediction(
             **fields, deterministic=found.pose[0],
             point_estimate=self.config.point_estimate, fps=self.fps, num_samples=self.num_samples, seed=self.seed,
-            flags=flags_of(ready, self.config.min_confidence), keypoints_px=ready.xy, camera=camera,
+            flags=flags_of(ready, self.config.min_confidence, outside), keypoints_px=ready.xy, camera=camera,
             noise_sd_px=None if noise_sd is None else noise_sd[0] * unit,
-            model=self.card, warnings=(*ready.warnings, *tilt), up=up,
+            warnings=(*ready.warnings, *warnings_of(outside, ready.frame_numbers, self.sampler.framed), *tilt),
+            model=self.card, up=up,
         )  # fmt: skip
 
     def _extra_sigma(self, x: Array, ready: Preprocessed, camera: Camera) -> Array:

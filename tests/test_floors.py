@@ -14,7 +14,7 @@ FLOORS = (
     {"config", "io", "missing", "plausibility", "sampler", "swaps", "weights"},
     {"one_pass", "onnx"},
     {"evaluation", "hub", "preprocess", "training", "view"},
-    {"timing"},
+    {"out_of_distribution", "timing"},
     {"postprocess", "smoothing"},
     {"stream"},
     {"export", "model"},
@@ -124,7 +124,7 @@ def test_public_names_are_found_and_others_are_not():
 def test_files_functions_and_the_package_stay_small():
     lines = {path: path.read_text().count("\n") for path in files()}
     package = {path: count for path, count in lines.items() if path.name != "main.py"}
-    assert len(package) <= 114
+    assert len(package) <= 115
     assert sum(package.values()) <= 17_700
     for path, count in lines.items():
         assert count <= 300, path

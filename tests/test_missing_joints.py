@@ -63,6 +63,14 @@ def test_what_was_known_before_fades(clip):
     assert sigma[59, 3] > 2 * sigma[20, 3]
 
 
+def test_a_joint_that_appears_after_hours_is_expected_without_numerical_warnings(clip):
+    xy, numbers = clip.keypoints_px[:4], np.array([0, 1, 10**6, 10**6 + 1])
+    filled, sigma = fill_missing(without(xy, [3], slice(0, 2)), numbers, 60.0)
+    alone, wide = fill_missing(without(xy[:2], [3]), numbers[:2], 60.0)
+    assert np.allclose(filled[:2], alone)
+    assert np.allclose(sigma[:2], wide)
+
+
 @pytest.mark.parametrize("name", ["mgcn-cmu17", "gaussian-cmu17"])
 @pytest.mark.filterwarnings("ignore")
 def test_regions_of_joints_that_are_never_found_are_wide_and_hold(name, clip):

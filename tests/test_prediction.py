@@ -71,7 +71,7 @@ def edited(name, index, value):
         ({"deterministic": "none"}, "deterministic as an array of numbers, got str"),
         (edited("deterministic", (1, 2, 0), 1e6), r"deterministic up to 100000, got values from -.* to 1e\+06"),
         ({"deterministic": standing(4).astype(complex)}, "as an array of numbers, got complex"),
-        ({"flags": np.full((4, 17), 5)}, "expected flags up to 4, got values from 5 to 5"),
+        ({"flags": np.full((4, 17), 6)}, "expected flags up to 5, got values from 6 to 6"),
         ({"flags": np.full((4, 17), 0.5)}, "expected flags as integers, got fractions"),
         ({"frame_numbers": np.array([0, 2, 2, 3])}, "increasing frame_numbers, got no increase at frame 2"),
         ({"times_s": np.array([0, 1, 1, 2.0])}, "increasing times_s, got no increase at frame 2"),
