@@ -9,7 +9,7 @@ AXE := $(if $(shell command -v npm),viewer/node_modules/.package-lock.json)
 # PyTorch's idle threads spin by default; on a shared machine that slows everything down.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test test-browser test-all bench check format viewer
+.PHONY: demo test test-browser test-all test-lowest bench check format viewer audit licences dist
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
@@ -36,6 +36,40 @@ viewer/node_modules/.package-lock.json: viewer/package-lock.json
 	@command -v npm > /dev/null || { echo "make viewer needs Node.js 20 or newer with npm; all else works without"; exit 1; }
 	cd viewer && npm ci --no-audit --no-fund
 
+# The lowest versions that pyproject.toml admits. TORCH: the lowest that is tested; pyparsing: newer ones warn Matplotlib 3.8.
+TORCH ?= 2.13.0
+test-lowest: $(READY)
+	$(BIN)/python -m studies.dependencies lowest | sed "s/^torch==.*/torch==$(TORCH)/" > $(VENV)/lowest.txt
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/pip install --quiet --constraint $(VENV)/lowest.txt --editable ".[dev]" "pyparsing<3.3"
+	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest
+
+# Asks a service on the network for known vulnerabilities of the pinned versions.
+AUDIT ?= https://api.osv.dev
+audit:
+	@$(PYTHON) -c "from urllib.request import urlopen; urlopen('$(AUDIT)/v1/vulns/PYSEC-2019-41', timeout=20)" 2> /dev/null \
+		|| { echo "make audit: cannot reach $(AUDIT), so NOTHING was audited"; exit 1; }
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/pip install --quiet pip-audit
+	$(VENV)-audit/bin/pip-audit --strict --vulnerability-service osv --no-deps --disable-pip --requirement constraints.txt
+
+licences: $(READY)
+	$(PYTHON) -m venv $(VENV)-extras
+	$(VENV)-extras/bin/pip install --quiet --constraint constraints.txt ".[$$($(BIN)/python -m studies.dependencies extras)]"
+	$(VENV)-extras/bin/python -m studies.dependencies licences > $(VENV)/licences.md
+	mv $(VENV)/licences.md docs/licences.md
+
+# Builds the wheel and the sdist, the same bytes everywhere, and tries both: the wheel in an empty environment and folder,
+# the sdist by its own tests.
+dist: $(READY)
+	$(BIN)/python -m pytest -m slow tests/test_dist.py
+	$(BIN)/python -m hatchling build --clean --directory dist
+	set -e; empty=$$(mktemp -d); trap 'rm -rf "$$empty"' EXIT; \
+	tar -xzf dist/*.tar.gz -C "$$empty" --strip-components=1 --one-top-level=sdist; \
+	$(PYTHON) -m venv "$$empty/venv"; "$$empty/venv/bin/pip" install --quiet --constraint constraints.txt dist/*.whl; \
+	cd "$$empty"; venv/bin/prpose predict sdist/examples/walk_openpose --image-size 1000 1002 --fps 30 --out walk.trc -n 20; \
+	test -s walk.trc; cd sdist; OMP_NUM_THREADS=1 $(abspath $(BIN))/python -m pytest -n 2 --dist loadfile
+
 check: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -48,7 +82,8 @@ format: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev]"
 	touch $@
 
 # Without what MediaPipe and rtmlib ask for: their OpenCV would be installed over that of the tests. What Rerun asks for

@@ -2,6 +2,7 @@
 
 import hashlib
 import html
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -49,6 +50,15 @@ def test_the_page_is_built_of_the_sources():
     digest = hashlib.sha256(b"".join((ROOT / "viewer" / name).read_bytes() for name in names)).hexdigest()
     built = (ROOT / "prpose/view/page.html").read_text(encoding="utf-8")
     assert f"sources {digest}" in built, "run make viewer"
+
+
+def test_the_page_states_the_licences_of_what_it_bundles():
+    bundled = json.loads((ROOT / "viewer/package.json").read_text())["dependencies"]
+    page = make_prediction().view().html
+    for name in bundled:
+        text = page.partition(f"Contains {name}:")[2].partition("-->")[0]
+        assert "Copyright" in text
+        assert re.search("The above copyright notice .* included in\\s+all copies", text), name
 
 
 def test_a_missing_page_is_named(tmp_path, monkeypatch):
