@@ -172,6 +172,8 @@ class Model:
                     fields[name] = np.empty((*value.shape[:axis], len(ready.xy), *value.shape[axis + 1 :]), value.dtype)
                 fields[name][(slice(None),) * axis + (frames,)] = value
         assumed = config.assumptions(ready.confidence, self.sampler.trained, keypoints.focal_px)
+        if keypoints.fps is None and len(ready.xy) > 1:
+            assumed += ["no frame rate: nothing is smoothed, and noise is independent between frames; --fps sets it"]
         up, tilt = config.up(fields["pose"])
         positions = np.concatenate([fields["pose"], fields["root"][:, None]], axis=1)
         spread = [np.diagonal(fields[name], axis1=-2, axis2=-1) for name in ("covariance", "root_covariance")]
