@@ -6,6 +6,7 @@ with one of :data:`MARKS` says why it is run only by ``make test-all``, or not a
 
 import contextlib
 import functools
+import io
 import os
 import re
 import shlex
@@ -23,6 +24,7 @@ README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGES = ("python", "sh", "toml", "json", "text")
 MARKS = {"# Needs ": "needs", "# Takes ": "slow"}  # why a block is not run: ever, or but by make test-all
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 EXTRA = re.compile(r"^[\w.-]*\[([\w,-]+)\]$")
 
 
@@ -32,6 +34,11 @@ class Block:
     line: int
     language: str
     text: str
+    follows: bool = False  # another block, with nothing in between
+
+    @property
+    def place(self):
+        return f"{self.page.name}, line {self.line}"
 
     @property
     def mark(self):
@@ -46,28 +53,54 @@ class Block:
 
 def blocks(page):
     """All blocks between fences of a page."""
-    found = re.finditer(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", page.read_text(), re.M | re.S)
-    return [
-        Block(
-            page, page.read_text()[: match.start()].count("\n") + 1, match[2], match[3].replace("\n" + match[1], "\n")
-        )
-        for match in found
-    ]
+    text, found, end = page.read_text(), [], 0
+    for match in re.finditer(r"^```(\w*)[^\n]*\n(.*?)^```$", text, re.M | re.S):
+        follows = bool(found) and not text[end : match.start()].strip()
+        found.append(Block(page, text[: match.start()].count("\n") + 1, match[1], match[2], follows))
+        end = match.end()
+    return found
 
 
 def run_page(page, slow=False):
-    """Runs a page's blocks but those that are not for this kind of run; of these, the arguments are checked."""
-    names = {"__name__": "__main__"}
+    """Runs a page's blocks but those that are not for this kind of run; of these, the arguments are checked.
+
+    A block of text right after one that has run is what that prints.
+    """
+    names, printed = {"__name__": "__main__"}, None
     for block in blocks(page):
         wanted = block.mark == "" or (slow and block.mark == "slow")
-        if block.language == "python":
-            code = compile("\n" * block.line + block.text, page.name, "exec")
-            if wanted:
-                exec(code, names)
-        elif block.language == "sh":
-            with contextlib.nullcontext() if wanted else arguments_only():
-                for words in block.commands():
-                    run_command(words, f"{page.name}, line {block.line}: {shlex.join(words)}", wanted)
+        if block.language == "text":
+            assert printed is None or not block.follows or is_like(block.text, printed), f"{block.place}:\n{printed}"
+        out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+        with contextlib.redirect_stdout(out):
+            run_block(block, names, wanted)
+        out.seek(0)
+        printed = out.read() if wanted else None
+
+
+def run_block(block, names, wanted):
+    if block.language == "python":
+        code = compile("\n" * block.line + block.text, block.page.name, "exec")
+        if wanted:
+            exec(code, names)
+    elif block.language == "sh":
+        with contextlib.nullcontext() if wanted else arguments_only():
+            for words in block.commands():
+                run_command(words, f"{block.place}: {shlex.join(words)}", wanted)
+
+
+def is_like(expected, printed):
+    """Whether two texts agree, numbers within two of their last digits or 2 %, times and sizes of files not at all."""
+    texts = [re.sub(r"in [\d.]+ s|\([\d.]+ MB\)", "#", text).strip() for text in (expected, printed)]
+    words, others = (NUMBER.split(text) for text in texts)
+    pairs = zip(*(NUMBER.findall(text) for text in texts), strict=False)
+    return words == others and all(
+        abs(float(a) - float(b)) <= 2.1 * last_digit(a) + 0.02 * abs(float(a)) for a, b in pairs
+    )
+
+
+def last_digit(number):
+    return 10.0 ** -len(number.partition(".")[2])
 
 
 def run_command(words, where, wanted):
@@ -82,7 +115,7 @@ def run_command(words, where, wanted):
     elif wanted:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         env = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
-        subprocess.run(words, check=True, env=env, capture_output=True)
+        print(subprocess.run(words, check=True, env=env, capture_output=True, text=True).stdout, end="")
     elif program == "python":
         check_python(rest, where)
 

@@ -7,17 +7,19 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import prpose
 from docs import build
 from prpose.atomic import read_toml
 from prpose.cli import COMMANDS
-from tests.documents import LANGUAGES, PAGES, ROOT, blocks, run_page
+from tests.documents import LANGUAGES, PAGES, ROOT, blocks, is_like, run_page
 
 NEEDS = {
-    "README.md": 1, "data.md": 3, "formats.md": 1, "lifters.md": 3, "reproduce.md": 2, "results.md": 2, "speed.md": 2,
-    "video.md": 2, "view.md": 3,
+    "README.md": 1, "data.md": 3, "formats.md": 1, "lifters.md": 3, "migration.md": 2, "reproduce.md": 2,
+    "results.md": 2, "speed.md": 2, "video.md": 2, "view.md": 3,
 }  # fmt: skip
 """Number of blocks of a page that are never run, as they need what is not shipped; their first line says what."""
 
@@ -40,6 +42,25 @@ def clone(tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", PAGES, ids=by_name)
 def test_blocks_run_in_order(page, clone):
     run_page(page)
+
+
+def test_the_pictures_of_the_tutorial_are_made_by_its_blocks(clone):
+    page = ROOT / "docs/tutorial.md"
+    run_page(page)
+    names = re.findall(r"!\[[^]]*\]\((\S+)\)", page.read_text())
+    assert len(names) >= 4
+    for name in names:
+        drawn, shown = (np.asarray(Image.open(path).convert("L"), float) for path in (clone / name, page.parent / name))
+        assert drawn.shape == shown.shape, name
+        assert np.abs(drawn - shown).mean() < 8, name  # of 255: another version of matplotlib may draw otherwise
+
+
+def test_text_is_like_what_is_printed_but_for_rounding_and_times():
+    assert is_like("Wrote a.npz in 1.4 s. 44 mm", "Wrote a.npz in 12.0 s. 45 mm")
+    assert not is_like("Wrote a.npz in 1.4 s. 44 mm", "Wrote b.npz in 1.4 s. 44 mm")
+    assert not is_like("44 mm", "48 mm")
+    assert not is_like("4.02 m", "4.15 m")
+    assert not is_like("4.02 m", "4.02 m, 3 frames")
 
 
 @pytest.mark.slow
@@ -68,8 +89,16 @@ def test_blocks_name_their_language_and_files_in_them_parse(page, tmp_path):
 
 @pytest.mark.parametrize("page", PAGES, ids=by_name)
 def test_links_lead_somewhere(page):
-    for link in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
-        assert (page.parent / link).exists(), link
+    for link, anchor in re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", page.read_text()):
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), f"{link}#{anchor}"
+
+
+def anchors(page):
+    """Those that code hosts give to headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=by_name)
