@@ -4,14 +4,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DETECT := $(VENV)/.detect
+DOCS := $(VENV)/.docs
 AXE := $(if $(shell command -v npm),viewer/node_modules/.package-lock.json)
 
 # PyTorch's idle threads spin by default; on a shared machine that slows everything down.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test test-browser test-all test-lowest bench check format viewer audit licences dist
+.PHONY: demo docs test test-browser test-all test-lowest bench check format viewer audit licences dist
 demo: $(READY)
 	$(BIN)/python examples/demo.py
+
+# Writes site/, which is read without a network: open site/index.html.
+docs: $(DOCS)
+	$(BIN)/python docs/build.py
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -25,7 +30,7 @@ bench: $(READY)
 test-browser: $(READY) $(AXE)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m browser
 
-test-all: $(READY) $(DETECT) $(AXE)
+test-all: $(READY) $(DETECT) $(DOCS) $(AXE)
 	$(BIN)/python -m pytest -m "slow or browser or not slow"
 
 # Builds prpose/view/page.html, which is in the repository, so that users do not need Node.js.
@@ -84,6 +89,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	touch $@
+
+$(DOCS): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[docs]"
 	touch $@
 
 # Without what MediaPipe and rtmlib ask for: their OpenCV would be installed over that of the tests. What Rerun asks for

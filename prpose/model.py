@@ -181,6 +181,8 @@ class Model:
             variance[frames, -1] = np.diagonal(part["root_covariance"], axis1=-2, axis2=-1)
             release(variance, *fields.values())
         assumed = config.assumptions(ready.confidence, self.sampler.trained, keypoints.focal_px)
+        if keypoints.fps is None and len(ready.xy) > 1:
+            assumed += ["no frame rate: nothing is smoothed, and noise is independent between frames; --fps sets it"]
         up, tilt = config.up(fields["pose"])
         smoothed = smooth(positions, smoothing, ready, keypoints.fps, variance)
         fields |= {"pose": smoothed[:, :-1], "root": smoothed[:, -1]}

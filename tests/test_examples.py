@@ -1,6 +1,8 @@
 """The examples run; ``make demo`` is one of them."""
 
 import importlib.util
+import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -37,3 +39,17 @@ def test_many_videos_predicts_every_clip_with_every_engine(tmp_path, monkeypatch
     for name in ("walker_000.npz", "walker_001.npz"):
         one, two = (prpose.read_prediction(tmp_path / engine / name) for engine in ("one_process", "jobs_1"))
         assert np.array_equal(one.samples, two.samples)
+
+
+def test_the_notebook_runs_from_top_to_bottom_and_holds_no_outputs(tmp_path, monkeypatch):
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    monkeypatch.chdir(tmp_path / "examples")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    notebook = json.loads((EXAMPLES / "first_hour.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in cells)
+    names = {}
+    for cell in cells:
+        exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+    assert len(names["table"]) == 30 * 17
+    assert names["inside"].mean() > 0.9

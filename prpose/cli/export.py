@@ -5,14 +5,14 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from prpose.cli.console import print_result
+from prpose.cli.console import Flag, print_result
 from prpose.export import export_onnx
 
 
 def export(
     model: Annotated[Positional[str], arg(metavar="MODEL")],
     out: Annotated[Positional[Path], arg(metavar="OUT")],
-    overwrite: bool = False,
+    overwrite: Flag = False,
 ) -> None:
     """Export a model to an ONNX file.
 

@@ -68,7 +68,7 @@ def read_prediction(path: str | Path) -> Prediction:
         ValueError: naming the file, if it is missing, damaged, of another format or of a later version.
     """
     path = existing_file(path)
-    with path.open("rb") as stream:
-        zipped = stream.read(2) == b"PK"
-    with naming(path):
+    with naming(path), path.open("rb") as stream:
+        if not (zipped := stream.read(2) == b"PK") and (ending := path.suffix.lower()) in (".csv", ".trc", ".bvh"):
+            raise ValueError(f"expected .npz or .json, which hold the whole prediction, got {ending}")
         return read_npz_prediction(path) if zipped else read_json_prediction(path)

@@ -178,7 +178,10 @@ def read_people(
         chosen = known_formats()[name]
         if chosen.read is None:
             return [load_keypoints(path, layout, image_size, fps)]
-        found = numbered(_read(path, chosen, content, prefix, on_file), prefix)
+        try:
+            found = numbered(_read(path, chosen, content, prefix, on_file), prefix)
+        except ValueError as error:
+            raise ValueError(f"{error} (read as {name})") from None
         return people_from(found, layout, image_size, fps, tracking)
 
 
@@ -232,7 +235,7 @@ def recognise(path: Path) -> tuple[str, Any]:
             return name, content
     if ending == ".json":
         got = ", ".join(content) if isinstance(content, dict) else type(content).__name__
-        hint = f"{_nearest(content)}; --config.format: one of prpose models --formats"
+        hint = f"{_nearest(content)}; --config.format: one of prpose models --formats; arrays are read as .npy"
         raise ValueError(f"expected JSON of a known format, got {got:.80}{hint}")
     known = f"an image or a video (.jpg, .mp4 ...), or keypoints, as {', '.join(ENDINGS)} or a folder"
     raise ValueError(f"expected {known}, got {ending or 'no ending'}")
