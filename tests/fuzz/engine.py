@@ -1,0 +1,202 @@
+"""Runs one reader on many files, in a process that may crash or hang and is then started anew.
+
+The process counts in a file that is shared with the one that watches it; the file that it reads lies beside it.
+"""
+
+import contextlib
+import json
+import mmap
+import os
+import random
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.fuzz.outcome import Watched
+from tests.fuzz.targets import named
+
+COUNTS = struct.Struct("3Qd")  # inputs, read, refused; when the current input began, 0 between inputs
+HANGS_S = 20.0  # longer than an input may take, as the machine may be busy
+MORE_MEMORY = 6 * 2**30  # of address space beyond what a process has once it is warm
+MEMORY_DISK = Path("/dev/shm")
+
+
+@dataclass
+class Result:
+    """What came of one reader: inputs that reached it, and a file for each kind and place of fault."""
+
+    inputs: int = 0
+    read: int = 0
+    refused: int = 0
+    seconds: float = 0.0
+    finds: dict[str, bytes] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
+
+    def add(self, fault, data, details):
+        if fault not in self.finds or len(data) < len(self.finds[fault]):
+            self.finds[fault], self.details[fault] = data, details
+
+
+def run(name, seconds, inputs, seed=0, engine="random", corpus=None):
+    """Fuzzes a reader until the time or the number of inputs is reached."""
+    result, start, attempt = Result(), time.monotonic(), 0
+    fast = MEMORY_DISK if MEMORY_DISK.is_dir() else None
+    while (left := seconds - (time.monotonic() - start)) > 0 and result.inputs < inputs:
+        with tempfile.TemporaryDirectory(dir=fast) as folder:
+            settings = {
+                "target": name, "seconds": left, "inputs": inputs - result.inputs, "seed": seed + 1000 * attempt,
+                "engine": engine, "corpus": corpus and str(Path(corpus).resolve()),
+            }  # fmt: skip
+            if not _attempt(Path(folder), settings, result):
+                break
+        attempt += 1
+    result.seconds = time.monotonic() - start
+    return result
+
+
+def _attempt(folder, settings, result):
+    """One process; whether it ended before its time."""
+    counts = folder / "counts"
+    counts.write_bytes(bytes(COUNTS.size))
+    command = [sys.executable, "-m", "tests.fuzz.engine", str(folder), json.dumps(settings)]
+    with (folder / "log").open("wb") as log, counts.open("r+b") as file:
+        shared = mmap.mmap(file.fileno(), COUNTS.size)
+        worker = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        hangs = False
+        while worker.poll() is None:
+            time.sleep(0.05)
+            began = COUNTS.unpack(shared[:])[3]
+            if began and time.monotonic() - began > HANGS_S:
+                hangs = True
+                worker.kill()
+                worker.wait()
+        done, read, refused, began = COUNTS.unpack(shared[:])
+        shared.close()
+    result.inputs, result.read, result.refused = result.inputs + done, result.read + read, result.refused + refused
+    for found in sorted((folder / "finds").glob("*.json")):
+        fault = json.loads(found.read_text())
+        result.add(fault["fault"], found.with_suffix("").read_bytes(), fault["details"])
+    if hangs or worker.returncode < 0:
+        kind = "hang" if hangs else f"crash {signal.Signals(-worker.returncode).name}"
+        data, result.inputs = (folder / "current").read_bytes(), result.inputs + 1
+        result.add(kind, data, f"{kind} of {len(data)} bytes")
+        return True
+    if worker.returncode and not done:
+        raise RuntimeError((folder / "log").read_text()[-3000:])
+    return worker.returncode != 0
+
+
+class Worker:
+    """Reads files one after the other, counts them and keeps the smallest of each fault."""
+
+    def __init__(self, folder, settings):
+        self.folder, self.settings = folder, settings
+        if settings["engine"] == "atheris":
+            import atheris
+
+            with atheris.instrument_imports(include=["prpose"]):
+                self._prepare()
+        else:
+            self._prepare()
+
+    def _prepare(self):
+        """Reads the valid files, so that all code is loaded, and limits the memory."""
+        (self.target,) = named(self.settings["target"]).values()
+        self.seeds = self.target.seeds()
+        if self.settings["corpus"]:
+            found = sorted((Path(self.settings["corpus"]) / self.settings["target"]).glob("*"))
+            self.seeds = [*self.seeds, *(path.read_bytes() for path in found)]
+        with tempfile.TemporaryDirectory(dir=self.folder) as warm, Watched(warm) as watched:
+            for data in self.target.seeds():
+                watched.call(self.target, data)
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if _is_linux() else 0
+        if used:
+            resource.setrlimit(resource.RLIMIT_AS, (used + MORE_MEMORY, resource.RLIM_INFINITY))
+        self.file = (self.folder / "counts").open("r+b")
+        self.shared = mmap.mmap(self.file.fileno(), COUNTS.size)
+        self.current = os.open(self.folder / "current", os.O_RDWR | os.O_CREAT)
+        self.inputs, self.read, self.refused, self.found = 0, 0, 0, {}
+        (self.folder / "finds").mkdir()
+
+    def one(self, data):
+        """Reads one file."""
+        os.ftruncate(self.current, 0)
+        os.pwrite(self.current, data, 0)
+        COUNTS.pack_into(self.shared, 0, self.inputs, self.read, self.refused, time.monotonic())
+        outcome = self.watched.call(self.target, data)
+        self.inputs += 1
+        self.read += outcome.was_read
+        self.refused += not outcome.was_read and not outcome.fault
+        COUNTS.pack_into(self.shared, 0, self.inputs, self.read, self.refused, 0.0)
+        if outcome.fault and len(data) < len(self.found.get(outcome.fault, data + b"x")):
+            self.found[outcome.fault] = data
+            path = self.folder / "finds" / str(list(self.found).index(outcome.fault))
+            path.write_bytes(data)
+            text = json.dumps({"fault": outcome.fault, "details": outcome.details[-4000:]})
+            path.with_suffix(".json").write_text(text)
+
+    def loop(self):
+        with Watched(self.folder / "watched") as self.watched:
+            if self.settings["engine"] == "atheris":
+                self._guided()
+            else:
+                self._random()
+
+    def _random(self):
+        end, rng = time.monotonic() + self.settings["seconds"], random.Random(self.settings["seed"])
+        while time.monotonic() < end and self.inputs < self.settings["inputs"]:
+            self.one(self.target.damaged(rng.choice(self.seeds), rng))
+
+    def _guided(self):
+        """By coverage; the fuzzer keeps what reached new code, and changes that."""
+        import atheris
+
+        corpus = self.folder / "corpus"
+        corpus.mkdir()
+        for number, data in enumerate(self.seeds):
+            (corpus / f"seed{number}").write_bytes(data)
+
+        def changed(data, max_size, seed):
+            return self.target.damaged(data, random.Random(seed))[:max_size]
+
+        def one(data):
+            self.one(data)
+            if self.inputs >= self.settings["inputs"]:
+                os._exit(0)
+
+        options = {
+            "max_total_time": max(1, int(self.settings["seconds"])), "max_len": 2**17, "seed": self.settings["seed"] + 1,
+            "timeout": 0, "rss_limit_mb": 0, "verbosity": 0, "len_control": 0,
+        }  # fmt: skip
+        arguments = [sys.argv[0], str(corpus), *(f"-{key}={value}" for key, value in options.items())]
+        atheris.Setup(arguments, one, custom_mutator=changed)
+        atheris.Fuzz()
+
+
+def _is_linux():
+    return Path("/proc/self/statm").exists()
+
+
+def keep(folder, name, result):
+    """Writes each find's file, so that tests replay it; the paths."""
+    paths = []
+    for fault, data in result.finds.items():
+        path = Path(folder) / name / f"{''.join(c if c.isalnum() or c in '.-_' else '-' for c in fault)}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        paths.append(path)
+    return paths
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    with contextlib.suppress(KeyboardInterrupt):
+        Worker(place, json.loads(sys.argv[2])).loop()
+    shutil.rmtree(place / "watched", ignore_errors=True)
