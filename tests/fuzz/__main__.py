@@ -47,7 +47,9 @@ def total(value):
 
 
 def row(name, counts):
-    return f"| {name} | " + " | ".join(f"{total(counts[key]):,}" for key in ("inputs", "read", "refused", "finds")) + " |"
+    return (
+        f"| {name} | " + " | ".join(f"{total(counts[key]):,}" for key in ("inputs", "read", "refused", "finds")) + " |"
+    )
 
 
 if __name__ == "__main__":

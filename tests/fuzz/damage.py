@@ -10,7 +10,19 @@ NUMBERS = (
 )
 TEXTS = (
     *("", " ", "a", "0", "-1", "1e999", "nan", "None", "null", "..", "/", "../../etc/passwd", "a/b", "a,b", "\t", "\n"),
-    *("\x00", "\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "\r\n", "\u202egnp", "\u200b", "é", "人", "💀", "\ud800", "\ufeff"),
+    *(
+        "\x00",
+        "\x1b[31mred\x1b[0m",
+        "\x1b]0;title\x07",
+        "\r\n",
+        "\u202egnp",
+        "\u200b",
+        "é",
+        "人",
+        "💀",
+        "\ud800",
+        "\ufeff",
+    ),
     *("x" * 300, "9" * 5000, "٣", "1_0", "0x10", "nose", "left_hip", "%s%n", "{0}", "$(id)", "'", '"', "os:system"),
 )
 TREES = (None, True, False, [], {}, [[]], [None], {"": None}, [[[[[]]]]])

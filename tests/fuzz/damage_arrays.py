@@ -18,7 +18,19 @@ SHAPES = (
     *("(4294967296, 4294967296)", "(0, 9223372036854775807)", "(1,) * 40", "(True,)", "('a',)", "[2]", "None"),
 )
 DESCRIPTIONS = (
-    *("'<f8'", "'|O'", "'<U1'", "'<U0'", "'|V0'", "'|S0'", "'<U999999999'", "'<M8[9999999999s]'", "'<c16'", "'<f3'", "8"),
+    *(
+        "'<f8'",
+        "'|O'",
+        "'<U1'",
+        "'<U0'",
+        "'|V0'",
+        "'|S0'",
+        "'<U999999999'",
+        "'<M8[9999999999s]'",
+        "'<c16'",
+        "'<f3'",
+        "8",
+    ),
     *("[('a', '<f8')]", "[('a', '|O')]", "[]", "[('a', '<f8', (1000000, 1000000))]", "('<f8', (0,))", "'x' * 9999"),
 )
 
@@ -179,7 +191,14 @@ def _instructions(data, rng):
 OPCODES = tuple(bytes([ord(op.code)]) for op in pickletools.opcodes if op.arg is None) + (
     *(b"cos\nsystem\n", b"cbuiltins\neval\n", b"cnumpy\nndarray\n", b"cnumpy\ndtype\n", b"c_codecs\nencode\n"),
     *(b"h\x00", b"r\xff\xff\xff\x7f", b"j\xff\xff\xff\x7f", b"X\xff\xff\xff\x7f", b"I99999999999999999999\n", b"K\x01"),
-    *(b"\x8a\x10" + b"\xff" * 16, b"X\x03\x00\x00\x00\x1b[3", b"\x8c\x02O8", b"\x8c\x03<U9", b"G\x7f\xf0" + b"\0" * 6, b"N"),
+    *(
+        b"\x8a\x10" + b"\xff" * 16,
+        b"X\x03\x00\x00\x00\x1b[3",
+        b"\x8c\x02O8",
+        b"\x8c\x03<U9",
+        b"G\x7f\xf0" + b"\0" * 6,
+        b"N",
+    ),
 )
 
 
@@ -237,4 +256,3 @@ def as_safetensors(data, rng):
     head = damage.as_json(data[8 : 8 + length], rng)
     stated = len(head) if rng.randrange(8) else rng.choice((0, len(head) - 1, len(head) + 1, 2**32, 2**63))
     return stated.to_bytes(8, "little", signed=False) + head + data[8 + length :]
-

@@ -4,6 +4,7 @@ The process counts in a file that is shared with the one that watches it; the fi
 """
 
 import contextlib
+import hashlib
 import json
 import mmap
 import os
@@ -16,14 +17,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fuzz.outcome import Watched
+from tests.fuzz.outcome import SLOWEST_S, Watched
 from tests.fuzz.targets import named
 
 COUNTS = struct.Struct("3Qd")  # inputs, read, refused; when the current input began, 0 between inputs
-HANGS_S = 20.0  # longer than an input may take, as the machine may be busy
+HANGS_S = 60.0  # of the clock, for what waits or computes on a busy machine; of the processor: SLOWEST_S
 MORE_MEMORY = 6 * 2**30  # of address space beyond what a process has once it is warm
 MEMORY_DISK = Path("/dev/shm")
 
@@ -73,7 +75,7 @@ def _attempt(folder, settings, result):
         while worker.poll() is None:
             time.sleep(0.05)
             began = COUNTS.unpack(shared[:])[3]
-            if began and time.monotonic() - began > HANGS_S:
+            if began and time.monotonic() - began > HANGS_S + 10:  # unless the process itself has noticed
                 hangs = True
                 worker.kill()
                 worker.wait()
@@ -84,13 +86,13 @@ def _attempt(folder, settings, result):
         fault = json.loads(found.read_text())
         result.add(fault["fault"], found.with_suffix("").read_bytes(), fault["details"])
     if hangs or worker.returncode < 0:
-        kind = "hang" if hangs else f"crash {signal.Signals(-worker.returncode).name}"
+        kind = "hang" if hangs else _ending(-worker.returncode)
         data, result.inputs = (folder / "current").read_bytes(), result.inputs + 1
         result.add(kind, data, f"{kind} of {len(data)} bytes")
         return True
-    if worker.returncode and not done:
+    if worker.returncode:
         raise RuntimeError((folder / "log").read_text()[-3000:])
-    return worker.returncode != 0
+    return False
 
 
 class Worker:
@@ -122,7 +124,7 @@ class Worker:
         self.file = (self.folder / "counts").open("r+b")
         self.shared = mmap.mmap(self.file.fileno(), COUNTS.size)
         self.current = os.open(self.folder / "current", os.O_RDWR | os.O_CREAT)
-        self.inputs, self.read, self.refused, self.found = 0, 0, 0, {}
+        self.inputs, self.read, self.refused = 0, 0, 0
         (self.folder / "finds").mkdir()
 
     def one(self, data):
@@ -130,17 +132,22 @@ class Worker:
         os.ftruncate(self.current, 0)
         os.pwrite(self.current, data, 0)
         COUNTS.pack_into(self.shared, 0, self.inputs, self.read, self.refused, time.monotonic())
+        signal.setitimer(signal.ITIMER_PROF, SLOWEST_S + 1)  # ends the process
         outcome = self.watched.call(self.target, data)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         self.inputs += 1
         self.read += outcome.was_read
         self.refused += not outcome.was_read and not outcome.fault
         COUNTS.pack_into(self.shared, 0, self.inputs, self.read, self.refused, 0.0)
-        if outcome.fault and len(data) < len(self.found.get(outcome.fault, data + b"x")):
-            self.found[outcome.fault] = data
-            path = self.folder / "finds" / str(list(self.found).index(outcome.fault))
+        if outcome.fault:
+            self._record(outcome.fault, data, outcome.details)
+
+    def _record(self, fault, data, details):
+        """Keeps the smallest file of each fault."""
+        path = self.folder / "finds" / hashlib.sha256(fault.encode()).hexdigest()[:16]
+        if not path.exists() or len(data) < path.stat().st_size:
             path.write_bytes(data)
-            text = json.dumps({"fault": outcome.fault, "details": outcome.details[-4000:]})
-            path.with_suffix(".json").write_text(text)
+            path.with_suffix(".json").write_text(json.dumps({"fault": fault, "details": details[-4000:]}))
 
     def loop(self):
         with Watched(self.folder / "watched") as self.watched:
@@ -150,9 +157,42 @@ class Worker:
                 self._random()
 
     def _random(self):
-        end, rng = time.monotonic() + self.settings["seconds"], random.Random(self.settings["seed"])
+        """By chance, in a child of this process, which starts at once after another one has crashed."""
+        end, attempt = time.monotonic() + self.settings["seconds"], self.settings["seed"]
         while time.monotonic() < end and self.inputs < self.settings["inputs"]:
-            self.one(self.target.damaged(rng.choice(self.seeds), rng))
+            if not (child := os.fork()):
+                self._child(random.Random(attempt), end)
+            fault = self._fault_of(child)
+            self.inputs, self.read, self.refused, _ = COUNTS.unpack(self.shared[:])
+            if fault:
+                self.inputs, data = self.inputs + 1, (self.folder / "current").read_bytes()
+                self._record(fault, data, f"{len(data)} bytes")
+                COUNTS.pack_into(self.shared, 0, self.inputs, self.read, self.refused, 0.0)
+            attempt += 1
+
+    def _child(self, rng, end):
+        status = 1
+        try:
+            while time.monotonic() < end and self.inputs < self.settings["inputs"]:
+                self.one(self.target.damaged(rng.choice(self.seeds), rng))
+            status = 0
+        except BaseException:
+            (self.folder / "error").write_text(traceback.format_exc())
+        os._exit(status)
+
+    def _fault_of(self, child):
+        """Waits for the child; how it crashed, if it did."""
+        while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(0.02)
+            began = COUNTS.unpack(self.shared[:])[3]
+            if began and time.monotonic() - began > HANGS_S:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return "hang"
+        status = os.waitpid(child, 0)[1]
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+            raise RuntimeError((self.folder / "error").read_text())
+        return _ending(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else ""
 
     def _guided(self):
         """By coverage; the fuzzer keeps what reached new code, and changes that."""
@@ -178,6 +218,10 @@ class Worker:
         arguments = [sys.argv[0], str(corpus), *(f"-{key}={value}" for key, value in options.items())]
         atheris.Setup(arguments, one, custom_mutator=changed)
         atheris.Fuzz()
+
+
+def _ending(number):
+    return "hang" if number == signal.SIGPROF else f"crash {signal.Signals(number).name}"
 
 
 def _is_linux():

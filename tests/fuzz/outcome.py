@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-SLOWEST_S = 5.0
+SLOWEST_S = 3.0  # of the processor
 MEMORY_FACTOR, MEMORY_BYTES = 20, 96 * 2**20  # of the file's size, and beyond that; libraries load code and caches
 LONGEST_MESSAGE = 2000
 
@@ -58,7 +58,7 @@ class Watched:
         """The outcome of a target's reader for a file of these bytes."""
         path = target.write(self.inputs, data)
         before, printed = set(os.listdir(self.inputs)), self._size()
-        peak, start = _reset_peak(), time.perf_counter()
+        peak, start = _reset_peak(), time.process_time()
         message, place, fault, details = None, "", "", ""
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
@@ -71,15 +71,16 @@ class Watched:
             except BaseException as error:
                 place = place_of(error)
                 fault, details = f"{type(error).__name__} {place}", traceback.format_exc()
-        seconds, grown = time.perf_counter() - start, _peak() - peak
+        seconds, grown = time.process_time() - start, _peak() - peak
         if not fault and message is not None:
             if not message.isprintable():
                 fault, details = f"unprintable {place}", repr(message)
             elif len(message) > LONGEST_MESSAGE:
                 fault, details = f"long-message {place}", message[:LONGEST_MESSAGE]
         if not fault and warned:
-            where = f"{Path(warned[0].filename).name}"
-            fault, details = f"warning {warned[0].category.__name__} {where}", f"{warned[0].message} ({where})"
+            first = warned[0]
+            where = f"{Path(first.filename).stem} {first.lineno}"
+            fault, details = f"warning {first.category.__name__} {where}", f"{first.message} ({where})"
         if self._size() != printed:
             fault = fault or f"printed {place}"
             self._printed.seek(printed)
@@ -104,7 +105,9 @@ def _restore(saved, number):
 
 
 def place_of(error):
-    """The innermost function of prpose that an error came through."""
+    """The innermost function of prpose that an error came through, before it was turned into another."""
+    while error.__context__ is not None:
+        error = error.__context__
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "/prpose/" in frame.filename] or frames[-1:]
     return f"{Path(own[-1].filename).stem}.{own[-1].name}" if own else ""

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-
 from tests.mocap_files import ASF, amc_text, bvh_text
 
 FRAMES = 3
@@ -26,7 +25,9 @@ def shortened(name, data):
 def _shortened(content):
     if isinstance(content, dict):
         first = list(content.items())
-        return {key: _shortened(item) for key, item in (first[:FRAMES] if "." in first[0][0] else first)} if first else {}
+        return (
+            {key: _shortened(item) for key, item in (first[:FRAMES] if "." in first[0][0] else first)} if first else {}
+        )
     if isinstance(content, list):
         deep = content and isinstance(content[0], dict) and "x" not in content[0]
         return [_shortened(item) for item in (content[:FRAMES] if deep else content)]

@@ -45,7 +45,10 @@ class Target:
     def damaged(self, data, rng):
         """The bytes with one to three changes, of which the last may be of any kind."""
         for _ in range(rng.choice((1, 1, 2, 3))):
-            data = self.change(data, rng)
+            try:
+                data = self.change(data, rng)
+            except Exception:  # of a library that writes the format, which refuses a file that was changed before
+                data = damage.raw(data, rng)
         return data if rng.randrange(32) else damage.raw(data, rng)
 
 
@@ -60,7 +63,9 @@ def _keypoints(path, format=None, layout=None, fps=None):
     return read_people(path, format=format, layout=layout, fps=fps)
 
 
-KEYPOINTS: dict[str, tuple[str, Change, str | None]] = {  # a valid file of each format, how to change it, and its layout
+KEYPOINTS: dict[
+    str, tuple[str, Change, str | None]
+] = {  # a valid file of each format, how to change it, and its layout
     "coco-annotations": ("coco_annotations.json", damage.as_json, None),
     "openpose": ("openpose_body25/walk_000000000003_keypoints.json", damage.as_json, None),
     "openpose-frames": ("openpose_frames.json", damage.as_json, None),
@@ -98,7 +103,9 @@ def _keypoint_target(format):
     names, change, layout = KEYPOINTS[format]
     file = "walk_1" + Path(names.split()[0]).suffix
     apart = file.endswith((".h5", ".slp"))
-    return Target(partial(_keypoints, format=format, layout=layout), partial(_of_files, names), change, file, apart=apart)
+    return Target(
+        partial(_keypoints, format=format, layout=layout), partial(_of_files, names), change, file, apart=apart
+    )
 
 
 def _recognised(ending, change, *formats):
