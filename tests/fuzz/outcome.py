@@ -1,6 +1,7 @@
 """What a reader may do with a file, and what it does."""
 
 import contextlib
+import io
 import os
 import resource
 import sys
@@ -11,7 +12,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-SLOWEST_S = 3.0  # of the processor
+SLOWEST_S, SLOWEST_S_PER_MB = 3.0, 7.0  # of the processor
 MEMORY_FACTOR, MEMORY_BYTES = 20, 96 * 2**20  # of the file's size, and beyond that; libraries load code and caches
 LONGEST_MESSAGE = 2000
 
@@ -45,6 +46,9 @@ class Watched:
         self._printed = self._exit.enter_context(tempfile.TemporaryFile())
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
+        text = io.TextIOWrapper(io.FileIO(self._printed.fileno(), "wb", closefd=False), "utf-8", write_through=True)
+        self._exit.enter_context(contextlib.redirect_stdout(text))  # of a test, which need not write to descriptors
+        self._exit.enter_context(contextlib.redirect_stderr(text))
         for number in (1, 2):
             saved = os.dup(number)
             os.dup2(self._printed.fileno(), number)
@@ -87,7 +91,7 @@ class Watched:
             details += self._printed.read(1000).decode(errors="replace")
         if set(os.listdir(self.inputs)) != before or os.listdir(self.work):
             fault, details = "written", str({*os.listdir(self.inputs)} - before | {*os.listdir(self.work)})
-        if seconds > SLOWEST_S:
+        if seconds > slowest_s(data):
             fault, details = f"slow {place}", f"{seconds:.1f} s for {len(data)} bytes"
         if grown > MEMORY_BYTES + MEMORY_FACTOR * len(data):
             fault, details = f"memory {place}", f"{grown / 2**20:.0f} MB for {len(data)} bytes"
@@ -102,6 +106,11 @@ def _restore(saved, number):
         stream.flush()
     os.dup2(saved, number)
     os.close(saved)
+
+
+def slowest_s(data):
+    """Seconds of the processor that reading a file of these bytes may take."""
+    return SLOWEST_S + SLOWEST_S_PER_MB * len(data) / 2**20
 
 
 def place_of(error):

@@ -231,7 +231,7 @@ def _beside_asf():
 def targets():
     """All of them, by name."""
     found = {format: _keypoint_target(format) for format in KEYPOINTS}
-    json_formats = [name for name, (file, *_) in KEYPOINTS.items() if file.endswith(".json")]
+    json_formats = [name for name, (file, _, layout) in KEYPOINTS.items() if file.endswith(".json") and not layout]
     npz_formats = [name for name, (file, *_) in KEYPOINTS.items() if file.endswith(".npz")]
     predictions = partial(_of_files, folder=".")
     return found | {
@@ -263,17 +263,17 @@ def targets():
             partial(_annotations, True), lambda: seeds.matlab(True), damage_models.as_matlab, "annot.mat", apart=True
         ),
         "matlab-test": Target(
-            partial(_annotations, False), lambda: seeds.matlab(False), damage_models.as_matlab, "annot_data.mat", apart=True
+            partial(_annotations, False), lambda: seeds.matlab(False), damage_models.as_matlab, "test.mat", apart=True
         ),
-        "config-inference": Target(partial(_config, "inference"), lambda: seeds.configs()[:2], damage.as_toml, "a.toml"),
-        "config-training": Target(partial(_config, "training"), lambda: seeds.configs()[2:], damage.as_toml, "a.toml"),
+        "config-inference": Target(partial(_config, "inference"), seeds.configs, damage.as_toml, "a.toml"),
+        "config-training": Target(partial(_config, "training"), seeds.training, damage.as_toml, "a.toml"),
         "card": Target(_card, seeds.cards, damage.as_json, "card.json"),
         "card-networks": Target(
             _networks, seeds.small_cards, damage_models.as_card, "card.json", seeds.beside_cards, apart=True
         ),
         "onnx": Target(_onnx, seeds.onnx, damage_models.as_onnx, "a.onnx", apart=True),
         "safetensors": Target(
-            _weights, lambda: [seeds.weights()["lifter.safetensors"]], damage_arrays.as_safetensors, "a.safetensors", apart=True
+            _weights, lambda: list(seeds.weights().values()), damage_arrays.as_safetensors, "a.safetensors", apart=True
         ),
         "pth": Target(_weights, seeds.pth, damage_arrays.as_npz, "a.pth", apart=True),
         "video-name": Target(_address, seeds.names, damage.text, "name.txt"),
