@@ -13,7 +13,8 @@ from tests.fuzz import engine
 from tests.fuzz.targets import named
 
 CORPUS = Path(__file__).parent.parent / "data" / "fuzz"
-HEADER = "| reader | inputs | read | refused | finds |\n|---|--:|--:|--:|--:|"
+COLUMNS = ("inputs", "read", "refused", "crashed", "finds")
+HEADER = f"| reader | {' | '.join(COLUMNS)} |\n|---|{'--:|' * len(COLUMNS)}"
 
 
 def main():
@@ -30,15 +31,17 @@ def main():
     print(HEADER, flush=True)
     for name in named(given.readers):
         result = engine.run(name, given.seconds, given.inputs, given.seed, given.engine, CORPUS)
-        new = {"inputs": result.inputs, "read": result.read, "refused": result.refused, "finds": sorted(result.finds)}
-        old = counts.get(name, {"inputs": 0, "read": 0, "refused": 0, "finds": []})
-        counts[name] = {key: sorted({*old[key], *new[key]}) if key == "finds" else old[key] + new[key] for key in new}
+        new = {key: getattr(result, key) for key in COLUMNS[:-1]} | {"finds": sorted(result.finds)}
+        old = counts.get(name, dict.fromkeys(COLUMNS, 0) | {"finds": []})
+        counts[name] = {
+            key: sorted({*old[key], *new[key]}) if key == "finds" else old.get(key, 0) + new[key] for key in new
+        }
         print(row(name, counts[name]), flush=True)
         for path, (fault, details) in zip(engine.keep(given.finds, name, result), result.details.items(), strict=True):
             print(f"{name}: {fault}: {path}\n{details}", file=sys.stderr, flush=True)
         if given.table:
             given.table.write_text(json.dumps(counts, indent=1) + "\n")
-    print(row("all", {key: sum(map(total, (c[key] for c in counts.values()))) for key in next(iter(counts.values()))}))
+    print(row("all", {key: sum(total(count.get(key, 0)) for count in counts.values()) for key in COLUMNS}))
     return 1 if any(count["finds"] for count in counts.values()) else 0
 
 
@@ -47,9 +50,7 @@ def total(value):
 
 
 def row(name, counts):
-    return (
-        f"| {name} | " + " | ".join(f"{total(counts[key]):,}" for key in ("inputs", "read", "refused", "finds")) + " |"
-    )
+    return f"| {name} | " + " | ".join(f"{total(counts.get(key, 0)):,}" for key in COLUMNS) + " |"
 
 
 if __name__ == "__main__":

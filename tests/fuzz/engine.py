@@ -18,13 +18,14 @@ import sys
 import tempfile
 import time
 import traceback
+import unittest.mock
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.fuzz.outcome import Watched, slowest_s
 from tests.fuzz.targets import named
 
-COUNTS = struct.Struct("3Qd")  # inputs, read, refused; when the current input began, 0 between inputs
+COUNTS = struct.Struct("4Qd")  # inputs, read, refused, crashed; when the current input began, 0 between inputs
 HANGS_S = 200.0  # of the clock, for what waits or computes on a busy machine; of the processor: slowest_s
 MORE_MEMORY = 6 * 2**30  # of address space beyond what a process has once it is warm
 MEMORY_DISK = Path("/dev/shm")
@@ -32,11 +33,15 @@ MEMORY_DISK = Path("/dev/shm")
 
 @dataclass
 class Result:
-    """What came of one reader: inputs that reached it, and a file for each kind and place of fault."""
+    """What came of one reader: inputs that reached it, and a file for each kind and place of fault.
+
+    ``crashed`` are refused files on which the library crashes, or computes for long, in the process that tries them.
+    """
 
     inputs: int = 0
     read: int = 0
     refused: int = 0
+    crashed: int = 0
     seconds: float = 0.0
     finds: dict[str, bytes] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
@@ -74,14 +79,15 @@ def _attempt(folder, settings, result):
         hangs = False
         while worker.poll() is None:
             time.sleep(0.05)
-            began = COUNTS.unpack(shared[:])[3]
+            began = COUNTS.unpack(shared[:])[-1]
             if began and time.monotonic() - began > HANGS_S + 10:  # unless the process itself has noticed
                 hangs = True
                 worker.kill()
                 worker.wait()
-        done, read, refused, began = COUNTS.unpack(shared[:])
+        done, read, refused, crashed, _ = COUNTS.unpack(shared[:])
         shared.close()
-    result.inputs, result.read, result.refused = result.inputs + done, result.read + read, result.refused + refused
+    result.inputs, result.read = result.inputs + done, result.read + read
+    result.refused, result.crashed = result.refused + refused, result.crashed + crashed
     for found in sorted((folder / "finds").glob("*.json")):
         fault = json.loads(found.read_text())
         result.add(fault["fault"], found.with_suffix("").read_bytes(), fault["details"])
@@ -124,23 +130,26 @@ class Worker:
         self.file = (self.folder / "counts").open("r+b")
         self.shared = mmap.mmap(self.file.fileno(), COUNTS.size)
         self.current = os.open(self.folder / "current", os.O_RDWR | os.O_CREAT)
-        self.inputs, self.read, self.refused = 0, 0, 0
+        self.inputs, self.read, self.refused, self.crashed = 0, 0, 0, 0
         (self.folder / "finds").mkdir()
 
     def one(self, data):
         """Reads one file."""
         os.ftruncate(self.current, 0)
         os.pwrite(self.current, data, 0)
-        COUNTS.pack_into(self.shared, 0, self.inputs, self.read, self.refused, time.monotonic())
+        self._count(began=time.monotonic())
         signal.setitimer(signal.ITIMER_PROF, slowest_s(data) + 1)  # ends the process
         outcome = self.watched.call(self.target, data)
         signal.setitimer(signal.ITIMER_PROF, 0)
         self.inputs += 1
         self.read += outcome.was_read
         self.refused += not outcome.was_read and not outcome.fault
-        COUNTS.pack_into(self.shared, 0, self.inputs, self.read, self.refused, 0.0)
+        self._count()
         if outcome.fault:
             self._record(outcome.fault, data, outcome.details)
+
+    def _count(self, began=0.0):
+        COUNTS.pack_into(self.shared, 0, self.inputs, self.read, self.refused, self.crashed, began)
 
     def _record(self, fault, data, details):
         """Keeps the smallest file of each fault."""
@@ -160,21 +169,36 @@ class Worker:
         """By chance, in a child of this process, which starts at once after another one has crashed."""
         end, attempt = time.monotonic() + self.settings["seconds"], self.settings["seed"]
         while time.monotonic() < end and self.inputs < self.settings["inputs"]:
-            if not (child := os.fork()):
-                self._child(random.Random(attempt), end)
-            fault = self._fault_of(child)
-            self.inputs, self.read, self.refused, _ = COUNTS.unpack(self.shared[:])
+            files = self._changed(random.Random(attempt), end)
+            fault = self._fault_of(self._child(files, apart=False))
+            *counts, _ = COUNTS.unpack(self.shared[:])
+            self.inputs, self.read, self.refused, self.crashed = counts
             if fault:
-                self.inputs, data = self.inputs + 1, (self.folder / "current").read_bytes()
-                self._record(fault, data, f"{len(data)} bytes")
-                COUNTS.pack_into(self.shared, 0, self.inputs, self.read, self.refused, 0.0)
+                data = (self.folder / "current").read_bytes()
+                if self.target.apart:  # as it is read outside of these tests, in another process first
+                    self.crashed += 1
+                    fault = self._fault_of(self._child([data], apart=True))
+                    *counts, _ = COUNTS.unpack(self.shared[:])
+                    self.inputs, self.read, self.refused, self.crashed = counts
+                if fault:
+                    self.inputs += 1
+                    self._record(fault, data, f"{len(data)} bytes")
+                self._count()
             attempt += 1
 
-    def _child(self, rng, end):
+    def _changed(self, rng, end):
+        while time.monotonic() < end and self.inputs < self.settings["inputs"]:
+            yield self.target.damaged(rng.choice(self.seeds), rng)
+
+    def _child(self, files, apart):
+        """A process that reads the files; ``apart`` lets readers try them in one of their own."""
+        if child := os.fork():
+            return child
         status = 1
         try:
-            while time.monotonic() < end and self.inputs < self.settings["inputs"]:
-                self.one(self.target.damaged(rng.choice(self.seeds), rng))
+            with contextlib.nullcontext() if apart else readers_do_not_try():
+                for data in files:
+                    self.one(data)
             status = 0
         except BaseException:
             (self.folder / "error").write_text(traceback.format_exc())
@@ -184,7 +208,7 @@ class Worker:
         """Waits for the child; how it crashed, if it did."""
         while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             time.sleep(0.02)
-            began = COUNTS.unpack(self.shared[:])[3]
+            began = COUNTS.unpack(self.shared[:])[-1]
             if began and time.monotonic() - began > HANGS_S:
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
@@ -218,6 +242,16 @@ class Worker:
         arguments = [sys.argv[0], str(corpus), *(f"-{key}={value}" for key, value in options.items())]
         atheris.Setup(arguments, one, custom_mutator=changed)
         atheris.Fuzz()
+
+
+@contextlib.contextmanager
+def readers_do_not_try():
+    """Readers do not try a file in another process first, so that many are read a second, and crashes are counted."""
+    own = [module for name, module in sys.modules.items() if name.startswith("prpose") and hasattr(module, "try_apart")]
+    with contextlib.ExitStack() as patches:
+        for module in own:
+            patches.enter_context(unittest.mock.patch.object(module, "try_apart", return_value=None))
+        yield
 
 
 def _ending(number):

@@ -12,9 +12,11 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from prpose.cli.console import print_line
+
 SLOWEST_S, SLOWEST_S_PER_MB = 3.0, 7.0  # of the processor
 MEMORY_FACTOR, MEMORY_BYTES = 20, 96 * 2**20  # of the file's size, and beyond that; libraries load code and caches
-LONGEST_MESSAGE = 2000
+LONGEST_LINE = 50_000  # characters
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,9 @@ class Watched:
                 place = place_of(error)
                 fault, details = f"{type(error).__name__} {place}", traceback.format_exc()
         seconds, grown = time.process_time() - start, _peak() - peak
-        if not fault and message is not None:
-            if not message.isprintable():
-                fault, details = f"unprintable {place}", repr(message)
-            elif len(message) > LONGEST_MESSAGE:
-                fault, details = f"long-message {place}", message[:LONGEST_MESSAGE]
+        line = _printed(message) if message is not None else ""
+        if not fault and (not line.removesuffix("\n").isprintable() or len(line) > LONGEST_LINE):
+            fault, details = f"unprintable {place}", repr(line[:LONGEST_LINE])
         if not fault and warned:
             first = warned[0]
             where = f"{Path(first.filename).stem} {first.lineno}"
@@ -106,6 +106,13 @@ def _restore(saved, number):
         stream.flush()
     os.dup2(saved, number)
     os.close(saved)
+
+
+def _printed(message):
+    """What the command line prints of an error."""
+    with contextlib.redirect_stderr(io.StringIO()) as text:
+        print_line(message, error=True)
+    return text.getvalue()
 
 
 def slowest_s(data):

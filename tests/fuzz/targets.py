@@ -198,8 +198,9 @@ def _annotations(train, path):
 
 
 def _cdf(path):
-    from prpose.data.human36m import _read_world
+    from prpose.data.human36m import _read_world, _try
 
+    _try([path])
     return _read_world(path)
 
 
