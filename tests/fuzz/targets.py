@@ -192,8 +192,9 @@ def _weights(path):
 
 
 def _annotations(train, path):
-    from prpose.data.mpi_inf_3dhp import _read_annotations
+    from prpose.data.mpi_inf_3dhp import _read_annotations, _try
 
+    _try([path], "univ_annot3")
     return _read_annotations(path, train, "univ_annot3")
 
 
