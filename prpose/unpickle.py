@@ -11,6 +11,7 @@ import math
 import pickle
 import pickletools
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -73,11 +74,13 @@ def _read_npy(data: bytes) -> Any:
     try:
         first = np.lib.format.read_magic(stream) == (1, 0)
         read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a header that is odd, and may be of Python 2
+            shape, _, dtype = read(stream)
         if not dtype.hasobject:
             if math.prod(shape) * dtype.itemsize > len(data) or not dtype.itemsize:
                 raise pickle.UnpicklingError(f"expected {shape} of {dtype}, got {len(data)} bytes")
-            return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+            return _checked(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))
         array = _plain(_Unpickler(stream).load(), {})
         content = array.item() if isinstance(array, np.ndarray) and array.shape == () else array
     except pickle.UnpicklingError:

@@ -1,5 +1,6 @@
 """npy arrays of numbers, and npz files of such."""
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +59,9 @@ def _detections(people: Mapping[str, Array] | Mapping[None, Array]) -> list[Dete
 def load_npy(path: Path) -> Array:
     """The numbers of an npy as float64; ``ValueError`` for anything else, pickles included, which are not run."""
     try:
-        with path.open("rb") as file:  # np.load would open a zip, too, and leave it open
+        # np.load would open a zip, too, and leave it open; an odd header is a warning
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             array = np.lib.format.read_array(file, allow_pickle=False)
     except Exception as error:  # a damaged file can fail in many ways
         reason = "objects" if "pickle" in str(error).lower() else type(error).__name__
