@@ -181,9 +181,9 @@ def read_deeplabcut(path: Path) -> Detections:
     content, _ = _content(path, ["df_with_missing/table"])
     table, pickled = content.get("df_with_missing/table"), content.get("df_with_missing/table@values_block_0_kind")
     fields = getattr(table, "dtype", np.dtype(float)).names
-    if table is None or pickled is None or fields != ("index", "values_block_0"):
+    if table is None or not isinstance(pickled, bytes | np.generic) or fields != ("index", "values_block_0"):
         raise ValueError("expected DeepLabCut's results of a video, got another table of pandas; save it as CSV")
-    columns = read_pickle(bytes(pickled))
+    columns = read_pickle(np.asarray(pickled).tobytes())
     is_known = isinstance(columns, list) and {len(c) if isinstance(c, tuple) else 0 for c in columns} in ({3}, {4})
     if not is_known or table["values_block_0"].shape[1:] != (len(columns),):
         raise ValueError("expected columns of scorer, bodyparts and coords, got others")
