@@ -15,7 +15,8 @@ from tests.fuzz.targets import targets
 
 TARGETS = targets()
 APART = [name for name, target in TARGETS.items() if target.apart]
-FOUND = sorted(path for path in CORPUS.glob("*/*") if path.is_file())
+FOUND = {f"{path.parent.name}-{path.name}": path for path in sorted(CORPUS.glob("*/*"))}
+SLOW = [pytest.mark.slow]  # seconds, until the process that tries the file is ended
 DAMAGED = settings(
     derandomize=True, database=None, deadline=None, max_examples=25,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
@@ -53,7 +54,9 @@ def test_damaged_files_are_read_or_refused(name, tmp_path):
         reads_or_refuses()
 
 
-@pytest.mark.parametrize("path", FOUND, ids=lambda path: f"{path.parent.name}-{path.name}")
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=name, marks=SLOW * ("hang" in name)) for name, path in FOUND.items()]
+)
 def test_files_that_were_found_are_read_or_refused(path, tmp_path):
     target = TARGETS[path.parent.name]
     with Watched(tmp_path) as watched:
