@@ -23,7 +23,7 @@ ENDINGS = re.compile(r"([.](json|txt|csv|npy|jpe?g|png|bmp|webp|tiff?|hei[cf]))+
 WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": "an object", "array": "a list"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Detection:
     """One person in one frame."""
 
