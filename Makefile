@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DETECT := $(VENV)/.detect
 DOCS := $(VENV)/.docs
+FUZZ := $(VENV)/.fuzz
 AXE := $(if $(shell command -v npm),viewer/node_modules/.package-lock.json)
 
 # PyTorch's idle threads spin by default; on a shared machine that slows everything down.
@@ -30,7 +31,7 @@ bench: $(READY)
 test-browser: $(READY) $(AXE)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m browser
 
-test-all: $(READY) $(DETECT) $(DOCS) $(AXE)
+test-all: $(READY) $(DETECT) $(DOCS) $(FUZZ) $(AXE)
 	$(BIN)/python -m pytest -m "slow or browser or not slow"
 
 # Builds prpose/view/page.html, which is in the repository, so that users do not need Node.js.
@@ -100,4 +101,10 @@ $(DOCS): $(READY)
 $(DETECT): $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps mediapipe certifi flatbuffers \
 		rtmlib onnxruntime tqdm protobuf packaging onnx ml_dtypes rerun-sdk
+	touch $@
+
+# Atheris has releases for some systems and Python versions only; elsewhere the tests guided by coverage are skipped.
+$(FUZZ): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --only-binary :all: atheris \
+		|| echo "no release of atheris for this system: no fuzzing guided by coverage"
 	touch $@

@@ -1,7 +1,9 @@
 """Models as ONNX files, computed by ONNX Runtime, without PyTorch; ``prpose.export`` writes them."""
 
+import io
 import json
 import os
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +62,8 @@ class OnnxSampler:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         chosen = [(provider, {"device_id": number or "0"})] if kind == "cuda" else [provider]
         self.path, self.device = path, device
-        with naming(f"{path}: not an ONNX file of prpose", Exception):  # ONNX Runtime's errors have no common class
+        # ONNX Runtime's errors have no common class, and it prints some of them, too.
+        with naming(f"{path}: not an ONNX file of prpose", Exception), redirect_stdout(io.StringIO()):
             self._session = runtime.InferenceSession(path.read_bytes(), options, providers=chosen)
             content = json.loads(self._session.get_modelmeta().custom_metadata_map[METADATA])
             for name, wanted in FACTS.items():

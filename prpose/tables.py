@@ -2,8 +2,11 @@
 
 import difflib
 import importlib
+import json
 import math
+import os
 import pkgutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -53,6 +56,46 @@ def import_extra(module: str, extra: str | None = None) -> Any:
         name = module.partition(".")[0]
         problem = "is not installed" if error.name == name else f"cannot be imported ({error})"
         raise ValueError(f"{name} {problem}: pip install " + (f'"prpose[{extra}]"' if extra else name)) from None
+
+
+APART = """import json, os, sys, time
+sys.path[:] = json.loads(sys.argv[1])
+
+def limit():
+    try:
+        import resource
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        for kind, most in ((resource.RLIMIT_CPU, int(time.process_time()) + 5 + size // 2**20),
+                           (resource.RLIMIT_AS, used + 2**26 + 20 * size)):
+            resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
+    except (ImportError, ValueError, OSError):  # another system
+        pass
+
+for path in sys.argv[3:]:
+    print(path, flush=True)
+    try:
+        size = os.path.getsize(path)
+        exec(sys.argv[2])
+    except Exception as error:  # as the process that started this one will find
+        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+            os._exit(3)
+"""
+
+
+def try_apart(code: str, *paths: Path) -> None:
+    """Runs code for each ``path`` in another process; ``ValueError`` naming the file on which that crashes or hangs.
+
+    For libraries that may do so on damaged files. The code calls ``limit()``, of time and memory, before it reads one.
+    """
+    command = [sys.executable, "-I", "-c", APART, json.dumps(sys.path), code, *map(str, paths)]
+    alone = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=alone, **pipes) as process:  # type: ignore[call-overload]
+        tried = process.stdout.read().decode(errors="replace").splitlines()
+    if process.returncode:
+        raise ValueError(
+            f"{tried[-1] if tried else paths[0]}: damaged: the library that reads it crashes, or never ends"
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import math
 import pickle
 import pickletools
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,29 +19,45 @@ from typing import Any, Literal
 
 import numpy as np
 
-LARGEST = 8 * 2**30  # largest size of an unpacked entry, bytes
-MOST = 4_000_000  # largest number of instructions in a pickle; each takes up to 100 bytes of memory
+SPARE, RATIO = 2**24, 20  # a file may unpack to so many bytes, or to so many times its size: measured poses need 4
+FEWEST = 1_000_000  # instructions that any pickle may have; each takes up to 100 bytes of memory
+EMPTY = 1000  # longest axis of an array beside an empty one; else loops over frames without joints would not end
+
+
+def most_bytes(size: int) -> int:
+    """The largest number of bytes that a file of this size may unpack to; zeros alone compress a thousandfold."""
+    return max(SPARE, RATIO * size)
 
 
 def read_npz(path: str | Path, key: str) -> Any:
     """One entry of an npz file; a pickled 0-d object array is unwrapped.
 
-    ``ValueError`` naming the file, if it is missing, damaged, lacks the entry, or contains anything but plain data.
+    ``ValueError`` naming the file, if it is missing, damaged, lacks the entry, contains anything but plain data, or
+    unpacks to much more than its size.
     """
     data = _entries(path, key).get(key)
     if data is None:
         names = ", ".join(map(repr, sorted(entry_names(path)))) or "nothing"
-        raise ValueError(f"{path}: no entry {key!r}; the file holds {names}")
+        raise ValueError(f"{path}: no entry {key!r}; the file holds {names:.800}")
     try:
-        return _read_npy(data)
+        return _read_npy(data, Path(path).stat().st_size)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path}: {key}: {error}") from None
+
+
+def read_array(path: str | Path) -> Any:
+    """The array of an npy file; ``ValueError`` as of :func:`read_npz`, which does not name the file."""
+    data = Path(path).read_bytes()
+    try:
+        return _read_npy(data, len(data))
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"expected an npy file of plain numbers, got another ({error})") from None
 
 
 def read_pickle(data: bytes) -> Any:
     """The plain data of a pickle; ``ValueError`` for a damaged one, and for anything but plain data."""
     try:
-        return _plain(_Unpickler(io.BytesIO(data)).load(), {})
+        return _unpickled(io.BytesIO(data), len(data))
     except pickle.UnpicklingError as error:
         raise ValueError(str(error)) from None
     except Exception as error:  # a damaged pickle can fail in any way
@@ -58,27 +75,34 @@ def _entries(path: str | Path, wanted: str | None = None) -> dict[str, bytes]:
         raise ValueError(f"{path}: no such file")
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".npy")]
-            for name in names:
-                if name[:-4] == wanted and archive.getinfo(name).file_size > LARGEST:
-                    raise ValueError(f"entry {wanted!r} is larger than {LARGEST:,} bytes")
-            return {name[:-4]: archive.read(name) if name[:-4] == wanted else b"" for name in names}
+            infos = {info.filename[:-4]: info for info in archive.infolist() if info.filename.endswith(".npy")}
+            size, most = sum(info.file_size for info in infos.values()), most_bytes(Path(path).stat().st_size)
+            if size > most:  # more bytes than stated are never read
+                raise ValueError(f"expected at most {most:,} bytes in it, got {size:,}: save it without compression")
+            if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos.values()):
+                raise ValueError("expected entries compressed as NumPy does, got another method")
+            return {name: archive.read(info) if name == wanted else b"" for name, info in infos.items()}
     except Exception as error:  # zipfile raises many types for damaged files
         reason = f"{type(error).__name__}: {error}".split("\n")[0][:160]
         raise ValueError(f"{path}: truncated or not an npz file ({reason})") from None
 
 
-def _read_npy(data: bytes) -> Any:
+def _read_npy(data: bytes, size: int) -> Any:
+    """The array of an npy's bytes, or the content of a pickled one, in a file of this size."""
     stream = io.BytesIO(data)
     try:
         first = np.lib.format.read_magic(stream) == (1, 0)
         read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a header that is odd, and may be of Python 2
+            shape, _, dtype = read(stream)
         if not dtype.hasobject:
-            if math.prod(shape) * dtype.itemsize > len(data) or not dtype.itemsize:
+            if math.prod(shape) * dtype.itemsize > len(data) or not dtype.itemsize or dtype.kind not in "biufcSU":
                 raise pickle.UnpicklingError(f"expected {shape} of {dtype}, got {len(data)} bytes")
-            return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-        array = _plain(_Unpickler(stream).load(), {})
+            array = _checked(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))
+            _check_unfolded(array, size)
+            return array
+        array = _unpickled(stream, size)
         content = array.item() if isinstance(array, np.ndarray) and array.shape == () else array
     except pickle.UnpicklingError:
         raise
@@ -88,6 +112,36 @@ def _read_npy(data: bytes) -> Any:
         got = f"{type(array).__name__} of shape {getattr(array, 'shape', None)}"
         raise pickle.UnpicklingError(f"expected a pickled array of shape {shape}, got {got}")
     return content
+
+
+def _unpickled(stream: io.BytesIO, size: int) -> Any:
+    unpickler = _Unpickler(stream)
+    unpickler.most = FEWEST + size // 4
+    content = _plain(unpickler.load(), {})
+    _check_unfolded(content, size)
+    return content
+
+
+def _check_unfolded(content: Any, size: int) -> None:
+    """Raises ``UnpicklingError`` if plain data are too large for a file of this size, shared parts counted each time."""
+    known = dict[int, int]()
+
+    def unfolded(value: Any) -> int:
+        if isinstance(value, str | bytes):
+            return len(value)
+        if isinstance(value, np.ndarray) and value.dtype != object:
+            return value.size * max(value.itemsize, 4)  # as numbers are at least once it is read
+        if not isinstance(value, dict | list | tuple | np.ndarray):
+            return 8
+        if id(value) not in known:
+            items = (
+                value.values() if isinstance(value, dict) else value.flat if isinstance(value, np.ndarray) else value
+            )
+            known[id(value)] = 64 + sum(map(unfolded, items))
+        return known[id(value)]
+
+    if unfolded(content) > most_bytes(size):
+        raise pickle.UnpicklingError(f"expected at most {most_bytes(size):,} bytes, got more; save plain arrays")
 
 
 class _Dtype:
@@ -143,7 +197,9 @@ ADMITTED: dict[tuple[str, str], Any] = {
 
 
 def _checked(array: np.ndarray) -> np.ndarray:
-    """The array, unless it is text with code points beyond Unicode, which crash whatever reads them."""
+    """The array, unless it is text with code points beyond Unicode, which crash whatever reads them, or endless."""
+    if not array.size and max(array.shape) > EMPTY:
+        raise pickle.UnpicklingError(f"expected numbers, got an empty array of shape {array.shape}")
     if array.dtype.kind == "U" and array.size:
         points = np.ascontiguousarray(array).view(array.dtype.byteorder.replace("|", "=") + "u4")
         if points.max(initial=0) > 0x10FFFF:
@@ -185,7 +241,7 @@ class _Unpickler(pickle._Unpickler):
     stack: list[Any]
     metastack: list[list[Any]]
     pop_mark: Callable[[], list[Any]]
-    count = 0
+    count, most = 0, FEWEST
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ADMITTED:
@@ -258,8 +314,9 @@ def _instruction(name: str, code: int) -> Callable[[Any], None]:
         unpickler.count += 1
         if run is None:
             raise _refused(f"instruction {name}")
-        if unpickler.count > MOST:
-            raise pickle.UnpicklingError(f"expected at most {MOST:,} pickled values; store lists of numbers as arrays")
+        if unpickler.count > unpickler.most:
+            got = f"expected at most {unpickler.most:,} pickled values in a file of its size"
+            raise pickle.UnpicklingError(f"{got}; store lists of numbers as arrays")
         run(unpickler)
 
     return step

@@ -24,6 +24,7 @@ Advance = Callable[..., None]  # of a bar: by a number of steps; a second number
 Bar = Callable[..., AbstractContextManager[Advance]]  # as :func:`progress`
 NO_BAR: Bar = lambda *_: nullcontext(lambda *_: None)  # noqa: E731
 BAR_WIDTH = 20  # columns
+LONGEST = 4000  # characters of an error
 _arguments: list[str] = []
 _started = [time.monotonic()]  # when the current command began
 
@@ -67,8 +68,8 @@ def printable(text: object) -> str:
 
 
 def print_line(text: object, error: bool = False) -> None:
-    """One line on standard output, or on standard error, written at once."""
-    print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
+    """One line on standard output, or on standard error, written at once; an error may quote the whole of a file."""
+    print(printable(str(text)[:LONGEST] if error else text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def print_result(done: str, hint: str = "", *command: object) -> None:

@@ -25,6 +25,7 @@ from prpose.io.detector import create_detector
 from prpose.io.export import is_prediction, read_prediction
 from prpose.io.video import Video, input_kind, open_video
 from prpose.prediction import Prediction
+from prpose.unpickle import read_array
 from prpose.view import page as pages
 from prpose.view.live import LiveServer, running
 from prpose.view.page import Page
@@ -128,8 +129,8 @@ def _truth_of(prediction: Prediction, path: Path) -> Array:
             raise ValueError(f"{path}: expected the truth of every frame, got none of frame {missing[0]}")
         return other.pose[np.searchsorted(other.frame_numbers, prediction.frame_numbers)]
     try:
-        return np.asarray(np.load(existing_file(path), allow_pickle=False))
-    except (OSError, ValueError, EOFError):
+        return np.asarray(read_array(existing_file(path)))
+    except (OSError, ValueError):
         raise ValueError(f"{path}: expected poses (T, 17, 3) as .npy, or a prediction") from None
 
 

@@ -13,7 +13,7 @@ from prpose.atomic import read_json
 from prpose.camera import Array, Camera, Tangential
 from prpose.data.clip import check_coordinates, finite_float32
 from prpose.data.release_files import OnFile, View, paths_of, write_release
-from prpose.tables import import_extra, look_up
+from prpose.tables import import_extra, look_up, try_apart
 
 SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
 SUBJECTS = (*SPLITS["train"], *SPLITS["test"])
@@ -82,6 +82,7 @@ def from_cdf(
         return world, keypoints_px
 
     files = [file for subject in SUBJECTS for file in _pose_files(Path(source), subject)]  # before any is read
+    _try([path for *_, path in files])
     return write_release(paths_of(root, "h36m", "gt"), overwrite, files, read, on_file)
 
 
@@ -100,6 +101,12 @@ def _pose_files(source: Path, subject: str) -> list[tuple[str, str, Path]]:
         pattern = f"{source / '<subject>' / POSES_FOLDER / '*.cdf'} for {', '.join(SUBJECTS)}"
         raise ValueError(f"{folder}: expected the original Human3.6M poses as {pattern}, got none of {subject}")
     return [(subject, action, path) for action, path in sorted(files.items())]
+
+
+def _try(paths: list[Path]) -> None:
+    """``ValueError`` for a file that cdflib never reads to the end."""
+    import_extra("cdflib", "mocap")
+    try_apart("import cdflib; limit(); cdf = cdflib.CDF(path); cdf.cdf_info(); cdf.varget('Pose')", *paths)
 
 
 def _read_world(path: Path) -> Array:

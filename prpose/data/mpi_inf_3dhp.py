@@ -16,7 +16,7 @@ from prpose.data.clip import check_coordinates, finite_float32
 from prpose.data.release_files import OnFile, View, by_camera, paths_of, write_release
 from prpose.layouts import MPI_28
 from prpose.skeleton import H36M_17
-from prpose.tables import import_extra
+from prpose.tables import import_extra, try_apart
 
 SPLITS = {"train": tuple(f"S{i}" for i in range(1, 9)), "test": tuple(f"TS{i}" for i in range(1, 7))}
 DEFAULT_KEYPOINTS = "hrnet_coco"
@@ -80,7 +80,15 @@ def from_original(
     def read(subject: str, path: Path) -> tuple[list[Array], list[Array]]:
         return _read_annotations(path, subject in SPLITS["train"], annotation)
 
-    return write_release(paths_of(root, "3dhp", "gt"), overwrite, _annotation_files(Path(source)), read, on_file)
+    files = _annotation_files(Path(source))
+    _try([path for *_, path in files], annotation)
+    return write_release(paths_of(root, "3dhp", "gt"), overwrite, files, read, on_file)
+
+
+def _try(paths: Sequence[Path], annotation: Annotation) -> None:
+    """``ValueError`` for a file on which SciPy or HDF5 crash."""
+    names = ["annot2", annotation, "valid_frame"]
+    try_apart(f"from prpose.data.mpi_inf_3dhp import _read_mat; limit(); _read_mat(path, {names})", *paths)
 
 
 def _annotation_files(source: Path) -> list[tuple[str, str, Path]]:

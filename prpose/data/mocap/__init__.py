@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from prpose.atomic import existing_file
 from prpose.camera import Array
-from prpose.tables import import_extra
+from prpose.tables import import_extra, try_apart
 from prpose.unpickle import read_npz
 
 CHANNELS = {f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
@@ -177,6 +177,7 @@ def _motion(path: Path, lines: Lines, columns: int) -> tuple[Array, float]:
 def read_c3d(path: Path) -> Recording:
     """Markers of a C3D file, NaN where missing; ``ValueError`` without ezc3d (extra ``mocap``) or if it fails."""
     ezc3d = import_extra("ezc3d", "mocap")
+    try_apart("import ezc3d; limit(); ezc3d.c3d(path)", path)
     try:
         data = Path(path).read_bytes()
         content = ezc3d.c3d(str(path))

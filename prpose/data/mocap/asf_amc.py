@@ -1,5 +1,6 @@
 """Acclaim ASF/AMC files: a skeleton of bones with local axes, and joint angles per frame."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -126,7 +127,7 @@ def _describe(path: Path, number: int, bone: Bone, words: list[str]) -> None:
             bone.name = " ".join(values)
         case "direction":
             bone.direction = np.array(numbers(path, number, values, 3))
-            wrong = "a direction of length 1" if abs(np.linalg.norm(bone.direction) - 1) > 0.01 else ""
+            wrong = "a direction of length 1" if abs(math.hypot(*bone.direction) - 1) > 0.01 else ""
         case "length":
             (bone.length,) = numbers(path, number, values, 1)
             wrong = "a length >= 0" if bone.length < 0 else ""

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from prpose.camera import Array
-from prpose.io.keypoints.detections import Detection, Detections
+from prpose.io.keypoints.detections import Detection, Detections, without_missing
 from prpose.keypoints import LARGEST_PX
 from prpose.layouts import LAYOUTS
-from prpose.unpickle import read_npz
+from prpose.unpickle import read_array, read_npz
 
 BODY = 33  # first points of FreeMoCap's arrays: MediaPipe's body; hands and face follow
 
@@ -51,18 +51,25 @@ def _people(path: Path, name: str) -> list[Detection]:
 
 
 def _detections(people: Mapping[str, Array] | Mapping[None, Array]) -> list[Detection]:
-    """Of clips (T, J, 2 or 3), by the person's id."""
-    return [Detection.of(t, table, person) for person, clip in people.items() for t, table in enumerate(clip)]
+    """Of clips (T, J, 2 or 3), by the person's id; their arrays are parts of the clips'."""
+    detections = list[Detection]()
+    for person, clip in people.items():
+        if clip.shape[1] not in {len(layout) for layout in LAYOUTS.values()}:
+            raise ValueError(
+                f"expected as many joints as a layout has, got {clip.shape[1]} (--layout: {', '.join(LAYOUTS)})"
+            )
+        xy, confidence = (
+            without_missing(clip[..., :2], clip[..., 2]) if clip.shape[2] == 3 else (clip, [None] * len(clip))
+        )
+        detections += [Detection(t, xy[t], confidence[t], person) for t in range(len(clip))]
+    return detections
 
 
 def load_npy(path: Path) -> Array:
     """The numbers of an npy as float64; ``ValueError`` for anything else, pickles included, which are not run."""
-    try:
-        with path.open("rb") as file:  # np.load would open a zip, too, and leave it open
-            array = np.lib.format.read_array(file, allow_pickle=False)
-    except Exception as error:  # a damaged file can fail in many ways
-        reason = "objects" if "pickle" in str(error).lower() else type(error).__name__
-        raise ValueError(f"expected an npy file of plain numbers, got {reason}") from None
+    array = read_array(path)
+    if not isinstance(array, np.ndarray) or array.dtype == object:
+        raise ValueError("expected an npy file of plain numbers, got objects")
     if array.dtype.kind not in "fiu":
         raise ValueError(f"expected an array of numbers, got {array.dtype}")
     with np.errstate(all="ignore"):  # numbers beyond float64 are an error below

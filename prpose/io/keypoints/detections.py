@@ -23,7 +23,7 @@ ENDINGS = re.compile(r"([.](json|txt|csv|npy|jpe?g|png|bmp|webp|tiff?|hei[cf]))+
 WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": "an object", "array": "a list"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Detection:
     """One person in one frame."""
 
@@ -87,6 +87,8 @@ def check(content: Any, schema: type[T], place: str = "") -> T:
     except msgspec.ValidationError as error:
         what, _, inner = str(error).partition(" - at `$")
         place = (place + inner.rstrip("`")).lstrip(".") or "top level"
+    except AttributeError:  # of an array of NumPy, which a pickle may hold instead
+        raise ValueError(f"{place}: expected an object, got {type(content).__name__}") from None
     what = re.sub("^Object missing required field `(.*)`$", r"expected the field \1, got none", what)
     what = what.replace("Number out of range", "expected a number in range, got a larger one")
     what = what.replace("`float` that's a multiple of 1.0", "a whole number").replace(" | null`", "`")

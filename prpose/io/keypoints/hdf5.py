@@ -14,7 +14,7 @@ from prpose.io.keypoints.arrays import within_range
 from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check, without_missing
 from prpose.layouts import LAYOUTS
 from prpose.remap import is_present
-from prpose.tables import import_extra
+from prpose.tables import import_extra, try_apart
 from prpose.unpickle import read_pickle
 
 MOST_NUMBERS = 3e7  # of a file: its size tells nothing, as HDF5 need not store what was not written
@@ -54,6 +54,16 @@ def entry_names(path: Path) -> tuple[str, ...]:
 
 def _content(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
     """The wanted datasets, by their path, all attributes of what is wanted, ``path@name``, and all names at the top."""
+    import_extra("h5py", "mocap")
+    try_apart(
+        f"from prpose.io.keypoints.hdf5 import read_here; import h5py; limit(); read_here(path, {tuple(wanted)!r})",
+        path,
+    )
+    return read_here(path, wanted)
+
+
+def read_here(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
+    """As :func:`_content`, in this process, which a damaged file may crash, or stop for good."""
     h5py = import_extra("h5py", "mocap")
     try:
         with h5py.File(path, "r") as file:
@@ -171,9 +181,9 @@ def read_deeplabcut(path: Path) -> Detections:
     content, _ = _content(path, ["df_with_missing/table"])
     table, pickled = content.get("df_with_missing/table"), content.get("df_with_missing/table@values_block_0_kind")
     fields = getattr(table, "dtype", np.dtype(float)).names
-    if table is None or pickled is None or fields != ("index", "values_block_0"):
+    if table is None or not isinstance(pickled, bytes | np.generic) or fields != ("index", "values_block_0"):
         raise ValueError("expected DeepLabCut's results of a video, got another table of pandas; save it as CSV")
-    columns = read_pickle(bytes(pickled))
+    columns = read_pickle(np.asarray(pickled).tobytes())
     is_known = isinstance(columns, list) and {len(c) if isinstance(c, tuple) else 0 for c in columns} in ({3}, {4})
     if not is_known or table["values_block_0"].shape[1:] != (len(columns),):
         raise ValueError("expected columns of scorer, bodyparts and coords, got others")

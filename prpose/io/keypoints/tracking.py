@@ -20,7 +20,9 @@ FASTEST = 15.0  # body heights per second; no body moves as fast, a sprinter som
 UNUSUAL = 10  # a jump is also this many times as long as the usual step of the clip
 SAME_OKS = 0.8  # two people in a frame who are more alike than that may be one body, detected twice
 LIMB_SIGMA = np.array([COCO_SIGMA[name] for name in LIMBS])
-ROWS = 64  # of people at once that are compared with all others
+NEAREST = 32  # people, by the middle of their limbs, with whom a person is compared
+MOST_PEOPLE = 2000  # in a frame, of those without track ids
+LISTED = 8  # jumps that are listed in the warnings
 
 
 def people_from(
@@ -57,26 +59,33 @@ def people_from(
 
 def without_placeholders(found: Detections) -> Detections:
     """Missing keypoints as NaN, of confidence 0, also those at (0, 0) or (-1, -1); and without people who have none."""
-    kept, number, frames = list[Detection](), 0, set[int]()
-    for detection in found.detections:
-        absent = is_placeholder(detection.xy)
-        if absent.any():
-            scored = absent if detection.confidence is None else absent & (detection.confidence > 0)
-            number, frames = number + int(scored.sum()), frames | ({detection.frame} if scored.any() else set())
-            confidence = None if detection.confidence is None else np.where(absent, 0.0, detection.confidence)
-            detection = replace(detection, xy=np.where(absent[:, None], np.nan, detection.xy), confidence=confidence)
-        if is_present(detection.xy).any():
-            kept.append(detection)
+    detections, number, frames = [*found.detections], 0, set[int]()
+    xy = _stacked(detections)
+    absent = is_placeholder(xy)
+    for i in np.flatnonzero(absent.any(axis=1)):
+        own, confidence = absent[i], detections[i].confidence
+        scored = own if confidence is None else own & (confidence > 0)
+        if scored.any():
+            number += int(scored.sum())
+            frames.add(detections[i].frame)
+        confidence = None if confidence is None else np.where(own, 0.0, confidence)
+        detections[i] = replace(detections[i], xy=np.where(own[:, None], np.nan, xy[i]), confidence=confidence)
+    kept = [each for each, has in zip(detections, (is_present(xy) & ~absent).any(axis=1), strict=True) if has]
     where = f"{number} keypoints in {len(frames)} frames are at exactly (0, 0) or (-1, -1) and count as missing"
     return replace(found, detections=kept, warnings=(*found.warnings, *([where] if number else [])))
 
 
+def _stacked(detections: Sequence[Detection]) -> Array:
+    """(N, J, 2) of detections with as many joints each."""
+    counts = {len(detection.xy) for detection in detections}
+    if len(counts) > 1:
+        raise ValueError(f"expected as many joints in every frame, got {sorted(counts)[:8]}")
+    return np.stack([detection.xy for detection in detections])
+
+
 def _layout(found: Detections, given: str | None) -> str:
     """The layout from file, format or user, which must have as many joints as the file."""
-    counts = {len(detection.xy) for detection in found.detections}
-    if len(counts) > 1:
-        raise ValueError(f"expected as many joints in every frame, got {sorted(counts)}")
-    J = counts.pop()
+    J = len(found.detections[0].xy)
     known = found.layout or next((key for key, layout in LAYOUTS.items() if layout.names == found.joint_names), None)
     given = given or (found.default_layouts.get(J) if known is None else None)
     if known is None and given is None:
@@ -128,27 +137,36 @@ def group_by_person(
             notes.append(f"{unnumbered} of {len(ids)} detections have no track id and are matched by position")
         elif len({found.frame for found in detections}) == len(detections):
             ids, jumps = split_at_jumps(detections, fps)
-            notes += [f"{jump} starts another person" for jump in jumps]
+            notes += _first([f"{jump} starts another person" for jump in jumps])
     people: dict[str, list[Detection]] = {}
     for found, person in zip(detections, track(detections, layout, ids), strict=True):
         people.setdefault(person, []).append(found)
     if unnumbered < len(ids):
-        for person, own in people.items():
-            notes += [f"{jump} of person {person!r:.40}: is it one person?" for jump in split_at_jumps(own, fps)[1][:1]]
+        jumping = ((person, split_at_jumps(own, fps)[1][:1]) for person, own in people.items())
+        notes += _first(
+            [f"{jump} of person {name!r:.40}: is it one person?" for name, jumps in jumping for jump in jumps]
+        )
     return people, notes
+
+
+def _first(notes: list[str]) -> list[str]:
+    """The first of several notes, which every person gets, and the number of others."""
+    return notes[:LISTED] + ([f"there are {len(notes) - LISTED} more such jumps"] if len(notes) > LISTED else [])
 
 
 def detected_twice(people: Mapping[str, Sequence[Detection]], layout: Skeleton) -> dict[str, list[str]]:
     """A warning for both of two people who have nearly the same keypoints in some frames, by person."""
-    joints = layout.subset(LIMBS)
+    joints = list(layout.subset(LIMBS))
     by_frame, shared = dict[int, list[tuple[str, Array]]](), dict[tuple[str, str], list[int]]()
-    for person, own in people.items():
+    for person, own in people.items() if len(people) > 1 else ():
         for found in own:
-            by_frame.setdefault(found.frame, []).append((person, found.xy[[*joints]]))
+            by_frame.setdefault(found.frame, []).append((person, found.xy[joints]))
     for frame, present in sorted(by_frame.items()):
         limbs = np.stack([xy for _, xy in present])
-        for i, k in np.argwhere(np.triu(oks(limbs, limbs, LIMB_SIGMA) > SAME_OKS, 1)) if len(present) > 1 else ():
-            shared.setdefault((present[i][0], present[k][0]), []).append(frame)
+        others, likeness = nearest(limbs, limbs)
+        for i, k in np.argwhere(likeness > SAME_OKS) if len(present) > 1 else ():
+            if i < others[i, k]:
+                shared.setdefault((present[i][0], present[others[i, k]][0]), []).append(frame)
     found_twice = dict[str, list[str]]()
     for pair, frames in shared.items():
         where = f"{len(frames)} frames, {frames[0]} to {frames[-1]}" if len(frames) > 1 else f"frame {frames[0]}"
@@ -173,25 +191,32 @@ def split_at_jumps(detections: Sequence[Detection], fps: float | None) -> tuple[
 
     A jump is longer than a body moves in that time, and much longer than the clip's usual steps.
     """
-    steps = [(a, b, _heights_per_frame(a, b)) for a, b in pairwise(detections)]
-    usual = float(np.median([length for *_, length in steps])) if steps else 0.0
-    limit = max(FASTEST / (fps or USUAL_FPS), UNUSUAL * usual)
-    ids, jumps = ["0"], list[str]()
-    for a, b, length in steps:
-        if length > limit:
-            jumps.append(f"a jump of {length:.1f} body heights between frames {a.frame} and {b.frame}")
-        ids.append(str(len(jumps)))
-    return [*ids], jumps
+    lengths = _heights_per_frame(detections) if len(detections) > 1 else np.zeros(0)
+    limit = max(FASTEST / (fps or USUAL_FPS), UNUSUAL * float(np.median(lengths)) if len(lengths) else 0.0)
+    jumps = [
+        f"a jump of {lengths[i]:.1f} body heights between frames {detections[i].frame} and {detections[i + 1].frame}"
+        for i in np.flatnonzero(lengths > limit)
+    ]
+    return [*map(str, np.cumsum([False, *(lengths > limit)]).tolist())], jumps
 
 
-def _heights_per_frame(a: Detection, b: Detection) -> float:
-    """Mean displacement of the joints present in both, over the larger height or width, per frame."""
-    both = is_present(a.xy) & is_present(b.xy)
-    if not both.any():
-        return 0.0
-    size = max(float(np.ptp(found.xy[is_present(found.xy)], axis=0).max()) for found in (a, b))
-    moved = float(np.linalg.norm(a.xy[both] - b.xy[both], axis=-1).mean())
-    return moved / max(size, 1e-6) / max(1, b.frame - a.frame)
+def _heights_per_frame(detections: Sequence[Detection]) -> Array:
+    """Mean displacement of the joints present in both of two neighbours, over the larger height or width, per frame."""
+    xy, frames = _stacked(detections), np.array([found.frame for found in detections], dtype=np.float64)
+    both = is_present(xy[1:]) & is_present(xy[:-1])
+    moved = np.where(both, np.linalg.norm(np.diff(xy, axis=0), axis=-1), 0).sum(axis=1) / np.maximum(
+        both.sum(axis=1), 1
+    )
+    extent = np.ptp(_corners(xy), axis=1).max(axis=-1)
+    size = np.maximum(np.maximum(extent[1:], extent[:-1]), 1e-6)
+    return np.asarray(moved / size / np.maximum(1, np.diff(frames)))
+
+
+def _corners(poses: Array) -> Array:
+    """The lowest and highest coordinates of the joints present, (N, J, 2) → (N, 2, 2); 0 without any."""
+    present = is_present(poses)[..., None]
+    ends = np.where(present, poses, np.inf).min(axis=1), np.where(present, poses, -np.inf).max(axis=1)
+    return np.where(present.any(axis=1)[:, None], np.stack(ends, axis=1), 0)
 
 
 def track(detections: Sequence[Detection], layout: Skeleton, ids: Sequence[str | None]) -> list[str]:
@@ -217,6 +242,7 @@ def _matched(
     The sum of the similarities is largest (Kuhn, Naval Research Logistics Quarterly 2, 1955).
     """
     from scipy.optimize import linear_sum_assignment
+    from scipy.sparse import csr_array
 
     joints = layout.subset(LIMBS)
     last: dict[str, tuple[int, int, Array]] = {}  # by id: the frame, the count of frames with people, and the limbs
@@ -233,12 +259,17 @@ def _matched(
         own = {person for _, person in people}
         known = [person for person in last if person not in own]
         open_rows = [i for i, (_, person) in enumerate(people) if person is None]
+        if len(open_rows) > MOST_PEOPLE:
+            raise ValueError(f"expected at most {MOST_PEOPLE} people without ids in a frame, got {len(open_rows)}")
         limbs = np.stack([detection.xy[[*joints]] for detection, _ in people])
         assigned = {i: person for i, (_, person) in enumerate(people) if person is not None}
         if known and open_rows:
-            similarity = oks(limbs[open_rows], np.stack([last[person][2] for person in known]), LIMB_SIGMA)
+            columns, values = nearest(limbs[open_rows], np.stack([last[person][2] for person in known]))
+            near = np.unique(columns[values >= MIN_OKS]) if len(known) > NEAREST else np.arange(len(known))
+            places = np.indices(columns.shape)[0].ravel(), columns.ravel()
+            similarity = csr_array((values.ravel(), places), (len(open_rows), len(known)))[:, near].toarray()
             pairs = zip(*linear_sum_assignment(similarity, maximize=True), strict=True)
-            assigned |= {open_rows[i]: known[k] for i, k in pairs if similarity[i, k] >= MIN_OKS}
+            assigned |= {open_rows[i]: known[near[k]] for i, k in pairs if similarity[i, k] >= MIN_OKS}
         for i in range(len(people)):
             if i not in assigned and new:
                 assigned[i] = next(fresh)
@@ -248,25 +279,34 @@ def _matched(
     return found
 
 
+def nearest(one: Array, other: Array) -> tuple[Array, Array]:
+    """For limbs of people (A, L, 2), the nearest of others (B, L, 2): their indices, and :func:`oks`, (A, K <= B)."""
+    from scipy.spatial import cKDTree
+
+    rows = np.broadcast_to(np.arange(len(other)), (len(one), len(other)))
+    if len(other) > NEAREST:
+        tree = cKDTree(_middle(other), balanced_tree=False, compact_nodes=False)  # fast also for people in one place
+        rows = tree.query(_middle(one), NEAREST)[1]
+    return rows, oks(one[:, None], other[rows], LIMB_SIGMA)
+
+
+def _middle(poses: Array) -> Array:
+    """Mean of the joints present, (N, J, 2) → (N, 2); 0 without any."""
+    present = is_present(poses)[..., None]
+    return np.asarray(np.where(present, poses, 0).sum(axis=1) / np.maximum(present.sum(axis=1), 1))
+
+
 def oks(one: Array, other: Array, sigma: Array) -> Array:
-    """COCO's object keypoint similarity of poses (A, J, 2) and (B, J, 2) → (A, B), over the joints present in both.
+    """COCO's object keypoint similarity of poses (*, J, 2) → (*), over the joints present in both.
 
     The mean of exp(-d²/(2 s² k²)), k = 2 sigma, s the square root of the larger person's area
     (cocodataset.org/#keypoints-eval); 0 without a common joint.
     """
-    size = [np.array([_size(pose) for pose in poses]) for poses in (one, other)]
-    rows = []
-    for start in range(0, len(one), ROWS):
-        part = slice(start, start + ROWS)
-        squared = ((one[part, None] - other[None]) ** 2).sum(axis=-1)  # NaN where a joint is missing
-        scale = 2 * (np.maximum(size[0][part, None], size[1][None])[..., None] * 2 * sigma) ** 2
-        both = np.isfinite(squared)
-        likeness = np.where(both, np.exp(-np.where(both, squared, 0) / scale), 0)
-        rows.append(likeness.sum(axis=-1) / np.maximum(both.sum(axis=-1), 1))
-    return np.concatenate(rows)
-
-
-def _size(pose: Array) -> float:
-    """COCO's scale of a person by the joints present, and not 0."""
-    present = is_present(pose)
-    return max(float(person_size(pose[present])), 1e-6) if present.any() else 1e-6
+    squared = ((one - other) ** 2).sum(axis=-1)  # NaN where a joint is missing
+    size = np.maximum(
+        *(person_size(_corners(each.reshape(-1, *each.shape[-2:]))).reshape(each.shape[:-2]) for each in (one, other))
+    )
+    scale = 2 * (np.maximum(size, 1e-6)[..., None] * 2 * sigma) ** 2
+    both = np.isfinite(squared)
+    likeness = np.where(both, np.exp(-np.where(both, squared, 0) / scale), 0)
+    return np.asarray(likeness.sum(axis=-1) / np.maximum(both.sum(axis=-1), 1))

@@ -90,7 +90,10 @@ def read_3dhp(path: Path) -> Detections:
 
 def _numbers(value: Any, place: str) -> Array:
     try:
-        return within_range(np.array(value, dtype=np.float64))
+        if (array := np.asarray(value)).dtype.kind not in "fiub":
+            raise TypeError
+        with np.errstate(all="ignore"):  # numbers beyond float64 are out of range
+            return within_range(array.astype(np.float64))
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{place}: expected arrays of numbers within range, got something else") from None
 
