@@ -6,7 +6,7 @@ Each npz of the folder is one recording by C calibrated cameras: keypoints ``uv`
 the cameras' ``K``, ``D``, ``R``, ``t``, world to camera, metres; ``Xf`` (T, J, 3), the joints in the world; ``size``,
 ``fps``. Scored are the limbs, the thorax and the nose, relative to the middle of the hips, in the camera's axes, mm,
 means over the cameras: P1, also with one scale per clip, in the image plane and in depth; P2; how many limb joints the
-95 % regions hold; the error of the distance; jitter (second differences, mm per squared frame), and that of the truth; and
+95 % regions hold; the error of the distance; jitter (second differences, mm per squared frame), and that of the truth;
 how many frames are unlike the training data, %.
 """
 
