@@ -59,4 +59,4 @@ def warnings_of(outside: Array, frame_numbers: Array, framed: bool) -> list[str]
     """One sentence if any frames are outside, (T,) bool."""
     what = "the pose" if framed else "the pose, or the person's size or place in the image,"
     where = f"is unlike the model's training data in frames {ranges(frame_numbers[outside])}" if outside.any() else ""
-    return [f"{what} {where}; errors may exceed what the spread shows"] if where else []
+    return [f"{what} {where}; expect larger errors, which the spread may not show"] if where else []

@@ -6,7 +6,8 @@ Each npz of the folder is one recording by C calibrated cameras: keypoints ``uv`
 the cameras' ``K``, ``D``, ``R``, ``t``, world to camera, metres; ``Xf`` (T, J, 3), the joints in the world; ``size``,
 ``fps``. Scored are the limbs, the thorax and the nose, relative to the middle of the hips, in the camera's axes, mm,
 means over the cameras: P1, also with one scale per clip, in the image plane and in depth; P2; how many limb joints the
-95 % regions hold; the error of the distance; jitter (second differences, mm per squared frame), and that of the truth.
+95 % regions hold; the error of the distance; jitter (second differences, mm per squared frame), and that of the truth;
+how many frames are unlike the training data, %.
 """
 
 import sys
@@ -27,11 +28,12 @@ from prpose.cli import guarded
 from prpose.cli.console import print_table
 from prpose.layouts import LAYOUTS
 from prpose.metrics import p_mpjpe
+from prpose.prediction import FLAGS
 from prpose.remap import LIMBS
 from prpose.skeleton import H36M_17
 
 LAYOUT_OF = {25: "body25b", 33: "blazepose33"}
-HEADS = ("P1", "scaled", "P2", "plane", "depth", "95 %", "root %", "jitter", "true")
+HEADS = ("P1", "scaled", "P2", "plane", "depth", "95 %", "root %", "jitter", "true", "unlike")
 CONFIG = prpose.InferenceConfig(allow_implausible=True)
 PLACES = [[LIMBS.index(f"{side}_{name}") for side in ("left", "right")] for name in ("hip", "shoulder")]
 
@@ -76,6 +78,7 @@ def measures(model: prpose.Model, entries: Mapping[str, Array], c: int, assumed:
         1000 * p_mpjpe(torch.from_numpy(pose).double(), torch.from_numpy(truth).double()).mean().item(),
         1000 * np.linalg.norm(off[..., :2], axis=-1).mean(), 1000 * np.abs(off[..., 2]).mean(),
         100 * (inside.sum(-1) <= 1).mean(), 100 * far.mean(), bends(pose), bends(truth),
+        100 * (found.flags == FLAGS.index("out_of_distribution")).any(axis=1).mean(),
     ]  # fmt: skip
 
 

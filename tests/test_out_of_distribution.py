@@ -78,7 +78,7 @@ def test_a_usual_walk_is_inside_and_a_person_on_the_head_is_not(name, clip):
     for degrees in (90, 180):
         found = model(turned(clip, degrees)[:8], 2, config=ANYWAY, fps=30, **described(clip))
         (text,) = sentences(found)
-        assert f"{UNLIKE} 0-7; errors may exceed what the spread shows" in text
+        assert f"{UNLIKE} 0-7; expect larger errors, which the spread may not show" in text
         assert (found.flags == OUTSIDE).all()
 
 
@@ -86,7 +86,7 @@ def test_only_detected_joints_of_frames_outside_are_flagged(clip, model):
     xy, confidence = clip.keypoints_px[:12].copy(), np.ones((12, 17))
     xy[4:9] = turned(clip, 180)[4:9]
     confidence[6, 13] = 0.1
-    with pytest.warns(UserWarning, match=f"^the pose {UNLIKE} 4-8; errors"):
+    with pytest.warns(UserWarning, match=f"^the pose {UNLIKE} 4-8; expect larger errors"):
         found = model(xy, 2, confidence=confidence, config=replace(ANYWAY, keep_sides=True), **described(clip))
     expected = np.zeros((12, 17))
     expected[4:9], expected[6, 13] = OUTSIDE, LOW
