@@ -242,7 +242,8 @@ class Worker:
 
         options = {
             "max_total_time": max(1, int(self.settings["seconds"])), "seed": self.settings["seed"] + 1,
-            "max_len": 2**17, "mutate_depth": 1, "timeout": 10**6, "report_slow_units": 10**6, "artifact_prefix": f"{self.folder}/", "rss_limit_mb": 0, "verbosity": 0, "len_control": 0,
+            "max_len": 2**17, "mutate_depth": 1, "timeout": 10**6, "report_slow_units": 10**6, "rss_limit_mb": 0,
+            "verbosity": 0, "len_control": 0, "artifact_prefix": f"{self.folder}/",
         }  # fmt: skip
         arguments = [sys.argv[0], str(corpus), *(f"-{key}={value}" for key, value in options.items())]
         atheris.Setup(arguments, one, custom_mutator=changed)
