@@ -64,10 +64,11 @@ sys.path[:] = json.loads(sys.argv[1])
 def limit():
     try:
         import resource
+        def most(kind, number):
+            resource.setrlimit(kind, (number, resource.getrlimit(kind)[1]))
+        most(resource.RLIMIT_CPU, int(time.process_time()) + 5 + size // 2**20)
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-        for kind, most in ((resource.RLIMIT_CPU, int(time.process_time()) + 5 + size // 2**20),
-                           (resource.RLIMIT_AS, used + 2**26 + 20 * size)):
-            resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
+        most(resource.RLIMIT_AS, used + 2**26 + 20 * size)
     except (ImportError, ValueError, OSError):  # another system
         pass
 
@@ -93,9 +94,8 @@ def try_apart(code: str, *paths: Path) -> None:
     with subprocess.Popen(command, env=alone, **pipes) as process:  # type: ignore[call-overload]
         tried = process.stdout.read().decode(errors="replace").splitlines()
     if process.returncode:
-        raise ValueError(
-            f"{tried[-1] if tried else paths[0]}: damaged: the library that reads it crashes, or never ends"
-        )
+        path = tried[-1] if tried else paths[0]
+        raise ValueError(f"{path}: damaged: the library that reads it crashes, or never ends")
 
 
 @contextmanager

@@ -97,7 +97,8 @@ def _attempt(folder, settings, result):
         result.add(kind, data, f"{kind} of {len(data)} bytes")
         return True
     if worker.returncode:
-        raise RuntimeError((folder / "log").read_text()[-3000:])
+        texts = [path.read_text()[-3000:] for path in (folder / "log", folder / "error") if path.exists()]
+        raise RuntimeError("\n".join([f"exit code {worker.returncode}", *texts]))
     return False
 
 
@@ -231,13 +232,18 @@ class Worker:
             return self.target.damaged(data, random.Random(seed))[:max_size]
 
         def one(data):
-            self.one(data)
+            try:
+                self.one(data)
+            except BaseException:  # of the test itself
+                (self.folder / "error").write_text(traceback.format_exc())
+                os._exit(1)
             if self.inputs >= self.settings["inputs"]:
                 os._exit(0)
 
         options = {
             "max_total_time": max(1, int(self.settings["seconds"])), "seed": self.settings["seed"] + 1,
-            "max_len": 2**17, "timeout": 0, "rss_limit_mb": 0, "verbosity": 0, "len_control": 0,
+            "max_len": 2**17, "mutate_depth": 1, "timeout": 10**6, "report_slow_units": 10**6, "rss_limit_mb": 0,
+            "verbosity": 0, "len_control": 0, "artifact_prefix": f"{self.folder}/",
         }  # fmt: skip
         arguments = [sys.argv[0], str(corpus), *(f"-{key}={value}" for key, value in options.items())]
         atheris.Setup(arguments, one, custom_mutator=changed)

@@ -129,7 +129,7 @@ def _check_values(content: Mapping[str, Array]) -> None:
         (content["clip_length"] >= 1, "at least one frame in each clip"),
         (splits == [split_of[subject] for subject in content["clip_subject"]], "each subject in one split"),
         (cameras.size > 0, "at least one camera"),
-        (np.abs(cameras) < 1e6, "finite cameras, numbers below a million"),
+        (np.abs(cameras, dtype=np.float64) < 1e6, "finite cameras, numbers below a million"),
         (focal > 0, "focal lengths > 0"),
         (skew <= 1e-3, "orientations as unit quaternions"),
         ((image_sizes >= 1) & (image_sizes == np.round(image_sizes)), "image sizes >= 1"),
