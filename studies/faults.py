@@ -42,7 +42,7 @@ from prpose.keypoints import Keypoints, save_keypoints
 from prpose.model import load
 
 OTHERS = ("SIGTERM", "SIGINT", "SIGHUP")
-LIMIT_S = 120.0
+LIMIT_S = 600.0
 """Seconds after which a command that does not end counts as hanging."""
 TRAINING = ["--data", "walkers", "--lifter", "mgcn_lw", "--lifter-args", '{"hidden": 16, "blocks": 1}']
 TRAINING += ["--epochs", "2", "--config.every", "40", "--config.save-every", "0"]
@@ -117,10 +117,11 @@ def write_inputs(folder: Path) -> None:
             raise ValueError(f"prpose {' '.join(words)} ended with {code}: {(folder / 'log').read_text()}")
 
 
-def started(words: list[str], folder: Path) -> int:
-    """The id of a fork of this process, a group of its own, that runs ``prpose`` in a folder; it prints to ``log``.
+def started(words: list[str], folder: Path, log: Path = Path("log"), first: Callable[[], object] = int) -> int:
+    """The id of a fork of this process, a group of its own, that runs ``prpose`` in a folder, and prints to ``log``.
 
-    PyTorch must have computed nothing in this process by several threads, which a fork lacks.
+    ``first`` is called in it before. PyTorch must have computed nothing in this process by several threads, which a
+    fork lacks.
     """
     sys.stdout.flush()
     pid = os.fork()
@@ -130,9 +131,10 @@ def started(words: list[str], folder: Path) -> int:
     with suppress(BaseException):
         os.setpgid(0, 0)
         os.chdir(folder)
-        log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        printed = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(printed, 1)
+        os.dup2(printed, 2)
+        first()
         sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(n, "w"), write_through=True) for n in (1, 2))
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
