@@ -98,9 +98,8 @@ def example_frames(
         shape = torch.Size((len(items), *batch.keypoints.shape[1:-1], net.noise_channels))
         noise = next(iter(draw(items, shape)))
         eps, eps_mirrored = (part[:MOST_SAMPLES, item - start, None].to(batch.keypoints) for part in noise)
-        extra = extra_sigma(batch, confidence_noise)
-        prepared = net.prepare(batch.keypoints, extra)
-        samples = net(batch.keypoints, eps, eps_mirrored, extra, 0, prepared)
+        prepared = net.prepare(batch.keypoints, extra_sigma(batch, confidence_noise))
+        samples = net(batch.keypoints, eps, eps_mirrored, prepared=prepared)
         pose, _ = net.moments(batch.keypoints, prepared)
         clip, frame = windows.clips[int(windows.clip_of[item])], int(windows.frame_of[item])
         found = {"subject": clip.subject, "action": clip.action, "camera": clip.camera_index, "frame": frame}
