@@ -109,7 +109,7 @@ def main(
     """
     net = trained(out, root, data, epochs, every, seed)
     average = average_of(net, windows_for(net, root, data, split, stride), num_samples, seed)
-    show([average], ("deterministic", "mean", "best"), MOCAP, num_samples, at_once=2)
+    show([average], ("deterministic", "mean", "best"), num_samples, at_once=2)
     return dict(average.values)
 
 

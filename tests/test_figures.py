@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree
 
+import msgspec
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
@@ -22,6 +23,7 @@ from prpose.io.video import open_video
 from prpose.skeleton import H36M_17
 from prpose.view.animation import write_animation
 from prpose.view.figures import cloud_figure, common_frame, compare_figure, save_figure
+from prpose.view.report_file import Report
 from tests.prediction_files import make_prediction, standing
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -340,14 +342,13 @@ def test_figures_of_evaluations_get_checked_reports_and_the_width(tmp_path, monk
     row = {"name": "average", "frames": 3, "values": {"deterministic": {"P1": 40.0}}}
     known = {"settings": {"num_samples": 5, "dataset": "cmu17", "split": "val"}, "rows": [row], "average": row}
     known |= {"command": "prpose evaluate", "versions": {}, "sha256": {}, "units": {"P1": "mm"}}
-    report = known | dict.fromkeys(("joints", "calibration", "curve", "frames"))
     (tmp_path / "one.json").write_text(json.dumps(known | {"more": 1}))
     files = [tmp_path / "one.json"] * 2
     assert command("mine", *files, "--size", "column", "--out", tmp_path / "f.png") == 0
-    assert seen == [([report, report], [str(files[0])] * 2)]
+    assert seen == [([msgspec.convert(known, Report)] * 2, [str(files[0])] * 2)]
     with Image.open(tmp_path / "f.png") as image:
         assert image.size == pytest.approx((1004, 753), abs=2)
-    for name, content in (("list", []), ("empty", {}), ("rows", report | {"rows": 3})):
+    for name, content in (("list", []), ("empty", {}), ("rows", known | {"rows": 3})):
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps(content))
         assert command("mine", path, "--out", tmp_path / "g.png") == 1

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 from tyro.conf import Positional
 
@@ -60,8 +59,7 @@ def figure(
     if frame is not None and draw not in (figures.cloud_figure, figures.compare_figure):
         raise ValueError(f"expected no --frame for the figure {kind}, got {frame}")
     if expected == "evaluation":
-        reports = [msgspec.to_builtins(read_report(path)) for path in inputs]
-        drawn = draw(reports, told_apart(inputs))
+        drawn = draw([read_report(path) for path in inputs], told_apart(inputs))
         if size is not None:
             width, height = drawn.get_size_inches() * 25.4
             drawn.set_size_inches(figures.WIDTHS_MM[size] / 25.4, figures.WIDTHS_MM[size] / 25.4 * height / width)
