@@ -37,8 +37,8 @@ class OnePassSampler(Sampler):
 
     noise_channels, one_pass = 4, True
 
-    def __init__(self, lifter: nn.Module, alpha: float = 1.0, chunk: int | None = None) -> None:
-        super().__init__(lifter, None, chunk=chunk, flip="mixture")
+    def __init__(self, lifter: nn.Module, alpha: float = 1.0) -> None:
+        super().__init__(lifter, None, flip="mixture")
         check_scale("alpha", alpha)
         self.alpha = alpha
 

@@ -157,29 +157,26 @@ class Sampler(nn.Module):
         self._check(keypoints)
         return self.lift(keypoints, mirror_pose(keypoints, self.mirror))
 
+    # Facts of prpose.engine.Engine, which explains them.
+
     @property
     def F(self) -> int:
-        """The lifter's receptive field, frames."""
         return receptive_field(self.lifter)
 
     @property
     def own_frame(self) -> int:
-        """Index, among its F frames, of the frame whose pose it is."""
         return own_frame(self.lifter)
 
     @property
     def framed(self) -> bool:
-        """Whether keypoints are in units of the focal length, not of half the image width."""
         return is_framed(self.lifter)
 
     @property
     def trained(self) -> bool:
-        """Whether the samples were trained to be distributed as the truth, so that nothing should widen them."""
         return self.noise is None or isinstance(self.noise, LearntNoise)
 
     @property
     def device(self) -> torch.device:
-        """The device of the networks."""
         return next(self.parameters(), torch.empty(0)).device
 
     def noise_sd(self, prepared: Any) -> Tensor | None:

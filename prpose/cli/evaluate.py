@@ -19,7 +19,7 @@ from prpose.config import NoiseConfig
 from prpose.data import Clip, data_set, load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import IsotropicCloud, baseline_samplers, score, seeded_draw, sigma_rank_correlation
-from prpose.evaluation.details import MOST_SAMPLES, calibration, curve_over_samples, example_frames, joint_errors
+from prpose.evaluation.details import MOST_SAMPLES, calibration, curve_over_samples, example_frames, joint_table
 from prpose.evaluation.protocols import CHOICES, METRICS, MOCAP, PROTOCOLS, Protocol, Row, conformal_quantiles, tabulate
 from prpose.hub import find_model_folder
 from prpose.lifter import is_causal, is_framed, receptive_field
@@ -161,7 +161,7 @@ class _Evaluation:
         report = self._origin() | {"rows": [asdict(row) for row in rows], "average": asdict(average)}
         if "mahalanobis" in scores[0].get("cloud", {}):
             report["limits_95"] = conformal_quantiles(scores[0]["cloud"]["mahalanobis"])
-        report["joints"] = joint_errors(scores[0], windows, self.protocol)
+        report["joints"] = joint_table(scores[0], windows, self.protocol)
         if "cloud" in scores[0]:
             report["calibration"] = calibration(scores[0]["cloud"]["covered"], windows.hidden)
         report["curve"] = curve_over_samples(average, curve)

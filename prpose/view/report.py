@@ -70,8 +70,8 @@ def _summary(reports: Reports) -> str:
     lines = []
     for name, report in reports.items():
         S = report.settings["num_samples"]
-        said = {"deterministic": "of the pose without noise", "best": f"of the best of {S}"}
-        found = {words: report.average.values.get(choice, {}).get("P1") for choice, words in said.items()}
+        choices = {"deterministic": "of the pose without noise", "best": f"of the best of {S}"}
+        found = {words: report.average.values.get(choice, {}).get("P1") for choice, words in choices.items()}
         errors = " and ".join(f"{number(value)} mm {words}" for words, value in found.items() if value is not None)
         frames = number(report.average.frames, 0)
         lines.append(f"<p><b>{escape(name)}</b>: over {frames} frames, the mean error (P1) is {errors}.</p>\n")
