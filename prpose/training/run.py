@@ -53,13 +53,14 @@ def training_data(
         if held_out:
             raise ValueError(f"expected no held_out subjects, got {', '.join(held_out)}: {name} has a validation split")
         windows = Windows(load_clips(name, root, VALIDATION, keypoints), every=val_every, **shape)
-        shape |= {"keypoints": keypoints, "step": frame_step(net), "workers": config.workers}
         if config.repeated and receptive_field(net) == 1:
             raise ValueError(f"expected no repeated frames of a lifter of single frames, got {config.repeated}")
-        shape |= {"every": config.every, "balance": config.balance, "repeated": config.repeated}
-        shape |= {"cameras": RandomCameras(wide=config.wide_cameras)}
-        shape |= {"proportions": Proportions(wide=config.wide_bodies, exchanged=config.exchanged_limbs)}
-        return RandomViews(load_motions(name, root, "train"), **shape), windows
+        shape |= {"every": config.every, "step": frame_step(net), "workers": config.workers}
+        shape |= {"balance": config.balance, "repeated": config.repeated}
+        cameras = RandomCameras(wide=config.wide_cameras)
+        bodies = Proportions(wide=config.wide_bodies, exchanged=config.exchanged_limbs)
+        motions = load_motions(name, root, "train")
+        return RandomViews(motions, keypoints=keypoints, cameras=cameras, proportions=bodies, **shape), windows
     settings = *RENDERED, "workers"
     if unused := [setting for setting in settings if getattr(config, setting) != getattr(TrainConfig, setting)]:
         raise ValueError(f"expected no {', '.join(unused)}: {name} has recorded 2D, which is not rendered")
