@@ -26,7 +26,43 @@ CONFIDENCE_NOISE = 0.03  # default where confidences lie in [0, 1]; chosen on cm
 
 
 @dataclass(frozen=True)
-class InferenceConfig:
+class NoiseConfig:
+    """Settings of the noise.
+
+    Args:
+        noise_correlation: Correlation of the noise over time: iid, shared by all frames, or ar1.
+        noise_time_constant_s: Time constant of ar1 noise, seconds.
+        confidence_noise: Scale of the extra noise of low confidences; 0 is none. Default: 0.03 if they lie in [0, 1]
+            and the model was not trained by the energy score.
+    """
+
+    noise_correlation: NoiseCorrelation = "ar1"
+    noise_time_constant_s: float = 0.25
+    confidence_noise: float | None = None
+
+    def __post_init__(self) -> None:
+        noise_rho(self.noise_correlation, time_constant_s=self.noise_time_constant_s)
+        if self.confidence_noise is not None and not 0 <= self.confidence_noise < 2**31:
+            raise ValueError(f"expected confidence_noise >= 0, got {self.confidence_noise}")
+
+    def rho(self, fps: float | None) -> float:
+        """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""
+        unknown = self.noise_correlation != "shared" and fps is None
+        return 0.0 if unknown else noise_rho(self.noise_correlation, fps or 1.0, self.noise_time_constant_s)
+
+    def confidence_scale(self, confidence: Array | None, trained: bool = False) -> float:
+        """``confidence_noise``, or its default for these confidences (T, J); 0 if the noise was ``trained`` itself."""
+        if confidence is None:
+            return 0.0
+        if self.confidence_noise is not None:
+            return self.confidence_noise
+        if trained:
+            return 0.0
+        return CONFIDENCE_NOISE if confidence.min() >= 0 and confidence.max() <= 1 else 0.0
+
+
+@dataclass(frozen=True)
+class InferenceConfig(NoiseConfig):
     """Settings of prediction that rarely change.
 
     Args:
@@ -38,10 +74,6 @@ class InferenceConfig:
         intrinsics: Camera intrinsics fx fy cx cy, pixels, instead of a field of view.
         level: Pitch (downwards) and roll (clockwise) of the camera, degrees; or auto: estimated from frames in which a
             person stands. TRC, BVH and side views are turned upright; poses stay in camera axes.
-        noise_correlation: Correlation of the noise over time: iid, shared by all frames, or ar1.
-        noise_time_constant_s: Time constant of ar1 noise, seconds.
-        confidence_noise: Scale of the extra noise of low confidences; 0 is none. Default: 0.03 if they lie in [0, 1]
-            and the model was not trained by the energy score.
         min_confidence: Keypoints of lower confidence are flagged as low_confidence.
         save_samples: Number of samples to save. Default: all of them.
         max_gap: Longest gap of a missing keypoint to interpolate, frames.
@@ -68,9 +100,6 @@ class InferenceConfig:
     fov_deg: Annotated[float | None, arg(aliases=["--fov"])] = None
     intrinsics: Annotated[tuple[float, float, float, float] | None, arg(aliases=["--intrinsics"])] = None
     level: Annotated[Literal["auto"] | tuple[float, float] | None, arg(aliases=["--level"])] = None
-    noise_correlation: NoiseCorrelation = "ar1"
-    noise_time_constant_s: float = 0.25
-    confidence_noise: float | None = None
     min_confidence: float = 0.3
     save_samples: int | None = None
     max_gap: int = 5
@@ -90,12 +119,12 @@ class InferenceConfig:
     ray: Annotated[FlagCreatePairsOff[bool], arg(aliases=["--ray"])] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         look_up(self.point_estimate, dict.fromkeys(get_args(PointEstimate)), "point estimate")
         look_up(self.folder, dict.fromkeys(get_args(Folder)), "folder")
         look_up(self.tracking, dict.fromkeys(get_args(Tracking)), "tracking")
         look_up(self.smooth, dict.fromkeys(get_args(Smoothing)), "smoothing")
-        noise_rho(self.noise_correlation, time_constant_s=self.noise_time_constant_s)
-        for name in ("confidence_noise", "min_confidence", "save_samples", "max_gap", "max_people", "jobs"):
+        for name in ("min_confidence", "save_samples", "max_gap", "max_people", "jobs"):
             value, lowest = getattr(self, name), int(name in ("max_people", "jobs"))
             if value is not None and not lowest <= value < 2**31:
                 raise ValueError(f"expected {name} >= {lowest}, got {value}")
@@ -120,16 +149,6 @@ class InferenceConfig:
     def from_mapping(cls, values: Mapping[str, Any]) -> "InferenceConfig":
         """As :func:`config_from`."""
         return config_from(cls, values)
-
-    def confidence_scale(self, confidence: Array | None, trained: bool = False) -> float:
-        """``confidence_noise``, or its default for these confidences (T, J); 0 if the noise was ``trained`` itself."""
-        if confidence is None:
-            return 0.0
-        if self.confidence_noise is not None:
-            return self.confidence_noise
-        if trained:
-            return 0.0
-        return CONFIDENCE_NOISE if confidence.min() >= 0 and confidence.max() <= 1 else 0.0
 
     def assumptions(self, confidence: Array | None, trained: bool = False, focal_px: float | None = None) -> list[str]:
         """Assumptions about confidences (T, J) and camera that the user could replace, one sentence each."""
@@ -179,11 +198,6 @@ class InferenceConfig:
         return up, [
             f"estimated from {frames} frames of a standing person: the camera {tilt}; --level PITCH ROLL sets it"
         ]
-
-    def rho(self, fps: float | None) -> float:
-        """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""
-        unknown = self.noise_correlation != "shared" and fps is None
-        return 0.0 if unknown else noise_rho(self.noise_correlation, fps or 1.0, self.noise_time_constant_s)
 
     def camera(self, width: int, height: int, focal_px: float | None = None) -> Camera:
         """The camera of an image of this size, pixels; ``ValueError`` for intrinsics that are not of such an image.

@@ -129,7 +129,7 @@ def _write(sampler: Sampler, card: Card, path: Path) -> None:
                 f"{card.name} cannot be exported to ONNX ({type(error).__name__}: {reason:.200})"
             ) from None
     assert program is not None, "an export by torch.export returns a program"
-    components = len(sampler.prepare(tensors[0]).components) if sampler.one_pass else 1
+    components = len(sampler.prepare(tensors[0]).mixture.components) if sampler.one_pass else 1
     facts = {fact: getattr(sampler, fact) for fact in FACTS if fact != "components"}
     facts |= {"components": components, "card": asdict(card)}
     facts |= {"joints": H36M_17.names, "mirror": H36M_17.mirror, "output": "metres, camera axes, pelvis at 0"}

@@ -42,7 +42,7 @@ def _modulated_gcn(joints: int = 17, nonlocal_blocks: bool = False, **kw: Any) -
     if joints == 16:
         kw = {"out_channels": 3, "hidden": 128, "unit_modulation": True, **kw}
         pairs = PAIRS_16 if nonlocal_blocks else ()
-        return Remapped(ModulatedGCN(body_adjacency(H36M_16.parents), pairs=pairs, **kw), H36M_16, H36M_17, NECK)
+        return RemappedLifter(ModulatedGCN(body_adjacency(H36M_16.parents), pairs=pairs, **kw), H36M_16, H36M_17, NECK)
     if joints != 17:
         raise ValueError(f"expected joints to be 16 or 17, got {joints!r:.80}")
     if nonlocal_blocks:
@@ -200,15 +200,7 @@ def poses_at_once(lifter: nn.Module, device: torch.device) -> int:
     return 128 if receptive_field(lifter) == 1 else 512  # features that fit the cache, some 2 MB
 
 
-def padded(keypoints: Tensor, lifter: nn.Module) -> Tensor:
-    """A clip with its first and last frames repeated, as in VideoPose3D, (B, T, J, 2) → (B, T + F - 1, J, 2)."""
-    before = own_frame(lifter)
-    after = receptive_field(lifter) - 1 - before
-    first, last = keypoints[:, :1], keypoints[:, -1:]
-    return torch.cat([first.expand(-1, before, -1, -1), keypoints, last.expand(-1, after, -1, -1)], dim=1)
-
-
-class Remapped(nn.Module):
+class RemappedLifter(nn.Module):
     """A lifter of fewer joints as one of more, (B, T, J, 2) → (B, T - F + 1, J, 3).
 
     The network gets its own joints only, those of the skeleton ``inner``; each further one of ``outer`` is ``derived``,

@@ -1,7 +1,7 @@
 """Many 3D poses from one pass of a lifter that predicts a distribution, and the sampler of any lifter."""
 
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,14 @@ from prpose.skeleton import mirror_pose
 FEW_POSES = 8  # whose layers are too small for several threads
 
 
+class Prepared(NamedTuple):
+    """What all samples of some keypoints share; the keypoints are lifted again where they have further noise."""
+
+    mixture: PoseMixture
+    keypoints: Tensor
+    extra_sigma: Tensor | None
+
+
 class OnePassSampler(Sampler):
     """Many 3D poses from one pass of a lifter that predicts a distribution (:mod:`prpose.nets.gaussian`).
 
@@ -29,8 +37,8 @@ class OnePassSampler(Sampler):
 
     noise_channels, one_pass = 4, True
 
-    def __init__(self, lifter: nn.Module, alpha: float = 1.0, chunk: int | None = None) -> None:
-        super().__init__(lifter, None, chunk=chunk, flip="mixture")
+    def __init__(self, lifter: nn.Module, alpha: float = 1.0) -> None:
+        super().__init__(lifter, None, flip="mixture")
         check_scale("alpha", alpha)
         self.alpha = alpha
 
@@ -43,7 +51,7 @@ class OnePassSampler(Sampler):
     def moments(self, keypoints: Tensor, prepared: Any = None) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the mixture, in closed form; shapes and errors as of :meth:`Sampler.moments`."""
         if prepared is not None:
-            return prepared.pose, prepared.covariance()
+            return prepared.mixture.pose, prepared.mixture.covariance()
         self._check(keypoints)
         mixtures = (self._mixture(piece) for piece in self._split(keypoints))
         poses, covariances = zip(*((mixture.pose, mixture.covariance()) for mixture in mixtures), strict=True)
@@ -52,16 +60,8 @@ class OnePassSampler(Sampler):
     def _samples_of_keypoints(self, keypoints: Tensor, eps: Tensor) -> Tensor:
         return self._distribution(keypoints).sample(self._own(eps))
 
-    def _samples(
-        self,
-        keypoints: Tensor,
-        eps: Tensor,
-        eps_mirrored: Tensor,
-        extra_sigma: Tensor | None,
-        first: int,
-        prepared: Any,
-    ) -> Tensor:
-        mixture: PoseMixture = prepared
+    def _samples(self, prepared: Any, eps: Tensor, eps_mirrored: Tensor, first: int) -> Tensor:
+        mixture, keypoints, extra_sigma = prepared
         poses = mixture.sample(self._own(eps), first)
         if extra_sigma is None:
             return poses
@@ -78,7 +78,7 @@ class OnePassSampler(Sampler):
         return poses
 
     def _prepare(self, keypoints: Tensor, extra_sigma: Tensor | None) -> Any:
-        return self._mixture(keypoints)
+        return Prepared(self._mixture(keypoints), keypoints, extra_sigma)
 
     def _distribution(self, keypoints: Tensor) -> PoseMixture:
         found: PoseMixture = self.lifter.distribution(keypoints)  # type: ignore[operator]

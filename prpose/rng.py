@@ -3,17 +3,12 @@
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from prpose.camera import Array
 from prpose.tables import look_up
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-X = TypeVar("X", "Tensor", Array)
 
 NoiseCorrelation = Literal["iid", "shared", "ar1"]
 NOISE_CORRELATIONS = get_args(NoiseCorrelation)
@@ -63,14 +58,14 @@ def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float 
     return {"iid": 0.0, "shared": 1.0}.get(kind, math.exp(-1 / (fps * time_constant_s)))
 
 
-def ar1(innovations: Sequence[X], rho: float | Sequence[float], previous: X | None = None) -> list[X]:
+def ar1(innovations: Sequence[Array], rho: float | Sequence[float], previous: Array | None = None) -> list[Array]:
     r"""First-order autoregressive noise from independent standard-normal noise, one array per frame.
 
     .. math:: e_0 = ε_0, \quad e_t = ρ e_{t-1} + \sqrt{1 - ρ²} ε_t
 
     Every frame is standard normal; the correlation of frames n apart is ρⁿ. ``rho`` may be one number a frame.
     """
-    frames: list[X] = []
+    frames: list[Array] = []
     for t, fresh in enumerate(innovations):
         if previous is None:
             previous = fresh

@@ -83,7 +83,7 @@ class Sampler(nn.Module):
                 all samples are of the keypoints themselves, unchecked and lifted at once.
             extra_sigma: (B, T, J) further standard deviation (:func:`prpose.rng.confidence_sigma`), added in square.
             first: number of the first sample, if these are some of many; every second one of a mixture is mirrored.
-            prepared: :meth:`prepare` of the keypoints and ``extra_sigma``, so that it does not run again.
+            prepared: :meth:`prepare` of the keypoints and their extra sigma, so that it does not run again.
 
         Raises:
             ValueError: for wrong shapes, types or devices, or values that are not finite.
@@ -92,7 +92,7 @@ class Sampler(nn.Module):
             return self._samples_of_keypoints(keypoints, eps)
         self._check(keypoints, eps=eps, eps_mirrored=eps_mirrored)
         prepared = self.prepare(keypoints, extra_sigma) if prepared is None else prepared
-        return self._samples(keypoints, eps, eps_mirrored, extra_sigma, first, prepared)
+        return self._samples(prepared, eps, eps_mirrored, first)
 
     @torch.no_grad()
     def draw(self, keypoints: Array, eps: Array, eps_mirrored: Array, extra_sigma: Array | None = None) -> Drawn:
@@ -103,7 +103,7 @@ class Sampler(nn.Module):
         with nullcontext() if self.one_pass else single_threaded():
             prepared = self.prepare(x, sigma)
             pose, covariance = self.moments(x, prepared)
-        samples = self(x, *noise, sigma, 0, prepared).cpu().numpy()
+        samples = self(x, *noise, prepared=prepared).cpu().numpy()
         known = None if covariance is None else covariance.cpu().numpy()
         if known is not None and extra_sigma is not None:  # that of the samples instead, which have more noise
             known[noisy_poses(extra_sigma, self.F)] = float("nan")
@@ -123,19 +123,11 @@ class Sampler(nn.Module):
         poses = self.lifter((noise.mean + noise.stddev * eps).flatten(0, 1)).unflatten(0, eps.shape[:2])
         return poses - poses[..., :1, :]
 
-    def _samples(
-        self,
-        keypoints: Tensor,
-        eps: Tensor,
-        eps_mirrored: Tensor,
-        extra_sigma: Tensor | None,
-        first: int,
-        prepared: Any,
-    ) -> Tensor:
+    def _samples(self, prepared: Any, eps: Tensor, eps_mirrored: Tensor, first: int) -> Tensor:
         means, stddevs = prepared
         S, B = eps.shape[:2]
         eps, eps_mirrored = eps.flatten(0, 1), eps_mirrored.flatten(0, 1)
-        poses = self._empty(keypoints, S * B)
+        poses = self._empty(means[0], S * B)
 
         def fill(rows: Tensor) -> None:
             b, mirrored = rows % B, (first + rows // B) % 2
@@ -148,7 +140,7 @@ class Sampler(nn.Module):
                 noisy_mirrored = means[1][b] + stddevs[1][b] * eps_mirrored[rows]
                 poses[rows] = self._lift(noisy, noisy_mirrored)
 
-        in_threads(fill, torch.arange(S * B, device=keypoints.device).split(self._clips_at_once(keypoints)))
+        in_threads(fill, torch.arange(S * B, device=means.device).split(self._clips_at_once(means[0])))
         return poses.unflatten(0, (S, B))
 
     def train(self, mode: bool = True) -> "Sampler":
@@ -168,29 +160,26 @@ class Sampler(nn.Module):
         self._check(keypoints)
         return self.lift(keypoints, mirror_pose(keypoints, self.mirror))
 
+    # Facts of prpose.engine.Engine, which explains them.
+
     @property
     def F(self) -> int:
-        """The lifter's receptive field, frames."""
         return receptive_field(self.lifter)
 
     @property
     def own_frame(self) -> int:
-        """Index, among its F frames, of the frame whose pose it is."""
         return own_frame(self.lifter)
 
     @property
     def framed(self) -> bool:
-        """Whether keypoints are in units of the focal length, not of half the image width."""
         return is_framed(self.lifter)
 
     @property
     def trained(self) -> bool:
-        """Whether the samples were trained to be distributed as the truth, so that nothing should widen them."""
         return self.noise is None or isinstance(self.noise, LearntNoise)
 
     @property
     def device(self) -> torch.device:
-        """The device of the networks."""
         return next(self.parameters(), torch.empty(0)).device
 
     def noise_sd(self, prepared: Any) -> Tensor | None:
@@ -230,7 +219,7 @@ class Sampler(nn.Module):
             few = min(at_once, S - start)
             shape = 2, *keypoints.shape[:-1], self.noise_channels
             eps = correlated(draw_eps(few, shape, generator).to(keypoints), rho)
-            poses[start : start + few] = self(keypoints, eps[:, 0], eps[:, 1], extra_sigma, start, prepared)
+            poses[start : start + few] = self(keypoints, eps[:, 0], eps[:, 1], first=start, prepared=prepared)
         return poses
 
     def _noise_of_keypoints(self) -> AdaptiveNoise | ConstantNoise | LearntNoise:

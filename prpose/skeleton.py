@@ -69,7 +69,7 @@ class Skeleton:
 
 def mirror_pose(pose: "Tensor", mirror: Sequence[int]) -> "Tensor":
     """The mirror image of a 2D or 3D pose, (*, J, C) → the same: x negated, sides exchanged."""
-    swapped = pose[..., list(mirror), :]
+    swapped = pose.index_select(-2, pose.new_tensor(mirror).long())  # faster than indexing
     sign = swapped.new_ones(swapped.shape[-1])
     sign[0] = -1
     return swapped * sign

@@ -43,7 +43,8 @@ def schedule(
 ) -> Schedule:
     """The lifted frames of a clip of nominal rate ``fps``, for a lifter with a receptive field of F frames.
 
-    Keypoints of another rate than ``trained_fps``, that of the lifter's training data, are interpolated linearly.
+    Keypoints of another rate than ``trained_fps``, that of the lifter's training data, are interpolated linearly, and
+    so are the samples: those between two frames of iid noise are narrower, of ar1 noise hardly.
     """
     if keypoints.confidence is not None:
         confidence = np.where(keypoints.interpolated, INTERPOLATED_CONFIDENCE, keypoints.confidence)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from prpose.atomic import existing_file
-from prpose.lifter import LIFTERS, REFINEMENTS, Remapped, build_lifter, build_refinement, is_lifter
+from prpose.lifter import LIFTERS, REFINEMENTS, RemappedLifter, build_lifter, build_refinement, is_lifter
 from prpose.nets import graphmlp, htnet, modulated_gcn
 from prpose.nets.framed import Framed
 from prpose.noise import CONSTANT, VARIANCE_NETS, build_learnt_noise, build_variance_net
@@ -60,7 +60,7 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
     where = "the state dict" if isinstance(source, Mapping) else str(source)
     state = dict(source) if isinstance(source, Mapping) else read_state_dict(source)
     problem = _not_tensors(state)
-    inner, prefix = (net.net, "net.") if isinstance(net, Remapped) else (net, "")
+    inner, prefix = (net.net, "net.") if isinstance(net, RemappedLifter) else (net, "")
     inner, prefix = (net.lifter, "lifter.") if isinstance(net, Framed) else (inner, prefix)
     rename = RENAMINGS.get(name, str)
     if not problem:  # a wrapped lifter's checkpoint is the lifter's own, or ours with the prefix

@@ -27,7 +27,7 @@ from prpose.nets.layers import body_adjacency
 from prpose.nets.modulated_gcn import ModulatedGCN
 from prpose.one_pass import OnePassSampler
 from prpose.skeleton import H36M_17
-from prpose.training import State, TrainConfig
+from prpose.training import SamplerTrainConfig, State
 from prpose.training.energy import sampler_loss, sampler_scores
 from prpose.training.run import WEIGHTS, train
 from prpose.weights import read_state_dict
@@ -87,7 +87,7 @@ def main(
         stride: Evaluate every n-th frame of the protocol.
         data: Data set.
     """
-    config = TrainConfig(epochs=epochs, every=every, weight_decay=0.01, balance=0.5, draws=16, pose_weight=0.25)
+    config = SamplerTrainConfig(epochs=epochs, every=every, weight_decay=0.01, balance=0.5, draws=16, pose_weight=0.25)
     torch.manual_seed(config.seed)
     core = ModulatedGCN(body_adjacency(H36M_17.parents), 128, 4, channels(len(H36M_17)), False, in_channels=3)
     net = ConfidentSampler(ConfidentFramed(GaussianLifter(core)))

@@ -60,13 +60,7 @@ class Flow(nn.Module):
         return nats
 
     def forward(
-        self,
-        keypoints: Tensor,
-        eps: Tensor,
-        eps_mirrored: Tensor,
-        extra_sigma: Tensor | None = None,
-        first: int = 0,
-        prepared: Any = None,
+        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, first: int = 0, prepared: Any = None
     ) -> Tensor:
         """(B, 1, J, 2) and (S, B, 1, J, 4), of which three numbers a joint are used → (S, B, 1, J, 3)."""
         poses = eps.new_zeros(*eps.shape[:-1], 3)
@@ -115,7 +109,7 @@ def main(
     """
     net = trained(out, root, data, epochs, every, seed)
     average = average_of(net, windows_for(net, root, data, split, stride), num_samples, seed)
-    show([average], ("deterministic", "mean", "best"), MOCAP, num_samples, at_once=2)
+    show([average], ("deterministic", "mean", "best"), num_samples, at_once=2)
     return dict(average.values)
 
 

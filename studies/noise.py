@@ -13,12 +13,11 @@ from pathlib import Path
 
 import torch
 import tyro
-from rich.table import Table
 from torch import Tensor
 
 from prpose import metrics
 from prpose.cli import guarded
-from prpose.cli.console import plain_console
+from prpose.cli.console import print_table
 from prpose.data import load_clips
 from prpose.data.windows import Batch, Windows
 from prpose.noise import ConstantNoise
@@ -66,13 +65,11 @@ def main(
 def show_joints(net: Sampler, batch: Batch, error: Tensor, S: int) -> None:
     """Prints how far equal noise moves each joint, beside its error."""
     moved = net.sample(batch.keypoints, S, torch.Generator().manual_seed(1)).var(0).sum(-1).sqrt()
-    table = Table(title="equal noise on all joints, mm", title_justify="left")
-    for head in ("joint", "mean error", "spread (3D)", "error / spread"):
-        table.add_column(head, justify="left" if head == "joint" else "right")
+    rows = {}
     for j, name in enumerate(H36M_17.names[1:], start=1):
         a, b = float(error[..., j].mean()) * 1000, float(moved[..., j].mean()) * 1000
-        table.add_row(name, f"{a:.0f}", f"{b:.0f}", f"{a / b:.1f}")
-    plain_console().print(table)
+        rows[name] = [f"{a:.0f}", f"{b:.0f}", f"{a / b:.1f}"]
+    print_table("equal noise on all joints, mm", ["mean error", "spread (3D)", "error / spread"], rows)
 
 
 def kinds(
@@ -103,9 +100,7 @@ def kinds(
 
 def show_kinds(lifter: torch.nn.Module, batch: Batch, widths: dict[str, tuple[Tensor, Tensor]], S: int) -> None:
     """Prints the errors of the samples of each kind of noise at the same mean variance."""
-    table = Table(title=f"S = {S}, noise of equal mean variance, mm", title_justify="left")
-    for head in ("noise", f"P1\nbest of {S}", "P1\nof mean", "energy\nscore", "spread"):
-        table.add_column(head, justify="left" if head == "noise" else "right", no_wrap=True)
+    cells = {}
     net = Sampler(lifter, ConstantNoise(SIGMA))  # only lifts; the noise is drawn here
     eps = torch.randn(S, 2, *batch.keypoints.shape, generator=torch.Generator().manual_seed(0))
     for name, relative in widths.items():
@@ -117,19 +112,17 @@ def show_kinds(lifter: torch.nn.Module, batch: Batch, widths: dict[str, tuple[Te
             noisy = [(x + width[rows] * eps[:, n, rows]).flatten(0, 1) for x, width, n in both]
             poses = net.lift(*noisy).unflatten(0, (S, len(rows)))
             truth = batch.target[rows]
-            parts.append(
-                torch.stack(
-                    [
-                        metrics.mpjpe(poses, truth).min(0).values[:, 0],
-                        metrics.mpjpe(poses.mean(0), truth)[:, 0],
-                        metrics.energy_score(poses[:, :, 0], truth[:, 0]),
-                        metrics.spread(poses)[:, 0, 1:].mean((-2, -1)),
-                    ]
-                )
+            scores = (
+                metrics.mpjpe(poses, truth).min(0).values[:, 0],
+                metrics.mpjpe(poses.mean(0), truth)[:, 0],
+                metrics.energy_score(poses[:, :, 0], truth[:, 0]),
+                metrics.spread(poses)[:, 0, 1:].mean((-2, -1)),
             )
+            parts.append(torch.stack(scores))
         values = torch.cat(parts, dim=1).double().mean(1) * 1000
-        table.add_row(name, *(f"{value:.1f}" for value in values.tolist()))
-    plain_console().print(table)
+        cells[name] = [f"{value:.1f}" for value in values.tolist()]
+    heads = [f"P1\nbest of {S}", "P1\nof mean", "energy\nscore", "spread"]
+    print_table(f"S = {S}, noise of equal mean variance, mm", heads, cells)
 
 
 if __name__ == "__main__":

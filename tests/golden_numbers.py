@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prpose import AdaptiveNoise, Sampler, load_published
 from prpose.data.windows import Windows
-from prpose.lifter import Remapped
+from prpose.lifter import RemappedLifter
 from prpose.nets.mlp import back_project
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -67,7 +67,7 @@ def golden_lifter(name: str, state: dict[str, Tensor] | None = None) -> nn.Modul
     """A network of golden/lifters; of 16 joints, the one inside the wrapper."""
     network, arguments = LIFTER_CASES[name]
     net = load_published(network, state or rule_state(name), **arguments)
-    return net.net if isinstance(net, Remapped) else net
+    return net.net if isinstance(net, RemappedLifter) else net
 
 
 def lifter_outputs(name: str, net: nn.Module, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -117,6 +118,15 @@ def test_config_file_is_read_by_evaluate_too(release, capsys):
     assert command(*argv, "--config.noise-time-constant-s", "0.5") == 0
     config = json.loads((release / "out.json").read_text())["settings"]["config"]
     assert config == {"noise_correlation": "iid", "noise_time_constant_s": 0.5, "confidence_noise": 0}
+
+
+def test_evaluate_has_only_config_options_that_act(release, capsys):
+    assert command("evaluate", "--help") == 0
+    options = set(re.findall(r"--config\.([\w-]+)", capsys.readouterr().out))
+    assert options == {"noise-correlation", "noise-time-constant-s", "confidence-noise"}
+    (release / "predict.toml").write_text('smooth = "none"')
+    assert command("evaluate", "3dhp", *MGCN, "--config", "predict.toml") == 1
+    assert "unknown field of NoiseConfig 'smooth'" in capsys.readouterr().err
 
 
 def test_exit_codes_and_messages(capsys):

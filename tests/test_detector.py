@@ -211,7 +211,7 @@ def test_every_exif_orientation_is_upright_as_in_opencv(orientation, tmp_path):
     path, exif = tmp_path / "photo.jpg", Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(picture(120, 30)).save(path, quality=95, exif=exif)
-    image, expected = read_photo(path), cv2.imread(str(path))
+    image, expected = read_photo(path)[0], cv2.imread(str(path))
     assert image.shape == expected.shape
     assert np.allclose(centre(image), centre(expected), atol=1)
 
@@ -227,7 +227,7 @@ def test_heic_is_turned_once(orientation, tmp_path):
         Image.fromarray(picture(120, 30)).save(tmp_path / name, quality=95, exif=exif.tobytes())
     assert (b"irot" in (tmp_path / "photo.HEIC").read_bytes()) == (orientation in (3, 5, 6, 7, 8))
     assert input_kind(tmp_path / "photo.HEIC") == "photo"
-    image, expected = read_photo(tmp_path / "photo.HEIC"), cv2.imread(str(tmp_path / "photo.jpg"))
+    image, expected = read_photo(tmp_path / "photo.HEIC")[0], cv2.imread(str(tmp_path / "photo.jpg"))
     assert image.shape == expected.shape
     assert np.allclose(centre(image), centre(expected), atol=1)
     (tmp_path / "photo.HEIC").write_bytes((tmp_path / "photo.HEIC").read_bytes()[:400])
@@ -247,7 +247,7 @@ def test_photos_of_other_modes_become_8_bit_rgb(tmp_path):
     photo = Image.fromarray(grey)
     for image in (photo, photo.convert("RGBA"), Image.fromarray(grey.astype(np.uint16) * 257)):
         image.save(tmp_path / "photo.png")
-        assert np.array_equal(read_photo(tmp_path / "photo.png"), np.repeat(grey[..., None], 3, axis=2)), image.mode
+        assert np.array_equal(read_photo(tmp_path / "photo.png")[0], np.repeat(grey[..., None], 3, axis=2)), image.mode
 
 
 @pytest.fixture

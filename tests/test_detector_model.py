@@ -7,7 +7,7 @@ import pytest
 from scipy.special import ndtr
 from scipy.stats import spearmanr
 
-from prpose.data.synthetic.detector_noise import COCO_SIGMA, LIMBS, DetectorNoise, correlated, person_size
+from prpose.data.synthetic.detector_noise import COCO_SIGMA, WHOLE_LIMBS, DetectorNoise, ar1_noise, person_size
 from prpose.skeleton import H36M_17
 
 PERFECT = DetectorNoise(jitter=0, tail=0, inversion=0, grab=0, grab_hidden=0)
@@ -68,7 +68,7 @@ def test_inversions_exchange_whole_limbs_where_they_overlap():
         points[..., 0] += np.arange(17) * 1e-6  # left and right at one place, and still told apart
         model = replace(PERFECT, inversion=0.2, event_s=0.0)
         found, _ = model.detect(points, none_hidden(points), 60, rng)
-        for limb in LIMBS:
+        for limb in WHOLE_LIMBS:
             left, right = (H36M_17.subset([f"{s}_{j}" for j in limb]) for s in ("left", "right"))
             swapped = (found[:, left] == points[:, right]).all(axis=(1, 2))
             unchanged = (found[:, left] == points[:, left]).all(axis=(1, 2))
@@ -105,7 +105,7 @@ def test_confidence_falls_with_the_error():
 
 
 def test_errors_are_correlated_in_time():
-    noise = correlated(np.random.default_rng(0), (400, 500, 1), 60, 0.1)[..., 0]
+    noise = ar1_noise(np.random.default_rng(0), (400, 500, 1), 60, 0.1)[..., 0]
     assert noise.std() == pytest.approx(1, abs=0.01)
     for lag in (1, 6, 12):
         correlation = (noise[:, lag:] * noise[:, :-lag]).mean()

@@ -251,7 +251,7 @@ def test_shares_covered_have_the_calibration_error_that_is_stated():
 def test_errors_by_joint_add_up_to_those_of_the_table(protocol, net, windows):
     scores = score(net, windows, ("P1",), seeded_draw(0, 4), batch_size=16)
     rows, average = tabulate(scores, windows, PROTOCOLS[protocol])
-    found = details.joint_errors(scores, windows, PROTOCOLS[protocol])
+    found = details.joint_table(scores, windows, PROTOCOLS[protocol])
     assert list(found["rows"]) == [row.name for row in rows]
     for joints, row in zip([*found["rows"].values(), found["average"]], [*rows, average], strict=True):
         assert sum(joints["error"]) / 17 == pytest.approx(row.values["deterministic"]["P1"], rel=1e-5)

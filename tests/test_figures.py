@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree
 
+import msgspec
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
@@ -17,11 +18,12 @@ from PIL import Image
 
 from prpose.cli import guarded, run
 from prpose.cli.figure import FIGURES, Kind
-from prpose.io.overlay import LIMBS, SIDE_COLOURS
+from prpose.io.overlay import BONE_CHAINS, SIDE_COLOURS
 from prpose.io.video import open_video
 from prpose.skeleton import H36M_17
 from prpose.view.animation import write_animation
 from prpose.view.figures import cloud_figure, common_frame, compare_figure, save_figure
+from prpose.view.report_file import Report
 from tests.prediction_files import make_prediction, standing
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -51,8 +53,8 @@ def test_an_svg_has_a_strand_per_limb_of_every_sample_and_its_text(saved):
     groups = {group.get("id"): group for group in root.iter(f"{SVG}g")}
     for panel in (1, 2, 3):  # behind the keypoints
         strands = list(groups[f"panel-{panel}-samples"].iter(f"{SVG}path"))
-        assert len(strands) == len(prediction.samples) * len(LIMBS)
-        assert len(list(groups[f"panel-{panel}-pose"].iter(f"{SVG}path"))) == len(LIMBS)
+        assert len(strands) == len(prediction.samples) * len(BONE_CHAINS)
+        assert len(list(groups[f"panel-{panel}-pose"].iter(f"{SVG}path"))) == len(BONE_CHAINS)
     assert "panel-0-samples" not in groups
     text = {element.text for element in root.iter(f"{SVG}text")}
     assert text >= {"2D keypoints", "Camera view", "Side view", "From above", "0.5 m", "5 samples", "left", "right"}
@@ -101,7 +103,7 @@ def test_views_are_the_projected_joints_at_one_scale(saved):
     prediction = saved[0]
     figure = cloud_figure(prediction, 2)
     poses = [np.concatenate(c.get_segments()) for c in collections_of(figure, "-pose")]
-    order = np.concatenate(LIMBS)
+    order = np.concatenate(BONE_CHAINS)
     pose = prediction.pose[2].astype(float)
     right = np.cross(prediction.up, [0, 0, 1]) / -np.linalg.norm(np.cross(prediction.up, [0, 0, 1]))
     right = right if right[0] > 0 else -right
@@ -123,7 +125,7 @@ def test_views_are_the_projected_joints_at_one_scale(saved):
 def test_colours_are_those_of_the_sides_and_differ_without_colour(saved):
     figure = cloud_figure(saved[0], 0, standing()[0])
     (_, pose, *_), (samples, *_), (truth, *_) = (collections_of(figure, f"-{k}") for k in ("pose", "samples", "truth"))
-    expected = [to_rgb(SIDE_COLOURS[H36M_17.sides[limb[0]]]) for limb in LIMBS]
+    expected = [to_rgb(SIDE_COLOURS[H36M_17.sides[limb[0]]]) for limb in BONE_CHAINS]
     assert np.allclose(pose.get_colors()[:, :3], expected)
     assert np.allclose(samples.get_colors()[:, :3], expected * 5)
     assert np.allclose(truth.get_colors()[:, :3], 0)
@@ -138,7 +140,7 @@ def test_colours_are_those_of_the_sides_and_differ_without_colour(saved):
 def test_the_truth_is_drawn_relative_to_its_pelvis(saved):
     truth = standing()[0].astype(float)
     drawn = collections_of(cloud_figure(saved[0], 0, truth + np.arange(3.0)), "-truth")[0]
-    assert np.allclose(np.concatenate(drawn.get_segments()), truth[np.concatenate(LIMBS), :2])
+    assert np.allclose(np.concatenate(drawn.get_segments()), truth[np.concatenate(BONE_CHAINS), :2])
 
 
 def test_flagged_keypoints_have_a_cross(saved):
@@ -160,7 +162,7 @@ def test_without_samples_and_keypoints_the_point_estimate_is_drawn(saved, capsys
 
 def test_at_most_200_samples_are_drawn():
     (samples, *_) = collections_of(cloud_figure(make_prediction(T=1, S=230), 0), "-samples")
-    assert len(samples.get_segments()) == 200 * len(LIMBS)
+    assert len(samples.get_segments()) == 200 * len(BONE_CHAINS)
 
 
 def test_plot_draws_on_the_axes_given_and_nowhere_else(saved):
@@ -171,7 +173,7 @@ def test_plot_draws_on_the_axes_given_and_nowhere_else(saved):
     assert not other.has_data()
     assert len(figure.axes) == 2
     samples, *_ = [c for c in mine.collections if isinstance(c, LineCollection)]
-    assert len(samples.get_segments()) == 5 * len(LIMBS)
+    assert len(samples.get_segments()) == 5 * len(BONE_CHAINS)
     assert mine.yaxis_inverted()
     assert mine.get_aspect() == 1
     (left, right), (bottom, top) = mine.get_xlim(), mine.get_ylim()
@@ -225,7 +227,7 @@ def test_compare_draws_the_frame_that_all_have(saved):
     names = {text.get_text(): text.get_position()[0] for text in figure.texts}
     assert 0.2 < names["mgcn-cmu17"] < 0.3
     assert 0.7 < names["other"] < 0.8
-    order = np.concatenate(LIMBS)
+    order = np.concatenate(BONE_CHAINS)
     for prediction, t, collection in zip((first, second), (3, 3), collections_of(figure, "-pose")[::2], strict=True):
         assert np.allclose(np.concatenate(collection.get_segments()), prediction.pose[t, order, :2])
     limits = [[*axes.get_xlim(), *axes.get_ylim()] for axes in figure.axes]
@@ -340,14 +342,13 @@ def test_figures_of_evaluations_get_checked_reports_and_the_width(tmp_path, monk
     row = {"name": "average", "frames": 3, "values": {"deterministic": {"P1": 40.0}}}
     known = {"settings": {"num_samples": 5, "dataset": "cmu17", "split": "val"}, "rows": [row], "average": row}
     known |= {"command": "prpose evaluate", "versions": {}, "sha256": {}, "units": {"P1": "mm"}}
-    report = known | dict.fromkeys(("joints", "calibration", "curve", "frames"))
     (tmp_path / "one.json").write_text(json.dumps(known | {"more": 1}))
     files = [tmp_path / "one.json"] * 2
     assert command("mine", *files, "--size", "column", "--out", tmp_path / "f.png") == 0
-    assert seen == [([report, report], [str(files[0])] * 2)]
+    assert seen == [([msgspec.convert(known, Report)] * 2, [str(files[0])] * 2)]
     with Image.open(tmp_path / "f.png") as image:
         assert image.size == pytest.approx((1004, 753), abs=2)
-    for name, content in (("list", []), ("empty", {}), ("rows", report | {"rows": 3})):
+    for name, content in (("list", []), ("empty", {}), ("rows", known | {"rows": 3})):
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps(content))
         assert command("mine", path, "--out", tmp_path / "g.png") == 1

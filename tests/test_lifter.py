@@ -7,7 +7,7 @@ import torch
 from prpose import H36M_17, build_lifter, build_variance_net
 from prpose.cli import guarded, run
 from prpose.cli.models import VARIANTS, flops
-from prpose.lifter import LIFTERS, NECK, Remapped, receptive_field
+from prpose.lifter import LIFTERS, NECK, RemappedLifter, receptive_field
 from prpose.skeleton import H36M_16, mirror_pose
 from tests.golden_numbers import GOLDEN
 
@@ -50,7 +50,7 @@ class Still(torch.nn.Module):
 
 
 def test_remapping_keeps_joints_by_name_and_is_mirror_equivariant():
-    net = Remapped(Still(), H36M_16, H36M_17, NECK)
+    net = RemappedLifter(Still(), H36M_16, H36M_17, NECK)
     x = torch.randn(2, 5, 17, 2, generator=torch.Generator().manual_seed(0))
     y = net(x)
     assert receptive_field(net) == 3

@@ -113,7 +113,7 @@ def test_legs_outside_the_image_are_less_certain_than_shoulders(model, astronaut
 def test_face_and_shoulders_are_where_they_are(model, astronaut):
     """By eye, in the photo of 512 x 512: her left is on our right."""
     detector = MediaPipePose(model)
-    ((xy, confidence),) = detector(read_photo(astronaut), None)
+    ((xy, confidence),) = detector(read_photo(astronaut)[0], None)
     detector.close()
     found = dict(zip(LAYOUTS["blazepose33"].names, xy, strict=True))
     by_eye = {"nose": (224, 128), "left_eye": (248, 111), "right_eye": (206, 104),
@@ -126,7 +126,7 @@ def test_face_and_shoulders_are_where_they_are(model, astronaut):
 
 def test_a_video_moves_as_the_person_does(model, astronaut, tmp_path):
     """She slides to the left, at uneven times."""
-    photo, shift = read_photo(astronaut), np.arange(30)
+    photo, shift = read_photo(astronaut)[0], np.arange(30)
     times = np.cumsum(np.tile([0.03, 0.05, 0.02], 10)) - 0.03
     images = [np.ascontiguousarray(photo[30:, t : t + 482]) for t in shift]
     (keypoints,) = detect(write_video(tmp_path / "slide.mp4", images, times), model)
@@ -137,7 +137,7 @@ def test_a_video_moves_as_the_person_does(model, astronaut, tmp_path):
 
 
 def test_two_people_are_found(model, astronaut, tmp_path):
-    photo = read_photo(astronaut)[:, :400]
+    photo = read_photo(astronaut)[0][:, :400]
     wide = np.full((512, 1200, 3), 200, np.uint8)
     wide[:, :400], wide[:, 800:] = photo, photo
     people = detect(write_png(tmp_path / "two.png", wide), model, max_people=3)

@@ -12,7 +12,7 @@ import prpose
 from prpose.data import load_clips
 from prpose.io.detector import run_detector
 from prpose.io.keypoints import people_from
-from prpose.io.overlay import JOINT_COLOURS, LIMBS, SIDE_COLOURS, Canvas, Scene, check_overlay, write_overlay
+from prpose.io.overlay import BONE_CHAINS, JOINT_COLOURS, SIDE_COLOURS, Canvas, Scene, check_overlay, write_overlay
 from prpose.io.video import open_video, read_photo
 from prpose.skeleton import H36M_17
 from prpose.view import draw_prediction, draw_samples
@@ -73,7 +73,7 @@ def test_a_bone_covers_the_pixels_near_its_segment(width, way, canvas):
 
 
 def test_limbs_are_the_bones_in_their_colours():
-    bones = {(joint, parent): limb[0] for limb in LIMBS for joint, parent in pairwise(limb)}
+    bones = {(joint, parent): limb[0] for limb in BONE_CHAINS for joint, parent in pairwise(limb)}
     assert sorted(bones) == sorted(H36M_17.bones)
     assert all(JOINT_COLOURS[end] == JOINT_COLOURS[joint] for (joint, _), end in bones.items())
 
@@ -139,7 +139,7 @@ def test_a_photo_has_a_png_overlay_and_a_failed_one_leaves_the_old_file(tmp_path
     path, over = write_png(tmp_path / "photo.png", picture()), tmp_path / "over.png"
     prediction = predict(path)
     write_overlay(open_video(path), prediction, over)
-    image = read_photo(over)
+    image = read_photo(over)[0]
     assert image.shape == (480, 880, 3)
     assert near(image, ((BODY[13] + BODY[15]) / 2 + (159.5, 119.5)) * 2, "left") > 0.3
     before = over.read_bytes()

@@ -89,6 +89,24 @@ def test_runs_of_before_version_1_are_packed(runs, tmp_path):
     assert (noise.command, noise.commit) == ("prpose train variance --data walkers", "abc123")
 
 
+def test_damaged_reports_are_errors_of_one_line(runs, tmp_path, capsys):
+    sha256 = {"lifter": "a", "noise": "b"}
+    row = {"name": "average", "frames": 1, "values": {"deterministic": {"P1": 1.0}}}
+    settings = {"dataset": "walkers", "split": "val", "num_samples": 1, "config": {"smooth": "rts", "nonsense": 1}}
+    whole = {"settings": settings, "command": "", "versions": {}, "sha256": sha256, "units": {}, "rows": []}
+    whole |= {"average": row}
+    for damage in (
+        *({"settings": None}, {"settings": {}}, {"settings": settings | {"config": 3}}, {"sha256": [1]}),
+        *({"sha256": {}}, {"average": {}}, {"average": row | {"values": {"deterministic": 1}}}, {"limits_95": [1]}, {}),
+    ):
+        (tmp_path / "report.json").write_text(json.dumps(whole | damage))
+        assert pack(runs, tmp_path / "x", "--reports", tmp_path / "report.json") == 1
+        error = capsys.readouterr().err.strip()
+        assert "report.json: expected a" in error
+        assert "\n" not in error
+    assert not (tmp_path / "x").exists()
+
+
 def test_errors_are_one_line_and_write_nothing(runs, tmp_path, capsys):
     assert prpose("train", "lifter", "--out", tmp_path / "other", *SMALL, *ARGUMENTS, "--seed", "7") == 0
     (tmp_path / "bad.json").write_text("{}")
@@ -99,8 +117,8 @@ def test_errors_are_one_line_and_write_nothing(runs, tmp_path, capsys):
         ([tmp_path / "bad.json" / "x"], "expected a file name"),
         ([tmp_path / "x", "--alpha", "-1"], "expected alpha"),
         ([tmp_path / "x", "--fps", "0"], "expected fps > 0"),
-        ([tmp_path / "x", "--reports", tmp_path / "bad.json"], "a report of prpose evaluate"),
-        ([tmp_path / "x", "--reports", tmp_path / "worse.json"], "not a JSON file"),
+        ([tmp_path / "x", "--reports", tmp_path / "bad.json"], "expected a JSON file of prpose evaluate"),
+        ([tmp_path / "x", "--reports", tmp_path / "worse.json"], "expected a JSON file of prpose evaluate"),
         ([tmp_path / "x", *swapped], "expected the training of a lifter, got noise"),
         ([tmp_path / "x", "--lifter-run", tmp_path], "config.json: no such file"),
         ([tmp_path / "x" / ".."], "expected a folder whose name can be the model's"),

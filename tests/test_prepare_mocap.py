@@ -222,7 +222,7 @@ def test_hash_covers_every_input(folder):
 def test_hash_covers_every_parameter(folder, monkeypatch):
     before = built(folder).inputs_sha256
     for where, value in [
-        *(("Cleaning", Cleaning(jump_m_s=23.0)), ("FPS", 50.0), ("LIMBS", ()), ("AMC_FPS", 100.0)),
+        *(("Cleaning", Cleaning(jump_m_s=23.0)), ("FPS", 50.0), ("WHOLE_LIMBS", ()), ("AMC_FPS", 100.0)),
         *(("Rig", Rig(cameras=FixedCameras(frame=0.9))), ("Rig", Rig(body=Body(clearance_m=0.1)))),
     ]:
         with monkeypatch.context() as patch:

@@ -5,6 +5,7 @@ import json
 import re
 from html.parser import HTMLParser
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from prpose.evaluation.protocols import METRICS
 from prpose.skeleton import H36M_17
 from prpose.view.curves import calibration_figure, joints_figure, samples_figure
 from prpose.view.report import PUBLISHED, report_page
-from prpose.view.report_file import read_report
+from prpose.view.report_file import ByJoint, Joints, Report, read_report
 
 HIGHER = [name for name, metric in METRICS.items() if metric.higher_is_better]
 HEADS = {"deterministic": "without noise", "mean": "mean of S", "best": "best of S"}
@@ -340,7 +341,7 @@ def test_command_checks_its_arguments(tmp_path, files, capsys):
 
 
 def test_figures_draw_the_reports_numbers(contents):
-    reports, names = [*contents.values()], [*contents]
+    reports, names = [msgspec.convert(report, Report) for report in contents.values()], [*contents]
     lines = {line.get_label(): line for line in samples_figure(reports, names).axes[0].lines}
     for name, report in contents.items():
         for choice, label in (("best", "best of S"), ("mean", "mean")):
@@ -374,12 +375,12 @@ def test_figures_draw_the_reports_numbers(contents):
 
 
 def test_figures_name_the_report_that_lacks_a_part(contents):
-    report = contents["mgcn"]
+    report = msgspec.convert(contents["mgcn"], Report)
     for draw, key in ((samples_figure, "curve"), (calibration_figure, "calibration"), (joints_figure, "joints")):
         with pytest.raises(ValueError, match=f"old: expected a report with '{key}'"):
-            draw([report, {k: v for k, v in report.items() if k != key}], ["new", "old"])
+            draw([report, msgspec.structs.replace(report, **{key: None})], ["new", "old"])
         with pytest.raises(ValueError, match="a name for each"):
             draw([report], [])
-    one = report | {"joints": {"average": {"error": [1.0] * 16}}}
+    one = msgspec.structs.replace(report, joints=Joints(ByJoint([1.0] * 16), [None] * 16))
     with pytest.raises(ValueError, match="a: expected the spread of two samples"):
         joints_figure([one], ["a"])

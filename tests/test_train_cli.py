@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -61,6 +62,14 @@ def test_settings_are_read_from_a_file_and_overridden_by_flags(trained):
     assert load_published("avg_htnet", out / "best.safetensors")
     config = json.loads((out / "config.json").read_text())["training"]
     assert [config[key] for key in ("epochs", "every", "target", "network")] == [1, 200, "response", "htnet"]
+
+
+@pytest.mark.parametrize("kind", ["lifter", "noise", "sampler"])
+def test_each_training_has_only_config_options_that_act(kind, capsys):
+    assert prpose("train", kind, "--help") == 0
+    options = set(re.findall(r"--config\.([\w-]+)", capsys.readouterr().out))
+    own = {"lifter": set(), "noise": {"target", "network"}, "sampler": {"network", "draws", "pose-weight"}}
+    assert options & {"target", "network", "draws", "pose-weight"} == own[kind]
 
 
 @pytest.mark.slow

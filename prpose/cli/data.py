@@ -14,7 +14,7 @@ from prpose.data import DATASETS, Clip, data_set, human36m, mpi_inf_3dhp
 from prpose.data.clip import PERCENTILES, confidence_rank_correlation, count, detector_errors
 from prpose.data.mocap.mapping import from_folder
 from prpose.data.mpi_inf_3dhp import Annotation
-from prpose.data.prepare_mocap import ACKNOWLEDGEMENT, Report, build, from_cmu
+from prpose.data.prepare_mocap import ACKNOWLEDGEMENT, BenchmarkReport, build, from_cmu
 from prpose.data.release_files import Selection, paths_of
 from prpose.view import draw_samples
 
@@ -175,7 +175,7 @@ def _numbers(head: str) -> Column:
     return Column(head, justify="right", no_wrap=True)
 
 
-def _print_report(report: Report, root: Path, name: str) -> None:
+def _print_report(report: BenchmarkReport, root: Path, name: str) -> None:
     for split, clips in report.clips.items():
         print(f"{split:5s} {clips:4d} clips {report.frames[split]:7,} frames")
     if report.dropped:

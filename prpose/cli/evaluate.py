@@ -2,7 +2,7 @@
 
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,11 +15,11 @@ import tyro
 import prpose
 from prpose.atomic import check_output, sha256_of, write_json
 from prpose.cli.console import ConfigFile, Flag, current_command, named_device, print_result, print_table, progress
-from prpose.config import InferenceConfig
+from prpose.config import NoiseConfig
 from prpose.data import Clip, data_set, load_clips
 from prpose.data.windows import Windows
 from prpose.evaluation import IsotropicCloud, baseline_samplers, score, seeded_draw, sigma_rank_correlation
-from prpose.evaluation.details import MOST_SAMPLES, calibration, curve_over_samples, example_frames, joint_errors
+from prpose.evaluation.details import MOST_SAMPLES, calibration, curve_over_samples, example_frames, joint_table
 from prpose.evaluation.protocols import CHOICES, METRICS, MOCAP, PROTOCOLS, Protocol, Row, conformal_quantiles, tabulate
 from prpose.hub import find_model_folder
 from prpose.lifter import is_causal, is_framed, receptive_field
@@ -33,7 +33,7 @@ BATCH_SIZE = 64  # frames at once; noise is drawn per batch, so that another siz
 DEFAULT_FPS = 50.0  # of clips without a frame rate: Human3.6M's
 SHOWN = ("deterministic", "mean", "best")  # choices of the printed tables; the JSON file has all of CHOICES
 CURVE = (1, 5, 10, 20, 50, 100, 200)  # numbers of samples whose best and mean are scored
-DEFAULT = InferenceConfig()
+DEFAULT = NoiseConfig()
 
 
 def evaluate(
@@ -56,7 +56,7 @@ def evaluate(
     overwrite: Flag = False,
     baselines: Flag = False,
     config_file: ConfigFile = None,
-    config: InferenceConfig = DEFAULT,
+    config: NoiseConfig = DEFAULT,
 ) -> None:
     """Evaluate a model on a data set: errors of one pose, and of the samples as a distribution.
 
@@ -81,7 +81,7 @@ def evaluate(
         overwrite: Replace an existing JSON file.
         baselines: Also evaluate a 3D Gaussian and, of a variance net, constant noise, fitted on the validation split.
         config_file: TOML file with defaults of the config options.
-        config: Settings of the noise, with the defaults of "prpose predict"; other settings have no effect.
+        config: Settings of the noise, with the defaults of "prpose predict".
     """
     if json is not None:
         check_output(json, overwrite)
@@ -92,17 +92,19 @@ def evaluate(
     with progress("load data"):
         clips = load_clips(dataset, root, split, keypoints, tuple(actions.split(",")))
         val = load_clips(dataset, root, "val", keypoints) if baselines else None
-    report = evaluation.run(clips, val)
+    report = evaluation.report(clips, val)
     report["settings"] |= {"dataset": dataset, "split": split, "keypoints": keypoints, "actions": actions}
-    if json is not None:
-        write_json(json, report)
-    _print_result(json, dataset)
+    print_report(report)
+    _write(report, json)
 
 
-def _print_result(json: Path | None, dataset: str) -> None:
+def _write(report: Mapping[str, Any], json: Path | None) -> None:
+    """Writes the report, if there is a file for it, and prints the command to go on with."""
     if json is None:
+        dataset = report["settings"]["dataset"]
         again = shlex.split(current_command())[1:]
         return print_result("Evaluated", "Keep all numbers", *again, "--json", f"{dataset}.json")
+    write_json(json, report)
     page = json.with_suffix(".html")
     replaced = ["--overwrite"] if page.exists() else []
     return print_result(f"Wrote {json}", "See it as a page", "report", json, "--out", page, *replaced)
@@ -125,7 +127,7 @@ def _networks(
     return Sampler(net, noise), {"lifter": sha256_of(weights[0]), "noise": sha256_of(weights[1])}, {}
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Evaluation:
     sampler: Sampler
     sha256: dict[str, str]
@@ -135,20 +137,15 @@ class _Evaluation:
     num_samples: int
     stride: int
     seed: int
-    config: InferenceConfig
+    config: NoiseConfig
 
-    def run(self, clips: Sequence[Clip], val: Sequence[Clip] | None) -> dict[str, Any]:
-        """Prints the tables; returns every number and what is needed to repeat it."""
+    def report(self, clips: Sequence[Clip], val: Sequence[Clip] | None) -> dict[str, Any]:
+        """Every number, and what is needed to repeat it; with baselines if there are clips to fit them on."""
         if self.stride < 1:
             raise ValueError(f"expected --stride >= 1, got {self.stride}")
         self.sampler.to(self.device)
         windows, curve = self._windows(clips), sorted({S for S in CURVE if self.num_samples >= S} | {self.num_samples})
-        kinds: dict[str, Sampler | IsotropicCloud] = {"model": self.sampler}
-        if val is not None:
-            if self.num_samples < 2:
-                raise ValueError(f"expected --num-samples >= 2 with --baselines, got {self.num_samples}")
-            with progress("fit", len(fitted := self._windows(val))) as advance:
-                kinds = baseline_samplers(self.sampler, fitted, self.device, advance)
+        kinds = {"model": self.sampler} if val is None else self._baselines(val)
         rho = self.config.rho(clips[0].fps or DEFAULT_FPS)
         draw, few = (seeded_draw(self.seed, S, rho) for S in (self.num_samples, min(self.num_samples, MOST_SAMPLES)))
         confidence = windows.confidence.numpy()  # all 1 where no clip has confidences
@@ -161,56 +158,65 @@ class _Evaluation:
                 for net in kinds.values()
             ]
         rows, average = tabulate(scores[0], windows, self.protocol, self.card)
-        show([*rows, average], SHOWN, self.protocol, self.num_samples, at_once=2)
-        print(*(f"{choice}: {CHOICES[choice]}" for choice in SHOWN), sep="\n")
-        report = self._report(rows, average, scores[0].get("cloud", {}).get("mahalanobis"))
-        report["joints"] = joint_errors(scores[0], windows, self.protocol)
+        report = self._origin() | {"rows": [asdict(row) for row in rows], "average": asdict(average)}
+        if "mahalanobis" in scores[0].get("cloud", {}):
+            report["limits_95"] = conformal_quantiles(scores[0]["cloud"]["mahalanobis"])
+        report["joints"] = joint_table(scores[0], windows, self.protocol)
         if "cloud" in scores[0]:
             report["calibration"] = calibration(scores[0]["cloud"]["covered"], windows.hidden)
         report["curve"] = curve_over_samples(average, curve)
         report["frames"] = example_frames(self.sampler, windows, scores[0], few, BATCH_SIZE, self.device, extra)
         if val is not None:
-            averages = [
-                replace(tabulate(by, windows, self.protocol)[1], name=kind)
-                for kind, by in zip(kinds, scores, strict=True)
-            ]
-            choices = ["deterministic", "mean", *(f"best_of_{S}" for S in curve)]
-            show(averages, choices, self.protocol, self.num_samples, at_once=1)
+            averages = {kind: tabulate(by, windows, self.protocol)[1] for kind, by in zip(kinds, scores, strict=True)}
+            report["baselines"] = {kind: asdict(replace(row, name=kind)) for kind, row in averages.items()}
             with progress("correlate", 2 * len(windows)) as advance:
-                correlation = sigma_rank_correlation(self.sampler, windows, self.device, advance)
-            joints = zip(H36M_17.names, zip(*correlation.values(), strict=True), strict=True)
-            cells = {name: ["–" if r is None else f"{r:.2f}" for r in values] for name, values in [*joints][1:]}
-            print_table("rank correlation of predicted sigma and error", list(correlation), cells)
-            report |= {"baselines": {row.name: asdict(row) for row in averages}, "rank_correlation": correlation}
+                report["rank_correlation"] = sigma_rank_correlation(self.sampler, windows, self.device, advance)
         return report
 
     def _windows(self, clips: Sequence[Clip]) -> Windows:
         lifter, every = self.sampler.lifter, self.stride * self.protocol.every
-        shape: dict[str, Any] = {"causal": is_causal(lifter), "framed": is_framed(lifter)}
-        return Windows(clips, receptive_field(lifter), every=every, **shape)
+        return Windows(clips, receptive_field(lifter), False, every, is_causal(lifter), is_framed(lifter))
 
-    def _report(self, rows: list[Row], average: Row, distances: torch.Tensor | None) -> dict[str, Any]:
-        noise, names = self.sampler.noise, ("noise_correlation", "noise_time_constant_s", "confidence_noise")
+    def _baselines(self, val: Sequence[Clip]) -> Mapping[str, Sampler | IsotropicCloud]:
+        if self.num_samples < 2:
+            raise ValueError(f"expected --num-samples >= 2 with --baselines, got {self.num_samples}")
+        with progress("fit", len(fitted := self._windows(val))) as advance:
+            return baseline_samplers(self.sampler, fitted, self.device, advance)
+
+    def _origin(self) -> dict[str, Any]:
         settings = {name: getattr(self, name) for name in ("num_samples", "stride", "seed")}
-        scaled = self.sampler if noise is None else noise
+        scaled = self.sampler if self.sampler.noise is None else self.sampler.noise
         settings |= {name: getattr(scaled, name, 1.0) for name in ("alpha", "floor")} | {"device": str(self.device)}
         return {
-            "settings": settings | {"config": {name: getattr(self.config, name) for name in names}},
+            "settings": settings | {"config": asdict(self.config)},
             "command": current_command(),
             "versions": versions(),
             "sha256": self.sha256,
             "units": {name: metric.unit for name, metric in METRICS.items()},
             "choices": CHOICES,
             "calibrated": is_calibrated(self.card),
-            "rows": [asdict(row) for row in rows],
-            "average": asdict(average),
-        } | ({} if distances is None else {"limits_95": conformal_quantiles(distances)})
+        }
 
 
-def show(rows: Sequence[Row], choices: Sequence[str], protocol: Protocol, S: int, at_once: int) -> None:
+def print_report(report: Mapping[str, Any]) -> None:
+    """Prints the tables of a report."""
+    S, curve = report["settings"]["num_samples"], report["curve"]["num_samples"]
+    show([Row(**row) for row in (*report["rows"], report["average"])], SHOWN, S, at_once=2)
+    print(*(f"{choice}: {CHOICES[choice]}" for choice in SHOWN), sep="\n")
+    if "baselines" in report:
+        choices = ["deterministic", "mean", *(f"best_of_{few}" for few in curve)]
+        show([Row(**row) for row in report["baselines"].values()], choices, S, at_once=1)
+        correlation = report["rank_correlation"]
+        joints = zip(H36M_17.names, zip(*correlation.values(), strict=True), strict=True)
+        cells = {name: ["–" if r is None else f"{r:.2f}" for r in values] for name, values in [*joints][1:]}
+        print_table("rank correlation of predicted sigma and error", list(correlation), cells)
+
+
+def show(rows: Sequence[Row], choices: Sequence[str], S: int, at_once: int) -> None:
     """Prints a line per row: the choices side by side, some metrics per table, and the samples as a distribution."""
-    for start in range(0, len(protocol.metrics), at_once):
-        names = protocol.metrics[start : start + at_once]
+    metrics = list(rows[0].values[choices[0]])
+    for start in range(0, len(metrics), at_once):
+        names = metrics[start : start + at_once]
         columns = [(choice, name) for name in names for choice in choices]
         values = {row.name: [f"{row.values[choice][name]:.1f}" for choice, name in columns] for row in rows}
         units = ", ".join(f"{name} in {METRICS[name].unit}" for name in names)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 from tyro.conf import Positional
 
@@ -55,25 +54,24 @@ def figure(
     """
     expected, draw, endings = look_up(kind, FIGURES, "figure")
     figures.check_figure(out, endings, overwrite)
-    if not inputs or (len(inputs) > 1 and draw in (figures.cloud_figure, animation.write_animation)):
+    if not inputs or (len(inputs) > 1 and kind in ("cloud", "animation")):
         raise ValueError(f"expected one {expected} for the figure {kind}, got {len(inputs)}")
-    if frame is not None and draw not in (figures.cloud_figure, figures.compare_figure):
+    if frame is not None and kind not in ("cloud", "compare"):
         raise ValueError(f"expected no --frame for the figure {kind}, got {frame}")
     if expected == "evaluation":
-        reports = [msgspec.to_builtins(read_report(path)) for path in inputs]
-        drawn = draw(reports, told_apart(inputs))
+        drawn = draw([read_report(path) for path in inputs], told_apart(inputs))
         if size is not None:
             width, height = drawn.get_size_inches() * 25.4
             drawn.set_size_inches(figures.WIDTHS_MM[size] / 25.4, figures.WIDTHS_MM[size] / 25.4 * height / width)
         figures.save_figure(drawn, out, overwrite)
-    elif draw is animation.write_animation:
+    elif kind == "animation":
         prediction = _read_prediction(inputs[0])
         with progress("frames", len(prediction)) as advance:
             animation.write_animation(prediction, out, size or "column", overwrite, advance)
     else:
         predictions = [_read_prediction(path) for path in inputs]
         number = figures.common_frame(predictions, frame)
-        if draw is figures.cloud_figure:
+        if kind == "cloud":
             index = int(np.searchsorted(predictions[0].frame_numbers, number))
             drawn = figures.cloud_figure(predictions[0], index, size=size or "column")
         else:

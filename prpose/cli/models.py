@@ -67,8 +67,8 @@ def _list_architectures() -> None:
     print_table(title, ["frames", "parameters", "FLOPs"], rows)
 
 
-def flops(lifter: torch.nn.Module, joints: int = 17) -> int:
+def flops(lifter: torch.nn.Module) -> int:
     """Floating-point operations of matrix products and convolutions per pose."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        lifter(torch.zeros(1, receptive_field(lifter), joints, 2))
+        lifter(torch.zeros(1, receptive_field(lifter), 17, 2))
     return int(counter.get_total_flops())

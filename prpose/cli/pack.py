@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 from torch import Tensor
 
-from prpose.atomic import read_json, sha256_of
+from prpose.atomic import sha256_of
 from prpose.card import Card, Network
 from prpose.cli.console import Flag, print_result
 from prpose.cli.evaluate import constructor_arguments
@@ -19,6 +19,7 @@ from prpose.noise import variance_net_of
 from prpose.regions import LEVEL
 from prpose.training.run import VALIDATION, WEIGHTS, read_run
 from prpose.training.weak_supervision import FLOORS
+from prpose.view.report_file import Report, read_report
 from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, read_state_dict
 
 MIXTURE = "gaussian_mixture"
@@ -65,10 +66,10 @@ def pack(
     card = replace(card, name=out.name, fps=fps, date=date.today().isoformat())
     contents = [_report(path, card) for path in reports]
     calibration = f"{card.data} {VALIDATION} {keypoints}"
-    limits = [report["limits_95"] for report in contents if _needs_limits(report) and _frames(report) == calibration]
+    limits = [report.limits_95 for report in contents if _needs_limits(report) and _frames(report) == calibration]
     rounded = {joint: float(f"{value:.4g}") for joint, value in (limits[-1] if limits else {}).items()}
     card = replace(card, scores={_frames(report): _scores(report) for report in contents}, limits_95=rounded)
-    model = write_model_folder(out, card, weights, half, overwrite, [report["sha256"] for report in contents])
+    model = write_model_folder(out, card, weights, half, overwrite, [report.sha256 for report in contents])
     print_result(f"Wrote {model.folder}, {model.size / 1e6:.1f} MB,", "Try it", "evaluate", "walkers", "--model", out)
 
 
@@ -142,34 +143,34 @@ def _network(run: dict[str, Any], name: str, arguments: Any) -> Network:
     return Network(name, "", command, kw, commit, f"{training.get('epochs')} epochs{device}")
 
 
-def _report(path: Path, card: Card) -> dict[str, Any]:
+def _report(path: Path, card: Card) -> Report:
     """A report of ``prpose evaluate`` on the card's noise, all frames and the default config."""
-    content, default = read_json(path), InferenceConfig()
-    settings = content.get("settings") if isinstance(content, dict) else None
-    if not isinstance(settings, dict) or set(content.get("sha256", {})) != set(card.roles) or "average" not in content:
-        raise ValueError(f"{path}: expected a report of prpose evaluate")
-    config = settings.get("config", {})
+    report, default = read_report(path), InferenceConfig()
+    if set(report.sha256) != set(card.roles):
+        raise ValueError(f"{path}: expected a report on {' and '.join(card.roles)}, got {', '.join(report.sha256)}")
+    config = report.settings.get("config")
+    config = config if isinstance(config, dict) else {}
     expected = {"alpha": card.alpha, "floor": card.floor, "stride": 1, "actions": "*"}
-    for key, value in (expected | {name: getattr(default, name) for name in config}).items():
-        if (found := (settings | config).get(key)) != value:
+    for key, value in (expected | {name: getattr(default, name, None) for name in config}).items():
+        if (found := (report.settings | config).get(key)) != value:
             raise ValueError(f"{path}: expected a report with {key} {value}, got {found}")
-    return dict(content)
+    return report
 
 
-def _needs_limits(report: dict[str, Any]) -> bool:
+def _needs_limits(report: Report) -> bool:
     """Whether conformal quantiles widen the regions; those of trained samples may hold enough without."""
-    coverage = report["average"]["values"].get("cloud", {}).get("coverage_95", 0.0)
-    return "limits_95" in report and (report["calibrated"] or coverage < 100 * LEVEL)
+    coverage = report.average.values.get("cloud", {}).get("coverage_95", 0.0)
+    return bool(report.limits_95) and (report.calibrated or coverage < 100 * LEVEL)
 
 
-def _frames(report: dict[str, Any]) -> str:
+def _frames(report: Report) -> str:
     """Data set, split and 2D keypoints of a report."""
-    return " ".join(report["settings"][key] for key in ("dataset", "split", "keypoints"))
+    return " ".join(str(report.settings.get(key)) for key in ("dataset", "split", "keypoints"))
 
 
-def _scores(report: dict[str, Any]) -> dict[str, float]:
+def _scores(report: Report) -> dict[str, float]:
     """The averages of a report."""
-    S, values = report["settings"]["num_samples"], report["average"]["values"]
+    S, values = report.settings["num_samples"], report.average.values
     scores = {key: round(value, 2) for key, value in values["deterministic"].items()}
-    scores |= {f"{key}_best_of_{S}": round(value, 2) for key, value in values["best"].items()}
+    scores |= {f"{key}_best_of_{S}": round(value, 2) for key, value in values.get("best", {}).items()}
     return scores | {key: round(value, 3) for key, value in values.get("cloud", {}).items()}

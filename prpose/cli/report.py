@@ -4,9 +4,9 @@ from pathlib import Path
 
 import tyro
 
-from prpose.atomic import check_output, replacing
 from prpose.cli.console import Flag, print_result, told_apart
 from prpose.evaluation.protocols import METRICS
+from prpose.view.page import Page
 from prpose.view.report import report_page
 from prpose.view.report_file import read_report
 
@@ -21,9 +21,6 @@ def report(reports: tyro.conf.Positional[tuple[Path, ...]], out: Path, overwrite
     """
     if not reports:
         raise ValueError("expected one or more JSON files of prpose evaluate, got none")
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"{out}: expected a name that ends in .html")
-    check_output(out, overwrite)
     names = told_apart(reports)
     if len(set(names)) < len(names):
         raise ValueError(f"expected different files, got {', '.join(names)}")
@@ -31,6 +28,5 @@ def report(reports: tyro.conf.Positional[tuple[Path, ...]], out: Path, overwrite
         dict(zip(names, map(read_report, reports), strict=True)),
         [name for name, metric in METRICS.items() if metric.higher_is_better],
     )
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    Page(page).save(out, overwrite)
     print_result(f"Wrote {out}")

@@ -22,13 +22,13 @@ from prpose.metrics import mpjpe
 from prpose.nets.gaussian import GaussianMixture
 from prpose.noise import build_learnt_noise, build_variance_net, variance_net_of
 from prpose.one_pass import build_sampler
-from prpose.training import Loss, Source, State, TrainConfig, processes
+from prpose.training import Loss, NoiseTrainConfig, SamplerTrainConfig, State, TrainConfig, TrainingData, processes
 from prpose.training.energy import sampler_loss, sampler_scores
 from prpose.training.run import VALIDATION, WEIGHTS, prepare_folder, train, training_data
 from prpose.training.weak_supervision import batch_targets, lifter_scores, noise_scores, target_of, typical_of
 from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, load_published, read_state_dict
 
-DEFAULT = TrainConfig()
+LIFTER, NOISE, SAMPLER = TrainConfig(), NoiseTrainConfig(), SamplerTrainConfig()
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ Options = Annotated[Task, arg(name="")]
 
 
 def train_lifter(
-    task: Options, init: Path | None = None, config_file: ConfigFile = None, config: TrainConfig = DEFAULT
+    task: Options, init: Path | None = None, config_file: ConfigFile = None, config: TrainConfig = LIFTER
 ) -> None:
     """Train a lifter, 2D keypoints to a 3D pose, with the mean joint error as loss.
 
@@ -90,7 +90,7 @@ def train_lifter(
 
 
 def train_noise(
-    task: Options, lifter_weights: Path, config_file: ConfigFile = None, config: TrainConfig = DEFAULT
+    task: Options, lifter_weights: Path, config_file: ConfigFile = None, config: NoiseTrainConfig = NOISE
 ) -> None:
     """Train the variance net of a lifter: how large its error on each joint tends to be.
 
@@ -129,7 +129,7 @@ def train_sampler(
     init: Path | None = None,
     init_noise: Path | None = None,
     config_file: ConfigFile = None,
-    config: TrainConfig = DEFAULT,
+    config: SamplerTrainConfig = SAMPLER,
 ) -> None:
     """Train a lifter together with its noise, or gaussian_gcn or gaussian_mlp, by the energy score of the samples.
 
@@ -201,7 +201,7 @@ class _Run:
             able = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
             self.config = replace(config, precision="bfloat16" if able else "float32")
 
-    def data_for(self, lifter: nn.Module) -> tuple[Source, Windows]:
+    def data_for(self, lifter: nn.Module) -> tuple[TrainingData, Windows]:
         every = PROTOCOLS.get(self.task.data, MOCAP).every
         with progress("load data"):
             return training_data(self.task.data, self.task.root, self.keypoints, lifter, self.config, every)
@@ -209,17 +209,16 @@ class _Run:
     def prepare(self, kind: str, more: Mapping[str, Any], measured: Mapping[str, float] | None = None) -> None:
         """The run's folder; all but the first of several processes only wait for it."""
         task, settings = self.task, asdict(self.config)
-        own = {"noise": ("target", "network"), "sampler": ("draws", "pose_weight", "train_lifter", "network")}
-        others = {name for names in own.values() for name in names} - set(own.get(kind, ()))
-        for name in {"save_every", "workers"} | others:
-            del settings[name]
+        del settings["save_every"], settings["workers"]
         training: dict[str, Any] = {"kind": kind, "lifter": task.lifter, "lifter_args": self.arguments}
         training |= {"data": task.data, "keypoints": self.keypoints, **settings, **more}
         training["data_sha256"] = inputs_sha256(task.data, task.root, self.keypoints)
         origin = {"measured": measured or {}, "versions": versions(), "command": current_command()}
         processes.once(lambda: prepare_folder(task.out, training, task.resume, device=str(self.device), **origin))
 
-    def fit(self, net: nn.Module, data: Source, loss: Loss, validate: Callable[[nn.Module], dict[str, float]]) -> None:
+    def fit(
+        self, net: nn.Module, data: TrainingData, loss: Loss, validate: Callable[[nn.Module], dict[str, float]]
+    ) -> None:
         def show(line: Mapping[str, float]) -> None:
             print("  ".join(f"{name} {value:.6g}" for name, value in line.items()), flush=True)
 

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from prpose.data.motion import Cleaning, Motion, check_sides, check_units, cut, 
 from prpose.data.release_files import OnFile
 from prpose.data.synthetic import Rendering, Rig
 from prpose.data.synthetic.benchmark_file import FORMAT, SPLITS, path_of, write_benchmark
-from prpose.data.synthetic.detector_noise import LIMBS
+from prpose.data.synthetic.detector_noise import WHOLE_LIMBS
 from prpose.layouts import BODY_SHARE, BOX, COCO_SIGMA, THINNEST
 from prpose.tables import look_up, naming
 
@@ -32,7 +33,7 @@ ACKNOWLEDGEMENT = (
 
 
 @dataclass
-class Report:
+class BenchmarkReport:
     """What went into a benchmark, and what did not."""
 
     path: Path
@@ -48,7 +49,7 @@ class Report:
 
 def from_cmu(
     folders: Sequence[Path], root: Path, overwrite: bool = False, on_clip: OnFile = lambda clips, total: None
-) -> Report:
+) -> BenchmarkReport:
     """Makes ``data_cmu17.npz``, version 1, in ``root`` from the clips in ``folders``; the report names missing ones.
 
     The folders have ``NN/NN.asf`` and ``NN/NN_MM.amc`` as CMU has them, and ``ACTION_k.bvh``, ``salsa/NN.bvh`` and
@@ -118,7 +119,7 @@ def build(
     note: str = "",
     missing: Sequence[str] = (),
     on_clip: OnFile = lambda clips, total: None,
-) -> Report:
+) -> BenchmarkReport:
     """Makes the benchmark ``data_{name}.npz`` in ``root``; the same files give the same bytes.
 
     ``note`` and ``missing`` clips are for the file's card; ``on_clip`` is called with 1 and their number after each.
@@ -130,7 +131,7 @@ def build(
     path = check_output(path_of(root, name), overwrite)
     _check_sources(sources)
     sources = sorted(sources, key=lambda source: source.name)  # the file does not depend on the caller's order
-    rig, cleaning, report = Rig(), Cleaning(), Report(path, sorted(missing))
+    rig, cleaning, report = Rig(), Cleaning(), BenchmarkReport(path, sorted(missing))
     renderings: dict[str, list[Rendering]] = {split: [] for split in SPLITS}
     by_mapping: dict[str, list[Motion]] = {}
     for source in sources:
@@ -174,8 +175,8 @@ def _check_sources(sources: Sequence[Source]) -> None:
 
 
 def _check_names(names: Sequence[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise ValueError(f"expected each clip once, got {name} more than once")
 
 
@@ -214,7 +215,7 @@ def _inputs(name: str, sources: Sequence[Source], rig: Rig, cleaning: Cleaning, 
         names: dict[str, Any] = {"subject": source.subject, "action": source.action, "split": source.split}
         names |= {} if source.fps is None else {"fps": source.fps}
         clips[source.name] = names | {"mapping": mapping, "sha256": hashes}
-    constants |= {"coco_sigma": COCO_SIGMA, "limbs": LIMBS, "person_size": (BOX, BODY_SHARE, THINNEST)}
+    constants |= {"coco_sigma": COCO_SIGMA, "limbs": WHOLE_LIMBS, "person_size": (BOX, BODY_SHARE, THINNEST)}
     constants |= {"amc_fps": AMC_FPS, "ankle_height_m": JointMapping.clearance_m}
     inputs: dict[str, Any] = {"constants": constants, "studio": parameters, "clips": clips}
     inputs |= {"cleaning": asdict(cleaning), "format": FORMAT, "version": 1, "name": name, "note": note, "fps": FPS}

@@ -35,20 +35,14 @@ class IsotropicCloud(nn.Module):
         """The deterministic poses, about which the samples are."""
         return self.net.deterministic(keypoints)
 
-    def moments(self, keypoints: Tensor, prepared: Any = None) -> tuple[Tensor, None]:
+    def moments(self, keypoints: Tensor, prepared: Tensor | None = None) -> tuple[Tensor, None]:
         """As :meth:`Sampler.moments`; the covariance is estimated from samples."""
         return self.prepare(keypoints) if prepared is None else prepared, None
 
     def forward(
-        self,
-        keypoints: Tensor,
-        eps: Tensor,
-        eps_mirrored: Tensor,
-        extra_sigma: Tensor | None = None,
-        first: int = 0,
-        prepared: Any = None,
+        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, first: int = 0, prepared: Tensor | None = None
     ) -> Tensor:
-        """As :meth:`Sampler.forward`, with three of the four noise coordinates of a joint, and no extra sigma."""
+        """As :meth:`Sampler.forward`, with three of the four noise coordinates of a joint."""
         poses = self.prepare(keypoints) if prepared is None else prepared
         eps3 = torch.cat([eps, eps_mirrored[..., :1]], dim=-1)  # (S, B, T, J, 3)
         own = own_frame(self.lifter)
@@ -120,7 +114,7 @@ def score(
         part = {"deterministic": values_of(deterministic[None]), "joints": {"error": errors[None, :, 0]}}
         if draw is not None:
             shape = torch.Size((*keypoints.shape[:-1], net.noise_channels))
-            samples = _samples(net, keypoints, draw(items, shape), extra, prepared)
+            samples = _samples(net, keypoints, draw(items, shape), prepared)
             scores, spread = _score_samples(samples, target, values_of, deterministic if cloud else None, curve, closed)
             part |= scores
             part["joints"] |= {} if spread is None else {"spread": spread}
@@ -141,15 +135,11 @@ def extra_sigma(batch: Batch, confidence_noise: float) -> Tensor | None:
 
 
 def _samples(
-    net: Sampler | IsotropicCloud,
-    keypoints: Tensor,
-    noise: Iterable[tuple[Tensor, Tensor]],
-    extra: Tensor | None,
-    prepared: Any,
+    net: Sampler | IsotropicCloud, keypoints: Tensor, noise: Iterable[tuple[Tensor, Tensor]], prepared: Any
 ) -> Iterator[Tensor]:
     first = 0
     for eps, eps_mirrored in noise:
-        yield net(keypoints, eps.to(keypoints), eps_mirrored.to(keypoints), extra, first, prepared)
+        yield net(keypoints, eps.to(keypoints), eps_mirrored.to(keypoints), first=first, prepared=prepared)
         first += len(eps)
 
 

@@ -17,7 +17,7 @@ MOST_SAMPLES = 20  # of an example; more are not easier to see
 EXAMPLES = 3  # best frames, and as many worst ones
 
 
-def joint_errors(scores: Scores, windows: Windows, protocol: Protocol) -> dict[str, Any]:
+def joint_table(scores: Scores, windows: Windows, protocol: Protocol) -> dict[str, Any]:
     """Error of the deterministic pose and spread of the samples by joint but the pelvis, mm, by group and on average.
 
     The average is the protocol's. ``rank_correlation`` is Spearman's of spread and error over the frames, per joint;
@@ -61,7 +61,7 @@ def curve_over_samples(average: Row, counts: Sequence[int]) -> dict[str, Any]:
     return found
 
 
-def extremes(values: Tensor, clip_of: Tensor, count: int = EXAMPLES) -> dict[str, list[int]]:
+def extremes(values: Tensor, clip_of: Tensor) -> dict[str, list[int]]:
     """Items of the smallest of (N,) values, ``best``, and of the largest, ``worst``, each at most one of a clip."""
     clips, order = clip_of.tolist(), values.argsort(stable=True).tolist()
     found = {}
@@ -69,7 +69,7 @@ def extremes(values: Tensor, clip_of: Tensor, count: int = EXAMPLES) -> dict[str
         chosen: dict[int, int] = {}
         for item in items:
             chosen.setdefault(clips[item], item)
-            if len(chosen) == count:
+            if len(chosen) == EXAMPLES:
                 break
         found[name] = list(chosen.values())
     return found
@@ -98,9 +98,8 @@ def example_frames(
         shape = torch.Size((len(items), *batch.keypoints.shape[1:-1], net.noise_channels))
         noise = next(iter(draw(items, shape)))
         eps, eps_mirrored = (part[:MOST_SAMPLES, item - start, None].to(batch.keypoints) for part in noise)
-        extra = extra_sigma(batch, confidence_noise)
-        prepared = net.prepare(batch.keypoints, extra)
-        samples = net(batch.keypoints, eps, eps_mirrored, extra, 0, prepared)
+        prepared = net.prepare(batch.keypoints, extra_sigma(batch, confidence_noise))
+        samples = net(batch.keypoints, eps, eps_mirrored, prepared=prepared)
         pose, _ = net.moments(batch.keypoints, prepared)
         clip, frame = windows.clips[int(windows.clip_of[item])], int(windows.frame_of[item])
         found = {"subject": clip.subject, "action": clip.action, "camera": clip.camera_index, "frame": frame}

@@ -18,12 +18,12 @@ from prpose.skeleton import H36M_17
 
 SIDE_COLOURS = {"left": "#1f77b4", "right": "#ff7f0e", "middle": "#6e6e6e"}  # of overlays and figures
 BONES, JOINT_COLOURS = H36M_17.bones, tuple(SIDE_COLOURS[side] for side in H36M_17.sides)
-LIMBS: list[list[int]] = []  # chains of bones of a colour, that of their end, towards the pelvis; drawn at once
+BONE_CHAINS: list[list[int]] = []  # chains of bones of a colour, that of their end, towards the pelvis; drawn at once
 for _joint, _parent in BONES:
-    if LIMBS and LIMBS[-1][0] == _parent and JOINT_COLOURS[_joint] == JOINT_COLOURS[_parent]:
-        LIMBS[-1].insert(0, _joint)
+    if BONE_CHAINS and BONE_CHAINS[-1][0] == _parent and JOINT_COLOURS[_joint] == JOINT_COLOURS[_parent]:
+        BONE_CHAINS[-1].insert(0, _joint)
     else:
-        LIMBS.append([_joint, _parent])
+        BONE_CHAINS.append([_joint, _parent])
 TIME_BASE = Fraction(1, 90_000)
 DEFAULT_FPS = 10  # of a folder of photos without a frame rate
 MOST_SAMPLES = 20  # drawn; more are not easier to see
@@ -194,7 +194,7 @@ class Canvas:
     def bones(self, xy: Array, width: float, opacity: float = 1.0, colour: str | None = None) -> None:
         """A pose (17, 2), in the colours of its sides unless one is given; without bones with an end far away."""
         points, near = (xy * FINE).tolist(), np.all(np.abs(xy) < FARTHEST_PX, axis=-1).tolist()  # false where NaN
-        for limb in LIMBS:
+        for limb in BONE_CHAINS:
             fill = f"{colour or JOINT_COLOURS[limb[0]]}{round(255 * opacity):02x}"
             for is_near, joints in groupby(limb, near.__getitem__):
                 line = [coordinate for joint in joints for coordinate in points[joint]]

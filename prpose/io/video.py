@@ -64,7 +64,7 @@ class Video:
             yield from self._video()
         stated = set[float | None]()
         for number, name in self.names.items():
-            image, focal_px = read_photo_and_focal(self.path / name if self.kind == "folder" else self.path)
+            image, focal_px = read_photo(self.path / name if self.kind == "folder" else self.path)
             stated.add(focal_px)
             yield Frame(number, image, number / self.fps if self.fps else None, name)
         if len(stated) == 1:
@@ -151,16 +151,12 @@ def input_kind(path: Path) -> Kind | None:
     return "photo" if ending in PHOTOS else "video" if ending in VIDEOS else None
 
 
-def read_photo(path: Path) -> Array:
-    """(H, W, 3) uint8 RGB of a photo, turned and mirrored as its Exif orientation states; ``ValueError`` if damaged.
+def read_photo(path: Path) -> tuple[Array, float | None]:
+    """(H, W, 3) uint8 RGB of a photo, upright by its Exif orientation, and the focal length, pixels, that Exif states.
 
-    HEIC needs the extra ``heic``, whose decoder turns the photo itself and resets the orientation.
+    HEIC needs the extra ``heic``, whose decoder turns the photo itself and resets the orientation. ``ValueError`` if
+    damaged.
     """
-    return read_photo_and_focal(path)[0]
-
-
-def read_photo_and_focal(path: Path) -> tuple[Array, float | None]:
-    """A photo as of :func:`read_photo`, and its focal length, pixels, where its Exif states it."""
     if path.suffix.lower() in HEIC:
         import_extra("pillow_heif", "heic").register_heif_opener()
     try:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 import torch
@@ -18,7 +18,7 @@ from prpose.training import processes
 
 Loss = Callable[[nn.Module, Tensor, Batch], Tensor]
 """(net in training mode, the items' indices, their batch on the device) → scalar."""
-Source = Windows | RandomViews
+TrainingData = Windows | RandomViews
 RENDERED = "balance", "wide_cameras", "wide_bodies", "exchanged_limbs", "repeated"
 """Settings of rendered windows, from 0 to 1."""
 
@@ -48,11 +48,6 @@ class TrainConfig:
     """Training subjects to validate on, for data without a validation split. Default: the last one."""
     patience: int | None = None  # Stop after this many epochs without a better validation score.
     save_every: float = 2.0  # Minutes between checkpoints within an epoch.
-    target: Literal["published", "response"] = "published"
-    """Target of the variance net: the published one, or the error relative to the response to noise."""
-    # Architecture of the variance net, by its lifter's name; for "train sampler" also constant, the same noise for all
-    # poses. Default: the lifter's own, or htnet's.
-    network: str | None = None
     weight_decay: float = 0.0  # Decoupled weight decay (AdamW).
     balance: float = 1.0
     """A recording's share of the windows is its length to this power; 1 takes each window once per epoch."""
@@ -63,14 +58,11 @@ class TrainConfig:
     # Share of the windows that repeat their own frame, half of them in place of all others, as in a photo, and half
     # in place of later ones, as in a live stream.
     repeated: float = 0.0
-    draws: int = 2  # Number of samples per window in the energy score of "train sampler".
-    pose_weight: float = 0.125  # Weight of the whole pose's energy score beside the joints'.
-    train_lifter: bool = True  # Whether "train sampler" trains the lifter, too, or only its noise.
     workers: int = 0  # Number of processes that render windows.
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch_size": 2, "large_decay_every": 1, "every": 1, "patience": 1, "draws": 2}
-        least |= dict.fromkeys(("seed", "warmup", "save_every", "weight_decay", "pose_weight", "workers"), 0)
+        least = {"epochs": 1, "batch_size": 2, "large_decay_every": 1, "every": 1, "patience": 1}
+        least |= dict.fromkeys(("seed", "warmup", "save_every", "weight_decay", "workers"), 0)
         for name, lowest in least.items():
             value = getattr(self, name)
             if value is not None and not lowest <= value < 2**63:
@@ -92,6 +84,38 @@ class TrainConfig:
         for done in range(1, epoch + 1):
             rate *= self.lr_decay if done % self.large_decay_every else self.lr_decay_large
         return rate
+
+
+@dataclass(frozen=True)
+class NoiseTrainConfig(TrainConfig):
+    """Settings of the training of a variance net."""
+
+    target: Literal["published", "response"] = "published"
+    """Target of the variance net: the published one, or the error relative to the response to noise."""
+    network: str | None = None
+    """Architecture of the variance net, by its lifter's name. Default: the lifter's own, or htnet's."""
+
+
+@dataclass(frozen=True)
+class SamplerTrainConfig(TrainConfig):
+    """Settings of the training of a sampler."""
+
+    # Architecture of the variance net, by its lifter's name, or constant, the same noise for all poses. Default: the
+    # lifter's own, or htnet's.
+    network: str | None = None
+    draws: int = 2  # Number of samples per window in the energy score.
+    pose_weight: float = 0.125  # Weight of the whole pose's energy score beside the joints'.
+    train_lifter: bool = True  # Whether the lifter is trained, too, or only its noise.
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, lowest in (("draws", 2), ("pose_weight", 0)):
+            if not lowest <= getattr(self, name) < 2**63:
+                raise ValueError(f"expected {name} >= {lowest}, got {getattr(self, name)}")
+
+
+DEFAULTS = {field.name: field.default for kind in (NoiseTrainConfig, SamplerTrainConfig) for field in fields(kind)}
+"""By setting, of all trainings."""
 
 
 class State:
@@ -143,7 +167,7 @@ class State:
 
 def fit(
     state: State,
-    data: Source,
+    data: TrainingData,
     loss: Loss,
     on_step: Callable[[int, float], None] = lambda items, loss: None,
     on_epoch: Callable[[list[tuple[int, float]]], bool | None] = lambda steps: None,

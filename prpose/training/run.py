@@ -26,7 +26,7 @@ from prpose.data import data_set, load_clips, load_motions
 from prpose.data.synthetic.random_views import Proportions, RandomCameras, RandomViews
 from prpose.data.windows import Windows
 from prpose.lifter import frame_step, is_causal, is_framed, receptive_field
-from prpose.training import RENDERED, Loss, Source, State, TrainConfig, fit, processes
+from prpose.training import DEFAULTS, RENDERED, Loss, State, TrainConfig, TrainingData, fit, processes
 
 VALIDATION = "val"
 WEIGHTS = "best.safetensors"
@@ -34,7 +34,7 @@ WEIGHTS = "best.safetensors"
 
 def training_data(
     name: str, root: Path, keypoints: str, net: nn.Module, config: TrainConfig, val_every: int = 1
-) -> tuple[Source, Windows]:
+) -> tuple[TrainingData, Windows]:
     """Training windows and validation windows of a data set, of the receptive field of a lifter.
 
     Motion capture is rendered anew for every batch. Of recorded 2D, the windows and their mirror images are the
@@ -53,13 +53,14 @@ def training_data(
         if held_out:
             raise ValueError(f"expected no held_out subjects, got {', '.join(held_out)}: {name} has a validation split")
         windows = Windows(load_clips(name, root, VALIDATION, keypoints), every=val_every, **shape)
-        shape |= {"keypoints": keypoints, "step": frame_step(net), "workers": config.workers}
         if config.repeated and receptive_field(net) == 1:
             raise ValueError(f"expected no repeated frames of a lifter of single frames, got {config.repeated}")
-        shape |= {"every": config.every, "balance": config.balance, "repeated": config.repeated}
-        shape |= {"cameras": RandomCameras(wide=config.wide_cameras)}
-        shape |= {"proportions": Proportions(wide=config.wide_bodies, exchanged=config.exchanged_limbs)}
-        return RandomViews(load_motions(name, root, "train"), **shape), windows
+        shape |= {"every": config.every, "step": frame_step(net), "workers": config.workers}
+        shape |= {"balance": config.balance, "repeated": config.repeated}
+        cameras = RandomCameras(wide=config.wide_cameras)
+        bodies = Proportions(wide=config.wide_bodies, exchanged=config.exchanged_limbs)
+        motions = load_motions(name, root, "train")
+        return RandomViews(motions, keypoints=keypoints, cameras=cameras, proportions=bodies, **shape), windows
     settings = *RENDERED, "workers"
     if unused := [setting for setting in settings if getattr(config, setting) != getattr(TrainConfig, setting)]:
         raise ValueError(f"expected no {', '.join(unused)}: {name} has recorded 2D, which is not rendered")
@@ -86,7 +87,7 @@ def prepare_folder(folder: Path, config: Mapping[str, Any], resume: bool, **more
         if not path.is_file():
             raise ValueError(f"{folder}: nothing to resume; expected {path.name} in it")
         before, now = read_run(folder)["training"], json.loads(json.dumps(config))
-        before = {key: getattr(TrainConfig, key, None) for key in now} | before  # settings that did not exist then
+        before = {key: DEFAULTS.get(key) for key in now} | before  # settings that did not exist then
         changed = [key for key in sorted(before.keys() | now.keys()) if before[key] != now.get(key)]
         if changed:
             changes = ", ".join(f"{key} was {before[key]}, is {now.get(key)}" for key in changed)
@@ -109,7 +110,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 def train(
     folder: Path,
     state: State,
-    data: Source,
+    data: TrainingData,
     loss: Loss,
     validate: Callable[[nn.Module], dict[str, float]],
     on_items: Callable[[int], None] = lambda items: None,

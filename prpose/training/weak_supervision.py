@@ -11,7 +11,7 @@ from prpose.data.windows import Batch, Windows
 from prpose.lifter import average_flipped
 from prpose.metrics import joint_errors, mpjpe, p_mpjpe, rank_correlation
 from prpose.skeleton import H36M_17, mirror_pose
-from prpose.training import Loss, Source
+from prpose.training import Loss, TrainingData
 
 FLOORS = {"published": 1.0, "response": 0.0}  # lower bound of the relative sigma that goes with a target
 RESPONSE_SIGMA = 0.0125  # of the noise of `response`, half image widths: near alpha of the bundled models
@@ -73,7 +73,7 @@ def response(lifter: nn.Module, keypoints: Tensor, generator: torch.Generator | 
 
 
 @torch.no_grad()
-def typical_of(lifter: nn.Module, data: Source, seed: int, batches: int = 40, batch_size: int = 512) -> Typical:
+def typical_of(lifter: nn.Module, data: TrainingData, seed: int, batches: int = 40, batch_size: int = 512) -> Typical:
     """A lifter's typical error and response, over some batches; ``ValueError`` as of :func:`mean_error`."""
     device, generator = next(lifter.parameters()).device, torch.Generator().manual_seed(seed)
     distances, responses = [], []

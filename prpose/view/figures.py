@@ -15,7 +15,7 @@ import numpy as np
 
 from prpose.atomic import check_output, replacing
 from prpose.camera import Array, level_rotation
-from prpose.io.overlay import INK, JOINT_COLOURS, LIMBS, SIDE_COLOURS, VIEWS
+from prpose.io.overlay import BONE_CHAINS, INK, JOINT_COLOURS, SIDE_COLOURS, VIEWS
 from prpose.prediction import Prediction
 from prpose.skeleton import H36M_17
 from prpose.tables import import_extra
@@ -47,8 +47,8 @@ Shown = Sequence[tuple[Prediction, Sequence[int]]]  # predictions, and indices o
 
 def draw_bones(axes: Any, poses: Array, **style: Any) -> None:
     """Draws poses (*, 17, 2 or 3) on axes, a line a limb, in the colours of their sides unless ``color`` is given."""
-    lines = [pose[limb] for pose in poses.reshape(-1, *poses.shape[-2:]) for limb in LIMBS]
-    style = {"color": [JOINT_COLOURS[limb[0]] for limb in LIMBS] * (len(lines) // len(LIMBS))} | style
+    lines = [pose[limb] for pose in poses.reshape(-1, *poses.shape[-2:]) for limb in BONE_CHAINS]
+    style = {"color": [JOINT_COLOURS[limb[0]] for limb in BONE_CHAINS] * (len(lines) // len(BONE_CHAINS))} | style
     if poses.shape[-1] == 3:
         axes.add_collection3d(import_extra("mpl_toolkits.mplot3d.art3d", "plot").Line3DCollection(lines, **style))
         axes.auto_scale_xyz(*poses.reshape(-1, 3).T)

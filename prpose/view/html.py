@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from prpose.io.overlay import LIMBS, SIDE_COLOURS
+from prpose.io.overlay import BONE_CHAINS, SIDE_COLOURS
 from prpose.skeleton import H36M_17
 from prpose.tables import import_extra
 
@@ -99,7 +99,7 @@ def pose_paths(poses: Any, kind: str) -> str:
     """SVG paths of poses (S, 17, 2); the truth's are of one colour, others' of that of their side."""
     found = []
     for xy in poses:
-        for limb in LIMBS:
+        for limb in BONE_CHAINS:
             side = "" if kind == "truth" else H36M_17.sides[limb[0]]
             points = "L".join(f"{x:.1f} {y:.1f}" for x, y in xy[limb])
             found.append(f'<path class="{kind} {side}" d="M{points}"/>')

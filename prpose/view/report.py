@@ -8,7 +8,6 @@ from html import escape
 from itertools import chain
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from prpose.io.overlay import VIEWS
@@ -71,8 +70,8 @@ def _summary(reports: Reports) -> str:
     lines = []
     for name, report in reports.items():
         S = report.settings["num_samples"]
-        said = {"deterministic": "of the pose without noise", "best": f"of the best of {S}"}
-        found = {words: report.average.values.get(choice, {}).get("P1") for choice, words in said.items()}
+        choices = {"deterministic": "of the pose without noise", "best": f"of the best of {S}"}
+        found = {words: report.average.values.get(choice, {}).get("P1") for choice, words in choices.items()}
         errors = " and ".join(f"{number(value)} mm {words}" for words, value in found.items() if value is not None)
         frames = number(report.average.frames, 0)
         lines.append(f"<p><b>{escape(name)}</b>: over {frames} frames, the mean error (P1) is {errors}.</p>\n")
@@ -165,7 +164,7 @@ def _curves(reports: Reports) -> str:
         ("curve", samples_figure, "Error (P1) of the best and of the mean of the first S samples."),
         ("calibration", calibration_figure, "Share of joints in the regions of each level; below the line, too few."),
     ):
-        having = {name: msgspec.to_builtins(r) for name, r in reports.items() if getattr(r, part) is not None}
+        having = {name: r for name, r in reports.items() if getattr(r, part) is not None}
         if having:
             found.append(figure(inline_svg(draw([*having.values()], [*having]), words, part), words))
     tables = []
@@ -188,7 +187,7 @@ def _joints(reports: Reports) -> str:
         columns += [joints.average.error, joints.average.spread or [None] * 16, joints.rank_correlation]
         if joints.average.spread:
             words = f"{name}: predicted spread against error of each joint."
-            svg = inline_svg(joints_figure([msgspec.to_builtins(report)], [name]), words, f"joints{n}")
+            svg = inline_svg(joints_figure([report], [name]), words, f"joints{n}")
             figures.append(figure(svg, escape(words)))
     heads = [(head, len(having)) for head in ("error, mm", "spread, mm", "rank correlation")]
     ordered = [column for k in range(3) for column in columns[k::3]]  # those of a head side by side

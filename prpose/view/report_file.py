@@ -1,4 +1,4 @@
-"""The JSON file of ``prpose evaluate``, as far as a page shows it."""
+"""The JSON file of ``prpose evaluate``, as far as pages, figures and ``prpose pack`` read it."""
 
 from codecs import BOM_UTF8
 from pathlib import Path
@@ -57,7 +57,7 @@ class Frame(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """What the page shows of a JSON file of ``prpose evaluate``; older files have only the first fields."""
+    """A JSON file of ``prpose evaluate``, as far as it is read; older files have only the first fields."""
 
     settings: dict[str, Any]
     command: str
@@ -70,6 +70,8 @@ class Report(msgspec.Struct):
     calibration: Calibration | None = None
     curve: Curve | None = None
     frames: dict[str, list[Frame]] | None = None
+    calibrated: bool = False  # whether the model's regions had conformal quantiles
+    limits_95: dict[str, float] = {}
 
 
 def read_report(path: Path) -> Report:
@@ -79,7 +81,7 @@ def read_report(path: Path) -> Report:
         report = msgspec.json.decode(path.read_bytes().removeprefix(BOM_UTF8), type=Report)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected a JSON file of prpose evaluate: {error}") from None
-    lacking = [f"settings.{key}" for key in ("dataset", "split") if key not in report.settings]
+    lacking = [f"settings.{key}" for key in ("dataset", "split") if not isinstance(report.settings.get(key), str)]
     lacking += [] if isinstance(report.settings.get("num_samples"), int) else ["a whole number settings.num_samples"]
     lacking += [] if report.average.values.get("deterministic") else ["average.values.deterministic"]
     for choice in ("best", "mean") if report.curve else ():

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import ImageColor
 from scipy.spatial.transform import Rotation
 
-from prpose.io.overlay import JOINT_COLOURS, LIMBS
+from prpose.io.overlay import BONE_CHAINS, JOINT_COLOURS
 from prpose.prediction import Prediction
 from prpose.tables import import_extra
 
@@ -23,8 +23,8 @@ def log_prediction(prediction: Prediction, recording: Any, entity: str) -> None:
     semi_axes, axes = prediction.regions()
     axes = axes * np.concatenate([np.ones((*axes.shape[:2], 2)), np.linalg.det(axes)[..., None]], -1)[..., None]
     colours = np.array([ImageColor.getrgb(colour) for colour in JOINT_COLOURS], np.uint8)
-    limbs = colours[[limb[0] for limb in LIMBS]]
-    faint = np.concatenate([limbs, np.full((len(LIMBS), 1), OPACITY, np.uint8)], axis=1)
+    limbs = colours[[limb[0] for limb in BONE_CHAINS]]
+    faint = np.concatenate([limbs, np.full((len(BONE_CHAINS), 1), OPACITY, np.uint8)], axis=1)
 
     def log(path: str, content: Any, static: bool = False) -> None:
         rr.log(f"{entity}/{path}".rstrip("/"), content, static=static, recording=recording)
@@ -41,9 +41,9 @@ def log_prediction(prediction: Prediction, recording: Any, entity: str) -> None:
             rr.set_time("time", duration=float(seconds[t]), recording=recording)
         pose = prediction.pose[t] + root[t]
         log("pose/joints", rr.Points3D(pose, colors=colours, radii=0.012, labels=names, show_labels=False))
-        log("pose/bones", rr.LineStrips3D([pose[limb] for limb in LIMBS], colors=limbs, radii=0.006))
+        log("pose/bones", rr.LineStrips3D([pose[limb] for limb in BONE_CHAINS], colors=limbs, radii=0.006))
         if prediction.samples is not None:
-            strips = [sample[limb] + root[t] for sample in prediction.samples[:, t] for limb in LIMBS]
+            strips = [sample[limb] + root[t] for sample in prediction.samples[:, t] for limb in BONE_CHAINS]
             log("samples", rr.LineStrips3D(strips, colors=np.tile(faint, (len(prediction.samples), 1)), radii=0.002))
         turns = [rr.Quaternion(xyzw=turn) for turn in Rotation.from_matrix(axes[t, 1:].swapaxes(1, 2)).as_quat()]
         shape = {"half_sizes": semi_axes[t, 1:], "centers": pose[1:], "quaternions": turns}

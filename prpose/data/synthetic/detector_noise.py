@@ -15,7 +15,7 @@ from prpose.layouts import COCO_SIGMA, person_size
 from prpose.rng import ar1
 from prpose.skeleton import H36M_17
 
-LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))  # exchanged as a whole by an inversion
+WHOLE_LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))  # exchanged as a whole by an inversion
 
 Capsule = tuple[str, str, float]  # a segment between two joints, with a radius in metres
 
@@ -114,16 +114,16 @@ class DetectorNoise:
         shape = keypoints_px.shape[:-1]
         size = np.maximum(person_size(keypoints_px), 1e-6)[..., None]  # (*, T, 1); 0 if all are far outside the image
         sigma = np.array([COCO_SIGMA[name] for name in H36M_17.names])
-        swing = self.tail * correlated(rng, shape, fps, self.event_s)
+        swing = self.tail * ar1_noise(rng, shape, fps, self.event_s)
         factor = np.where(hidden, self.hidden, 1.0) * np.exp(swing - self.tail**2)
         spread = self.jitter * sigma * size * factor  # (*, T, J)
-        noise = correlated(rng, (*shape, 2), fps, self.jitter_s, time_axis=-3)
+        noise = ar1_noise(rng, (*shape, 2), fps, self.jitter_s, time_axis=-3)
         source = keypoints_px
-        for limb in LIMBS:
+        for limb in WHOLE_LIMBS:
             source = self._exchange(source, limb, size, fps, rng)
         sided = np.array(H36M_17.mirror) != np.arange(len(H36M_17))  # joints on the midline have no opposite
         chance = np.where(hidden, self.grab_hidden, self.grab) * sided
-        grabbed = ndtr(correlated(rng, hidden.shape, fps, self.event_s)) < chance
+        grabbed = ndtr(ar1_noise(rng, hidden.shape, fps, self.event_s)) < chance
         source = np.where(grabbed[..., None], source[..., H36M_17.mirror, :], source)
         found = source + spread[..., None] * noise
         # A heatmap's peak falls with its width, which grows with jitter and grabs but not with inversions.
@@ -139,13 +139,13 @@ class DetectorNoise:
         apart = keypoints_px[..., left, :] - keypoints_px[..., right, :]
         apart = np.linalg.norm(apart, axis=-1).mean(-1) / size[..., 0]  # (*, T)
         probability = self.inversion * np.exp(-((apart / self.overlap) ** 2))
-        inverted = ndtr(correlated(rng, apart.shape, fps, self.event_s, time_axis=-1)) < probability
+        inverted = ndtr(ar1_noise(rng, apart.shape, fps, self.event_s, time_axis=-1)) < probability
         exchanged = keypoints_px.copy()
         exchanged[..., [*left, *right], :] = keypoints_px[..., [*right, *left], :]
         return np.where(inverted[..., None, None], exchanged, keypoints_px)
 
 
-def correlated(
+def ar1_noise(
     rng: np.random.Generator, shape: tuple[int, ...], fps: float, time_constant_s: float, time_axis: int = -2
 ) -> Array:
     """Standard-normal noise with correlation exp(-Δt/τ) along the time axis: AR(1)."""

@@ -258,4 +258,5 @@ class RenderedBatches(Dataset[tuple[Tensor, Batch]]):
 
     def __getitem__(self, number: int) -> tuple[Tensor, Batch]:
         indices = self.order[number]
+        # The first batch has the stream of the order; another seed would change every training.
         return indices, self.views.render(indices, np.random.default_rng((*self.seed, number)))
