@@ -17,7 +17,7 @@ from prpose.nets.framed import SIZE, frame_person
 from prpose.out_of_distribution import centred, input_measures, is_outside
 from prpose.prediction import FLAGS
 from prpose.skeleton import H36M_17, mirror_pose
-from studies import input_limits, robustness
+from studies import input_limits, robustness, scenes
 
 WALK = Path(__file__).parents[1] / "examples/walk_openpose"
 OUTSIDE, LOW = FLAGS.index("out_of_distribution"), FLAGS.index("low_confidence")
@@ -159,9 +159,9 @@ def test_a_child_is_more_wrong_than_uncertain_and_a_fall_is_noticed(capsys):
 
 
 def test_conditions_change_what_they_say():
-    scene = robustness.scene_of("walkers", Path(), "test", 240)
+    scene = scenes.scene_of("walkers", Path(), "test", 240)
     rng = np.random.default_rng(0)
-    changed = {name: change(scene, rng) for name, change in robustness.CONDITIONS.items()}
+    changed = {name: change(scene, rng) for name, change in scenes.CONDITIONS.items()}
     for degrees in (-45, -20, 20, 45):
         found = changed[f"pitch {degrees}°"]
         ray = found.pelvis / np.linalg.norm(found.pelvis, axis=-1, keepdims=True)
