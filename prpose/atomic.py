@@ -16,6 +16,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+LARGEST_TOML, MOST_DOTS = 100_000, 500  # characters of a file of settings, and dots in one of its lines
+
 
 def sha256_of(source: Path | bytes) -> str:
     """SHA-256 of a file or of bytes, in hexadecimal digits."""
@@ -78,7 +80,14 @@ def read_json(path: str | Path) -> Any:
 
 def read_toml(path: str | Path) -> dict[str, Any]:
     """Content of a TOML file; ``ValueError`` naming the file if it is missing or not TOML."""
-    return dict(_parsed(Path(path), tomllib.loads, "TOML"))
+    return dict(_parsed(Path(path), _parsed_toml, "TOML"))
+
+
+def _parsed_toml(text: str) -> dict[str, Any]:
+    """The parser's time grows with the square of the number of dots in a key."""
+    if len(text) > LARGEST_TOML or max(line.count(".") for line in text.split("\n")) > MOST_DOTS:
+        raise ValueError(f"expected at most {LARGEST_TOML:,} characters, and {MOST_DOTS} dots in a line")
+    return tomllib.loads(text)
 
 
 def existing_file(path: str | Path) -> Path:

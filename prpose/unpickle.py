@@ -78,10 +78,13 @@ def _entries(path: str | Path, wanted: str | None = None) -> dict[str, bytes]:
             infos = {info.filename[:-4]: info for info in archive.infolist() if info.filename.endswith(".npy")}
             size, most = sum(info.file_size for info in infos.values()), most_bytes(Path(path).stat().st_size)
             if size > most:  # more bytes than stated are never read
-                raise ValueError(f"expected at most {most:,} bytes in it, got {size:,}: save it without compression")
+                got = f"expected at most {most:,} bytes in a file of its size, got {size:,}"
+                raise pickle.UnpicklingError(f"{got}; save it without compression")
             if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos.values()):
-                raise ValueError("expected entries compressed as NumPy does, got another method")
+                raise pickle.UnpicklingError("expected entries compressed as NumPy does it, got another method")
             return {name: archive.read(info) if name == wanted else b"" for name, info in infos.items()}
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path}: {error}") from None
     except Exception as error:  # zipfile raises many types for damaged files
         reason = f"{type(error).__name__}: {error}".split("\n")[0][:160]
         raise ValueError(f"{path}: truncated or not an npz file ({reason})") from None

@@ -177,7 +177,7 @@ def test_sizes_that_a_file_only_claims_are_refused(tmp_path):
         with pytest.raises(ValueError, match=r"a\.npz: key: expected \(1000000000000,\)"):
             read_npz(tmp_path / "a.npz", "key")
     np.savez_compressed(tmp_path / "b.npz", key=np.zeros(2_000_000), small=np.zeros(200_000))
-    with pytest.raises(ValueError, match="expected at most 16,777,216 bytes in it, got 17,600,256"):
+    with pytest.raises(ValueError, match="expected at most 16,777,216 bytes in a file of its size, got 17,600,256"):
         read_npz(tmp_path / "b.npz", "small")
 
 
@@ -197,7 +197,7 @@ def test_archives_that_cannot_be_read_are_named(tmp_path):
         content[content.index(b"PK\x01\x02") + offset] = value
         content[content.index(b"PK\x03\x04") + offset - 2] = value
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"a\.npz: truncated or not an npz file"):
+        with pytest.raises(ValueError, match=r"a\.npz: (truncated or not an npz file|expected entries compressed as)"):
             read_npz(path, "key")
 
 

@@ -2,6 +2,7 @@
 
 import math
 import struct
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from prpose.tables import import_extra, try_apart
 from prpose.unpickle import read_npz
 
 CHANNELS = {f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
+
+MOST_JOINTS = 5000  # of a skeleton; those with fingers and faces have some 200
+POSITIONS = 100_000  # positions that a file of any size may describe; one takes some 200 bytes
 
 Lines = list[tuple[int, list[str]]]  # numbers, counted from 1, and words of the lines that are not empty
 
@@ -32,12 +36,18 @@ def recording_of(path: Path, names: Sequence[str], positions: Array, fps: float)
     """The recording of a file, if it is valid."""
     if positions.shape != (len(positions), len(names), 3) or not len(positions):
         raise ValueError(f"{path}: expected positions of shape (T, {len(names)}, 3), T > 0, got {positions.shape}")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise ValueError(f"{path}: expected each name once, got {', '.join(twice)} more than once")
     if not 0 < fps < math.inf:
         raise ValueError(f"{path}: expected a frame rate > 0, got {fps}")
     return Recording(tuple(names), positions, fps)
+
+
+def check_size(path: Path, T: int, P: int, size: int) -> None:
+    """``ValueError`` if most of T x P positions were not written to the files, of this size, but follow from others."""
+    if T * P > max(POSITIONS, size // 4):
+        raise ValueError(f"{path}: expected angles of most joints, got {T} frames of {P} joints in {size:,} bytes")
 
 
 def euler(axes: str, degrees: Array) -> Rotation:
@@ -105,6 +115,7 @@ def read_bvh(path: Path) -> Recording:
     lines = lines_of(path)
     joints, length = _hierarchy(path, lines)
     values, fps = _motion(path, lines[length:], sum(len(joint.channels) for joint in joints))
+    check_size(path, len(values), len(joints), path.stat().st_size)
     turns, offsets, start = [Rotation.identity()], [], 0  # a joint's own rotation follows its parents'
     for joint in joints:
         columns = list(enumerate(joint.channels, start))
@@ -124,6 +135,7 @@ def read_bvh(path: Path) -> Recording:
 def _hierarchy(path: Path, lines: Lines) -> tuple[list[Joint], int]:
     """Joints in the order of the file, parents first, and the number of lines up to MOTION."""
     joints: list[Joint] = []
+    taken = set[str]()
     stack: list[int] = []  # open joints
     opening = False  # a name was read, its brace not yet
     for index, (number, words) in enumerate(lines):
@@ -137,8 +149,10 @@ def _hierarchy(path: Path, lines: Lines) -> tuple[list[Joint], int]:
                 if (kind == "ROOT") != (not stack) or (kind == "ROOT" and joints) or (current and current.end):
                     raise line_error(path, number, f"{kind} is not expected here")
                 label = f"{current.name}_end" if current and kind == "End" else " ".join(name)
-                if any(joint.name == label for joint in joints):
-                    raise line_error(path, number, f"{label} is there already")
+                if label in taken or len(joints) == MOST_JOINTS:
+                    fault = f"{label} is there already" if label in taken else f"more than {MOST_JOINTS} joints"
+                    raise line_error(path, number, fault)
+                taken.add(label)
                 joints.append(Joint(label, stack[-1] if stack else -1, end=kind == "End"))
                 opening = True
             case ["{"] if opening:

@@ -10,7 +10,17 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from prpose.camera import Array
-from prpose.data.mocap import Recording, euler, forward_kinematics, line_error, lines_of, numbers, recording_of
+from prpose.data.mocap import (
+    MOST_JOINTS,
+    Recording,
+    check_size,
+    euler,
+    forward_kinematics,
+    line_error,
+    lines_of,
+    numbers,
+    recording_of,
+)
 
 FPS = 120.0  # frame rate of the CMU database; AMC files do not hold it
 KEYS = {"name", "direction", "length", "position", "orientation", "axis", "dof", "order"}  # others are ignored
@@ -38,13 +48,16 @@ def read_amc(path: Path, asf: Path | None = None) -> Recording:
     ASF/AMC, does not fit together or is truncated.
     """
     path = Path(path)
-    bones = _read_asf(asf or skeleton_beside(path))
-    return recording_of(path, list(bones), _positions(bones, _read_values(path, bones)), FPS)
+    skeleton = asf or skeleton_beside(path)
+    bones = _read_asf(skeleton)
+    values = _read_values(path, bones)
+    check_size(path, len(values["root"]), len(bones), path.stat().st_size + skeleton.stat().st_size)
+    return recording_of(path, list(bones), _positions(bones, values), FPS)
 
 
 def skeleton_beside(path: Path) -> Path:
     """The .asf that :func:`read_amc` takes for a motion; ``ValueError`` if none fits."""
-    found = sorted(asf for asf in path.parent.iterdir() if asf.suffix.lower() == ".asf")
+    found = sorted(asf for asf in path.parent.glob("[!.]*") if asf.suffix.lower() == ".asf")
     named = [asf for asf in found if re.match(re.escape(asf.stem) + r"(?![a-zA-Z0-9])", path.stem)]
     if not named and len(found) != 1:
         raise ValueError(f"{path}: expected its .asf in the same folder, got {len(found)} of them")
@@ -57,7 +70,7 @@ def _positions(bones: Mapping[str, Bone], values: Mapping[str, Array]) -> Array:
     With C the rotation of a bone's axes and R that of its angles (x first, then y, z), a bone turns by C·R·C⁻¹
     against its parent; its end lies at length · direction, turned, from its parent's.
     """
-    T, names = len(values["root"]), list(bones)
+    T = len(values["root"])
     turns: dict[str, Rotation] = {}
     offsets = [bone.direction * bone.length for bone in bones.values()]
     for name, bone in bones.items():
@@ -71,13 +84,14 @@ def _positions(bones: Mapping[str, Bone], values: Mapping[str, Array]) -> Array:
             turns[name] = turns[bone.parent] * axes * own * axes.inv()
         else:
             turns[name], offsets[0] = own, place
-    parents = [names.index(bone.parent) if bone.parent else -1 for bone in bones.values()]
+    place = {name: i for i, name in enumerate(bones)}
+    parents = [place[bone.parent] if bone.parent else -1 for bone in bones.values()]
     return forward_kinematics(parents, [Rotation.identity(), *list(turns.values())[1:]], offsets)
 
 
 def _read_asf(path: Path) -> dict[str, Bone]:
     """Bones by name, parents first; sections that do not describe the skeleton are ignored."""
-    bones, order = {"root": Bone("root")}, ["root"]
+    bones, order = {"root": Bone("root")}, {"root": None}
     section, unit, bone = "", ["deg"], None
     for number, words in lines_of(path, "latin1", comment="#"):
         if bone is not None and (words[0].startswith(":") or words == ["begin"]):
@@ -93,21 +107,23 @@ def _read_asf(path: Path) -> dict[str, Bone]:
                 bone = Bone("")
             case ":bonedata", ["end"] if bone is not None:
                 missing = sorted({"name", "direction", "length", "axis"} - bone.given)
-                if missing or bone.name in bones:
+                if missing or bone.name in bones or len(bones) == MOST_JOINTS:
                     fault = f"has no {', '.join(missing)}" if missing else "is there already"
+                    fault = fault if missing or bone.name in bones else f"is one of more than {MOST_JOINTS}"
                     raise line_error(path, number, f"bone {bone.name or '?'} {fault}")
                 bones[bone.name], bone = bone, None
             case ":bonedata", _ if bone is not None:
                 _describe(path, number, bone, words)
             case ":hierarchy", [parent, *children] if words not in (["begin"], ["end"]):
-                if parent not in order or not set(children) <= set(bones) - set(order):
+                new = all(child in bones and child not in order for child in children)
+                if parent not in order or not new or len({*children}) < len(children):
                     raise line_error(path, number, f"expected new children of a known bone, got {words}")
                 for child in children:
                     bones[child].parent = parent
-                order += children
+                order |= dict.fromkeys(children)
     if len(bones) == 1 or len(order) != len(bones):
         missing = sorted(set(bones) - set(order)) or ["all bones"]
-        raise ValueError(f"{path}: expected a hierarchy with every bone; {', '.join(missing)} missing")
+        raise ValueError(f"{path}: expected a hierarchy with every bone; {', '.join(missing[:8])} missing")
     if not bones["root"].dof:
         raise ValueError(f"{path}: expected :root with an order such as TX TY TZ RX RY RZ")
     for each in bones.values():

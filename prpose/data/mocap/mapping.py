@@ -28,6 +28,7 @@ FORMATS: dict[str, tuple[str, Callable[[Path], Recording]]] = {  # file ending a
 }
 COLUMNS = ("file", "subject", "action", "split")  # of a clips.csv
 ANKLES = H36M_17.subset(("left_ankle", "right_ankle"))
+LARGEST_WEIGHT = 100.0
 FAR_M = 100.0  # poses farther from the origin are moved to it; float32 has steps of some 0.01 mm there
 
 Weights = Mapping[str, float]
@@ -85,7 +86,7 @@ class _Floor(msgspec.Struct, forbid_unknown_fields=True):
 class _MappingFile(msgspec.Struct, forbid_unknown_fields=True):
     metres_per_unit: Annotated[float, msgspec.Meta(gt=0, le=1e9)]
     up: Literal["x", "y", "z"]
-    joints: dict[str, list[str] | dict[str, float]]
+    joints: dict[str, Annotated[list[str], msgspec.Meta(max_length=1000)] | dict[str, float]]
     left_handed: bool = False
     floor: _Floor | None = None
 
@@ -108,7 +109,7 @@ def read_mapping(path: str | Path) -> JointMapping:
 
 def _weights(joint: str, value: list[str] | dict[str, float]) -> Weights:
     weights = value if isinstance(value, dict) else {name: value.count(name) / len(value) for name in value}
-    if not abs(sum(weights.values()) - 1) <= 1e-6:
+    if not (abs(sum(weights.values()) - 1) <= 1e-6 and max(map(abs, weights.values())) <= LARGEST_WEIGHT):
         raise ValueError(f"expected {joint} as names, or as weights that sum to 1, got {value!r}")
     return weights
 
@@ -157,7 +158,8 @@ def from_folder(
 
 def files_in(folder: Path, ending: str) -> list[Path]:
     """Files of that ending, in small letters or capitals, at any depth; sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ending and path.is_file())
+    found = (path for path in folder.rglob("[!.]*") if path.suffix.lower() == ending)  # without other systems' "._a"
+    return sorted(path for path in found if path.is_file())
 
 
 def _rows_by_name(folder: Path, ending: str, val: Sequence[str], test: Sequence[str]) -> list[Row]:
@@ -196,7 +198,8 @@ def _read_table(path: Path) -> list[Row]:
         if None in row or not all(cells):
             raise ValueError(f"{path}, line {number}: expected a cell for each column, got {list(row.values())}")
         recording = path.parent / file
-        if not recording.is_relative_to(path.parent) or not recording.is_file():
+        inside = recording.resolve().is_relative_to(path.parent.resolve())  # also where it is a link
+        if not inside or not recording.is_file():
             raise ValueError(f"{path}, line {number}: expected a file in the folder, got {recording}")
         found.append((recording, subject, action, split))
     return found

@@ -4,13 +4,15 @@ Results: https://cocodataset.org/#format-results; annotations: https://cocodatas
 AlphaPose: its docs/output.md and ``write_json`` in alphapose/utils/pPose_nms.py.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from prpose.io.keypoints.detections import Detection, Detections, Tracked, Value, Whole, check, natural, triplets
 
+Id = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | str  # more digits could be chosen to have one hash
 DEFAULTS = {17: "coco17", 26: "halpe26", 133: "wholebody133"}  # by number of joints; Halpe is AlphaPose's
 
 
@@ -20,22 +22,22 @@ class Result(Tracked):
 
 
 class Image(msgspec.Struct):
-    id: int | str
+    id: Id
     file_name: str = ""
     width: Whole | None = None
     height: Whole | None = None
 
 
 class Annotation(Tracked):
-    image_id: int | str
+    image_id: Id
     keypoints: list[Value] | None = None  # x, y, v of each joint
     num_keypoints: Any = None
     iscrowd: Any = 0
-    category_id: Any = None
+    category_id: Id | None = None
 
 
 class Category(msgspec.Struct):
-    id: Any = None
+    id: Id | None = None
     keypoints: list[str] | None = None  # names of the joints
 
 
@@ -93,7 +95,8 @@ def read_annotations(content: Any) -> Detections:
         detections.append(Detection.of(numbers[item.image_id], table * [1, 1, 0.5], item.person))
     categories = [category for category in data.categories or [] if category.keypoints is not None]
     if len(data.categories or []) > 1:
-        categories = [c for c in categories if any(item and item.category_id == c.id for item in data.annotations)]
+        used = {item.category_id for item in data.annotations if item is not None}
+        categories = [category for category in categories if category.id in used]
     joints = {tuple(category.keypoints or ()) for category in categories}
     if len(joints) > 1:
         raise ValueError("categories: expected annotations of one category with keypoints, got several")

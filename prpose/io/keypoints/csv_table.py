@@ -31,6 +31,7 @@ ROW_JOINTS = tuple(  # columns of the joint in tables with a row per joint
     for noun in ("landmark", "joint", "keypoint", "bodypart", "point", "lm", "name", "id", "index")
 )
 BODY, HOLISTIC = 33, (501, 543)  # points of MediaPipe's body; with those of the face, and of the hands, which follow
+SPARSEST = 20  # times as many cells as a table with a row per joint may have, once each frame has every joint
 MISSING = "", "nan", "na", "n/a", "null", "none"
 
 
@@ -123,6 +124,8 @@ def _joined(rows: list[list[str]], lines: list[int], comma: bool) -> tuple[list[
         got = ", ".join(header[c] for c in keys)
         raise ValueError(f"expected a row for each joint of a frame, got another {got} in every row")
     names = dict.fromkeys(name for *_, cells in found.values() for name in cells)
+    if len(found) * len(names) > SPARSEST * len(rows) * len(parts):
+        raise ValueError(f"expected frames with the same joints, got {len(names) // len(parts)} joints that few have")
     wide = [[*row, *(cells.get(name, "") for name in names)] for _, row, cells in found.values()]
     return [[*(rows[0][c] for c in rest), *names], *wide], [lines[0], *(line for line, *_ in found.values())]
 
@@ -202,7 +205,7 @@ def _layout(columns: Columns, header: Sequence[str]) -> tuple[str | None, Sequen
         if set(order) == joints:
             absent = [f"{n}_{p}" for of in columns.joints.values() for n in order for p in "xy" if (n, p) not in of]
             if absent:
-                raise ValueError(f"expected columns of every joint of {key}, got none for {absent[0]}")
+                raise ValueError(f"expected columns of every joint of {key or 'a layout'}, got none for {absent[0]}")
             return key, order
     program = "DeepLabCut's bodyparts" if "scorer" in header[:1] else "columns NAME_x and NAME_y"
     some = ", ".join([*sorted(joints), *columns.unknown][:4]) or "nothing"
@@ -226,8 +229,8 @@ def _clock(
     times, images = numbers(clock) if clock else [], tuple[str, ...]()
     if name:
         for line, number in zip(lines, found := numbers(name), strict=True):
-            if not number.is_integer():
-                raise ValueError(f"line {line}, {name}: expected a whole number, got {number:g}")
+            if not (number.is_integer() and abs(number) <= 2**53):
+                raise ValueError(f"line {line}, {name}: expected a whole number up to 2^53, got {number:g}")
         frames = [int(number) for number in found]
     elif image:
         images = tuple(sorted(set(cells(image))))

@@ -20,6 +20,7 @@ T = TypeVar("T")
 Value = Annotated[float, Meta(ge=-LARGEST_PX, le=LARGEST_PX)] | None  # null and NaN are missing
 Whole = Annotated[float, Meta(multiple_of=1, ge=-(2**53), le=2**53)]  # some programs write 3.0
 ENDINGS = re.compile(r"([.](json|txt|csv|npy|jpe?g|png|bmp|webp|tiff?|hei[cf]))+$", re.IGNORECASE)
+LONGEST_NAME = 1000  # characters of an image's name, with its folders
 WORDS = {"float": "a number", "int": "a whole number", "str": "text", "object": "an object", "array": "a list"}
 
 
@@ -178,6 +179,8 @@ def frame_numbers(names: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]
     """
     alike: dict[tuple[str, ...], dict[str, list[str]]] = {}  # names by the text between their numbers
     for name in dict.fromkeys(names):
+        if len(name) > LONGEST_NAME:
+            raise ValueError(f"expected names of images of at most {LONGEST_NAME} characters, got {name:.40} ...")
         parts = re.split("([0-9]+)", ENDINGS.sub("", name))
         alike.setdefault(tuple(parts[::2]), {})[name] = parts
     found, videos = dict[str, int](), dict[str, list[str]]()

@@ -42,7 +42,7 @@ def read_custom(path: Path) -> Detections:
             for camera, clip in enumerate(cameras if isinstance(cameras, list | tuple | np.ndarray) else [cameras]):
                 person = f"{video}/{action}/{camera}"
                 xy = _numbers(clip, person)
-                if xy.ndim != 3 or xy.shape[2] != 2:
+                if xy.ndim != 3 or xy.shape[2] != 2 or not xy.shape[1]:
                     raise ValueError(f"{person}: expected an array (T, J, 2), got {xy.shape}")
                 xy[~is_present(xy)] = np.nan
                 detections += [Detection(t, pose, None, person) for t, pose in enumerate(xy)]
@@ -61,9 +61,11 @@ def read_detections(path: Path) -> Detections:
         if not isinstance(classes, list | np.ndarray) or len(classes) != 2:
             raise ValueError(f"frame {t}: expected keypoints of two classes, got something else")
         people = _numbers(classes[1], f"frame {t}")
-        if people.size and people.shape[1:] != (4, 17):
+        if not people.size:
+            continue
+        if people.shape[1:] != (4, 17):
             raise ValueError(f"frame {t}: expected keypoints of shape (N, 4, 17), got {people.shape}")
-        detections += [Detection.of(t, person[[0, 1, 3]].T) for person in people if people.size]
+        detections += [Detection.of(t, person[[0, 1, 3]].T) for person in people]
     return Detections(detections, default_layouts={17: "coco17"}, image_size=size)
 
 
