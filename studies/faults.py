@@ -23,6 +23,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -128,7 +129,7 @@ def started(words: list[str], folder: Path, log: Path = Path("log"), first: Call
     if pid:
         return pid
     code = 1
-    with suppress(BaseException):
+    try:
         os.setpgid(0, 0)
         os.chdir(folder)
         printed = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -141,7 +142,10 @@ def started(words: list[str], folder: Path, log: Path = Path("log"), first: Call
             prpose.cli.main(words)
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 1
-    os._exit(code)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 def finished(pid: int, limit_s: float = LIMIT_S) -> tuple[int | None, float]:

@@ -1,8 +1,12 @@
 import os
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
-from prpose.atomic import check_output, read_json, read_toml, replacing, write_json
+from prpose import atomic
+from prpose.atomic import check_output, large_array, read_json, read_toml, release, replacing, write_json
 
 
 def test_a_failed_block_leaves_everything_as_it_was(tmp_path):
@@ -105,3 +109,48 @@ def test_a_replaced_file_keeps_its_permissions(tmp_path):
     path.chmod(0o600)
     write_json(path, 2)
     assert (path.stat().st_mode & 0o777, read_json(path)) == (0o600, 2)
+
+
+def test_temporary_files_of_killed_processes_are_removed_by_the_next_and_others_are_kept(tmp_path):
+    code = f"""
+import os, sys
+from prpose.atomic import replacing
+with replacing({str(tmp_path / "out.npz")!r}) as temporary:
+    temporary.write_text("half")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    writers = [subprocess.Popen([sys.executable, "-c", code], **pipes) for _ in range(2)]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    writers[0].kill()
+    writers[0].wait()
+    assert len(list(tmp_path.glob(".prpose-*"))) == 2
+    write_json(tmp_path / "other.json", 1)
+    assert len(list(tmp_path.glob(".prpose-*"))) == 1  # of the process that still writes
+    writers[1].communicate()
+    assert writers[1].returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.json", "out.npz"]
+    writers[0].communicate()
+
+
+def test_large_arrays_keep_their_content_without_memory(monkeypatch):
+    monkeypatch.setattr(atomic, "LARGE", 2**12)
+    for shape in ((3, 4), (100, 17, 3)):
+        array = large_array(shape, np.float32)
+        values = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+        array[:] = values
+        release(array, array[1:], values)
+        assert type(array) is np.ndarray
+        assert array.shape == shape
+        assert np.array_equal(array, values)
+
+
+def test_a_large_array_is_in_memory_where_the_disk_has_no_space(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    array = large_array((2**22,), np.float32)
+    assert array.base is None

@@ -1,0 +1,97 @@
+"""Numbers: types of arrays, image sizes, one frame, long clips, many samples, numbers of threads."""
+
+import numpy as np
+import pytest
+import torch
+
+import prpose
+from prpose import atomic, model
+from prpose.data import load_clips
+
+SIZE = (1000, 1002)
+
+
+@pytest.fixture(scope="module")
+def xy():
+    return load_clips("walkers", ".", "test", actions=("reach",))[0].keypoints_px[:80]
+
+
+def predicted(name, xy, size=SIZE, num_samples=4, fps=60.0, **config):
+    config = prpose.InferenceConfig(**config)
+    return prpose.load(name)(xy, num_samples, layout="h36m17", image_size=size, fps=fps, config=config)
+
+
+def numbers(prediction):
+    fields = ("samples", "pose", "covariance", "deterministic", "root", "root_covariance")
+    return np.concatenate([getattr(prediction, field).ravel() for field in fields])
+
+
+@pytest.mark.parametrize("name", ["mgcn-cmu17", "temporal-cmu17", "graphmlp-cmu17", "gaussian-cmu17"])
+def test_a_model_predicts_the_same_numbers_with_any_number_of_threads(name, xy):
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(numbers(predicted(name, xy)))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [("float16", 5e-3), ("float32", 0), ("float64", 0), (">f4", 0), (">f8", 0)])
+def test_keypoints_of_every_floating_point_type_are_predicted(dtype, atol, xy):
+    expected, found = (predicted("mgcn-cmu17", each) for each in (xy[:8], xy[:8].astype(dtype)))
+    assert found.pose.dtype == found.samples.dtype == np.float32
+    assert np.allclose(found.pose, expected.pose, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("size", [1, 2, 16, 100, 16_384])
+def test_poses_do_not_depend_on_the_resolution(size, xy):
+    scale = np.float32(size / 1000)
+    expected, found = (predicted("mgcn-cmu17", xy[:8] * s, (1000 * s, 1000 * s)) for s in (1, scale))
+    assert found.camera.width == size
+    assert np.allclose(found.pose, expected.pose, rtol=0, atol=1e-4)
+    assert np.allclose(found.root, expected.root, rtol=1e-3)
+    assert found.mean_spread == pytest.approx(expected.mean_spread, rel=1e-3)
+
+
+def test_a_single_frame_is_predicted_without_and_with_a_frame_rate(xy):
+    for fps in (None, 60.0):
+        prediction = predicted("temporal-cmu17", xy[:1], fps=fps)
+        assert prediction.pose.shape == (1, 17, 3)
+        assert prediction.samples.shape == (4, 1, 17, 3)
+
+
+@pytest.mark.parametrize("smooth", ["rts", "none"])
+def test_results_in_temporary_files_are_those_in_memory(smooth, xy, monkeypatch, tmp_path):
+    paths = tmp_path / "memory.npz", tmp_path / "files.npz"
+    predicted("gaussian-cmu17", xy, smooth=smooth).save(paths[0])
+    monkeypatch.setattr(atomic, "LARGE", 2**10)
+    prediction = predicted("gaussian-cmu17", xy, smooth=smooth)
+    assert isinstance(atomic_base(prediction.covariance), np.memmap) or not hasattr(np, "memmap")
+    prediction.save(paths[1])
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def atomic_base(array):
+    while type(array) is np.ndarray and array.base is not None:
+        array = array.base
+    return array
+
+
+@pytest.mark.parametrize("name", ["mgcn-cmu17", "temporal-cmu17", "gaussian-cmu17"])
+def test_frames_times_samples_at_once_are_bounded_with_the_same_noise(name, xy, monkeypatch):
+    expected, loaded, shapes = predicted(name, xy), prpose.load(name), []
+    monkeypatch.setattr(model, "SAMPLES_AT_ONCE", 40)
+    sampler = loaded.sampler
+    draw = type(sampler).draw
+
+    def spied(self, keypoints, eps, *others):
+        shapes.append(eps.shape)
+        return draw(self, keypoints, eps, *others)
+
+    monkeypatch.setattr(type(sampler), "draw", spied)
+    found = predicted(name, xy)
+    assert max(S * (T - sampler.F + 1) for S, _, T, *_ in shapes) <= max(40, 4 * sampler.F)
+    assert np.allclose(numbers(found), numbers(expected), rtol=0, atol=1e-5)
