@@ -7,6 +7,7 @@ import sys
 import threading
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -181,6 +182,10 @@ def test_without_a_connection_the_error_names_the_url(tmp_path, monkeypatch):
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(socket, "getaddrinfo", refused)
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(ValueError, match="mediapipe is not installed"):  # nothing is downloaded for it
+        create_detector("mediapipe").__enter__()
+    monkeypatch.setitem(sys.modules, "mediapipe", ModuleType("mediapipe"))
     with pytest.raises(ValueError, match=rf"{MODEL_URL} \(.*Temporary failure in name resolution[^\n]*$"):
         create_detector("mediapipe").__enter__()
 
@@ -191,6 +196,7 @@ def test_a_file_that_is_no_model_and_a_missing_mediapipe_are_errors(tmp_path, mo
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     with pytest.raises(ValueError, match=r'mediapipe is not installed: pip install "prpose\[detect\]"'):
         create_detector("mediapipe", path).__enter__()
+    monkeypatch.setitem(sys.modules, "mediapipe", ModuleType("mediapipe"))
     damaged[60] ^= 1
     path.write_bytes(damaged)
     empty.touch()
