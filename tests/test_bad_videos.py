@@ -171,7 +171,9 @@ def test_the_model_is_downloaded_once(server, tmp_path, capfd):
 def test_a_failed_download_leaves_no_file(content, missing, reason, server):
     server, cache = server
     server.content, server.missing = content, missing
-    with pytest.raises(ValueError, match=rf"cannot download {server.url} \(.*{reason}.*give a copy as detector_model"):
+    with pytest.raises(
+        ValueError, match=rf"cannot download {server.url} \(.*{reason}.*give a copy as --config.detector-model"
+    ):
         find_model(None, server.url)
     assert not list(cache.iterdir())
 

@@ -215,7 +215,7 @@ def find_model(path: Path | None = None, url: str = MODEL_URL) -> Path:
             pooch.retrieve(url, None, path.name, path.parent, downloader=_download)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
             reason = str(error).rpartition("): ")[2].removesuffix('"))')  # without urllib3's names of objects
-            raise ValueError(f"cannot download {url} ({reason}); give a copy as detector_model (--config.detector-model)") from None
+            raise ValueError(f"cannot download {url} ({reason}); give a copy as --config.detector-model") from None
     return check_model(path)
 
 
