@@ -3,10 +3,13 @@
 import re
 from typing import Any
 
+import numpy.typing
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
-from prpose import __version__
+numpy.typing.ArrayLike = type("ArrayLike", (), {"__module__": "numpy.typing"})  # its name, not the union it stands for
+
+from prpose import __version__  # noqa: E402
 
 project = "prpose"
 author = "The prpose developers"
@@ -43,6 +46,13 @@ TEX = {
     "³": "^3",
     "‖": r"\\Vert ",
 }  # that docstrings have as characters
+SHORTER = {
+    r", ~?[\w.]*_ArgConfig\((?:[^()]|\([^()]*\))*\)|, ~?[\w.]*FlagCreatePairsOff": "",
+    r"~?\w+\.Annotated\[((?:[^\[\]]|\[[^\]]*\])*)\]": r"\1",
+    r"~?numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], ~?numpy\.dtype\[([^]]*)\]\]": r"~numpy.typing.NDArray[\1]",
+    r"<function .*?<lambda>>|<function <lambda>>|<factory>": "...",
+}
+"""What signatures say at length, and what a reader needs of it."""
 
 
 def escape_stars(app: Any, kind: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
@@ -58,6 +68,18 @@ def write_formula(writer: Any, node: Any) -> None:
     raise nodes.SkipNode
 
 
+def shorten(
+    app: Any, kind: str, name: str, thing: Any, options: Any, signature: str | None, returns: str | None
+) -> Any:
+    """Types of arrays and options as one would write them, and defaults that are no literals as dots."""
+    if signature is None:
+        return None
+    for pattern, text in SHORTER.items():
+        signature = re.sub(pattern, text, signature)
+    return signature, returns
+
+
 def setup(app: Any) -> None:
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("autodoc-process-docstring", escape_stars)
+    app.connect("autodoc-process-signature", shorten)

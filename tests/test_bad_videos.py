@@ -7,6 +7,7 @@ import sys
 import threading
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -170,7 +171,9 @@ def test_the_model_is_downloaded_once(server, tmp_path, capfd):
 def test_a_failed_download_leaves_no_file(content, missing, reason, server):
     server, cache = server
     server.content, server.missing = content, missing
-    with pytest.raises(ValueError, match=rf"cannot download {server.url} \(.*{reason}.*give a copy as detector_model"):
+    with pytest.raises(
+        ValueError, match=rf"cannot download {server.url} \(.*{reason}.*give a copy as --config.detector-model"
+    ):
         find_model(None, server.url)
     assert not list(cache.iterdir())
 
@@ -181,6 +184,10 @@ def test_without_a_connection_the_error_names_the_url(tmp_path, monkeypatch):
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(socket, "getaddrinfo", refused)
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(ValueError, match="mediapipe is not installed"):  # nothing is downloaded for it
+        create_detector("mediapipe").__enter__()
+    monkeypatch.setitem(sys.modules, "mediapipe", ModuleType("mediapipe"))
     with pytest.raises(ValueError, match=rf"{MODEL_URL} \(.*Temporary failure in name resolution[^\n]*$"):
         create_detector("mediapipe").__enter__()
 
@@ -191,6 +198,7 @@ def test_a_file_that_is_no_model_and_a_missing_mediapipe_are_errors(tmp_path, mo
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     with pytest.raises(ValueError, match=r'mediapipe is not installed: pip install "prpose\[detect\]"'):
         create_detector("mediapipe", path).__enter__()
+    monkeypatch.setitem(sys.modules, "mediapipe", ModuleType("mediapipe"))
     damaged[60] ^= 1
     path.write_bytes(damaged)
     empty.touch()

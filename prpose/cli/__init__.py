@@ -49,8 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the ``prpose`` command."""
     args = list(sys.argv[1:] if argv is None else argv)
     if args == ["--version"]:
-        print(f"prpose {prpose.__version__}")
-        return
+        return print(f"prpose {prpose.__version__}")
     for name in STOPPED.values():
         if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:  # as under nohup
             signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
@@ -170,10 +169,7 @@ def guarded(command: Callable[[], None]) -> int:
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors"):
             raise
-        print_line(
-            "error: this command needs PyTorch, which is not installed; predictions by an .onnx model do not",
-            error=True,
-        )
+        print_line("error: this command needs PyTorch, which is not installed; .onnx models do not", error=True)
         return 1
     except (ValueError, OSError, MemoryError) as error:
         which = f" (process {rank()})" if rank() else ""

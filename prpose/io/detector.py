@@ -135,10 +135,11 @@ class MediaPipePose:
 
     layout = "blazepose33"
 
-    def __init__(self, model: Path, max_people: int = 1) -> None:
-        self.model, self.max_people, self.last_ms = model, max_people, -1
+    def __init__(self, model: Path | None, max_people: int = 1) -> None:
         with _stderr_discarded():
-            self.mediapipe = import_extra("mediapipe", "detect")
+            self.mediapipe = import_extra("mediapipe", "detect")  # nothing is downloaded for it if it is missing
+        self.model, self.max_people, self.last_ms = find_model(model), max_people, -1
+        with _stderr_discarded():
             self._load("IMAGE")  # a model that cannot be loaded is an error before any frame is read
 
     def __call__(self, image: Array, time_s: float | None) -> list[tuple[Array, Array]]:
@@ -177,7 +178,7 @@ class MediaPipePose:
 
 
 DETECTORS: dict[str, Callable[[Path | None, int], Detector]] = {
-    "mediapipe": lambda model, max_people: MediaPipePose(find_model(model), max_people),
+    "mediapipe": MediaPipePose,
     "rtmlib": RTMPose,
     "rtmlib-feet": partial(RTMPose, solution="BodyWithFeet"),
     "ultralytics": UltralyticsPose,
@@ -214,7 +215,7 @@ def find_model(path: Path | None = None, url: str = MODEL_URL) -> Path:
             pooch.retrieve(url, None, path.name, path.parent, downloader=_download)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
             reason = str(error).rpartition("): ")[2].removesuffix('"))')  # without urllib3's names of objects
-            raise ValueError(f"cannot download {url} ({reason}); give a copy as detector_model") from None
+            raise ValueError(f"cannot download {url} ({reason}); give a copy as --config.detector-model") from None
     return check_model(path)
 
 

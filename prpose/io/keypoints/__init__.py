@@ -175,8 +175,7 @@ def read_people(
         raise ValueError(f"{path}: no such file or folder")
     with naming(path, (ValueError, OSError)):
         name, content = recognise(path) if format is None else (format, None)
-        chosen = known_formats()[name]
-        if chosen.read is None:
+        if (chosen := known_formats()[name]).read is None:
             return [load_keypoints(path, layout, image_size, fps)]
         try:
             found = numbered(_read(path, chosen, content, prefix, on_file), prefix)
@@ -243,8 +242,7 @@ def recognise(path: Path) -> tuple[str, Any]:
 
 def _nearest(content: Any) -> str:
     """The format that shares most names of fields with unknown JSON, and what it has besides."""
-    first = innermost(content)[1]
-    present = set(first) if isinstance(first, dict) else set()
+    present = set(first) if isinstance(first := innermost(content)[1], dict) else set()
     known = [(name, format) for name, format in known_formats().items() if format.ending == ".json"]
     wanted = [(name, set(fields.split())) for name, format in known for fields in format.fields]
     if not (shared := [(len(fields & present) / len(fields), name, fields) for name, fields in wanted]):
