@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
@@ -69,8 +68,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise ValueError(f"{path}: expected a file, got a folder, device, pipe or socket")
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_temporary(path.parent)
-    handle, temporary = _locked(path.parent, path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=path.suffix)
+    temporary = Path(name)
     try:
+        with suppress(OSError, TypeError):  # file systems and systems without locks
+            flock(handle, LOCK_EX)
         yield temporary
         mask = os.umask(0o077)
         os.umask(mask)
@@ -85,29 +87,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def remove_temporary(folder: Path) -> None:
     """Removes temporary files from a folder, but those of processes that still run, which keep them locked."""
     for path in folder.glob(f"{TEMPORARY}*"):
-        with suppress(OSError), path.open("rb+") as file:  # a lock that cannot be had is an error
-            if flock is not None:
-                flock(file, LOCK_EX | LOCK_NB)
-                path.unlink()
+        with suppress(OSError, TypeError), path.open("rb+") as file:  # a lock that cannot be had is an error
+            flock(file, LOCK_EX | LOCK_NB)
+            path.unlink()
 
 
-def _locked(folder: Path, suffix: str) -> tuple[int, Path]:
-    """A new temporary file, open and locked: until it is closed, no other process removes it."""
-    while True:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=TEMPORARY, suffix=suffix)
-        with suppress(OSError):  # of file systems without locks
-            if flock is not None:
-                flock(handle, LOCK_EX)
-        if os.fstat(handle).st_nlink:  # else it was removed before it was locked
-            return handle, Path(name)
-        os.close(handle)
-
-
-def large_array(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """A new array, of any content; a large one is in a temporary file without a name, which need not stay in memory.
-
-    Where the disk has no space for it, or the system cannot promise that it has, it is in memory.
-    """
+def large_array(shape: tuple[int, ...], dtype: Any) -> Any:
+    """A new array, of any content; a large one in a temporary file without a name, where the disk has space for it."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size > LARGE and hasattr(os, "posix_fallocate"):
         with suppress(OSError), tempfile.TemporaryFile() as file:
