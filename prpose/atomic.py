@@ -14,8 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
 except ImportError:  # Windows: temporary files of a killed process stay
@@ -26,9 +24,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-
 TEMPORARY = ".prpose-"  # begin of the names of temporary files
 LARGE = 2**23  # bytes of an array that need not stay in memory
+Mapped: Any = type("Mapped", (mmap.mmap,), {})  # of large arrays only: others must not lose their memory
 
 
 def sha256_of(source: Path | bytes) -> str:
@@ -94,20 +92,22 @@ def remove_temporary(folder: Path) -> None:
 
 def large_array(shape: tuple[int, ...], dtype: Any) -> Any:
     """A new array, of any content; a large one in a temporary file without a name, where the disk has space for it."""
+    import numpy as np  # not all commands need it
+
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size > LARGE and hasattr(os, "posix_fallocate"):
         with suppress(OSError), tempfile.TemporaryFile() as file:
             os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would end the process at a later write
-            return np.memmap(file, dtype, "r+", shape=shape).view(np.ndarray)
+            return np.ndarray(shape, dtype, Mapped(file.fileno(), size))
     return np.empty(shape, dtype)
 
 
 def release(*arrays: Any) -> None:
     """Lets go of the memory of large arrays, whose content stays in their files until it is used again."""
     for array in arrays:
-        while isinstance(array, np.ndarray):
-            array = array.base
-        if isinstance(array, mmap.mmap):
+        while array is not None and not isinstance(array, Mapped):
+            array = getattr(array, "base", None)
+        if array is not None:
             array.madvise(mmap.MADV_DONTNEED)
 
 
