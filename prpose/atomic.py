@@ -14,9 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
 except ImportError:  # Windows: temporary files of a killed process stay
@@ -28,10 +25,9 @@ else:
     import tomli as tomllib
 
 LARGEST_TOML, MOST_DOTS = 100_000, 500  # characters of a file of settings, and dots in one of its lines
-
-
 TEMPORARY = ".prpose-"  # begin of the names of temporary files
 LARGE = 2**23  # bytes of an array that need not stay in memory
+Mapped: Any = type("Mapped", (mmap.mmap,), {})  # of large arrays only: others must not lose their memory
 
 
 def sha256_of(source: Path | bytes) -> str:
@@ -71,8 +67,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise ValueError(f"{path}: expected a file, got a folder, device, pipe or socket")
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_temporary(path.parent)
-    handle, temporary = _locked(path.parent, path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=path.suffix)
+    temporary = Path(name)
     try:
+        with suppress(OSError, TypeError):  # file systems and systems without locks
+            flock(handle, LOCK_EX)
         yield temporary
         mask = os.umask(0o077)
         os.umask(mask)
@@ -87,43 +86,29 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def remove_temporary(folder: Path) -> None:
     """Removes temporary files from a folder, but those of processes that still run, which keep them locked."""
     for path in folder.glob(f"{TEMPORARY}*"):
-        with suppress(OSError), path.open("rb+") as file:  # a lock that cannot be had is an error
-            if flock is not None:
-                flock(file, LOCK_EX | LOCK_NB)
-                path.unlink()
+        with suppress(OSError, TypeError), path.open("rb+") as file:  # a lock that cannot be had is an error
+            flock(file, LOCK_EX | LOCK_NB)
+            path.unlink()
 
 
-def _locked(folder: Path, suffix: str) -> tuple[int, Path]:
-    """A new temporary file, open and locked: until it is closed, no other process removes it."""
-    while True:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=TEMPORARY, suffix=suffix)
-        with suppress(OSError):  # of file systems without locks
-            if flock is not None:
-                flock(handle, LOCK_EX)
-        if os.fstat(handle).st_nlink:  # else it was removed before it was locked
-            return handle, Path(name)
-        os.close(handle)
+def large_array(shape: tuple[int, ...], dtype: Any) -> Any:
+    """A new array, of any content; a large one in a temporary file without a name, where the disk has space for it."""
+    import numpy as np  # not all commands need it
 
-
-def large_array(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """A new array, of any content; a large one is in a temporary file without a name, which need not stay in memory.
-
-    Where the disk has no space for it, or the system cannot promise that it has, it is in memory.
-    """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size > LARGE and hasattr(os, "posix_fallocate"):
         with suppress(OSError), tempfile.TemporaryFile() as file:
             os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would end the process at a later write
-            return np.memmap(file, dtype, "r+", shape=shape).view(np.ndarray)
+            return np.ndarray(shape, dtype, Mapped(file.fileno(), size))
     return np.empty(shape, dtype)
 
 
 def release(*arrays: Any) -> None:
     """Lets go of the memory of large arrays, whose content stays in their files until it is used again."""
     for array in arrays:
-        while isinstance(array, np.ndarray):
-            array = array.base
-        if isinstance(array, mmap.mmap):
+        while array is not None and not isinstance(array, Mapped):
+            array = getattr(array, "base", None)
+        if array is not None:
             array.madvise(mmap.MADV_DONTNEED)
 
 

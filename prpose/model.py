@@ -160,8 +160,9 @@ class Model:
             warnings.warn(message, stacklevel=3)  # of the caller of the model
         plan = schedule(ready, keypoints.fps, config, self.sampler.F, card.get("fps"))
         camera_sd = config.camera_sd(keypoints.focal_px)
-        x = self._inputs(plan.keypoints.xy, camera)
-        extra_sigma = self._extra_sigma(x, plan, camera, config)
+        xy = camera.lifter_input(plan.keypoints.xy, self.sampler.framed).astype(np.float32)[None]
+        extra_sigma = self._extra_sigma(xy, plan, camera, config)
+        x = padded(xy, self.sampler)  # (1, T + F - 1, 17, 2)
         positions, variance = (large_array((T := len(ready.xy), 18, 3), np.float32) for _ in range(2))  # the root last
         fields |= {"pose": positions[:, :-1], "root": positions[:, -1]}
         for frames, rows in plan.resample(self._pieces(x, plan, S, seed, config, extra_sigma)):
@@ -222,22 +223,12 @@ class Model:
             yield frames, np.concatenate(rows)[:, 0]
             eps = [each[:, :, frames.stop - start :] for each in eps]
 
-    def _inputs(self, xy: Array, camera: Camera) -> Array:
-        """Of the networks, (1, T + F - 1, 17, 2), as :func:`prpose.engine.padded`, from pixels (T, 17, 2)."""
-        frames = np.arange(-self.sampler.own_frame, len(xy) + self.sampler.F - 1 - self.sampler.own_frame)
-        x = large_array((1, len(frames), 17, 2), np.float32)
-        for start in range(0, len(frames), FRAMES_AT_ONCE):
-            few = frames[start : start + FRAMES_AT_ONCE].clip(0, len(xy) - 1)
-            x[0, start : start + len(few)] = camera.lifter_input(xy[few], self.sampler.framed)
-        return x
-
     def _extra_sigma(self, x: Array, plan: Schedule, camera: Camera, config: InferenceConfig) -> Array | None:
         """Further standard deviation of keypoints that are missing or of low confidence, (1, T + F - 1, 17)."""
         keypoints = plan.keypoints
         scale = config.confidence_scale(keypoints.confidence, self.sampler.trained)
         missing = keypoints.sigma_px / camera.lifter_unit(self.sampler.framed)
-        own = slice(self.sampler.own_frame, self.sampler.own_frame + len(keypoints.xy))
-        sigma = input_sigma(x[:, own], missing, keypoints.confidence, scale)
+        sigma = input_sigma(x, missing, keypoints.confidence, scale)
         return padded(sigma, self.sampler) if sigma.any() else None
 
 

@@ -117,9 +117,7 @@ class Prediction:
     @property
     def mean_spread(self) -> float:
         """Standard deviation of the samples, metres: root mean square over frames, axes and joints but the pelvis."""
-        pieces = (self.covariance[start : start + FRAMES_AT_ONCE] for start in range(0, len(self), FRAMES_AT_ONCE))
-        total = sum(_variances(piece)[:, 1:].sum(dtype=np.float64) for piece in pieces)
-        return float((total / (len(self) * 3 * (J - 1))) ** 0.5)
+        return float(self._variances[:, 1:].mean(dtype=np.float64) ** 0.5)
 
     def region_pieces(self, level: float = LEVEL) -> Iterator[tuple[slice, Array, Array]]:
         """Frames with their :meth:`regions`, some at a time: a clip of hours needs no memory for all of them."""
@@ -128,6 +126,10 @@ class Prediction:
             frames = slice(start, start + FRAMES_AT_ONCE)
             yield frames, *ellipsoids(self.covariance[frames], quantiles)
             release(self.covariance)
+
+    @property
+    def _variances(self) -> NDArray[np.float32]:
+        return np.diagonal(self.covariance, axis1=-2, axis2=-1).clip(0)
 
     @property
     def seconds(self) -> NDArray[np.float64] | None:
@@ -158,7 +160,7 @@ class Prediction:
         """
         seconds = np.full(len(self), np.nan) if self.seconds is None else self.seconds
         x, y, z = self.pose.reshape(-1, 3).T
-        sd_x, sd_y, sd_z = np.sqrt(_variances(self.covariance)).reshape(-1, 3).T
+        sd_x, sd_y, sd_z = np.sqrt(self._variances).reshape(-1, 3).T
         columns = {
             "frame": np.repeat(self.frame_numbers, J), "time_s": np.repeat(seconds, J),
             "joint": np.tile(np.array(self.joint_names), len(self)),
@@ -238,10 +240,6 @@ ARRAYS: dict[str, tuple[type, tuple[int | str, ...], float]] = {
 """Fields that are arrays: type, shape and largest magnitude; the largest array comes last."""
 
 
-def _variances(covariance: Array) -> Array:
-    return np.diagonal(covariance, axis1=-2, axis2=-1).clip(0)
-
-
 def _checked(name: str, value: Any, shape: tuple[Any, ...], dtype: type, largest: float) -> Array:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
         got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
@@ -264,7 +262,6 @@ def _check_covariance(name: str, value: Array) -> None:
     if len(value) > FRAMES_AT_ONCE:
         for start in range(0, len(value), FRAMES_AT_ONCE):
             _check_covariance(name, value[start : start + FRAMES_AT_ONCE])
-            release(value)
         return
     wide = value.astype(np.float64)
     transposed, tolerance = wide.swapaxes(-1, -2), 1e-9 + 1e-4 * np.abs(wide).max(axis=(-1, -2))

@@ -99,8 +99,7 @@ class Sampler(nn.Module):
         """Samples, pose and covariance from one pass of what they share, in NumPy; errors as of :meth:`forward`."""
         x, *noise = (torch.from_numpy(each).to(self.device) for each in (keypoints, eps, eps_mirrored))
         sigma = None if extra_sigma is None else torch.from_numpy(extra_sigma).to(x)
-        # What all samples share is little work beside them; by one thread, it is the same for any number of them.
-        with nullcontext() if self.one_pass else single_threaded():
+        with nullcontext() if self.one_pass else single_threaded():  # the same bytes for any number of threads
             prepared = self.prepare(x, sigma)
             pose, covariance = self.moments(x, prepared)
         samples = self(x, *noise, prepared=prepared).cpu().numpy()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -42,16 +43,13 @@ def one_euro(poses: Array, fps: float, min_cutoff_hz: float = 1.5, beta: float =
     return np.stack(out)
 
 
-def rts(
-    values: Array, times_s: Array, variance: Array, acceleration: float = ACCELERATION, out: Array | None = None
-) -> Array:
+def rts(values: Array, times_s: Array, variance: Array, acceleration: float = ACCELERATION, out: Any = None) -> Array:
     r"""Rauch-Tung-Striebel smoother of each coordinate, (T, J, 3) m at times (T,) → (T, J, 3).
 
     Position and velocity, driven by white acceleration of the density ``acceleration``, m²/s³, are observed with noise
     (Rauch, Tung & Striebel, AIAA Journal 3, 1965). The noise is that of the clip, by the median of the fourth
     differences, in which an error that lasts has no part; it follows the ``variance`` (T, J, 3), m², of the
-    samples from frame to frame, so that uncertain frames count for less. ``out`` is an array for the result, which may
-    be the values themselves. Default: a new one.
+    samples from frame to frame, so that uncertain frames count for less. ``out`` gets the result: the values, or None.
     """
     if len(values) < FEWEST_FRAMES:
         return values

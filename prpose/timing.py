@@ -101,9 +101,8 @@ def _on_grid(keypoints: Preprocessed, positions: Array) -> Preprocessed:
     grid = np.arange(np.ceil(positions[-1]) + 1)
     values = [keypoints.xy.reshape(-1, 34), keypoints.sigma_px]
     values += [] if keypoints.confidence is None else [keypoints.confidence]
-    columns = [column for table in values for column in table.T]
-    even = np.empty((len(grid), len(columns)), dtype=np.float32)
-    for i, column in enumerate(columns):
+    even = np.empty((len(grid), sum(table.shape[1] for table in values)), dtype=np.float32)
+    for i, column in enumerate(column for table in values for column in table.T):
         even[:, i] = np.interp(grid, positions, column)
     confidence = None if keypoints.confidence is None else even[:, 51:]
     return replace(keypoints, xy=even[:, :34].reshape(-1, 17, 2), sigma_px=even[:, 34:51], confidence=confidence)

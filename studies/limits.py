@@ -6,6 +6,7 @@ Makes the second table of docs/reliability.md. Without space or permission, a co
 error that names the reason, without a traceback; earlier outputs must be as they were, and no temporary file is left.
 """
 
+import concurrent.futures.process  # noqa: F401  # which another user may not be able to read later
 import os
 import random
 import resource
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 
 from prpose.cli import guarded
 from prpose.lifter import build_lifter
-from studies.faults import TRAINING, Command, commands, contents, finished, started, temporary_files, write_inputs
+from studies.small_runs import TRAINING, Command, commands, contents, finished, started, temporary_files, write_inputs
 
 NOBODY = 65534
 MARK = "PRPOSE_STUDY"

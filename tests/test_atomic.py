@@ -147,6 +147,14 @@ def test_large_arrays_keep_their_content_without_memory(monkeypatch):
         assert np.array_equal(array, values)
 
 
+def test_arrays_of_others_are_not_released(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(2**16))
+    array = np.load(tmp_path / "a.npy", mmap_mode="c")  # whose changes are in memory only
+    array[:] = 1
+    release(array, None)
+    assert (array == 1).all()
+
+
 def test_a_large_array_is_in_memory_where_the_disk_has_no_space(monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
