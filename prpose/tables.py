@@ -78,8 +78,10 @@ for path in sys.argv[3:]:
         size = os.path.getsize(path)
         exec(sys.argv[2])
     except Exception as error:  # as the process that started this one will find
-        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
-            os._exit(3)
+        while error is not None:
+            if isinstance(error, MemoryError) or "alloc" in str(error):
+                os._exit(3)
+            error = error.__context__
 """
 
 
