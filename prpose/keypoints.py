@@ -111,7 +111,7 @@ def _coordinates(xy: Any, J: int) -> Array:
     half = np.argwhere(missing[..., 0] != missing[..., 1])
     if len(half):
         raise ValueError(f"expected both coordinates or none, got NaN in one of joint {half[0, 1]}, frame {half[0, 0]}")
-    largest = float(np.abs(np.where(missing, 0, array)).max())
+    largest = max(float(np.nanmax(array)), -float(np.nanmin(array)))
     if not largest <= LARGEST_PX:
         raise ValueError(f"expected coordinates within {LARGEST_PX:g} pixels, got {largest:g}")
     return array.astype(np.float32)

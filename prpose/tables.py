@@ -102,21 +102,36 @@ def try_apart(code: str, *paths: Path) -> None:
 
 @contextmanager
 def naming(where: object, errors: type[Exception] | tuple[type[Exception], ...] = ValueError) -> Iterator[None]:
-    """Names a place in errors of the block, which become a ``ValueError``: "walk.json: expected ..."."""
+    """Names a place in errors of the block, which become a ``ValueError`` of one line: "walk.json: expected ..."."""
     try:
         yield
     except errors as error:
-        raise ValueError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
+        text, start = printable(error), printable(f"{where}: ")
+        raise ValueError(start + text.removeprefix(start)) from None
+
+
+def printable(text: object) -> str:
+    """One line without control characters, which in a name could change the terminal."""
+    line = " ".join(str(text).split("\n"))
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
 
 
 def construct(name: str, constructor: Callable[..., T], kw: Mapping[str, Any]) -> T:
     """A network built with keyword arguments; ``ValueError`` for arguments that it does not accept, NaN or infinity."""
     if not all(map(_is_finite, kw.values())):
-        raise ValueError(f"{name} cannot be built with {kw}: expected finite numbers")
+        raise ValueError(f"{name} cannot be built with {str(kw):.200}: expected finite numbers")
     try:
         return constructor(**kw)
-    except (TypeError, RuntimeError, ArithmeticError, AttributeError) as error:
-        raise ValueError(f"{name} cannot be built with {kw}: {error}") from None
+    except (
+        TypeError,
+        RuntimeError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        AssertionError,
+        MemoryError,
+    ) as error:
+        raise ValueError(f"{name} cannot be built with {str(kw):.200}: {error}") from None
 
 
 def _is_finite(value: Any) -> bool:

@@ -1,9 +1,11 @@
 """Weights from published .pth state dicts and safetensors files, read without running code."""
 
 import pickle
+import threading
 import warnings
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ LEARNT_PREFIX = "learnt_"  # learnt_htnet is learnt noise with the variance net 
 REFINEMENT_PREFIX = "refine_"  # refine_graphmlp is the refinement of graphmlp's poses
 WRAPPERS = "model_pos", "state_dict", "model_state_dict", "model", "net", "network", "lifter"
 """Names under which trainings keep the weights: VideoPose3D's family, PyTorch Lightning, MMPose and others."""
+PER_TENSOR = 50  # bytes that a file at least needs beside a tensor's numbers
 DEEPEST = 8  # of wrappers within wrappers
 DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
@@ -56,8 +59,11 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
         raise ValueError(f"expected the name of a network, got {type(name).__name__}")
     if not isinstance(source, Mapping | str | Path):
         raise ValueError(f"expected a path or a state dict, got {type(source).__name__}")
-    net = _built(name, kw)
-    where = "the state dict" if isinstance(source, Mapping) else str(source)
+    if isinstance(source, Mapping):
+        net, where = _built(name, kw), "the state dict"
+    else:
+        with _parameters_within(existing_file(source)):
+            net, where = _built(name, kw), str(source)
     state = dict(source) if isinstance(source, Mapping) else read_state_dict(source)
     problem = _not_tensors(state)
     inner, prefix = (net.net, "net.") if isinstance(net, Remapped) else (net, "")
@@ -70,6 +76,25 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
         raise ValueError(f"{where} is not a checkpoint of {name}: {problem}")
     inner.load_state_dict(state, strict=True)
     return net.eval()
+
+
+@contextmanager
+def _parameters_within(path: Path) -> Iterator[None]:
+    """Raises ``ValueError``, before they take memory, for networks of more parameters than a file can have."""
+    thread, size, total = threading.get_ident(), path.stat().st_size, 0
+
+    def count(module: nn.Module, name: str, parameter: Tensor) -> None:
+        nonlocal total
+        if threading.get_ident() == thread and parameter is not None:
+            total += parameter.numel() + PER_TENSOR
+            if total > size:
+                raise ValueError(f"{path}: expected the weights of a network of more parameters, got {size:,} bytes")
+
+    hook = nn.modules.module.register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _built(name: str, kw: Mapping[str, Any]) -> nn.Module:

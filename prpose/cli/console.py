@@ -15,6 +15,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from prpose.tables import printable
+
 if TYPE_CHECKING:
     import torch
 
@@ -61,12 +63,6 @@ def told_apart(paths: Sequence[Path]) -> list[str]:
     return stems if len({*stems}) == len(stems) else [str(path) for path in paths]
 
 
-def printable(text: object) -> str:
-    """One line without control characters, which in a name could change the terminal."""
-    line = " ".join(str(text).split("\n"))
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
-
-
 def print_line(text: object, error: bool = False) -> None:
     """One line on standard output, or on standard error, written at once; an error may quote the whole of a file."""
     print(printable(str(text)[:LONGEST] if error else text), file=sys.stderr if error else sys.stdout, flush=True)
@@ -94,12 +90,12 @@ def plain_console() -> Console:
 
 def print_table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
     """Prints a table; its columns are the rows' names and ``heads``."""
-    table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
+    table = Table(title=printable(title), title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     for name, cells in rows.items():
-        table.add_row(name, *cells)
+        table.add_row(*map(printable, (name, *cells)))
     plain_console().print(table)
 
 

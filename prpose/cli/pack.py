@@ -17,12 +17,16 @@ from prpose.config import InferenceConfig
 from prpose.hub import by_role, write_model_folder
 from prpose.noise import variance_net_of
 from prpose.regions import LEVEL
+from prpose.tables import naming
 from prpose.training.run import VALIDATION, WEIGHTS, read_run
 from prpose.training.weak_supervision import FLOORS
 from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, read_state_dict
 
 MIXTURE = "gaussian_mixture"
 Weights = dict[str, Path | Mapping[str, Tensor]]  # by role
+
+
+DAMAGED = LookupError, TypeError, AttributeError  # of files with other content than ours
 
 
 def pack(
@@ -56,17 +60,18 @@ def pack(
     """
     if out.name in ("", "..") or not out.name.isprintable():
         raise ValueError(f"expected a folder whose name can be the model's, got {out}")
-    if sampler_run and (lifter_run, noise_run) == (None, None):
-        card, weights, keypoints = _of_samplers(sampler_run, alpha)
-    elif not sampler_run and lifter_run is not None and noise_run is not None and alpha is not None:
-        card, weights, keypoints = _of_lifter_and_noise(lifter_run, noise_run, alpha)
-    else:
-        raise ValueError("expected --sampler-run, or all of --lifter-run, --noise-run and --alpha")
+    with naming("expected the configs that prpose train writes, got others", DAMAGED):
+        if sampler_run and (lifter_run, noise_run) == (None, None):
+            card, weights, keypoints = _of_samplers(sampler_run, alpha)
+        elif not sampler_run and lifter_run is not None and noise_run is not None and alpha is not None:
+            card, weights, keypoints = _of_lifter_and_noise(lifter_run, noise_run, alpha)
+        else:
+            raise ValueError("expected --sampler-run, or all of --lifter-run, --noise-run and --alpha")
     card = replace(card, name=out.name, fps=fps, date=date.today().isoformat())
     contents = [_report(path, card) for path in reports]
     calibration = f"{card.data} {VALIDATION} {keypoints}"
     limits = [report["limits_95"] for report in contents if _needs_limits(report) and _frames(report) == calibration]
-    rounded = {joint: float(f"{value:.4g}") for joint, value in (limits[-1] if limits else {}).items()}
+    rounded = {joint: float(f"{float(value):.4g}") for joint, value in (limits[-1] if limits else {}).items()}
     card = replace(card, scores={_frames(report): _scores(report) for report in contents}, limits_95=rounded)
     model = write_model_folder(out, card, weights, half, overwrite, [report["sha256"] for report in contents])
     print_result(f"Wrote {model.folder}, {model.size / 1e6:.1f} MB,", "Try it", "evaluate", "walkers", "--model", out)
@@ -145,6 +150,8 @@ def _network(run: dict[str, Any], name: str, arguments: Any) -> Network:
 def _report(path: Path, card: Card) -> dict[str, Any]:
     """A report of ``prpose evaluate`` on the card's noise, all frames and the default config."""
     content, default = read_json(path), InferenceConfig()
+    with naming(f"{path}: expected a report of prpose evaluate, got another", DAMAGED):
+        _frames(content), _scores(content), _needs_limits(content), dict(content.get("limits_95", {}))
     settings = content.get("settings") if isinstance(content, dict) else None
     if not isinstance(settings, dict) or set(content.get("sha256", {})) != set(card.roles) or "average" not in content:
         raise ValueError(f"{path}: expected a report of prpose evaluate")

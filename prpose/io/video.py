@@ -25,6 +25,9 @@ HEIC = (".heic", ".heif")
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", *HEIC)
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv",
           ".3gp", ".gif")  # fmt: skip
+DECODERS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")  # others run programs, such as Ghostscript
+PIXELS, PIXELS_PER_BYTE = 25_000_000, 25  # of any photo, and of a byte of larger ones; plain colour has 1000
+LARGEST_FRAME = 2**26  # pixels of a video's frame: 8192 x 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +146,7 @@ def input_kind(path: Path) -> Kind | None:
     if stream_address(path):
         return "camera"
     if path.is_dir():
-        is_mixed = any(file.suffix.lower() in (*VIDEOS, *ENDINGS) for file in path.iterdir())
+        is_mixed = any(file.suffix.lower() in (*VIDEOS, *ENDINGS) for file in path.glob("[!.]*"))
         return "folder" if _photos_in(path) and not is_mixed else None
     if str(path).startswith("/dev/video") or (path.name == str(path) and path.name.isdecimal() and not path.exists()):
         return "camera"
@@ -161,16 +164,19 @@ def read_photo(path: Path) -> Array:
 
 def read_photo_and_focal(path: Path) -> tuple[Array, float | None]:
     """A photo as of :func:`read_photo`, and its focal length, pixels, where its Exif states it."""
-    if path.suffix.lower() in HEIC:
+    if is_heic := path.suffix.lower() in HEIC:
         import_extra("pillow_heif", "heic").register_heif_opener()
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("HEIF",) if is_heic else DECODERS) as image:
+            most = max(PIXELS, PIXELS_PER_BYTE * path.stat().st_size)
+            if image.width * image.height > most:
+                raise ValueError(f"{image.width} x {image.height} pixels, of at most {most:,} in a file of its size")
             focal_px = photo_focal_px(image)
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I;16"):  # 16-bit grey, which convert() would clip at 255
                 upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
             return np.array(upright.convert("RGB")), focal_px
-    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image.DecompressionBombError) as error:
+    except Exception as error:  # a damaged file can fail in many ways
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{path}: expected a photo, got a file that cannot be decoded ({reason})") from None
 
@@ -188,7 +194,10 @@ def _photos_in(folder: Path) -> list[str]:
 
 def _upright(frame: Any, aspect: Any) -> Array:
     """PyAV's frame as (H, W, 3) uint8 RGB with square pixels, turned by its rotation."""
-    pixels = frame.to_ndarray(format="rgb24", width=round(frame.width * (aspect or 1)), height=frame.height)
+    width = round(frame.width * (aspect or 1))
+    if not 0 < width * frame.height <= LARGEST_FRAME:
+        raise ValueError(f"expected frames of at most {LARGEST_FRAME:,} pixels, got {width} x {frame.height}")
+    pixels = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 

@@ -127,7 +127,7 @@ def header(prediction: Prediction) -> Header:
         joints=list(H36M_17.names), parents=list(H36M_17.parents), warnings=list(prediction.warnings),
         frames=len(prediction), saved_samples=0 if prediction.samples is None else len(prediction.samples),
         region=Region(LEVEL, calibrated, region_quantiles(prediction.model).tolist(), note),
-        **copied | {"model": dict(prediction.model)},
+        **copied | {"model": dict(prediction.model), "command": copied["command"].encode(errors="replace").decode()},
     )  # fmt: skip
 
 

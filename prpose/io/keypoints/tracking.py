@@ -13,6 +13,7 @@ from prpose.keypoints import USUAL_FPS, Keypoints, Tracking, agree, frame_rate
 from prpose.layouts import COCO_SIGMA, LAYOUTS, find_layout, person_size
 from prpose.remap import LIMBS, is_placeholder, is_present
 from prpose.skeleton import Skeleton
+from prpose.tables import printable
 
 MIN_OKS = 0.1  # lowest similarity of one person in neighbouring frames; a walker at 10 fps still has some 0.3
 MAX_ABSENCE = 15  # frames; a person among others who is absent for longer gets a new id on return
@@ -52,7 +53,16 @@ def people_from(
         times = np.array([found.times_s[frame] * slower for frame in frames]) if found.times_s else None
         names = tuple(found.frame_names.get(frame, "") for frame in frames)
         names, warnings = names if all(names) else (), (*found.warnings, *changed, *notes, *twice.get(person, []))
-        known = confidence, rate, np.array(frames), times, person, names, warnings, found.focal_px
+        known = (
+            confidence,
+            rate,
+            np.array(frames),
+            times,
+            person,
+            names,
+            tuple(map(printable, warnings)),
+            found.focal_px,
+        )
         people.append(Keypoints(xy, size, name, *known))
     return sorted(people, key=len, reverse=True)
 
