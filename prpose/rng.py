@@ -53,8 +53,8 @@ def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float 
     """Correlation of the noise of neighbouring frames, from 0 to 1; ``ar1`` falls to 1/e in ``time_constant_s``."""
     look_up(kind, dict.fromkeys(NOISE_CORRELATIONS), "noise correlation")
     for name, value in (("fps", fps), ("time_constant_s", time_constant_s)):
-        if not 0 < value < math.inf:
-            raise ValueError(f"expected {name} > 0, got {value}")
+        if not 0 < value < 1e9:
+            raise ValueError(f"expected {name} > 0 and < 1e9, got {value}")
     return {"iid": 0.0, "shared": 1.0}.get(kind, math.exp(-1 / (fps * time_constant_s)))
 
 

@@ -78,8 +78,10 @@ for path in sys.argv[3:]:
         size = os.path.getsize(path)
         exec(sys.argv[2])
     except Exception as error:  # as the process that started this one will find
-        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
-            os._exit(3)
+        while error is not None:
+            if isinstance(error, MemoryError) or "alloc" in str(error):
+                os._exit(3)
+            error = error.__context__
 """
 
 
@@ -120,7 +122,15 @@ def construct(name: str, constructor: Callable[..., T], kw: Mapping[str, Any]) -
         raise ValueError(f"{name} cannot be built with {str(kw):.200}: expected finite numbers")
     try:
         return constructor(**kw)
-    except (TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, AssertionError, MemoryError) as error:
+    except (
+        TypeError,
+        RuntimeError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        AssertionError,
+        MemoryError,
+    ) as error:
         raise ValueError(f"{name} cannot be built with {str(kw):.200}: {error}") from None
 
 

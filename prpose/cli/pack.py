@@ -17,6 +17,7 @@ from prpose.config import InferenceConfig
 from prpose.hub import by_role, write_model_folder
 from prpose.noise import variance_net_of
 from prpose.regions import LEVEL
+from prpose.tables import naming
 from prpose.training.run import VALIDATION, WEIGHTS, read_run
 from prpose.training.weak_supervision import FLOORS
 from prpose.view.report_file import Report, read_report
@@ -24,6 +25,9 @@ from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, read_state_dict
 
 MIXTURE = "gaussian_mixture"
 Weights = dict[str, Path | Mapping[str, Tensor]]  # by role
+
+
+DAMAGED = LookupError, TypeError, AttributeError  # of files with other content than ours
 
 
 def pack(
@@ -57,12 +61,13 @@ def pack(
     """
     if out.name in ("", "..") or not out.name.isprintable():
         raise ValueError(f"expected a folder whose name can be the model's, got {out}")
-    if sampler_run and (lifter_run, noise_run) == (None, None):
-        card, weights, keypoints = _of_samplers(sampler_run, alpha)
-    elif not sampler_run and lifter_run is not None and noise_run is not None and alpha is not None:
-        card, weights, keypoints = _of_lifter_and_noise(lifter_run, noise_run, alpha)
-    else:
-        raise ValueError("expected --sampler-run, or all of --lifter-run, --noise-run and --alpha")
+    with naming("expected the configs that prpose train writes, got others", DAMAGED):
+        if sampler_run and (lifter_run, noise_run) == (None, None):
+            card, weights, keypoints = _of_samplers(sampler_run, alpha)
+        elif not sampler_run and lifter_run is not None and noise_run is not None and alpha is not None:
+            card, weights, keypoints = _of_lifter_and_noise(lifter_run, noise_run, alpha)
+        else:
+            raise ValueError("expected --sampler-run, or all of --lifter-run, --noise-run and --alpha")
     card = replace(card, name=out.name, fps=fps, date=date.today().isoformat())
     contents = [_report(path, card) for path in reports]
     calibration = f"{card.data} {VALIDATION} {keypoints}"

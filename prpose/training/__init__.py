@@ -65,9 +65,9 @@ class TrainConfig:
         least |= dict.fromkeys(("seed", "warmup", "save_every", "weight_decay", "workers"), 0)
         for name, lowest in least.items():
             value = getattr(self, name)
-            if value is not None and not lowest <= value < 2**63:
-                raise ValueError(f"expected {name} >= {lowest}, got {value}")
-        for name, limit in (("lr", math.inf), ("clip", math.inf), ("lr_decay", math.inf), ("ema", 1)):
+            if value is not None and not lowest <= value < 2**31:
+                raise ValueError(f"expected {name} >= {lowest} and < 2^31, got {value}")
+        for name, limit in (("lr", 1e6), ("clip", 1e6), ("lr_decay", 1e6), ("lr_decay_large", 1e6), ("ema", 1)):
             value = getattr(self, name)
             if value is not None and not 0 < value < limit:
                 raise ValueError(f"expected {name} > 0 and < {limit}, got {value}")

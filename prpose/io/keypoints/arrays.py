@@ -46,7 +46,8 @@ def _people(path: Path, name: str) -> list[Detection]:
     array = np.asarray(read_npz(path, name))
     if array.dtype.kind not in "fiu" or array.ndim not in (3, 4) or array.shape[-1] not in (2, 3):
         raise ValueError(f"expected {name} (people, T, J, 2 or 3), got {array.dtype} {array.shape}")
-    people = within_range(array.astype(np.float64).reshape(-1, *array.shape[-3:]))
+    with np.errstate(all="ignore"):  # numbers beyond float64 are out of range
+        people = within_range(array.astype(np.float64).reshape(-1, *array.shape[-3:]))
     return _detections({str(person): clip for person, clip in enumerate(people)})
 
 

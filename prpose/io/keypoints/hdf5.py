@@ -15,9 +15,9 @@ from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, 
 from prpose.layouts import LAYOUTS
 from prpose.remap import is_present
 from prpose.tables import import_extra, try_apart
-from prpose.unpickle import read_pickle
+from prpose.unpickle import most_bytes, read_pickle
 
-MOST_NUMBERS = 3e7  # of a file: its size tells nothing, as HDF5 need not store what was not written
+MOST_TEXTS = 2**20  # names, or frames with one; as texts they take more than their file
 
 
 class Place(msgspec.Struct):
@@ -62,7 +62,7 @@ def _content(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], set[str
     return read_here(path, wanted)
 
 
-def read_here(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
+def read_here(path: str | Path, wanted: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
     """As :func:`_content`, in this process, which a damaged file may crash, or stop for good."""
     h5py = import_extra("h5py", "mocap")
     try:
@@ -70,8 +70,12 @@ def read_here(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], set[st
             entries = {name: file[name] for name in wanted if name in file}
             attributes = {f"{name}@{key}": x for name, entry in entries.items() for key, x in entry.attrs.items()}
             stored = {name: entry for name, entry in entries.items() if hasattr(entry, "size")}
-            if sum(entry.size * entry.dtype.itemsize / 8 for entry in stored.values()) > MOST_NUMBERS:
-                raise ValueError(f"expected at most {MOST_NUMBERS:g} numbers, got more")
+            size, most = (
+                sum(each.size * each.dtype.itemsize for each in stored.values()),
+                most_bytes(Path(path).stat().st_size),
+            )
+            if size > most:  # HDF5 need not store what was not written
+                raise ValueError(f"expected at most {most:,} bytes in a file of this size, got {size:,}")
             return attributes | {name: entry[()] for name, entry in stored.items()}, set(map(str, file))
     except (OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"expected an HDF5 file, got one that cannot be read ({type(error).__name__})") from None
@@ -211,4 +215,6 @@ def _json(text: Any) -> Any:
 
 
 def _texts(values: Any) -> list[str]:
+    if np.size(values) > MOST_TEXTS:
+        raise ValueError(f"expected at most {MOST_TEXTS:,} names, got {np.size(values):,}")
     return [each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in np.ravel(values)]

@@ -53,7 +53,16 @@ def people_from(
         times = np.array([found.times_s[frame] * slower for frame in frames]) if found.times_s else None
         names = tuple(found.frame_names.get(frame, "") for frame in frames)
         names, warnings = names if all(names) else (), (*found.warnings, *changed, *notes, *twice.get(person, []))
-        known = confidence, rate, np.array(frames), times, person, names, tuple(map(printable, warnings)), found.focal_px
+        known = (
+            confidence,
+            rate,
+            np.array(frames),
+            times,
+            person,
+            names,
+            tuple(map(printable, warnings)),
+            found.focal_px,
+        )
         people.append(Keypoints(xy, size, name, *known))
     return sorted(people, key=len, reverse=True)
 
