@@ -126,7 +126,7 @@ def _unpickled(stream: io.BytesIO, size: int) -> Any:
 
 
 def _check_unfolded(content: Any, size: int) -> None:
-    """Raises ``UnpicklingError`` if plain data are too large for a file of this size, shared parts counted each time."""
+    """Raises ``UnpicklingError`` if plain data are too large for a file of this size; shared parts count each time."""
     known = dict[int, int]()
 
     def unfolded(value: Any) -> int:

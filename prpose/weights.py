@@ -15,7 +15,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from prpose.atomic import existing_file
-from prpose.lifter import LIFTERS, REFINEMENTS, RemappedLifter, build_lifter, build_refinement, is_lifter
+from prpose.lifter import (
+    LIFTERS,
+    REFINEMENTS,
+    RemappedLifter,
+    build_lifter,
+    build_refinement,
+    is_lifter,
+    receptive_field,
+)
 from prpose.nets import graphmlp, htnet, modulated_gcn
 from prpose.nets.framed import Framed
 from prpose.noise import CONSTANT, VARIANCE_NETS, build_learnt_noise, build_variance_net
@@ -26,6 +34,7 @@ LEARNT_PREFIX = "learnt_"  # learnt_htnet is learnt noise with the variance net 
 REFINEMENT_PREFIX = "refine_"  # refine_graphmlp is the refinement of graphmlp's poses
 WRAPPERS = "model_pos", "state_dict", "model_state_dict", "model", "net", "network", "lifter"
 """Names under which trainings keep the weights: VideoPose3D's family, PyTorch Lightning, MMPose and others."""
+MOST_FRAMES = 10_000  # largest receptive field
 PER_TENSOR = 50  # bytes that a file at least needs beside a tensor's numbers
 DEEPEST = 8  # of wrappers within wrappers
 DTYPES = (
@@ -75,6 +84,8 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
     if problem := problem or mismatch(inner, state):
         raise ValueError(f"{where} is not a checkpoint of {name}: {problem}")
     inner.load_state_dict(state, strict=True)
+    if not 1 <= receptive_field(net) <= MOST_FRAMES:
+        raise ValueError(f"expected a lifter of 1 to {MOST_FRAMES:,} frames, got {receptive_field(net)}")
     return net.eval()
 
 

@@ -84,8 +84,8 @@ def _positions(bones: Mapping[str, Bone], values: Mapping[str, Array]) -> Array:
             turns[name] = turns[bone.parent] * axes * own * axes.inv()
         else:
             turns[name], offsets[0] = own, place
-    place = {name: i for i, name in enumerate(bones)}
-    parents = [place[bone.parent] if bone.parent else -1 for bone in bones.values()]
+    numbers = {name: i for i, name in enumerate(bones)}
+    parents = [numbers[bone.parent] if bone.parent else -1 for bone in bones.values()]
     return forward_kinematics(parents, [Rotation.identity(), *list(turns.values())[1:]], offsets)
 
 

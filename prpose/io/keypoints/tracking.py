@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import count, groupby, pairwise
+from itertools import count, groupby
 
 import numpy as np
 
@@ -80,7 +80,8 @@ def without_placeholders(found: Detections) -> Detections:
             frames.add(detections[i].frame)
         confidence = None if confidence is None else np.where(own, 0.0, confidence)
         detections[i] = replace(detections[i], xy=np.where(own[:, None], np.nan, xy[i]), confidence=confidence)
-    kept = [each for each, has in zip(detections, (is_present(xy) & ~absent).any(axis=1), strict=True) if has]
+    has_any = np.any(is_present(xy) & ~absent, axis=1)
+    kept = [detections[i] for i in np.flatnonzero(has_any).tolist()]
     where = f"{number} keypoints in {len(frames)} frames are at exactly (0, 0) or (-1, -1) and count as missing"
     return replace(found, detections=kept, warnings=(*found.warnings, *([where] if number else [])))
 
@@ -205,7 +206,7 @@ def split_at_jumps(detections: Sequence[Detection], fps: float | None) -> tuple[
     limit = max(FASTEST / (fps or USUAL_FPS), UNUSUAL * float(np.median(lengths)) if len(lengths) else 0.0)
     jumps = [
         f"a jump of {lengths[i]:.1f} body heights between frames {detections[i].frame} and {detections[i + 1].frame}"
-        for i in np.flatnonzero(lengths > limit)
+        for i in np.flatnonzero(lengths > limit).tolist()
     ]
     return [*map(str, np.cumsum([False, *(lengths > limit)]).tolist())], jumps
 
@@ -226,7 +227,7 @@ def _corners(poses: Array) -> Array:
     """The lowest and highest coordinates of the joints present, (N, J, 2) → (N, 2, 2); 0 without any."""
     present = is_present(poses)[..., None]
     ends = np.where(present, poses, np.inf).min(axis=1), np.where(present, poses, -np.inf).max(axis=1)
-    return np.where(present.any(axis=1)[:, None], np.stack(ends, axis=1), 0)
+    return np.where(np.any(present, axis=1, keepdims=True), np.stack(ends, axis=1), 0)
 
 
 def track(detections: Sequence[Detection], layout: Skeleton, ids: Sequence[str | None]) -> list[str]:
