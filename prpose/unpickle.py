@@ -134,7 +134,9 @@ def _check_unfolded(content: Any, size: int) -> None:
         if not isinstance(value, dict | list | tuple | np.ndarray):
             return 8
         if id(value) not in known:
-            items = value.values() if isinstance(value, dict) else value.flat if isinstance(value, np.ndarray) else value
+            items = (
+                value.values() if isinstance(value, dict) else value.flat if isinstance(value, np.ndarray) else value
+            )
             known[id(value)] = 64 + sum(map(unfolded, items))
         return known[id(value)]
 

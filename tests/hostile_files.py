@@ -41,7 +41,9 @@ def custom(clip, **metadata):
     """VideoPose3D's npz, whose only video has these cameras."""
     stream = io.BytesIO()
     content = np.array({"v": {"a": clip}}, dtype=object)
-    np.savez_compressed(stream, metadata=np.array({"layout_name": "coco", **metadata}, dtype=object), positions_2d=content)
+    np.savez_compressed(
+        stream, metadata=np.array({"layout_name": "coco", **metadata}, dtype=object), positions_2d=content
+    )
     return stream.getvalue()
 
 
@@ -58,7 +60,9 @@ def text(value):
 
 def coco(people, frames, body=lambda rng: [rng.uniform(0, 1000) if i % 3 < 2 else 1 for i in range(51)]):
     rng = random.Random(0)
-    return text([{"image_id": t, "keypoints": [round(x, 1) for x in body(rng)]} for t in range(frames) for _ in range(people)])
+    return text(
+        [{"image_id": t, "keypoints": [round(x, 1) for x in body(rng)]} for t in range(frames) for _ in range(people)]
+    )
 
 
 def walkers(people, frames):
@@ -202,7 +206,12 @@ def measured(path):
     outcome = os.read(receive, 4000).decode() or f"killed by {status}"
     os.close(receive)
     seconds = usage.ru_utime + usage.ru_stime
-    return {"outcome": outcome, "seconds": seconds, "wall": time.monotonic() - start, "MB": usage.ru_maxrss / 1024 - before}
+    return {
+        "outcome": outcome,
+        "seconds": seconds,
+        "wall": time.monotonic() - start,
+        "MB": usage.ru_maxrss / 1024 - before,
+    }
 
 
 def main(tables):

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import count, groupby, pairwise
+from itertools import count, groupby
 
 import numpy as np
 
@@ -53,7 +53,16 @@ def people_from(
         times = np.array([found.times_s[frame] * slower for frame in frames]) if found.times_s else None
         names = tuple(found.frame_names.get(frame, "") for frame in frames)
         names, warnings = names if all(names) else (), (*found.warnings, *changed, *notes, *twice.get(person, []))
-        known = confidence, rate, np.array(frames), times, person, names, tuple(map(printable, warnings)), found.focal_px
+        known = (
+            confidence,
+            rate,
+            np.array(frames),
+            times,
+            person,
+            names,
+            tuple(map(printable, warnings)),
+            found.focal_px,
+        )
         people.append(Keypoints(xy, size, name, *known))
     return sorted(people, key=len, reverse=True)
 
@@ -144,7 +153,9 @@ def group_by_person(
         people.setdefault(person, []).append(found)
     if unnumbered < len(ids):
         jumping = ((person, split_at_jumps(own, fps)[1][:1]) for person, own in people.items())
-        notes += _first([f"{jump} of person {name!r:.40}: is it one person?" for name, jumps in jumping for jump in jumps])
+        notes += _first(
+            [f"{jump} of person {name!r:.40}: is it one person?" for name, jumps in jumping for jump in jumps]
+        )
     return people, notes
 
 
@@ -203,7 +214,9 @@ def _heights_per_frame(detections: Sequence[Detection]) -> Array:
     """Mean displacement of the joints present in both of two neighbours, over the larger height or width, per frame."""
     xy, frames = _stacked(detections), np.array([found.frame for found in detections], dtype=np.float64)
     both = is_present(xy[1:]) & is_present(xy[:-1])
-    moved = np.where(both, np.linalg.norm(np.diff(xy, axis=0), axis=-1), 0).sum(axis=1) / np.maximum(both.sum(axis=1), 1)
+    moved = np.where(both, np.linalg.norm(np.diff(xy, axis=0), axis=-1), 0).sum(axis=1) / np.maximum(
+        both.sum(axis=1), 1
+    )
     extent = np.ptp(_corners(xy), axis=1).max(axis=-1)
     size = np.maximum(np.maximum(extent[1:], extent[:-1]), 1e-6)
     return np.asarray(moved / size / np.maximum(1, np.diff(frames)))
@@ -300,8 +313,9 @@ def oks(one: Array, other: Array, sigma: Array) -> Array:
     (cocodataset.org/#keypoints-eval); 0 without a common joint.
     """
     squared = ((one - other) ** 2).sum(axis=-1)  # NaN where a joint is missing
-    size = np.maximum(*(person_size(_corners(each.reshape(-1, *each.shape[-2:]))).reshape(each.shape[:-2])
-                        for each in (one, other)))
+    size = np.maximum(
+        *(person_size(_corners(each.reshape(-1, *each.shape[-2:]))).reshape(each.shape[:-2]) for each in (one, other))
+    )
     scale = 2 * (np.maximum(size, 1e-6)[..., None] * 2 * sigma) ** 2
     both = np.isfinite(squared)
     likeness = np.where(both, np.exp(-np.where(both, squared, 0) / scale), 0)
