@@ -29,8 +29,8 @@ NAVIGATION = {
     "Start": ("quickstart", "tutorial", "concepts", "faq"),
     "Files": ("formats", "video", "output", "view"),
     "Reference": ("api", "commands", "data", "lifters"),
-    "Measured": ("results", "speed", "reproduce"),
-    "Project": ("migration", "architecture", "contributing", "changelog"),
+    "Measured": ("results", "robustness", "reliability", "speed", "reproduce"),
+    "Project": ("migration", "architecture", "fuzzing", "licences", "contributing", "changelog"),
 }
 WIDTH = 96  # columns of the help texts
 

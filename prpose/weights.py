@@ -3,6 +3,7 @@
 import pickle
 import threading
 import warnings
+import zipfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -129,6 +130,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             return dict(load_file(path))
         with warnings.catch_warnings():  # of what it then reads or refuses
             warnings.filterwarnings("ignore", message="Detected pickle protocol|TypedStorage is deprecated")
+            _check_archive(path)
             with torch.serialization.safe_globals([Namespace]):  # a training's options, plain values
                 state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -142,6 +144,15 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if problem := _not_tensors(state):
         raise ValueError(f"{path}{place}: {problem}")
     return dict(state)
+
+
+def _check_archive(path: Path) -> None:
+    """``ValueError`` for an archive that unpacks to more than its size; PyTorch compresses nothing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+        if size > path.stat().st_size:
+            raise ValueError(f"expected tensors that are not compressed, got {size:,} bytes in a smaller file")
 
 
 def _unwrapped(content: Any) -> tuple[Any, str]:

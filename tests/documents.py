@@ -22,7 +22,7 @@ from prpose.cli import guarded, run
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-LANGUAGES = ("python", "sh", "toml", "json", "text")
+LANGUAGES = ("python", "sh", "toml", "json", "js", "text")
 MARKS = {"# Needs ": "needs", "# Takes ": "slow"}  # why a block is not run: ever, or but by make test-all
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 EXTRA = re.compile(r"^[\w.-]*\[([\w,-]+)\]$")

@@ -165,8 +165,13 @@ def test_at_most_200_samples_are_drawn():
     assert len(samples.get_segments()) == 200 * len(BONE_CHAINS)
 
 
+def pyplot_figures():
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return [] if pyplot is None else pyplot.get_fignums()
+
+
 def test_plot_draws_on_the_axes_given_and_nowhere_else(saved):
-    prediction = saved[0]
+    prediction, before = saved[0], pyplot_figures()
     figure = Figure()
     mine, other = figure.subplots(1, 2)
     assert prediction.plot(1, mine, truth=standing()[0]) is figure
@@ -180,7 +185,7 @@ def test_plot_draws_on_the_axes_given_and_nowhere_else(saved):
     x, y = prediction.samples[:, 1, :, :2].reshape(-1, 2).T
     assert left < x.min() < x.max() < right
     assert top < y.min() < y.max() < bottom
-    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+    assert pyplot_figures() == before
 
 
 def test_plot_in_3d_has_y_up(saved):
