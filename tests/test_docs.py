@@ -20,7 +20,7 @@ from tests.documents import LANGUAGES, PAGES, ROOT, blocks, is_like, run_page
 TUTORIAL = ROOT / "docs/tutorial.md"
 NEEDS = {
     "README.md": 1, "data.md": 3, "formats.md": 1, "lifters.md": 3, "migration.md": 2, "reproduce.md": 2,
-    "results.md": 2, "speed.md": 2, "video.md": 2, "view.md": 3,
+    "results.md": 2, "robustness.md": 1, "speed.md": 2, "video.md": 2, "view.md": 3,
 }  # fmt: skip
 """Number of blocks of a page that are never run, as they need what is not shipped; their first line says what."""
 
