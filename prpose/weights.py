@@ -142,9 +142,8 @@ def _check_archive(path: Path) -> None:
     """``ValueError`` for an archive that unpacks to more than its size; PyTorch compresses nothing."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            size = sum(info.file_size for info in archive.infolist())
-        if size > path.stat().st_size:
-            raise ValueError(f"expected tensors that are not compressed, got {size:,} bytes in a smaller file")
+            if (size := sum(info.file_size for info in archive.infolist())) > path.stat().st_size:
+                raise ValueError(f"expected tensors that are not compressed, got {size:,} bytes in a smaller file")
 
 
 def _unwrapped(content: Any) -> tuple[Any, str]:
