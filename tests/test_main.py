@@ -122,7 +122,7 @@ def test_training_logs_the_released_loss(lifter, release, monkeypatch, capsys):
         (["--seed", "9" * 30], "expected --seed from 0 to 2^63 - 1"),
         (["--train", "--batch_size", "1"], "expected --batch_size >= 2 with --train, got 1"),
         (["--batch_size", "9" * 30], "expected --batch_size from 1 to"),
-        (["--train", "--lr", "9e5", "--downsample", "20"], "is the learning rate too high?"),
+        (["--train", "--lr", "1e30", "--downsample", "20"], "is the learning rate too high?"),
         (["--train", "--save_ckpt_path", "ckpt/avg_model_htnet.pth"], "expected a folder for"),
         (["--gpu", "one"], "expected --gpu to be the index of a CUDA device, got 'one'"),
         (["--mutilhyp_test", "--sample_nums", "2" * 9], "no memory for the noise of"),

@@ -89,8 +89,8 @@ def test_the_kinds_are_the_ends_and_what_lies_between():
     ("kw", "message"),
     [
         ({"kind": "white"}, "unknown noise correlation 'white'"),
-        ({"kind": "ar1", "fps": 0}, "expected fps > 0 and < 1e9, got 0"),
-        ({"kind": "ar1", "time_constant_s": float("nan")}, "expected time_constant_s > 0 and < 1e9, got nan"),
+        ({"kind": "ar1", "fps": 0}, "expected fps > 0, got 0"),
+        ({"kind": "ar1", "time_constant_s": float("nan")}, "expected time_constant_s > 0, got nan"),
     ],
 )
 def test_mistakes_are_named(kw, message):

@@ -178,7 +178,7 @@ def test_training_stops_when_asked_and_raises_when_the_loss_explodes(windows):
     fit(State(small_net(), plain(9, 32)), few, p1_loss, on_epoch=stop)
     assert len(epochs) == 2
     with pytest.raises(ValueError, match=r"the loss is .* in epoch .* learning rate too high"):
-        fit(State(small_net(), plain(9, 32, 9e5)), few, p1_loss)
+        fit(State(small_net(), plain(9, 32, 1e30)), few, p1_loss)
 
 
 def test_bfloat16_trains_like_float32(windows):
@@ -195,14 +195,14 @@ def test_bfloat16_trains_like_float32(windows):
 @pytest.mark.parametrize(
     ("kw", "message"),
     [
-        ({"epochs": 0}, r"expected epochs >= 1 and < 2\^31, got 0"),
-        ({"batch_size": 1}, r"expected batch_size >= 2 and < 2\^31, got 1"),
-        ({"lr": float("inf")}, "expected lr > 0 and < 1000000.0, got inf"),
+        ({"epochs": 0}, "expected epochs >= 1, got 0"),
+        ({"batch_size": 1}, "expected batch_size >= 2, got 1"),
+        ({"lr": float("inf")}, "expected lr > 0 and < 1e.38, got inf"),
         ({"lr": float("nan")}, "expected lr > 0"),
         ({"clip": 0.0}, "expected clip > 0"),
         ({"ema": 1.0}, "expected ema > 0 and < 1, got 1.0"),
         ({"seed": -1}, "expected seed >= 0"),
-        ({"save_every": float("nan")}, r"expected save_every >= 0 and < 2\^31, got nan"),
+        ({"save_every": float("nan")}, "expected save_every >= 0, got nan"),
         ({"patience": 0}, "expected patience >= 1"),
         ({"balance": 1.5}, "expected balance from 0 to 1, got 1.5"),
         ({"epoch": 3}, "unknown field of TrainConfig 'epoch'; did you mean epochs"),
