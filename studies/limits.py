@@ -59,7 +59,7 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # processes of a pool may end later
 
 
 def refused(command: Command, folder: Path, log: Path, reasons: tuple[str, ...], first: Fault) -> Iterator[str]:
