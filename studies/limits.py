@@ -59,14 +59,14 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # processes of a pool may end later
 
 
 def refused(command: Command, folder: Path, log: Path, reasons: tuple[str, ...], first: Fault) -> Iterator[str]:
     """Runs a command that cannot write, and yields what is wrong."""
     before = contents(folder, command.outputs)
     code, _ = finished(started(command.run(), folder, log, first))
-    text = log.read_text()
+    text = log.read_text(errors="replace")
     if code != 1 or "error: " not in text or "Traceback" in text or not any(reason in text for reason in reasons):
         yield f"ended with {code}: {text[-300:]}"
     if contents(folder, command.outputs) != before:
@@ -90,9 +90,9 @@ def without_space(command: Command, where: Path) -> Iterator[tuple[str, list[str
         yield "disk full", list(refused(command, folder, log, full, int))
     (where / "limited").mkdir()
     earlier(command, where / "limited")
-    limit = (4096, 4096)
+    limit = (16384, 16384)
     wrong = refused(command, where / "limited", log, large, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
-    yield "files limited to 4 kB", list(wrong)
+    yield "files limited to 16 kB", list(wrong)
     with mounted(where / "readonly", "size=1m") as folder:
         earlier(command, folder)
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)

@@ -66,11 +66,12 @@ def draw(rows: dict[str, dict[str, float]], path: Path) -> None:
 
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    lines = (("peak", "peak", "-o", "#1f77b4"), ("own", "without what is in files", "--s", "#ff7f0e"))
-    for name, label, style, colour in lines:
+    lines = (("peak", "peak", "-o", "#1f77b4", 8), ("own", "without what is in files", "--s", "#ff7f0e", -16))
+    for name, label, style, colour, below in lines:
         axes.plot([row["frames"] for row in rows.values()], [row[name] for row in rows.values()], style, color=colour)
         last = list(rows.values())[-1]
-        axes.annotate(label, (last["frames"], last[name]), (0, 8), textcoords="offset points", ha="right", color=colour)
+        point, offset = (last["frames"], last[name]), (0, below)
+        axes.annotate(label, point, offset, textcoords="offset points", ha="right", color=colour)
     axes.set_xscale("log")
     axes.set_ylim(0)
     axes.set_xlabel("frames")
