@@ -119,7 +119,7 @@ def printable(text: object) -> str:
 def construct(name: str, constructor: Callable[..., T], kw: Mapping[str, Any]) -> T:
     """A network built with keyword arguments; ``ValueError`` for arguments that it does not accept, NaN or infinity."""
     if not all(map(_is_finite, kw.values())):
-        raise ValueError(f"{name} cannot be built with {str(kw):.200}: expected finite numbers")
+        raise ValueError(f"{name} cannot be built with {kw!s:.200}: expected finite numbers")
     try:
         return constructor(**kw)
     except (
@@ -131,7 +131,7 @@ def construct(name: str, constructor: Callable[..., T], kw: Mapping[str, Any]) -
         AssertionError,
         MemoryError,
     ) as error:
-        raise ValueError(f"{name} cannot be built with {str(kw):.200}: {error}") from None
+        raise ValueError(f"{name} cannot be built with {kw!s:.200}: {error}") from None
 
 
 def _is_finite(value: Any) -> bool:

@@ -3,6 +3,7 @@
 import pickle
 import threading
 import warnings
+import zipfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from prpose.atomic import existing_file
-from prpose.lifter import LIFTERS, REFINEMENTS, Remapped, build_lifter, build_refinement, is_lifter
+from prpose.lifter import LIFTERS, REFINEMENTS, Remapped, build_lifter, build_refinement, is_lifter, receptive_field
 from prpose.nets import graphmlp, htnet, modulated_gcn
 from prpose.nets.framed import Framed
 from prpose.noise import CONSTANT, VARIANCE_NETS, build_learnt_noise, build_variance_net
@@ -26,6 +27,7 @@ LEARNT_PREFIX = "learnt_"  # learnt_htnet is learnt noise with the variance net 
 REFINEMENT_PREFIX = "refine_"  # refine_graphmlp is the refinement of graphmlp's poses
 WRAPPERS = "model_pos", "state_dict", "model_state_dict", "model", "net", "network", "lifter"
 """Names under which trainings keep the weights: VideoPose3D's family, PyTorch Lightning, MMPose and others."""
+MOST_FRAMES = 10_000  # largest receptive field
 PER_TENSOR = 50  # bytes that a file at least needs beside a tensor's numbers
 DEEPEST = 8  # of wrappers within wrappers
 DTYPES = (
@@ -75,6 +77,8 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
     if problem := problem or mismatch(inner, state):
         raise ValueError(f"{where} is not a checkpoint of {name}: {problem}")
     inner.load_state_dict(state, strict=True)
+    if not 1 <= receptive_field(net) <= MOST_FRAMES:
+        raise ValueError(f"expected a lifter of 1 to {MOST_FRAMES:,} frames, got {receptive_field(net)}")
     return net.eval()
 
 
@@ -116,8 +120,9 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        with warnings.catch_warnings():  # of what it then reads or refuses
-            warnings.filterwarnings("ignore", message="Detected pickle protocol|TypedStorage is deprecated")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what it then reads or refuses
+            _check_archive(path)
             with torch.serialization.safe_globals([Namespace]):  # a training's options, plain values
                 state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -131,6 +136,15 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if problem := _not_tensors(state):
         raise ValueError(f"{path}{place}: {problem}")
     return dict(state)
+
+
+def _check_archive(path: Path) -> None:
+    """``ValueError`` for an archive that unpacks to more than its size; PyTorch compresses nothing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+        if size > path.stat().st_size:
+            raise ValueError(f"expected tensors that are not compressed, got {size:,} bytes in a smaller file")
 
 
 def _unwrapped(content: Any) -> tuple[Any, str]:

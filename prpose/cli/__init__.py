@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Any] = {
     "export": "export:export",
 }
 """Commands and groups of them: functions, or where they are in this package, to be imported when they are run."""
+CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]")
 # Exit codes after signals that end a command; its temporary files are removed first.
 STOPPED = {128 + getattr(signal, name): name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
 
@@ -83,6 +85,9 @@ def run(args: Sequence[str]) -> None:
     while rest and isinstance(tree.get(rest[0]), dict):
         words.append(rest[0])
         tree, rest = tree[rest[0]], rest[1:]
+    for place, word in enumerate(rest):  # which would be printed as it is where it is not expected
+        if CONTROL.search(word) and not (place == 1 and Path(word).exists()):
+            raise ValueError(f"expected arguments without control characters, got {word!r:.80}")
     commands = {name: _listed(node) for name, node in tree.items()}
     if rest and rest[0] in commands:
         commands[rest[0]], rest[1:] = _configured(imported(tree[rest[0]]), rest[1:])

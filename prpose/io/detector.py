@@ -222,7 +222,8 @@ def check_model(path: Path) -> Path:
     """The path, if it is a model of MediaPipe's pose landmarker; ``ValueError`` if missing, damaged or another file."""
     try:
         with zipfile.ZipFile(path) as bundle:
-            is_model = set(MODEL_PARTS) <= set(bundle.namelist()) and bundle.testzip() is None
+            small = sum(part.file_size for part in bundle.infolist()) <= LARGEST_BYTES
+            is_model = small and set(MODEL_PARTS) <= set(bundle.namelist()) and bundle.testzip() is None
     except Exception:  # zipfile and zlib raise many types
         is_model = False
     if not is_model:

@@ -46,7 +46,7 @@ def recording_of(path: Path, names: Sequence[str], positions: Array, fps: float)
 
 def check_size(path: Path, T: int, P: int, size: int) -> None:
     """``ValueError`` if most of T x P positions were not written to the files, of this size, but follow from others."""
-    if T * P > max(POSITIONS, size // 4):
+    if max(POSITIONS, size // 4) < T * P:
         raise ValueError(f"{path}: expected angles of most joints, got {T} frames of {P} joints in {size:,} bytes")
 
 

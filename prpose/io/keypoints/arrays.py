@@ -55,15 +55,18 @@ def _detections(people: Mapping[str, Array] | Mapping[None, Array]) -> list[Dete
     """Of clips (T, J, 2 or 3), by the person's id; their arrays are parts of the clips'."""
     detections = list[Detection]()
     for person, clip in people.items():
-        if clip.shape[1] not in {len(layout) for layout in LAYOUTS.values()}:
-            raise ValueError(
-                f"expected as many joints as a layout has, got {clip.shape[1]} (--layout: {', '.join(LAYOUTS)})"
-            )
+        check_joints(clip.shape[1])
         xy, confidence = (
             without_missing(clip[..., :2], clip[..., 2]) if clip.shape[2] == 3 else (clip, [None] * len(clip))
         )
         detections += [Detection(t, xy[t], confidence[t], person) for t in range(len(clip))]
     return detections
+
+
+def check_joints(J: int) -> None:
+    """``ValueError`` for a number of joints that no layout has, before a file's frames become objects."""
+    if J not in {len(layout) for layout in LAYOUTS.values()}:
+        raise ValueError(f"expected as many joints as a layout has, got {J} (--layout: {', '.join(LAYOUTS)})")
 
 
 def load_npy(path: Path) -> Array:

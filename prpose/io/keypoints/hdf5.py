@@ -10,7 +10,7 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.io.keypoints import csv_table
-from prpose.io.keypoints.arrays import within_range
+from prpose.io.keypoints.arrays import check_joints, within_range
 from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check, without_missing
 from prpose.layouts import LAYOUTS
 from prpose.remap import is_present
@@ -91,6 +91,7 @@ def read_analysis(path: Path) -> Detections:
     tracks = np.asarray(content["tracks"])
     if tracks.dtype.kind != "f" or tracks.ndim != 4 or tracks.shape[1:3] != (2, len(nodes)):
         raise ValueError(f"expected tracks of shape (people, 2, {len(nodes)}, T), got {tracks.dtype} {tracks.shape}")
+    check_joints(len(nodes))
     ids = _texts(content.get("track_names", [])) or [str(i) for i in range(len(tracks))]
     scores = np.asarray(content.get("point_scores", np.ones_like(tracks[:, 0])))
     if scores.dtype.kind != "f":
