@@ -173,3 +173,24 @@ def person_size(keypoints_px: Array) -> Array:
     extent = keypoints_px.max(axis=-2) - keypoints_px.min(axis=-2)
     extent = np.maximum(extent, THINNEST * extent.max(axis=-1, keepdims=True))
     return np.asarray(np.sqrt(BODY_SHARE * (BOX * extent).prod(axis=-1)))
+
+
+def corners(poses: Array) -> Array:
+    """The lowest and highest coordinates of the joints present, (*, J, 2) → (*, 2, 2); 0 without any."""
+    present = np.isfinite(poses).all(axis=-1, keepdims=True)
+    low, high = np.where(present, poses, np.inf).min(axis=-2), np.where(present, poses, -np.inf).max(axis=-2)
+    return np.where(np.any(present, axis=-2, keepdims=True), np.stack([low, high], axis=-2), 0)
+
+
+def oks(one: Array, other: Array, sigma: Array) -> Array:
+    """COCO's object keypoint similarity of poses (*, J, 2) → (*), over the joints present in both.
+
+    The mean of exp(-d²/(2 s² k²)), k = 2 sigma, s the square root of the larger person's area
+    (cocodataset.org/#keypoints-eval); 0 without a common joint.
+    """
+    squared = ((one - other) ** 2).sum(axis=-1)  # NaN where a joint is missing
+    size = np.maximum(person_size(corners(one)), person_size(corners(other)))
+    scale = 2 * (np.maximum(size, 1e-6)[..., None] * 2 * sigma) ** 2
+    both = np.isfinite(squared)
+    likeness = np.where(both, np.exp(-np.where(both, squared, 0) / scale), 0)
+    return np.asarray(likeness.sum(axis=-1) / np.maximum(both.sum(axis=-1), 1))

@@ -59,7 +59,7 @@ def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float 
     look_up(kind, dict.fromkeys(NOISE_CORRELATIONS), "noise correlation")
     for name, value in (("fps", fps), ("time_constant_s", time_constant_s)):
         if not 0 < value < 1e9:
-            raise ValueError(f"expected {name} > 0 and < 1e9, got {value}")
+            raise ValueError(f"expected {name} > 0, got {value}")
     return {"iid": 0.0, "shared": 1.0}.get(kind, math.exp(-1 / (fps * time_constant_s)))
 
 

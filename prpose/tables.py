@@ -122,15 +122,7 @@ def construct(name: str, constructor: Callable[..., T], kw: Mapping[str, Any]) -
         raise ValueError(f"{name} cannot be built with {kw!s:.200}: expected finite numbers")
     try:
         return constructor(**kw)
-    except (
-        TypeError,
-        RuntimeError,
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        AssertionError,
-        MemoryError,
-    ) as error:
+    except (TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, MemoryError) as error:
         raise ValueError(f"{name} cannot be built with {kw!s:.200}: {error}") from None
 
 

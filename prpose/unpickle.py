@@ -32,32 +32,24 @@ def most_bytes(size: int) -> int:
 def read_npz(path: str | Path, key: str) -> Any:
     """One entry of an npz file; a pickled 0-d object array is unwrapped.
 
-    ``ValueError`` naming the file, if it is missing, damaged, lacks the entry, contains anything but plain data, or
-    unpacks to much more than its size.
+    ``ValueError`` naming the file, if it is missing, damaged, too large unpacked, lacks the entry or has no plain data.
     """
     data = _entries(path, key).get(key)
     if data is None:
         names = ", ".join(map(repr, sorted(entry_names(path)))) or "nothing"
         raise ValueError(f"{path}: no entry {key!r}; the file holds {names:.800}")
-    try:
-        return _read_npy(data, Path(path).stat().st_size)
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"{path}: {key}: {error}") from None
+    return _read_npy(data, Path(path).stat().st_size, f"{path}: {key}")
 
 
 def read_array(path: str | Path) -> Any:
     """The array of an npy file; ``ValueError`` as of :func:`read_npz`, which does not name the file."""
-    data = Path(path).read_bytes()
-    try:
-        return _read_npy(data, len(data))
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"expected an npy file of plain numbers, got another ({error})") from None
+    return _read_npy(data := Path(path).read_bytes(), len(data), "expected an npy file of plain numbers")
 
 
 def read_pickle(data: bytes) -> Any:
     """The plain data of a pickle; ``ValueError`` for a damaged one, and for anything but plain data."""
     try:
-        return _unpickled(io.BytesIO(data), len(data))
+        return _bounded(_plain(_Unpickler(io.BytesIO(data), len(data)).load(), {}), len(data))
     except pickle.UnpicklingError as error:
         raise ValueError(str(error)) from None
     except Exception as error:  # a damaged pickle can fail in any way
@@ -78,9 +70,8 @@ def _entries(path: str | Path, wanted: str | None = None) -> dict[str, bytes]:
             infos = {info.filename[:-4]: info for info in archive.infolist() if info.filename.endswith(".npy")}
             size, most = sum(info.file_size for info in infos.values()), most_bytes(Path(path).stat().st_size)
             if size > most:  # more bytes than stated are never read
-                got = f"expected at most {most:,} bytes in a file of its size, got {size:,}"
-                raise pickle.UnpicklingError(f"{got}; save it without compression")
-            if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos.values()):
+                raise pickle.UnpicklingError(f"expected at most {most:,} bytes, got {size:,}: save it uncompressed")
+            if not {info.compress_type for info in infos.values()} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                 raise pickle.UnpicklingError("expected entries compressed as NumPy does it, got another method")
             return {name: archive.read(info) if name == wanted else b"" for name, info in infos.items()}
     except pickle.UnpicklingError as error:
@@ -90,7 +81,7 @@ def _entries(path: str | Path, wanted: str | None = None) -> dict[str, bytes]:
         raise ValueError(f"{path}: truncated or not an npz file ({reason})") from None
 
 
-def _read_npy(data: bytes, size: int) -> Any:
+def _read_npy(data: bytes, size: int, where: str) -> Any:
     """The array of an npy's bytes, or the content of a pickled one, in a file of this size."""
     stream = io.BytesIO(data)
     try:
@@ -102,49 +93,35 @@ def _read_npy(data: bytes, size: int) -> Any:
         if not dtype.hasobject:
             if math.prod(shape) * dtype.itemsize > len(data) or not dtype.itemsize or dtype.kind not in "biufcSU":
                 raise pickle.UnpicklingError(f"expected {shape} of {dtype}, got {len(data)} bytes")
-            array = _checked(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))
-            _check_unfolded(array, size)
-            return array
-        array = _unpickled(stream, size)
-        content = array.item() if isinstance(array, np.ndarray) and array.shape == () else array
-    except pickle.UnpicklingError:
-        raise
+            return _bounded(_checked(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)), size)
+        array = _bounded(_plain(_Unpickler(stream, size).load(), {}), size)
+        if not isinstance(array, np.ndarray) or array.shape != shape:
+            got = f"{type(array).__name__} of shape {getattr(array, 'shape', None)}"
+            raise pickle.UnpicklingError(f"expected a pickled array of shape {shape}, got {got}")
+        return array.item() if shape == () else array
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{where}: {error}") from None
     except Exception as error:  # a damaged entry can fail in any way
-        raise pickle.UnpicklingError(f"damaged entry ({type(error).__name__})") from None
-    if not isinstance(array, np.ndarray) or array.shape != shape:
-        got = f"{type(array).__name__} of shape {getattr(array, 'shape', None)}"
-        raise pickle.UnpicklingError(f"expected a pickled array of shape {shape}, got {got}")
-    return content
+        raise ValueError(f"{where}: damaged entry ({type(error).__name__})") from None
 
 
-def _unpickled(stream: io.BytesIO, size: int) -> Any:
-    unpickler = _Unpickler(stream)
-    unpickler.most = FEWEST + size // 4
-    content = _plain(unpickler.load(), {})
-    _check_unfolded(content, size)
-    return content
-
-
-def _check_unfolded(content: Any, size: int) -> None:
-    """Raises ``UnpicklingError`` if plain data are too large for a file of this size, shared parts counted each time."""
+def _bounded(content: Any, size: int) -> Any:
+    """Plain data, unless they are too large for a file of this size, with shared parts counted each time."""
     known = dict[int, int]()
 
     def unfolded(value: Any) -> int:
-        if isinstance(value, str | bytes):
-            return len(value)
         if isinstance(value, np.ndarray) and value.dtype != object:
             return value.size * max(value.itemsize, 4)  # as numbers are at least once it is read
         if not isinstance(value, dict | list | tuple | np.ndarray):
-            return 8
+            return len(value) if isinstance(value, str | bytes) else 8
         if id(value) not in known:
-            items = (
-                value.values() if isinstance(value, dict) else value.flat if isinstance(value, np.ndarray) else value
-            )
+            items = value.values() if isinstance(value, dict) else getattr(value, "flat", value)
             known[id(value)] = 64 + sum(map(unfolded, items))
         return known[id(value)]
 
     if unfolded(content) > most_bytes(size):
         raise pickle.UnpicklingError(f"expected at most {most_bytes(size):,} bytes, got more; save plain arrays")
+    return content
 
 
 class _Dtype:
@@ -169,10 +146,7 @@ class _Array:
     def restore(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, column_major, data = state
         if _numpy(dtype).hasobject:  # pickled row by row, whatever the order in memory
-            flat = np.empty(len(data), dtype=object)
-            for i, item in enumerate(data):
-                flat[i] = item
-            self.numpy = flat.reshape(shape)
+            self.numpy = np.fromiter(data, object, len(data)).reshape(shape)
         else:
             order: Literal["F", "C"] = "F" if column_major else "C"
             self.numpy = _checked(np.frombuffer(data, _numpy(dtype)).reshape(shape, order=order))
@@ -225,9 +199,8 @@ def _plain(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     plain: Any
     if isinstance(value, _Array):
         plain = value.numpy
-        if plain.dtype == object:
-            for i, item in enumerate(plain.flat):
-                plain.flat[i] = _plain(item, done)
+        for i, item in enumerate(plain.flat if plain.dtype == object else ()):
+            plain.flat[i] = _plain(item, done)
     elif isinstance(value, dict):
         plain = {key: _plain(item, done) for key, item in value.items()}
     elif isinstance(value, list | tuple):
@@ -244,7 +217,10 @@ class _Unpickler(pickle._Unpickler):
     stack: list[Any]
     metastack: list[list[Any]]
     pop_mark: Callable[[], list[Any]]
-    count, most = 0, FEWEST
+
+    def __init__(self, stream: io.BytesIO, size: int) -> None:
+        super().__init__(stream)
+        self.count, self.most = 0, FEWEST + size // 4
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ADMITTED:
@@ -318,8 +294,7 @@ def _instruction(name: str, code: int) -> Callable[[Any], None]:
         if run is None:
             raise _refused(f"instruction {name}")
         if unpickler.count > unpickler.most:
-            got = f"expected at most {unpickler.most:,} pickled values in a file of its size"
-            raise pickle.UnpicklingError(f"{got}; store lists of numbers as arrays")
+            raise pickle.UnpicklingError(f"expected at most {unpickler.most:,} pickled values; store numbers as arrays")
         run(unpickler)
 
     return step

@@ -64,7 +64,7 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
     if isinstance(source, Mapping):
         net, where = _built(name, kw), "the state dict"
     else:
-        with _parameters_within(existing_file(source)):
+        with _parameters_within(existing_file(source), name):
             net, where = _built(name, kw), str(source)
     state = dict(source) if isinstance(source, Mapping) else read_state_dict(source)
     problem = _not_tensors(state)
@@ -83,7 +83,7 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
 
 
 @contextmanager
-def _parameters_within(path: Path) -> Iterator[None]:
+def _parameters_within(path: Path, network: str) -> Iterator[None]:
     """Raises ``ValueError``, before they take memory, for networks of more parameters than a file can have."""
     thread, size, total = threading.get_ident(), path.stat().st_size, 0
 
@@ -92,7 +92,7 @@ def _parameters_within(path: Path) -> Iterator[None]:
         if threading.get_ident() == thread and parameter is not None:
             total += parameter.numel() + PER_TENSOR
             if total > size:
-                raise ValueError(f"{path}: expected the weights of a network of more parameters, got {size:,} bytes")
+                raise ValueError(f"{path} is not a checkpoint of {network}, which has more parameters than bytes")
 
     hook = nn.modules.module.register_module_parameter_registration_hook(count)
     try:
@@ -142,9 +142,8 @@ def _check_archive(path: Path) -> None:
     """``ValueError`` for an archive that unpacks to more than its size; PyTorch compresses nothing."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            size = sum(info.file_size for info in archive.infolist())
-        if size > path.stat().st_size:
-            raise ValueError(f"expected tensors that are not compressed, got {size:,} bytes in a smaller file")
+            if (size := sum(info.file_size for info in archive.infolist())) > path.stat().st_size:
+                raise ValueError(f"expected tensors that are not compressed, got {size:,} bytes in a smaller file")
 
 
 def _unwrapped(content: Any) -> tuple[Any, str]:

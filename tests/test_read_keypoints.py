@@ -25,8 +25,7 @@ from prpose.io.keypoints import (
     select_person,
 )
 from prpose.io.keypoints.detections import frame_numbers
-from prpose.io.keypoints.tracking import oks
-from prpose.layouts import LAYOUTS
+from prpose.layouts import LAYOUTS, oks
 from prpose.preprocess import preprocess
 from prpose.skeleton import H36M_17
 from tests.make_formats import FPS, HERE, image_size, walker

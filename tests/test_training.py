@@ -197,7 +197,7 @@ def test_bfloat16_trains_like_float32(windows):
     [
         ({"epochs": 0}, "expected epochs >= 1, got 0"),
         ({"batch_size": 1}, "expected batch_size >= 2, got 1"),
-        ({"lr": float("inf")}, "expected lr > 0 and < inf, got inf"),
+        ({"lr": float("inf")}, "expected lr > 0 and < 1e.38, got inf"),
         ({"lr": float("nan")}, "expected lr > 0"),
         ({"clip": 0.0}, "expected clip > 0"),
         ({"ema": 1.0}, "expected ema > 0 and < 1, got 1.0"),

@@ -9,13 +9,14 @@ from rich.table import Column, Table
 from tyro.conf import Positional, arg
 
 from prpose.atomic import check_output, replacing
-from prpose.cli.console import Flag, plain_console, print_line, print_result, printable, progress
+from prpose.cli.console import Flag, plain_console, print_line, print_result, progress
 from prpose.data import DATASETS, Clip, data_set, human36m, mpi_inf_3dhp
 from prpose.data.clip import PERCENTILES, confidence_rank_correlation, count, detector_errors
 from prpose.data.mocap.mapping import from_folder
 from prpose.data.mpi_inf_3dhp import Annotation
 from prpose.data.prepare_mocap import ACKNOWLEDGEMENT, Report, build, from_cmu
 from prpose.data.release_files import Selection, paths_of
+from prpose.tables import printable
 from prpose.view import draw_samples
 
 DATASET = Path("dataset")

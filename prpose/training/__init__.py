@@ -74,11 +74,11 @@ class TrainConfig:
         for name, lowest in least.items():
             value = getattr(self, name)
             if value is not None and not lowest <= value < 2**31:
-                raise ValueError(f"expected {name} >= {lowest} and < 2^31, got {value}")
-        for name, limit in (("lr", 1e6), ("clip", 1e6), ("lr_decay", 1e6), ("lr_decay_large", 1e6), ("ema", 1)):
+                raise ValueError(f"expected {name} >= {lowest}, got {value}")
+        for name, limit in (("lr", 1e38), ("clip", 1e38), ("lr_decay", 1e38), ("lr_decay_large", 1e38), ("ema", 1)):
             value = getattr(self, name)
             if value is not None and not 0 < value < limit:
-                raise ValueError(f"expected {name} > 0 and < {limit}, got {value}")
+                raise ValueError(f"expected {name} > 0 and < {limit:g}, got {value}")
         for name in RENDERED:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"expected {name} from 0 to 1, got {getattr(self, name)}")

@@ -45,9 +45,9 @@ def recording_of(path: Path, names: Sequence[str], positions: Array, fps: float)
 
 
 def check_size(path: Path, T: int, P: int, size: int) -> None:
-    """``ValueError`` if most of T x P positions were not written to the files, of this size, but follow from others."""
-    if max(POSITIONS, size // 4) < T * P:
-        raise ValueError(f"{path}: expected angles of most joints, got {T} frames of {P} joints in {size:,} bytes")
+    """``ValueError`` for too many points, or if most T x P positions were not written to files of this size."""
+    if P > MOST_JOINTS or max(POSITIONS, size // 4) < T * P:
+        raise ValueError(f"{path}: expected a body's joints with their angles, got {T} frames of {P} in {size:,} bytes")
 
 
 def euler(axes: str, degrees: Array) -> Rotation:
@@ -149,9 +149,8 @@ def _hierarchy(path: Path, lines: Lines) -> tuple[list[Joint], int]:
                 if (kind == "ROOT") != (not stack) or (kind == "ROOT" and joints) or (current and current.end):
                     raise line_error(path, number, f"{kind} is not expected here")
                 label = f"{current.name}_end" if current and kind == "End" else " ".join(name)
-                if label in taken or len(joints) == MOST_JOINTS:
-                    fault = f"{label} is there already" if label in taken else f"more than {MOST_JOINTS} joints"
-                    raise line_error(path, number, fault)
+                if label in taken:
+                    raise line_error(path, number, f"{label} is there already")
                 taken.add(label)
                 joints.append(Joint(label, stack[-1] if stack else -1, end=kind == "End"))
                 opening = True

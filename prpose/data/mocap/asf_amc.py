@@ -11,7 +11,6 @@ from scipy.spatial.transform import Rotation
 
 from prpose.camera import Array
 from prpose.data.mocap import (
-    MOST_JOINTS,
     Recording,
     check_size,
     euler,
@@ -84,8 +83,8 @@ def _positions(bones: Mapping[str, Bone], values: Mapping[str, Array]) -> Array:
             turns[name] = turns[bone.parent] * axes * own * axes.inv()
         else:
             turns[name], offsets[0] = own, place
-    place = {name: i for i, name in enumerate(bones)}
-    parents = [place[bone.parent] if bone.parent else -1 for bone in bones.values()]
+    index = {"": -1} | {name: i for i, name in enumerate(bones)}
+    parents = [index[bone.parent] for bone in bones.values()]
     return forward_kinematics(parents, [Rotation.identity(), *list(turns.values())[1:]], offsets)
 
 
@@ -107,9 +106,8 @@ def _read_asf(path: Path) -> dict[str, Bone]:
                 bone = Bone("")
             case ":bonedata", ["end"] if bone is not None:
                 missing = sorted({"name", "direction", "length", "axis"} - bone.given)
-                if missing or bone.name in bones or len(bones) == MOST_JOINTS:
+                if missing or bone.name in bones:
                     fault = f"has no {', '.join(missing)}" if missing else "is there already"
-                    fault = fault if missing or bone.name in bones else f"is one of more than {MOST_JOINTS}"
                     raise line_error(path, number, f"bone {bone.name or '?'} {fault}")
                 bones[bone.name], bone = bone, None
             case ":bonedata", _ if bone is not None:

@@ -56,9 +56,8 @@ def _detections(people: Mapping[str, Array] | Mapping[None, Array]) -> list[Dete
     detections = list[Detection]()
     for person, clip in people.items():
         check_joints(clip.shape[1])
-        xy, confidence = (
-            without_missing(clip[..., :2], clip[..., 2]) if clip.shape[2] == 3 else (clip, [None] * len(clip))
-        )
+        scored = clip.shape[2] == 3
+        xy, confidence = without_missing(clip[..., :2], clip[..., 2]) if scored else (clip, [None] * len(clip))
         detections += [Detection(t, xy[t], confidence[t], person) for t in range(len(clip))]
     return detections
 

@@ -10,7 +10,7 @@ import numpy as np
 from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections
 from prpose.keypoints import USUAL_FPS, Keypoints, Tracking, agree, frame_rate
-from prpose.layouts import COCO_SIGMA, LAYOUTS, find_layout, person_size
+from prpose.layouts import COCO_SIGMA, LAYOUTS, corners, find_layout, oks
 from prpose.remap import LIMBS, is_placeholder, is_present
 from prpose.skeleton import Skeleton
 from prpose.tables import printable
@@ -52,17 +52,9 @@ def people_from(
         frames = [detection.frame for detection in detections]
         times = np.array([found.times_s[frame] * slower for frame in frames]) if found.times_s else None
         names = tuple(found.frame_names.get(frame, "") for frame in frames)
-        names, warnings = names if all(names) else (), (*found.warnings, *changed, *notes, *twice.get(person, []))
-        known = (
-            confidence,
-            rate,
-            np.array(frames),
-            times,
-            person,
-            names,
-            tuple(map(printable, warnings)),
-            found.focal_px,
-        )
+        names = names if all(names) else ()
+        warnings = tuple(map(printable, (*found.warnings, *changed, *notes, *twice.get(person, []))))
+        known = confidence, rate, np.array(frames), times, person, names, warnings, found.focal_px
         people.append(Keypoints(xy, size, name, *known))
     return sorted(people, key=len, reverse=True)
 
@@ -72,7 +64,7 @@ def without_placeholders(found: Detections) -> Detections:
     detections, number, frames = [*found.detections], 0, set[int]()
     xy = _stacked(detections)
     absent = is_placeholder(xy)
-    for i in np.flatnonzero(absent.any(axis=1)):
+    for i in np.flatnonzero(absent.any(axis=1)).tolist():
         own, confidence = absent[i], detections[i].confidence
         scored = own if confidence is None else own & (confidence > 0)
         if scored.any():
@@ -80,7 +72,7 @@ def without_placeholders(found: Detections) -> Detections:
             frames.add(detections[i].frame)
         confidence = None if confidence is None else np.where(own, 0.0, confidence)
         detections[i] = replace(detections[i], xy=np.where(own[:, None], np.nan, xy[i]), confidence=confidence)
-    kept = [each for each, has in zip(detections, (is_present(xy) & ~absent).any(axis=1), strict=True) if has]
+    kept = [detections[i] for i in np.flatnonzero((is_present(xy) & ~absent).any(axis=1)).tolist()]
     where = f"{number} keypoints in {len(frames)} frames are at exactly (0, 0) or (-1, -1) and count as missing"
     return replace(found, detections=kept, warnings=(*found.warnings, *([where] if number else [])))
 
@@ -152,10 +144,8 @@ def group_by_person(
     for found, person in zip(detections, track(detections, layout, ids), strict=True):
         people.setdefault(person, []).append(found)
     if unnumbered < len(ids):
-        jumping = ((person, split_at_jumps(own, fps)[1][:1]) for person, own in people.items())
-        notes += _first(
-            [f"{jump} of person {name!r:.40}: is it one person?" for name, jumps in jumping for jump in jumps]
-        )
+        first = {person: split_at_jumps(own, fps)[1][:1] for person, own in people.items()}
+        notes += _first([f"{j} of person {p!r:.40}: is it one person?" for p, jumps in first.items() for j in jumps])
     return people, notes
 
 
@@ -205,7 +195,7 @@ def split_at_jumps(detections: Sequence[Detection], fps: float | None) -> tuple[
     limit = max(FASTEST / (fps or USUAL_FPS), UNUSUAL * float(np.median(lengths)) if len(lengths) else 0.0)
     jumps = [
         f"a jump of {lengths[i]:.1f} body heights between frames {detections[i].frame} and {detections[i + 1].frame}"
-        for i in np.flatnonzero(lengths > limit)
+        for i in np.flatnonzero(lengths > limit).tolist()
     ]
     return [*map(str, np.cumsum([False, *(lengths > limit)]).tolist())], jumps
 
@@ -214,19 +204,11 @@ def _heights_per_frame(detections: Sequence[Detection]) -> Array:
     """Mean displacement of the joints present in both of two neighbours, over the larger height or width, per frame."""
     xy, frames = _stacked(detections), np.array([found.frame for found in detections], dtype=np.float64)
     both = is_present(xy[1:]) & is_present(xy[:-1])
-    moved = np.where(both, np.linalg.norm(np.diff(xy, axis=0), axis=-1), 0).sum(axis=1) / np.maximum(
-        both.sum(axis=1), 1
-    )
-    extent = np.ptp(_corners(xy), axis=1).max(axis=-1)
+    lengths = np.where(both, np.linalg.norm(np.diff(xy, axis=0), axis=-1), 0)
+    moved = lengths.sum(axis=1) / np.maximum(both.sum(axis=1), 1)
+    extent = np.ptp(corners(xy), axis=1).max(axis=-1)
     size = np.maximum(np.maximum(extent[1:], extent[:-1]), 1e-6)
     return np.asarray(moved / size / np.maximum(1, np.diff(frames)))
-
-
-def _corners(poses: Array) -> Array:
-    """The lowest and highest coordinates of the joints present, (N, J, 2) → (N, 2, 2); 0 without any."""
-    present = is_present(poses)[..., None]
-    ends = np.where(present, poses, np.inf).min(axis=1), np.where(present, poses, -np.inf).max(axis=1)
-    return np.where(present.any(axis=1)[:, None], np.stack(ends, axis=1), 0)
 
 
 def track(detections: Sequence[Detection], layout: Skeleton, ids: Sequence[str | None]) -> list[str]:
@@ -304,19 +286,3 @@ def _middle(poses: Array) -> Array:
     """Mean of the joints present, (N, J, 2) → (N, 2); 0 without any."""
     present = is_present(poses)[..., None]
     return np.asarray(np.where(present, poses, 0).sum(axis=1) / np.maximum(present.sum(axis=1), 1))
-
-
-def oks(one: Array, other: Array, sigma: Array) -> Array:
-    """COCO's object keypoint similarity of poses (*, J, 2) → (*), over the joints present in both.
-
-    The mean of exp(-d²/(2 s² k²)), k = 2 sigma, s the square root of the larger person's area
-    (cocodataset.org/#keypoints-eval); 0 without a common joint.
-    """
-    squared = ((one - other) ** 2).sum(axis=-1)  # NaN where a joint is missing
-    size = np.maximum(
-        *(person_size(_corners(each.reshape(-1, *each.shape[-2:]))).reshape(each.shape[:-2]) for each in (one, other))
-    )
-    scale = 2 * (np.maximum(size, 1e-6)[..., None] * 2 * sigma) ** 2
-    both = np.isfinite(squared)
-    likeness = np.where(both, np.exp(-np.where(both, squared, 0) / scale), 0)
-    return np.asarray(likeness.sum(axis=-1) / np.maximum(both.sum(axis=-1), 1))
