@@ -146,7 +146,8 @@ def load_keypoints(
     with naming(path, (ValueError, TypeError)):
         for name, shape in {"fps": (), "focal_px": (), "image_size": (2,)}.items():
             if name in found and found[name].shape != shape:
-                raise ValueError(f"expected {name} of shape {shape}, got {found[name].shape}")
+                wanted = "two numbers" if shape else "one number"
+                raise ValueError(f"expected {name} as {wanted}, got shape {found[name].shape}")
         rate, slower, warnings = frame_rate(float(found["fps"]) if "fps" in found else None, fps)
         confidence, numbers, times = (found.get(name) for name in ("confidence", "frame_numbers", "times_s"))
         if confidence is not None and confidence.shape == xy.shape[:2]:
