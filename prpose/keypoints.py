@@ -146,7 +146,7 @@ def load_keypoints(
     with naming(path, (ValueError, TypeError)):
         for name, shape in {"fps": (), "focal_px": (), "image_size": (2,)}.items():
             if name in found and found[name].shape != shape:
-                wanted = "two numbers" if shape else "one number"
+                wanted = "width and height" if shape else "one number"
                 raise ValueError(f"expected {name} as {wanted}, got shape {found[name].shape}")
         rate, slower, warnings = frame_rate(float(found["fps"]) if "fps" in found else None, fps)
         confidence, numbers, times = (found.get(name) for name in ("confidence", "frame_numbers", "times_s"))

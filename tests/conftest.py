@@ -35,6 +35,6 @@ def any_points(monkeypatch):
 
 @pytest.fixture
 def read_at_once(monkeypatch):
-    """Files are not tried in a process of their own first, which takes longer than reading these; tests/test_fuzz.py does."""
+    """Files are not tried in a process of their own first, which takes longer than reading these."""
     for module in ("human36m", "mpi_inf_3dhp"):
         monkeypatch.setattr(f"prpose.data.{module}.try_apart", lambda code, *paths: None)
