@@ -229,7 +229,11 @@ class Worker:
             (corpus / f"seed{number}").write_bytes(data)
 
         def changed(data, max_size, seed):
-            return self.target.damaged(data, random.Random(seed))[:max_size]
+            try:
+                return self.target.damaged(data, random.Random(seed))[:max_size]
+            except BaseException:
+                (self.folder / "error").write_text(traceback.format_exc())
+                os._exit(1)
 
         def one(data):
             try:
