@@ -182,14 +182,14 @@ def corners(poses: Array) -> Array:
     return np.where(np.any(present, axis=-2, keepdims=True), np.stack([low, high], axis=-2), 0)
 
 
-def oks(one: Array, other: Array, sigma: Array) -> Array:
+def oks(one: Array, other: Array, sigma: Array, size: Array | None = None) -> Array:
     """COCO's object keypoint similarity of poses (*, J, 2) → (*), over the joints present in both.
 
     The mean of exp(-d²/(2 s² k²)), k = 2 sigma, s the square root of the larger person's area
-    (cocodataset.org/#keypoints-eval); 0 without a common joint.
+    (cocodataset.org/#keypoints-eval); 0 without a common joint. ``size`` is s, where it is known.
     """
-    squared = ((one - other) ** 2).sum(axis=-1)  # NaN where a joint is missing
-    size = np.maximum(person_size(corners(one)), person_size(corners(other)))
+    squared = np.einsum("...c,...c", one - other, one - other)  # NaN where a joint is missing
+    size = np.maximum(person_size(corners(one)), person_size(corners(other))) if size is None else size
     scale = 2 * (np.maximum(size, 1e-6)[..., None] * 2 * sigma) ** 2
     both = np.isfinite(squared)
     likeness = np.where(both, np.exp(-np.where(both, squared, 0) / scale), 0)

@@ -26,9 +26,9 @@ def results():
     return run(*TABLES)
 
 
-def check(found):
+def check(found, seconds=SECONDS):
     assert found["outcome"].startswith(("read", "error: ")), found["outcome"]
-    assert found["seconds"] < SECONDS, found
+    assert found["seconds"] < seconds, found
     assert found["MB"] < RATIO * found["size"] + SPARE_MB, found
 
 
@@ -41,7 +41,7 @@ def test_a_small_file_takes_little_memory_and_time(what, results):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of a fork is measured by Linux's rules")
 def test_a_thousand_people_are_told_apart_in_seconds():
-    for found in run("CROWDS").values():
-        check(found)
+    for found in run("CROWDS").values():  # files of 30 MB
+        check(found, seconds=30)
         assert found["outcome"] == "read"
     assert len(CROWDS) == 2

@@ -10,7 +10,7 @@ import numpy as np
 from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections
 from prpose.keypoints import USUAL_FPS, Keypoints, Tracking, agree, frame_rate
-from prpose.layouts import COCO_SIGMA, LAYOUTS, corners, find_layout, oks
+from prpose.layouts import COCO_SIGMA, LAYOUTS, corners, find_layout, oks, person_size
 from prpose.remap import LIMBS, is_placeholder, is_present
 from prpose.skeleton import Skeleton
 from prpose.tables import printable
@@ -279,7 +279,8 @@ def nearest(one: Array, other: Array) -> tuple[Array, Array]:
     if len(other) > NEAREST:
         tree = cKDTree(_middle(other), balanced_tree=False, compact_nodes=False)  # fast also for people in one place
         rows = tree.query(_middle(one), NEAREST)[1]
-    return rows, oks(one[:, None], other[rows], LIMB_SIGMA)
+    sizes = [person_size(corners(poses)) for poses in (one, other)]
+    return rows, oks(one[:, None], other[rows], LIMB_SIGMA, np.maximum(sizes[0][:, None], sizes[1][rows]))
 
 
 def _middle(poses: Array) -> Array:
