@@ -144,9 +144,10 @@ def load_keypoints(
     found = {name: np.asarray(read_npz(path, old)) for name, names in NAMES.items() for old in names if old in entries}
     xy = np.asarray(read_npz(path, "keypoints_px"))
     with naming(path, (ValueError, TypeError)):
-        for name in ("fps", "focal_px"):
-            if name in found and found[name].shape != ():
-                raise ValueError(f"expected {name} as one number, got shape {found[name].shape}")
+        for name, shape in {"fps": (), "focal_px": (), "image_size": (2,)}.items():
+            if name in found and found[name].shape != shape:
+                wanted = "width and height" if shape else "one number"
+                raise ValueError(f"expected {name} as {wanted}, got shape {found[name].shape}")
         rate, slower, warnings = frame_rate(float(found["fps"]) if "fps" in found else None, fps)
         confidence, numbers, times = (found.get(name) for name in ("confidence", "frame_numbers", "times_s"))
         if confidence is not None and confidence.shape == xy.shape[:2]:

@@ -8,6 +8,7 @@ import os
 import pkgutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,8 +122,10 @@ def construct(name: str, constructor: Callable[..., T], kw: Mapping[str, Any]) -
     if not all(map(_is_finite, kw.values())):
         raise ValueError(f"{name} cannot be built with {kw!s:.200}: expected finite numbers")
     try:
-        return constructor(**kw)
-    except (TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, MemoryError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # as of layers without elements
+            return constructor(**kw)
+    except (TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, MemoryError, UserWarning) as error:
         raise ValueError(f"{name} cannot be built with {kw!s:.200}: {error}") from None
 
 

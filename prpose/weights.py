@@ -128,8 +128,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        with warnings.catch_warnings():  # of what it then reads or refuses
-            warnings.filterwarnings("ignore", message="Detected pickle protocol|TypedStorage is deprecated")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what it then reads or refuses
             _check_archive(path)
             with torch.serialization.safe_globals([Namespace]):  # a training's options, plain values
                 state = torch.load(path, map_location="cpu", weights_only=True)

@@ -31,3 +31,10 @@ def release(tmp_path, monkeypatch):
 def any_points(monkeypatch):
     """Random points pass for a person, whose legs data sets must have."""
     monkeypatch.setattr("prpose.data.clip.LEG_M", (0.0, float("inf")))
+
+
+@pytest.fixture
+def read_at_once(monkeypatch):
+    """Files are not tried in a process of their own first, which takes longer than reading these."""
+    for module in ("human36m", "mpi_inf_3dhp"):
+        monkeypatch.setattr(f"prpose.data.{module}.try_apart", lambda code, *paths: None)

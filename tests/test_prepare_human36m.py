@@ -15,7 +15,7 @@ from prpose.data import load_clips
 from prpose.data.human36m import SUBJECTS, from_cdf
 from prpose.unpickle import read_npz
 
-pytestmark = pytest.mark.usefixtures("any_points")
+pytestmark = pytest.mark.usefixtures("any_points", "read_at_once")
 FOLDER = "MyPoseFeatures/D3_Positions"
 OUTPUTS = ("data_3d_h36m.npz", "data_2d_h36m_gt.npz")
 STEMS = ("Directions", "Directions 1", "TakingPhoto", "WalkingDog_1", "Photo 1")

@@ -13,7 +13,7 @@ from prpose.data import load_clips
 from prpose.data.mpi_inf_3dhp import TEST_JOINTS, TRAIN_JOINTS, from_original
 from prpose.skeleton import H36M_17
 
-pytestmark = pytest.mark.usefixtures("any_points")
+pytestmark = pytest.mark.usefixtures("any_points", "read_at_once")
 TRAIN = [f"S{i}" for i in range(1, 9)]
 TEST = [f"TS{i}" for i in range(1, 7)]
 TEST_SET = "mpi_inf_3dhp_test_set"

@@ -149,7 +149,8 @@ def _numbers(value: Any, where: str) -> Array:
     array = np.asarray(value) if not isinstance(value, list) else np.empty(0, dtype=object)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{where}: expected an array of numbers, got {array.dtype}")
-    return array.astype(np.float64)
+    with np.errstate(all="ignore"):  # numbers beyond float64 are infinite, which is an error
+        return array.astype(np.float64)
 
 
 def _read_mat(path: Path, names: Sequence[str]) -> dict[str, Any]:

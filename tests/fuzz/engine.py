@@ -121,6 +121,7 @@ class Worker:
         self.seeds = self.target.seeds()
         if self.settings["corpus"]:
             found = sorted((Path(self.settings["corpus"]) / self.settings["target"]).glob("*"))
+            found = [path for path in found if not path.name.startswith(("crash", "hang", "memory"))]  # take seconds
             self.seeds = [*self.seeds, *(path.read_bytes() for path in found)]
         with tempfile.TemporaryDirectory(dir=self.folder) as warm, Watched(warm) as watched:
             for data in self.target.seeds():
@@ -131,7 +132,7 @@ class Worker:
         self.file = (self.folder / "counts").open("r+b")
         self.shared = mmap.mmap(self.file.fileno(), COUNTS.size)
         self.current = os.open(self.folder / "current", os.O_RDWR | os.O_CREAT)
-        self.inputs, self.read, self.refused, self.crashed = 0, 0, 0, 0
+        self.inputs, self.read, self.refused, self.crashed, self.tries_none = 0, 0, 0, 0, False
         (self.folder / "finds").mkdir()
 
     def one(self, data):
@@ -142,6 +143,8 @@ class Worker:
         signal.setitimer(signal.ITIMER_PROF, slowest_s(data) + 1)  # ends the process
         outcome = self.watched.call(self.target, data)
         signal.setitimer(signal.ITIMER_PROF, 0)
+        if self.tries_none and outcome.fault.startswith(("memory", "slow")):
+            os.abort()  # as a crash, which is looked at once more
         self.inputs += 1
         self.read += outcome.was_read
         self.refused += not outcome.was_read and not outcome.fault
@@ -197,6 +200,7 @@ class Worker:
             return child
         status = 1
         try:
+            self.tries_none = self.target.apart and not apart
             with contextlib.nullcontext() if apart else readers_do_not_try():
                 for data in files:
                     self.one(data)
@@ -229,7 +233,11 @@ class Worker:
             (corpus / f"seed{number}").write_bytes(data)
 
         def changed(data, max_size, seed):
-            return self.target.damaged(data, random.Random(seed))[:max_size]
+            try:
+                return self.target.damaged(data, random.Random(seed))[:max_size]
+            except BaseException:
+                (self.folder / "error").write_text(traceback.format_exc())
+                os._exit(1)
 
         def one(data):
             try:
