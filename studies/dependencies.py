@@ -85,6 +85,7 @@ ACCEPTED = {
     "torch": "the run-time library of GCC's OpenMP, under the same exception",
     "certifi": "MPL-2.0: copyleft for its own files only, which are used unchanged; pooch downloads with it",
     "hypothesis": "MPL-2.0, as certifi; tests only",
+    "docutils": "documentation only: public domain and BSD, but for an Emacs mode under the GPL in its sources",
     "pathspec": "MPL-2.0, as certifi; builds and checks types, never imported by prpose",
     "tqdm": "MPL-2.0 for some of its files, as certifi; asked for by rtmlib and huggingface_hub",
 }
