@@ -100,7 +100,7 @@ def _parameters_within(path: Path, network: str) -> Iterator[None]:
         if threading.get_ident() == thread and parameter is not None:
             total += parameter.numel() + PER_TENSOR
             if total > size:
-                raise ValueError(f"{path} is not a checkpoint of {network}, which has more parameters than bytes")
+                raise ValueError(f"{path}: it is not a checkpoint of {network}, which has more parameters than bytes")
 
     hook = nn.modules.module.register_module_parameter_registration_hook(count)
     try:
