@@ -30,10 +30,7 @@ def most_bytes(size: int) -> int:
 
 
 def read_npz(path: str | Path, key: str) -> Any:
-    """One entry of an npz file; a pickled 0-d object array is unwrapped.
-
-    ``ValueError`` naming the file, if it is missing, damaged, too large unpacked, lacks the entry or has no plain data.
-    """
+    """One entry of an npz file, a pickled 0-d array unwrapped; ``ValueError`` naming the file if it is not plain data."""
     data = _entries(path, key).get(key)
     if data is None:
         names = ", ".join(map(repr, sorted(entry_names(path)))) or "nothing"
