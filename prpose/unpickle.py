@@ -30,7 +30,7 @@ def most_bytes(size: int) -> int:
 
 
 def read_npz(path: str | Path, key: str) -> Any:
-    """One entry of an npz file, a pickled 0-d array unwrapped; ``ValueError`` naming the file if it is not plain data."""
+    """One entry of an npz file, a pickled 0-d one unwrapped; ``ValueError`` naming the file if it has no plain data."""
     data = _entries(path, key).get(key)
     if data is None:
         names = ", ".join(map(repr, sorted(entry_names(path)))) or "nothing"
