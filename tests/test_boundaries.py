@@ -48,7 +48,7 @@ def test_photos_of_many_pixels_in_few_bytes_are_refused_before_they_are_decoded(
     with pytest.raises(ValueError, match=r"6000 x 5000 pixels, of at most 25,000,000 in a file of its size"):
         read_photo(tmp_path / "flat.png")
     Image.new("RGB", (400, 300)).save(tmp_path / "small.png")
-    assert read_photo(tmp_path / "small.png").shape == (300, 400, 3)
+    assert read_photo(tmp_path / "small.png")[0].shape == (300, 400, 3)
 
 
 def test_only_photos_are_decoded_whatever_their_name(tmp_path):
