@@ -136,11 +136,11 @@ def dying_process(where: Path, fault: str, process: str) -> list[str]:
 
 
 def workers_of(mark: str) -> list[int]:
-    """Ids of Ray's workers that belong to a command."""
+    """Ids of the processes in which Ray predicts files for a command, not those of Ray itself."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (path / "cmdline").read_bytes().startswith(b"ray::") and mark.encode() in (
+            if (path / "cmdline").read_bytes().startswith(b"ray::Map") and mark.encode() in (
                 path / "environ"
             ).read_bytes():
                 found.append(int(path.name))
