@@ -1,6 +1,6 @@
 """Commands without space or permission to write, two on one output, processes of a training and Ray workers that die.
 
-    python -m studies.limits        # as root, who mounts small and read-only file systems, on Linux
+    python -m studies.limits --times 10        # as root, who mounts small and read-only file systems, on Linux
 
 Makes the second table of docs/reliability.md. Without space or permission, a command must end with exit code 1 and an
 error that names the reason, without a traceback; earlier outputs must be as they were, and no temporary file is left.

@@ -1,8 +1,8 @@
-"""Memory of ``prpose predict`` against the length of the clip, and of many samples.
+"""Memory of ``prpose predict`` against the length of the clip.
 
-    python -m studies.memory --picture docs/memory.png --overwrite
+    python -m studies.memory --model mgcn-cmu17 --num-samples 2 --picture docs/memory.png --overwrite
 
-Makes the picture and the table of docs/speed.md, on Linux. Each row is a process of its own. *Peak* is the most memory
+Makes the picture and the table of docs/reliability.md, on Linux. Each row is a process of its own. *Peak* is the most memory
 that it had; *its own* is without what is in files, such as libraries and the results of long clips, which the system
 can write out. Clips are a person who walks to and fro, in the layout of OpenPose, with noise of a pixel.
 """
