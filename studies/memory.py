@@ -2,9 +2,9 @@
 
     python -m studies.memory --model mgcn-cmu17 --num-samples 2 --picture docs/memory.png --overwrite
 
-Makes the picture and the table of docs/reliability.md, on Linux. Each row is a process of its own. *Peak* is the most memory
-that it had; *its own* is without what is in files, such as libraries and the results of long clips, which the system
-can write out. Clips are a person who walks to and fro, in the layout of OpenPose, with noise of a pixel.
+Makes the picture and the table of docs/reliability.md, on Linux. Each row is a process of its own. *Peak* is the most
+memory that it had; *its own* is without what is in files, such as libraries and the results of long clips, which the
+system can write out. Clips are a person who walks to and fro, in the layout of OpenPose, with noise of a pixel.
 """
 
 import subprocess
@@ -50,13 +50,14 @@ def memory_of(pid: int) -> dict[str, float]:
 def measured(command: list[str]) -> dict[str, float]:
     """Peak memory of a command, the peak of its own, megabytes, and its seconds; ``ValueError`` if it fails."""
     start, found = time.monotonic(), {"peak": 0.0, "own": 0.0}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    while process.poll() is None:
-        found = {name: max(found[name], value) for name, value in ({**found} | memory_of(process.pid)).items()}
-        time.sleep(0.01)
-    assert process.stderr is not None, "it is a pipe"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            found = {name: max(found[name], value) for name, value in ({**found} | memory_of(process.pid)).items()}
+            time.sleep(0.01)
+        assert process.stderr is not None, "it is a pipe"
+        text = process.stderr.read()
     if process.returncode != 0:
-        raise ValueError(f"{' '.join(command)}: {process.stderr.read().decode()[-500:]}")
+        raise ValueError(f"{' '.join(command)} ended with {process.returncode}: {text[-500:]}")
     return found | {"seconds": time.monotonic() - start}
 
 
