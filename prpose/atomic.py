@@ -95,8 +95,7 @@ def large_array(shape: tuple[int, ...], dtype: Any) -> Any:
     """A new array, of any content; a large one in a temporary file without a name, where the disk has space for it."""
     import numpy as np  # not all commands need it
 
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size > LARGE and hasattr(os, "posix_fallocate"):
+    if (size := math.prod(shape) * np.dtype(dtype).itemsize) > LARGE and hasattr(os, "posix_fallocate"):
         with suppress(OSError), tempfile.TemporaryFile() as file:
             os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would end the process at a later write
             return np.ndarray(shape, dtype, Mapped(file.fileno(), size))

@@ -209,8 +209,8 @@ class Model:
         images = 1 if self.sampler.one_pass and extra_sigma is None else 2
         noises = [NoiseProcess(shape, rho, seed, image) for image in range(images)]
         eps = [noise.next(F - 1) for noise in noises]  # (S, 1, frames, 17, C) each
-        at_once = min(FRAMES_AT_ONCE, max(F, SAMPLES_AT_ONCE // S))
-        for start in range(0, T, at_once):
+        fewest = 1 + F // 4 if self.sampler.one_pass else F  # frames, which share F - 1 more
+        for start in range(0, T, at_once := min(FRAMES_AT_ONCE, max(fewest, SAMPLES_AT_ONCE // S))):
             frames = slice(start, min(start + at_once, T))
             inputs = slice(start, frames.stop + F - 1)
             drawn = (noise.next(frames.stop - start) for noise in noises)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -43,10 +42,10 @@ def one_euro(poses: Array, fps: float, min_cutoff_hz: float = 1.5, beta: float =
     return np.stack(out)
 
 
-def rts(values: Array, times_s: Array, variance: Array, acceleration: float = ACCELERATION, out: Any = None) -> Array:
+def rts(values: Array, times_s: Array, variance: Array, out: Array | None = None) -> Array:
     r"""Rauch-Tung-Striebel smoother of each coordinate, (T, J, 3) m at times (T,) → (T, J, 3).
 
-    Position and velocity, driven by white acceleration of the density ``acceleration``, m²/s³, are observed with noise
+    Position and velocity, driven by white acceleration of :data:`ACCELERATION`, m²/s³, are observed with noise
     (Rauch, Tung & Striebel, AIAA Journal 3, 1965). The noise is that of the clip, by the median of the fourth
     differences, in which an error that lasts has no part; it follows the ``variance`` (T, J, 3), m², of the
     samples from frame to frame, so that uncertain frames count for less. ``out`` gets the result: the values, or None.
@@ -62,7 +61,7 @@ def rts(values: Array, times_s: Array, variance: Array, acceleration: float = AC
 
     def predicted(t: int, state: Array, cov: Array) -> tuple[Array, Array]:
         dt = steps[t - 1]
-        move, drift = np.array([[1, dt], [0, 1]]), acceleration * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+        move, drift = np.array([[1, dt], [0, 1]]), ACCELERATION * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
         return move @ state, np.einsum("ij,jkn,lk->iln", move, cov, move) + drift[..., None]
 
     def filtered(t: int, state: Array, cov: Array) -> tuple[Array, Array]:

@@ -104,8 +104,10 @@ def trial(command: Command, where: Path, name: str, moment_s: float, existing: b
     row.tried, row.left, row.written = row.tried + 1, row.left + bool(left), row.written + (after != before)
     if name != "SIGKILL" and left:
         yield f"left {left[0].name} after {name}"
-    if name != "SIGKILL" and code not in (0, 130, 128 + getattr(signal, name)):
-        yield f"ended with {code} after {name}: {(folder / 'log').read_text()[-300:]}"
+    number, text = getattr(signal, name), (folder / "log").read_text() if (folder / "log").exists() else ""
+    # Negative, or with a traceback of KeyboardInterrupt, before the command has begun.
+    if name != "SIGKILL" and code not in (0, 130, 128 + number, -number) and "KeyboardInterrupt" not in text:
+        yield f"ended with {code} after {name}: {text[-300:]}"
     if extra := strangers(folder, command):
         yield f"left {extra}"
     yield from wrong_outputs(command, folder, before, after, new)

@@ -1,6 +1,6 @@
 """Commands without space or permission to write, two on one output, processes of a training and Ray workers that die.
 
-    python -m studies.limits        # as root, who mounts small and read-only file systems, on Linux
+    python -m studies.limits --times 10        # as root, who mounts small and read-only file systems, on Linux
 
 Makes the second table of docs/reliability.md. Without space or permission, a command must end with exit code 1 and an
 error that names the reason, without a traceback; earlier outputs must be as they were, and no temporary file is left.
@@ -136,11 +136,11 @@ def dying_process(where: Path, fault: str, process: str) -> list[str]:
 
 
 def workers_of(mark: str) -> list[int]:
-    """Ids of Ray's workers that belong to a command."""
+    """Ids of the processes in which Ray predicts files for a command, not those of Ray itself."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (path / "cmdline").read_bytes().startswith(b"ray::") and mark.encode() in (
+            if (path / "cmdline").read_bytes().startswith(b"ray::Map") and mark.encode() in (
                 path / "environ"
             ).read_bytes():
                 found.append(int(path.name))

@@ -1,10 +1,10 @@
-"""Memory of ``prpose predict`` against the length of the clip, and of many samples.
+"""Memory of ``prpose predict`` against the length of the clip.
 
-    python -m studies.memory --picture docs/memory.png --overwrite
+    python -m studies.memory --model mgcn-cmu17 --num-samples 2 --picture docs/memory.png --overwrite
 
-Makes the picture and the table of docs/speed.md, on Linux. Each row is a process of its own. *Peak* is the most memory
-that it had; *its own* is without what is in files, such as libraries and the results of long clips, which the system
-can write out. Clips are a person who walks to and fro, in the layout of OpenPose, with noise of a pixel.
+Makes the picture and the table of docs/reliability.md, on Linux. Each row is a process of its own. *Peak* is the most
+memory that it had; *its own* is without what is in files, such as libraries and the results of long clips, which the
+system can write out. Clips are a person who walks to and fro, in the layout of OpenPose, with noise of a pixel.
 """
 
 import subprocess
@@ -50,13 +50,14 @@ def memory_of(pid: int) -> dict[str, float]:
 def measured(command: list[str]) -> dict[str, float]:
     """Peak memory of a command, the peak of its own, megabytes, and its seconds; ``ValueError`` if it fails."""
     start, found = time.monotonic(), {"peak": 0.0, "own": 0.0}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    while process.poll() is None:
-        found = {name: max(found[name], value) for name, value in ({**found} | memory_of(process.pid)).items()}
-        time.sleep(0.01)
-    assert process.stderr is not None, "it is a pipe"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            found = {name: max(found[name], value) for name, value in ({**found} | memory_of(process.pid)).items()}
+            time.sleep(0.01)
+        assert process.stderr is not None, "it is a pipe"
+        text = process.stderr.read()
     if process.returncode != 0:
-        raise ValueError(f"{' '.join(command)}: {process.stderr.read().decode()[-500:]}")
+        raise ValueError(f"{' '.join(command)} ended with {process.returncode}: {text[-500:]}")
     return found | {"seconds": time.monotonic() - start}
 
 
@@ -66,7 +67,7 @@ def draw(rows: dict[str, dict[str, float]], path: Path) -> None:
 
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    lines = (("peak", "peak", "-o", "#1f77b4", 8), ("own", "without what is in files", "--s", "#ff7f0e", -16))
+    lines = (("peak", "peak", "-o", "#1f77b4", 8), ("own", "without what is in files", "--s", "#ff7f0e", -48))
     for name, label, style, colour, below in lines:
         axes.plot([row["frames"] for row in rows.values()], [row[name] for row in rows.values()], style, color=colour)
         last = list(rows.values())[-1]

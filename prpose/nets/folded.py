@@ -43,8 +43,7 @@ def in_threads(work: Callable[[Tensor], None], parts: Sequence[Tensor]) -> None:
     shared = device != "cpu" or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
     if shared or threads < 2:
         with nullcontext() if shared else single_threaded():
-            for part in parts:
-                work(part)
+            list(map(work, parts))
         return
     inference = torch.is_inference_mode_enabled()
 

@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +182,9 @@ def _save_epoch(folder: Path, state: State, lines: list[dict[str, float]]) -> No
 
 
 def _save(path: Path, state: State, lines: list[dict[str, float]]) -> None:
-    with replacing(path) as temporary:
-        torch.save({"state": state.state_dict(), "log": lines}, temporary)
+    with replacing(path) as temporary, BytesIO() as stream:  # torch.save hides the error of a full disk
+        torch.save({"state": state.state_dict(), "log": lines}, stream)
+        temporary.write_bytes(stream.getvalue())
 
 
 def _load(path: Path, state: State) -> list[dict[str, float]]:
