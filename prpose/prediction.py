@@ -73,7 +73,7 @@ class Prediction:
         shape = np.shape(self.pose)
         if not (T := shape[0] if len(shape) == 3 else 0):
             raise ValueError(f"expected pose of shape (T, {J}, 3) with T >= 1, got {shape}")
-        K = 0 if self.samples is None else len(self.samples)
+        K = 0 if self.samples is None else (np.shape(self.samples) or (0,))[0]
         if self.num_samples < max(1, K) or (self.samples is not None and not K):
             raise ValueError(f"expected 1 to num_samples = {self.num_samples} samples, got {K}")
         defaults = {"flags": np.zeros((T, J), np.uint8), "frame_numbers": np.arange(T)}

@@ -123,4 +123,5 @@ def _read_world(path: Path) -> Array:
     if pose.ndim != 3 or pose.shape[::2] != (1, RAW_JOINTS * 3) or not pose.size or pose.dtype.kind != "f":
         expected = f"floating-point Pose of shape (1, T, {RAW_JOINTS * 3})"
         raise ValueError(f"{path}: expected {expected}, got {pose.dtype} {pose.shape}")
-    return finite_float32(pose[0].reshape(-1, RAW_JOINTS, 3) / 1000, str(path))
+    with np.errstate(all="ignore"):  # infinity and NaN are an error
+        return finite_float32(pose[0].reshape(-1, RAW_JOINTS, 3) / 1000, str(path))
