@@ -116,7 +116,7 @@ class Proportions:
         for moved, along, across in EXCHANGED if self.exchanged > 0 else ():
             other = np.where(rng.random(N) < self.exchanged, rng.permutation(N), np.arange(N))
             axes = _axes(_between(poses_world, *along), _between(poses_world, *across))  # of the trunk, in columns
-            turn = axes @ axes[other].mT  # from the other's trunk to one's own
+            turn = axes @ axes[other].swapaxes(-1, -2)  # from the other's trunk to one's own
             joints = H36M_17.subset(moved)
             turned = np.einsum("nfik,nfjk->nfji", turn, bones[other][:, :, joints])
             length = np.linalg.norm(bones[:, :, joints], axis=-1, keepdims=True)
