@@ -46,8 +46,7 @@ def _people(path: Path, name: str) -> list[Detection]:
     array = np.asarray(read_npz(path, name))
     if array.dtype.kind not in "fiu" or array.ndim not in (3, 4) or array.shape[-1] not in (2, 3):
         raise ValueError(f"expected {name} (people, T, J, 2 or 3), got {array.dtype} {array.shape}")
-    with np.errstate(all="ignore"):  # numbers beyond float64 are out of range
-        people = within_range(array.astype(np.float64).reshape(-1, *array.shape[-3:]))
+    people = within_range(array).reshape(-1, *array.shape[-3:])
     return _detections({str(person): clip for person, clip in enumerate(people)})
 
 
@@ -75,12 +74,13 @@ def load_npy(path: Path) -> Array:
         raise ValueError("expected an npy file of plain numbers, got objects")
     if array.dtype.kind not in "fiu":
         raise ValueError(f"expected an array of numbers, got {array.dtype}")
-    with np.errstate(all="ignore"):  # numbers beyond float64 are an error below
-        return within_range(array.astype(np.float64))
+    return within_range(array)
 
 
 def within_range(numbers: Array) -> Array:
-    """The numbers; ``ValueError`` if any is infinite or too large for pixels. NaN is missing."""
+    """A float64 copy of numbers; ``ValueError`` if any is infinite or too large for pixels. NaN is missing."""
+    with np.errstate(all="ignore"):  # numbers beyond float64 become infinite
+        numbers = numbers.astype(np.float64)
     if (np.abs(numbers) > LARGEST_PX).any():
         raise ValueError(f"expected numbers within {LARGEST_PX:g}, got larger or infinite ones")
     return numbers

@@ -101,7 +101,7 @@ def read_analysis(path: Path) -> Detections:
         raise ValueError(f"expected scores and names of {len(tracks)} tracks, got {scores.shape} and {len(ids)}")
     order, joints = _order(nodes)
     detections = []
-    tracks = within_range(tracks.astype(np.float64))
+    tracks = within_range(tracks)
     for person, xy_of, score_of in zip(ids, tracks.transpose(0, 3, 2, 1), scores.swapaxes(1, 2), strict=True):
         for t in np.flatnonzero(is_present(xy_of).any(axis=1)):
             xy, confidence = without_missing(xy_of[t, order], score_of[t, order])
@@ -143,7 +143,7 @@ def read_labels(path: Path) -> Detections:
             points = table[int(instance["point_id_start"]) : int(instance["point_id_end"])]
             if len(points) != len(nodes):
                 raise ValueError(f"frame {frame['frame_idx']}: expected {len(nodes)} points, got {len(points)}")
-            xy = within_range(np.stack([points["x"], points["y"]], axis=1).astype(np.float64))
+            xy = within_range(np.stack([points["x"], points["y"]], axis=1))
             xy = np.where(points["visible"][:, None], xy - (0.5 if version < 1.1 else 0.0), np.nan)[order]
             scores = points["score"][order] if instance["instance_type"] else np.ones(len(nodes))
             xy, confidence = without_missing(xy, np.where(np.isnan(scores), 1.0, scores))

@@ -94,8 +94,7 @@ def _numbers(value: Any, place: str) -> Array:
     try:
         if (array := np.asarray(value)).dtype.kind not in "fiub":
             raise TypeError
-        with np.errstate(all="ignore"):  # numbers beyond float64 are out of range
-            return within_range(array.astype(np.float64))
+        return within_range(array)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{place}: expected arrays of numbers within range, got something else") from None
 
