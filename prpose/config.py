@@ -25,6 +25,14 @@ LEAST_SMOOTHED_FPS = 20.0
 CONFIDENCE_NOISE = 0.03  # default where confidences lie in [0, 1]; chosen on cmu17 val (docs/results.md)
 
 
+def check_least(settings: object, **lowest: int) -> None:
+    """``ValueError`` for a setting that is neither None nor between its lowest value and 2³¹."""
+    for name, least in lowest.items():
+        value = getattr(settings, name)
+        if value is not None and not least <= value < 2**31:
+            raise ValueError(f"expected {name} >= {least}, got {value}")
+
+
 @dataclass(frozen=True)
 class NoiseConfig:
     """Settings of the noise.
@@ -42,8 +50,7 @@ class NoiseConfig:
 
     def __post_init__(self) -> None:
         noise_rho(self.noise_correlation, time_constant_s=self.noise_time_constant_s)
-        if self.confidence_noise is not None and not 0 <= self.confidence_noise < 2**31:
-            raise ValueError(f"expected confidence_noise >= 0, got {self.confidence_noise}")
+        check_least(self, confidence_noise=0)
 
     def rho(self, fps: float | None) -> float:
         """Correlation of the noise of neighbouring frames, 0 to 1; ar1 noise of an unknown frame rate is iid."""
@@ -124,10 +131,7 @@ class InferenceConfig(NoiseConfig):
         look_up(self.folder, dict.fromkeys(get_args(Folder)), "folder")
         look_up(self.tracking, dict.fromkeys(get_args(Tracking)), "tracking")
         look_up(self.smooth, dict.fromkeys(get_args(Smoothing)), "smoothing")
-        for name in ("min_confidence", "save_samples", "max_gap", "max_people", "jobs"):
-            value, lowest = getattr(self, name), int(name in ("max_people", "jobs"))
-            if value is not None and not lowest <= value < 2**31:
-                raise ValueError(f"expected {name} >= {lowest}, got {value}")
+        check_least(self, min_confidence=0, save_samples=0, max_gap=0, max_people=1, jobs=1)
         if self.max_seconds is not None and not 0 < self.max_seconds < float("inf"):
             raise ValueError(f"expected max_seconds > 0, got {self.max_seconds}")
         if self.fov_deg is not None and not NARROWEST_DEG <= self.fov_deg <= WIDEST_DEG:

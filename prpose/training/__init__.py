@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tyro.conf import arg
 
+from prpose.config import check_least
 from prpose.data.synthetic.random_views import RandomViews
 from prpose.data.windows import Batch, Windows
 from prpose.rng import mixed_seed
@@ -61,12 +62,8 @@ class TrainConfig:
     workers: int = 0  # Number of processes that render windows.
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch_size": 2, "large_decay_every": 1, "every": 1, "patience": 1}
-        least |= dict.fromkeys(("seed", "warmup", "save_every", "weight_decay", "workers"), 0)
-        for name, lowest in least.items():
-            value = getattr(self, name)
-            if value is not None and not lowest <= value < 2**31:
-                raise ValueError(f"expected {name} >= {lowest}, got {value}")
+        check_least(self, epochs=1, batch_size=2, large_decay_every=1, every=1, patience=1)
+        check_least(self, seed=0, warmup=0, save_every=0, weight_decay=0, workers=0)
         for name, limit in (("lr", 1e38), ("clip", 1e38), ("lr_decay", 1e38), ("lr_decay_large", 1e38), ("ema", 1)):
             value = getattr(self, name)
             if value is not None and not 0 < value < limit:
@@ -109,9 +106,7 @@ class SamplerTrainConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, lowest in (("draws", 2), ("pose_weight", 0)):
-            if not lowest <= getattr(self, name) < 2**63:
-                raise ValueError(f"expected {name} >= {lowest}, got {getattr(self, name)}")
+        check_least(self, draws=2, pose_weight=0)
 
 
 DEFAULTS = {field.name: field.default for kind in (NoiseTrainConfig, SamplerTrainConfig) for field in fields(kind)}
