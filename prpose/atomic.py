@@ -111,10 +111,15 @@ def release(*arrays: Any) -> None:
             array.madvise(mmap.MADV_DONTNEED)
 
 
+def json_text(content: Any) -> str:
+    """The text of our JSON files."""
+    return json.dumps(content, indent=1) + "\n"
+
+
 def write_json(path: str | Path, content: Any) -> None:
     """Writes a JSON file, replacing an existing one."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(content), encoding="utf-8")
 
 
 def read_json(path: str | Path) -> Any:

@@ -3,7 +3,6 @@
 Each is a folder with a card (networks, training, data, scores) and the weights of a lifter and of its noise, if any.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from prpose.atomic import check_output, read_json, replacing, sha256_of
+from prpose.atomic import check_output, json_text, read_json, replacing, sha256_of
 from prpose.card import ROLES, Card, Network, card_of
 from prpose.lifter import is_lifter, is_one_pass, receptive_field
 from prpose.nets.folded import for_inference
@@ -153,7 +152,7 @@ def write_model_folder(
     if any(found[role] != content[role]["sha256"] for found in scored for role in card.roles):
         raise ValueError(f"{folder}: expected scores of these weights, got some of others")
     with ExitStack() as files:  # all are written before the first is replaced; the card is the last
-        files.enter_context(replacing(folder / CARD)).write_text(f"{json.dumps(content, indent=1)}\n", "utf-8")
+        files.enter_context(replacing(folder / CARD)).write_text(json_text(content), "utf-8")
         for role in card.roles:
             files.enter_context(replacing(_weights(folder, role))).write_bytes(data[role])
     for role in set(ROLES) - set(card.roles):
