@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the ``prpose`` command."""
     args = list(sys.argv[1:] if argv is None else argv)
     if args == ["--version"]:
-        return print(f"prpose {prpose.__version__}")
+        print(f"prpose {prpose.__version__}")
+        return
     for name in STOPPED.values():
         if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:  # as under nohup
             signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))

@@ -24,10 +24,8 @@ from prpose.view.report_file import Report, read_report
 from prpose.weights import LEARNT_PREFIX, VARIANCE_PREFIX, read_state_dict
 
 MIXTURE = "gaussian_mixture"
-Weights = dict[str, Path | Mapping[str, Tensor]]  # by role
-
-
 DAMAGED = LookupError, TypeError, AttributeError  # of files with other content than ours
+Weights = dict[str, Path | Mapping[str, Tensor]]  # by role
 
 
 def pack(

@@ -70,10 +70,8 @@ def read_here(path: str | Path, wanted: Sequence[str]) -> tuple[dict[str, Any], 
             entries = {name: file[name] for name in wanted if name in file}
             attributes = {f"{name}@{key}": x for name, entry in entries.items() for key, x in entry.attrs.items()}
             stored = {name: entry for name, entry in entries.items() if hasattr(entry, "size")}
-            size, most = (
-                sum(each.size * each.dtype.itemsize for each in stored.values()),
-                most_bytes(Path(path).stat().st_size),
-            )
+            size = sum(each.size * each.dtype.itemsize for each in stored.values())
+            most = most_bytes(Path(path).stat().st_size)
             if size > most:  # HDF5 need not store what was not written
                 raise ValueError(f"expected at most {most:,} bytes in a file of this size, got {size:,}")
             return attributes | {name: entry[()] for name, entry in stored.items()}, set(map(str, file))
