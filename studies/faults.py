@@ -35,7 +35,16 @@ from safetensors.torch import load_file
 import prpose.cli
 from prpose.cli import guarded
 from prpose.model import load
-from studies.small_runs import Command, commands, contents, finished, started, temporary_files, write_inputs
+from studies.small_runs import (
+    Command,
+    commands,
+    contents,
+    finished,
+    print_markdown,
+    started,
+    temporary_files,
+    write_inputs,
+)
 
 OTHERS = ("SIGTERM", "SIGINT", "SIGHUP")
 
@@ -196,10 +205,9 @@ def main(kills: int = 50, only: str = "", seed: int = 0) -> dict[str, dict[str, 
     rows = {}
     for name, (killed, ended) in ((name, row.values()) for name, row in found.items()):
         of_kills = [killed.tried, killed.written, killed.left, killed.again]
-        rows[name] = [f"{n}" for n in (*of_kills, ended.tried, ended.left, killed.violations + ended.violations)]
-    columns = ["", "SIGKILL", "after an output", "temporary file left", "run again", "others", "left", "violations"]
-    lines = [columns, ["---"] * len(columns), *([name, *cells] for name, cells in rows.items())]
-    print("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        rows[name] = [*of_kills, ended.tried, ended.left, killed.violations + ended.violations]
+    columns = "SIGKILL", "after an output", "temporary file left", "run again", "others", "left", "violations"
+    print_markdown(columns, rows)
     return found
 
 

@@ -25,7 +25,17 @@ from torch import Tensor, nn
 
 from prpose.cli import guarded
 from prpose.lifter import build_lifter
-from studies.small_runs import TRAINING, Command, commands, contents, finished, started, temporary_files, write_inputs
+from studies.small_runs import (
+    TRAINING,
+    Command,
+    commands,
+    contents,
+    finished,
+    print_markdown,
+    started,
+    temporary_files,
+    write_inputs,
+)
 
 NOBODY = 65534
 MARK = "PRPOSE_STUDY"
@@ -208,8 +218,7 @@ def main(only: str = "", times: int = 20, workers: int = 10, seed: int = 0) -> d
             count("a process of torchrun dies", dying_process(Path(root), fault, process))
         (where := Path(root) / "ray").mkdir()
         count("a Ray worker is killed", dying_workers(inputs, where, workers, random.Random(seed)), workers)
-    lines = [["", "tried", "violations"], ["---"] * 3, *([name, *map(str, row)] for name, row in found.items())]
-    print("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    print_markdown(["tried", "violations"], found)
     return found
 
 

@@ -51,8 +51,7 @@ class Detected:
 
     def every(self, n: int) -> "Detected":
         """Every n-th window."""
-        arrays = {name: getattr(self.scene, name)[::n] for name in ("poses", "up", "focal", "centre", "size")}
-        return Detected(self.px[::n], self.sigma_px[::n], self.confidence[::n], replace(self.scene, **arrays))
+        return Detected(self.px[::n], self.sigma_px[::n], self.confidence[::n], self.scene.subset(slice(None, None, n)))
 
     def input(self, framed: bool) -> tuple[Array, Array]:
         """The input of a lifter, (N, F, 17, 2), and pixels in its unit, (N,)."""
@@ -81,13 +80,12 @@ def detect(scene: Scene, seed: int) -> Detected:
         lost[..., 1:] |= order < scene.lost
     enough = ((~lost).sum(-1) >= FEWEST).all(-1)
     px, confidence, lost = px[enough], np.where(lost, 1.0, confidence)[enough], lost[enough]
-    arrays = {name: getattr(scene, name)[enough] for name in ("poses", "up", "focal", "centre", "size")}
     sigma = np.zeros(lost.shape)
     if lost.any():  # windows are so far apart in time that they tell nothing of each other
         number = (np.arange(len(px))[:, None] * 10**6 + np.arange(F)).ravel()
         filled, deviation = fill_missing(np.where(lost[..., None], np.nan, px).reshape(-1, 17, 2), number, FPS)
         px, sigma = filled.reshape(px.shape), deviation.reshape(lost.shape)
-    return Detected(px, sigma, confidence, replace(scene, **arrays))
+    return Detected(px, sigma, confidence, scene.subset(enough))
 
 
 def measures(model: prpose.Model, found: Detected, S: int, batch: int = 128) -> dict[str, Array]:

@@ -33,6 +33,11 @@ class Scene:
     def pelvis(self) -> Array:
         return self.poses[:, OWN, 0]
 
+    def subset(self, which: Array | slice) -> "Scene":
+        """Some of the windows."""
+        arrays = {name: getattr(self, name)[which] for name in ("poses", "up", "focal", "centre", "size")}
+        return replace(self, **arrays)
+
     def turned(self, turn: Rotation, camera: bool = True) -> "Scene":
         """The people turned about the own frame's pelvis, (N,) rotations, as before a ``camera`` that moves around."""
         middle = self.pelvis[:, None, None]

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,6 +137,12 @@ def finished(pid: int, limit_s: float = LIMIT_S) -> tuple[int | None, float]:
 def contents(folder: Path, outputs: tuple[str, ...]) -> dict[str, bytes]:
     """The outputs that exist."""
     return {name: (folder / name).read_bytes() for name in outputs if (folder / name).is_file()}
+
+
+def print_markdown(columns: Sequence[str], rows: Mapping[str, Sequence[object]]) -> None:
+    """A table as the documents have it; the first column is the rows' names."""
+    lines = [["", *columns], ["---"] * (1 + len(columns)), *([name, *map(str, cells)] for name, cells in rows.items())]
+    print("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def temporary_files(folder: Path) -> list[Path]:
