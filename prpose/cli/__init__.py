@@ -20,6 +20,7 @@ import tyro
 import prpose
 from prpose.atomic import read_toml
 from prpose.cli.console import print_line, process_count, rank, recorded
+from prpose.tables import look_up
 
 COMMANDS: dict[str, Any] = {
     "predict": "predict:predict",
@@ -39,7 +40,7 @@ COMMANDS: dict[str, Any] = {
     "figure": "figure:figure",
     "models": "models:models",
     "pack": "pack:pack",
-    "export": "export:export",
+    "export": "pack:export",
 }
 """Commands and groups of them: functions, or where they are in this package, to be imported when they are run."""
 CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]")
@@ -89,8 +90,8 @@ def run(args: Sequence[str]) -> None:
         if CONTROL.search(word) and not (place == 1 and Path(word).exists()):
             raise ValueError(f"expected arguments without control characters, got {word!r:.80}")
     commands = {name: _listed(node) for name, node in tree.items()}
-    if rest and rest[0] in commands:
-        commands[rest[0]], rest[1:] = _configured(imported(tree[rest[0]]), rest[1:])
+    if rest and not rest[0].startswith("-"):
+        commands[rest[0]], rest[1:] = _configured(imported(look_up(rest[0], tree, "command")), rest[1:])
     with recorded(args):
         tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=rest)
 
