@@ -159,6 +159,7 @@ def test_help_lists_every_command_and_option_with_a_sentence(words, capsys):
     assert command(*words, "--help") == 0
     out = capsys.readouterr().out
     assert out.startswith(f"usage: {' '.join(['prpose', *words])}")
+    assert "None}" not in out
     for name, node in COMMANDS.items() if not words else ():
         assert f"• {name} " in out or isinstance(node, dict)
 
