@@ -53,10 +53,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args == ["--version"]:
         print(f"prpose {prpose.__version__}")
         return
-    for name in STOPPED.values():
-        if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+    exit_on_signals()
     sys.exit(guarded(lambda: _run_together(args)))
+
+
+def exit_on_signals() -> None:
+    """Lets the first of the signals of :data:`STOPPED` raise ``SystemExit``; another one would disturb the end."""
+    numbers = [getattr(signal, name) for name in STOPPED.values()]
+    handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # as under nohup
+
+    def stop(first: int, _: object) -> None:
+        for number in handled:
+            signal.signal(number, lambda *_: None)
+        sys.exit(128 + first)
+
+    for number in handled:
+        signal.signal(number, stop)
 
 
 def _run_together(args: list[str]) -> None:

@@ -152,3 +152,27 @@ def named_device(name: str, process: int | None = None) -> "torch.device":
     if name not in available and not (name == "cuda" and len(available) > 1):
         raise ValueError(f"expected an available device, got {name!r} (available: {', '.join(available)})")
     return torch.device(name)
+
+
+def device_of(model: str, name: str, process: int | None = None) -> "torch.device | str":
+    """As :func:`named_device`; that of ONNX Runtime, whose ``auto`` is the CPU, by its name."""
+    from prpose.onnx import is_onnx  # imports NumPy, which not all commands need
+
+    if is_onnx(model):
+        return "cpu" if name == "auto" else name
+    return named_device(name, process)
+
+
+def check_apart(path: Path, *outputs: Path) -> None:
+    """``ValueError`` if an output would replace an input or another output, or be in a folder of which all is input."""
+    from prpose.io.keypoints import FORMATS  # as above
+
+    inside = FORMATS["openpose"].files_in(path) if path.is_dir() else []
+    taken = {os.path.realpath(file) for file in (path, *inside)}
+    for out in outputs:
+        place = os.path.realpath(out)
+        if place in taken:
+            raise ValueError(f"{out}: expected an output of its own, got the input or another output")
+        if not inside and os.path.dirname(place) in taken:
+            raise ValueError(f"{out}: expected an output outside of the input folder")
+        taken.add(place)

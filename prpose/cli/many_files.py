@@ -7,8 +7,8 @@ import pickle
 import re
 import shlex
 import signal
-import sys
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -20,11 +20,12 @@ from typing import Any
 
 import prpose
 from prpose.atomic import check_output
-from prpose.cli.console import NO_BAR, Bar, named_device
+from prpose.cli import exit_on_signals
+from prpose.cli.console import NO_BAR, Bar, check_apart, device_of
 from prpose.config import InferenceConfig
 from prpose.io.detector import SEVERAL, create_detector, run_detector
 from prpose.io.export import save_prediction
-from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
+from prpose.io.keypoints import people_from, read_people, select_person
 from prpose.io.video import Video, input_kind, open_video, stream_address
 from prpose.keypoints import Keypoints
 from prpose.onnx import is_onnx
@@ -34,6 +35,7 @@ from prpose.tables import import_extra, naming
 ALL = "all"  # as --person: every person in a file, each with an output of their own
 FOLDER_SETTINGS = ("folder", "output_format", "jobs", "ray")  # of the config; without effect on a single file
 DEFAULT = InferenceConfig()
+PATIENCE_S = 5.0  # of a process that was asked to end
 Job = tuple[Path, Path]  # a file and its output
 
 
@@ -111,7 +113,7 @@ class Worker:
 
     def __init__(self, request: Request, process: int | None = None, bar: Bar = NO_BAR) -> None:
         self.request, self.bar = request, bar
-        self.model = prpose.load(request.model, device_of(request, process))
+        self.model = prpose.load(request.model, device_of(request.model, request.device, process))
 
     def __call__(self, job: Job) -> Outcome:
         """Predicts one file; an error is in the outcome, not raised."""
@@ -151,30 +153,10 @@ class Worker:
         return replace(prediction, warnings=(*prediction.warnings, *(str(warning.message) for warning in caught)))
 
 
-def check_apart(path: Path, *outputs: Path) -> None:
-    """``ValueError`` if an output would replace an input or another output, or be in a folder of which all is input."""
-    inside = FORMATS["openpose"].files_in(path) if path.is_dir() else []
-    taken = {os.path.realpath(file) for file in (path, *inside)}
-    for out in outputs:
-        place = os.path.realpath(out)
-        if place in taken:
-            raise ValueError(f"{out}: expected an output of its own, got the input or another output")
-        if not inside and os.path.dirname(place) in taken:
-            raise ValueError(f"{out}: expected an output outside of the input folder")
-        taken.add(place)
-
-
 def _described(error: Exception, where: str) -> str:
     """An error with its place; an unexpected one also with its type."""
     kind = "" if isinstance(error, ValueError | OSError | MemoryError) else f"{type(error).__name__}: "
     return f"{where}: {kind}{str(error).removeprefix(f'{where}: ')}"
-
-
-def device_of(request: Request, process: int | None = None) -> Any:
-    """The device by its name, to which ``auto`` is the CPU for ONNX Runtime; errors as of :func:`named_device`."""
-    if is_onnx(request.model):
-        return "cpu" if request.device == "auto" else request.device
-    return named_device(request.device, process)
 
 
 def run_jobs(jobs: Sequence[Job], request: Request, bar: Bar = NO_BAR) -> Iterator[Outcome]:
@@ -185,7 +167,7 @@ def run_jobs(jobs: Sequence[Job], request: Request, bar: Bar = NO_BAR) -> Iterat
     prpose.load(request.model)  # an error here is one error, not one per file
     if request.config.ray:
         return _on_ray(jobs, request)
-    device_of(request)
+    device_of(request.model, request.device)
     return _in_pool(jobs, request, workers)
 
 
@@ -223,8 +205,12 @@ def _in_pool(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Ou
                 else:
                     waiting.append((job, True))
     except BaseException:
-        for child in multiprocessing.active_children():
+        children = multiprocessing.active_children()
+        for child in children:
             child.terminate()
+        for child in children:
+            child.join(PATIENCE_S)
+            child.kill()
         raise
     finally:
         for each in pools:
@@ -235,16 +221,20 @@ def _start(request: Request, process: int) -> None:
     """In a new process, before its first job."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     threading.Thread(target=_end_with_parent, daemon=True).start()  # else a worker would outlive a killed parent
     os.environ["OMP_NUM_THREADS"] = "1"  # PyTorch and ONNX Runtime are not imported yet
     _worker = Worker(request, process)
+    exit_on_signals()  # from now on it may have temporary files
 
 
 def _end_with_parent() -> None:
+    if hasattr(signal, "pthread_sigmask"):  # a signal that this thread gets would not wake the one that works
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     if (parent := multiprocessing.parent_process()) is not None:
         parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(PATIENCE_S)  # a library may have caught the exit
+    os._exit(143)
 
 
 def _work(job: Job) -> Outcome:

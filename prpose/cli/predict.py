@@ -10,8 +10,17 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from prpose.atomic import check_output
-from prpose.cli.console import NO_BAR, ConfigFile, Flag, current_command, print_line, print_result, progress
-from prpose.cli.many_files import ALL, DEFAULT, Job, Outcome, Request, Worker, check_apart, run_jobs
+from prpose.cli.console import (
+    NO_BAR,
+    ConfigFile,
+    Flag,
+    check_apart,
+    current_command,
+    print_line,
+    print_result,
+    progress,
+)
+from prpose.cli.many_files import ALL, DEFAULT, Job, Outcome, Request, Worker, run_jobs
 from prpose.config import InferenceConfig
 from prpose.io.detector import DETECTORS, create_detector, find_model
 from prpose.io.export import FORMATS, export_format
