@@ -192,6 +192,22 @@ def test_workers_end_with_their_parent_and_leave_no_temporary_file(name, send, c
     assert name == "SIGHUP" or "Traceback" not in (tmp_path / "errors").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").is_file(), reason="no /proc")
+@pytest.mark.parametrize("killed", [(b"gcs_server", b"raylet"), (b"raylet",)], ids=["all", "node"])
+def test_ray_that_is_killed_is_an_error(killed, tmp_path):
+    with sleeping(tmp_path, "--jobs", "2", "--ray") as process:
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                program = (path / "cmdline").read_bytes().partition(b"\0")[0]
+                if program.endswith(killed) and bytes(tmp_path) in (path / "environ").read_bytes():
+                    os.kill(int(path.name), signal.SIGKILL)
+        assert process.wait(60) == 1
+    errors = (tmp_path / "errors").read_text()
+    assert "error: Ray ended before all files were predicted" in errors
+    assert "Traceback" not in errors
+
+
 def test_ray_needs_its_extra(clips, monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     assert command("predict", clips, "--out", clips.parent / "poses", "--ray", *SIZE) == 1

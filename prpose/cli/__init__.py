@@ -59,16 +59,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def exit_on_signals() -> None:
     """Lets the first of the signals of :data:`STOPPED` raise ``SystemExit``; another one would disturb the end."""
-    numbers = [getattr(signal, name) for name in STOPPED.values()]
-    handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # as under nohup
+    for name in STOPPED.values():
+        if signal.getsignal(number := getattr(signal, name)) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _exit)
 
-    def stop(first: int, _: object) -> None:
-        for number in handled:
-            signal.signal(number, lambda *_: None)
-        sys.exit(128 + first)
 
-    for number in handled:
-        signal.signal(number, stop)
+def _exit(number: int, _: object) -> None:
+    for name in STOPPED.values():
+        signal.signal(getattr(signal, name), lambda *_: None)
+    sys.exit(128 + number)
 
 
 def _run_together(args: list[str]) -> None:

@@ -2,11 +2,13 @@
 
 import os
 import shlex
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -81,6 +83,18 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {left:02d} s" if minutes else f"{left} s"
     return f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
+def exit_without(addresses: Sequence[str], patience_s: float, ended: Event, error: str) -> None:
+    """In a thread: exit code 1, and an error, once a host and port that answered have not for so long, until an end."""
+    last: dict[str, float] = {}
+    while not ended.wait(0.5):
+        for host, _, port in (address.rpartition(":") for address in addresses):
+            with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=patience_s):
+                last[port] = time.monotonic()
+        if last and time.monotonic() > min(last.values()) + patience_s and not ended.is_set():
+            print_line(f"error: {error}", error=True)
+            os._exit(1)
 
 
 def plain_console() -> Console:

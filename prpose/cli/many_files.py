@@ -21,7 +21,7 @@ from typing import Any
 import prpose
 from prpose.atomic import check_output
 from prpose.cli import exit_on_signals
-from prpose.cli.console import NO_BAR, Bar, check_apart, device_of
+from prpose.cli.console import NO_BAR, Bar, check_apart, device_of, exit_without
 from prpose.config import InferenceConfig
 from prpose.io.detector import SEVERAL, create_detector, run_detector
 from prpose.io.export import save_prediction
@@ -35,6 +35,7 @@ from prpose.tables import import_extra, naming
 ALL = "all"  # as --person: every person in a file, each with an output of their own
 FOLDER_SETTINGS = ("folder", "output_format", "jobs", "ray")  # of the config; without effect on a single file
 DEFAULT = InferenceConfig()
+RAY_ENDED = "Ray ended before all files were predicted"  # it exits, too, but without an error
 PATIENCE_S = 5.0  # of a process that was asked to end
 Job = tuple[Path, Path]  # a file and its output
 
@@ -261,10 +262,15 @@ def _on_ray(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
     """Ray restarts a worker that died, and gives its file to a worker again, up to two times."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray, data = import_extra("ray", "ray"), import_extra("ray.data", "ray")
-    own, wanted = not ray.is_initialized(), request.config.jobs
-    if own:
+    wanted, local = request.config.jobs, dict[str, Any]()
+    if own := not ray.is_initialized():
         local = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False, "num_cpus": wanted}
         ray.init(logging_level=logging.ERROR, log_to_driver=False, **local)
+    addresses, patience_s, ended = [ray.get_runtime_context().gcs_address], 50, threading.Event()
+    if local:  # a cluster may go on without one of its machines
+        patience_s = 2
+        addresses += [f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}" for node in ray.nodes()]
+    threading.Thread(None, exit_without, None, (addresses, patience_s, ended, RAY_ENDED), daemon=True).start()
     try:
         context, available = data.DataContext.get_current(), ray.cluster_resources()
         context.enable_progress_bars, context.max_errored_blocks = False, -1
@@ -285,6 +291,10 @@ def _on_ray(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
             lost.remove(outcome.path)
             yield outcome
         yield from (Outcome(path, errors=[f"{path}: its worker process died three times"]) for path in lost)
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"{RAY_ENDED} ({reason})") from None
     finally:
+        ended.set()
         if own:
             ray.shutdown()
