@@ -142,7 +142,8 @@ def _parsed_toml(text: str) -> dict[str, Any]:
 def existing_file(path: str | Path) -> Path:
     """The path; ``ValueError`` naming it if there is no such file."""
     if not Path(path).is_file():
-        raise ValueError(f"{path}: {'expected a file, got a folder' if Path(path).is_dir() else 'no such file'}")
+        kind = "a folder" if Path(path).is_dir() else "a device, pipe or socket"
+        raise ValueError(f"{path}: {f'expected a file, got {kind}' if Path(path).exists() else 'no such file'}")
     return Path(path)
 
 

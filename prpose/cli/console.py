@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from prpose.atomic import existing_file
 from prpose.tables import printable
 
 if TYPE_CHECKING:
@@ -175,6 +176,13 @@ def device_of(model: str, name: str, process: int | None = None) -> "torch.devic
     if is_onnx(model):
         return "cpu" if name == "auto" else name
     return named_device(name, process)
+
+
+def check_readable(path: Path) -> None:
+    """``ValueError`` for a pipe, socket or device, which may never end, as an input or in its folders."""
+    for place in (path, *path.glob("[!.]*"), *path.glob("[!.]*/[!.]*")):
+        if not place.is_file() and not place.is_dir() and place.exists() and not str(place).startswith("/dev/video"):
+            existing_file(place)
 
 
 def check_apart(path: Path, *outputs: Path) -> None:

@@ -15,6 +15,7 @@ from prpose.cli.console import (
     ConfigFile,
     Flag,
     check_apart,
+    check_readable,
     current_command,
     print_line,
     print_result,
@@ -73,6 +74,7 @@ def predict(
     check_draws(num_samples, seed)
     if not path.exists() and input_kind(path) != "camera":
         raise ValueError(f"{path}: no such file or folder")
+    check_readable(path)
     request = Request(model, num_samples, seed, device, layout, image_size, fps, person, config, overwrite)
     is_clip = path.is_dir() and _is_clip(path, config)
     if path.is_dir():
