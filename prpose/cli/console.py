@@ -178,17 +178,17 @@ def device_of(model: str, name: str, process: int | None = None) -> "torch.devic
     return named_device(name, process)
 
 
-def check_readable(path: Path) -> None:
-    """``ValueError`` for a pipe, socket or device, which may never end, as an input or in its folders."""
-    for place in (path, *path.glob("[!.]*"), *path.glob("[!.]*/[!.]*")):
-        if not place.is_file() and not place.is_dir() and place.exists() and not str(place).startswith("/dev/video"):
-            existing_file(place)
+def check_io(path: Path, *outputs: Path) -> None:
+    """``ValueError`` for inputs and outputs, before they are read and written.
 
-
-def check_apart(path: Path, *outputs: Path) -> None:
-    """``ValueError`` if an output would replace an input or another output, or be in a folder of which all is input."""
+    It is raised for a pipe, socket or device, which may never end, as an input or in its folders; for an output that
+    would replace an input or another output, or be in a folder of which all is input.
+    """
     from prpose.io.keypoints import FORMATS  # as above
 
+    for file in (path, *path.glob("[!.]*"), *path.glob("[!.]*/[!.]*")):
+        if not file.is_file() and not file.is_dir() and file.exists() and not str(file).startswith("/dev/video"):
+            existing_file(file)
     inside = FORMATS["openpose"].files_in(path) if path.is_dir() else []
     taken = {os.path.realpath(file) for file in (path, *inside)}
     for out in outputs:
