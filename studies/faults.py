@@ -49,8 +49,15 @@ from studies.small_runs import (
 )
 
 OTHERS = ("SIGTERM", "SIGINT", "SIGHUP")
-IMPORTED = ("onnx", "onnxruntime", "onnxscript.optimizer", "torch._dynamo", "torch.onnx._internal.exporter._core")
-"""By exports, and before them here, as they take seconds."""
+IMPORTED = (
+    "matplotlib.pyplot",
+    "onnx",
+    "onnxruntime",
+    "onnxscript.optimizer",
+    "torch._dynamo",
+    "torch.onnx._internal.exporter._core",
+)
+"""By commands, and before them here, as they take seconds."""
 
 
 def group_ended(pid: int, limit_s: float = 20.0) -> bool:
