@@ -67,9 +67,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise ValueError(f"{path}: expected a file, got a folder, device, pipe or socket")
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_temporary(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=path.suffix)
-    temporary = Path(name)
-    try:
+    temporary, handle = path.parent / f"{TEMPORARY}{os.urandom(8).hex()}{path.suffix}", None
+    try:  # the name is known before the file exists, as a signal may end the process at once
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         with suppress(OSError, TypeError):  # file systems and systems without locks
             flock(handle, LOCK_EX)
         yield temporary
@@ -79,7 +79,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
 @cache  # once in a process, as a folder may get many files
@@ -142,7 +143,8 @@ def _parsed_toml(text: str) -> dict[str, Any]:
 def existing_file(path: str | Path) -> Path:
     """The path; ``ValueError`` naming it if there is no such file."""
     if not Path(path).is_file():
-        raise ValueError(f"{path}: {'expected a file, got a folder' if Path(path).is_dir() else 'no such file'}")
+        kind = "a folder" if Path(path).is_dir() else "a device, pipe or socket"
+        raise ValueError(f"{path}: {f'expected a file, got {kind}' if Path(path).exists() else 'no such file'}")
     return Path(path)
 
 

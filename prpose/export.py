@@ -100,15 +100,16 @@ def export_onnx(name: str | Path, out: Path, overwrite: bool = False) -> float:
     check_output(out, overwrite)
     folder = find_model_folder(name)
     sampler = folder.sampler()
+    program = _exported(sampler, folder.card)
     with replacing(out) as temporary:
-        _write(sampler, folder.card, temporary)
+        program.save(temporary)
         difference = _largest_difference(sampler, OnnxSampler(temporary))
         if not difference <= TOLERANCE_M:
             raise ValueError(f"{out}: expected the poses of PyTorch, got others by up to {1000 * difference:.3g} mm")
     return difference
 
 
-def _write(sampler: Sampler, card: Card, path: Path) -> None:
+def _exported(sampler: Sampler, card: Card) -> torch.onnx.ONNXProgram:
     import_extra("onnxscript", "onnx")
     graph = (OnePassGraph if isinstance(sampler, OnePassSampler) else SamplerGraph)(sampler).eval()
     arrays = _random_inputs(sampler, S=7, B=3, T=sampler.F + 4)
@@ -134,7 +135,7 @@ def _write(sampler: Sampler, card: Card, path: Path) -> None:
     facts |= {"components": components, "card": asdict(card)}
     facts |= {"joints": H36M_17.names, "mirror": H36M_17.mirror, "output": "metres, camera axes, pelvis at 0"}
     program.model.metadata_props[METADATA] = json.dumps(facts | {"input": UNITS[sampler.framed]})
-    program.save(path)
+    return program
 
 
 def _random_inputs(sampler: Sampler, S: int, B: int, T: int) -> dict[str, Array]:

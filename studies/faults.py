@@ -1,6 +1,6 @@
 """Commands that are killed at random moments: what they leave, and what the next run makes of it.
 
-    python -m studies.faults                           # 50 moments for SIGKILL, 50 for other signals
+    python -m studies.faults --workers 2               # 50 moments for SIGKILL, 50 for others; two commands at once
     python -m studies.faults --kills 5 --only predict  # fewer, of the commands whose names begin with predict
 
 Makes the first table of docs/reliability.md, on Linux. A command is run once, which is timed; then again and again, in
@@ -8,13 +8,14 @@ a folder of its own, and killed at a random moment: half of them are drawn from 
 from the first temporary file to the end. Every second time, outputs of an earlier run are in the folder. Afterwards,
 each output must be as before, or whole and as of a run that was not killed; after other signals than SIGKILL no
 temporary file may be left. Where the folder is not as it was at first, the same command then runs to its end: its
-outputs must be those of a run that was not killed, and no temporary file may be left. The commands run in forks of this
-process, so that most of their time is not spent on imports.
+outputs must be those of a run that was not killed, and no temporary file may be left. Every second signal of the
+others is sent to all processes of the command, as a terminal does. The commands run in forks of this process, so that
+most of their time is not spent on imports.
 """
 
-import functools
 import importlib
 import json
+import multiprocessing
 import os
 import pkgutil
 import random
@@ -22,7 +23,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +49,15 @@ from studies.small_runs import (
 )
 
 OTHERS = ("SIGTERM", "SIGINT", "SIGHUP")
+IMPORTED = (
+    "matplotlib.pyplot",
+    "onnx",
+    "onnxruntime",
+    "onnxscript.optimizer",
+    "torch._dynamo",
+    "torch.onnx._internal.exporter._core",
+)
+"""By commands, and before them here, as they take seconds."""
 
 
 def group_ended(pid: int, limit_s: float = 20.0) -> bool:
@@ -94,8 +105,9 @@ def check_training(folder: Path) -> None:
         torch.load(run / "checkpoint.pt", weights_only=True)
 
 
-def trial(command: Command, where: Path, name: str, moment_s: float, existing: bool, row: Row) -> Iterator[str]:
+def trial(command: Command, where: Path, name: str, moment_s: float, number: int, row: Row) -> Iterator[str]:
     """Kills a command at a moment, looks at what is left, and runs it again; yields what is wrong."""
+    existing, to_all = number % 2 == 1 and not command.resumes, name != "SIGKILL" and number // 4 % 2 == 1
     folder, old, new = where / "trial", where / "old", contents(where / "new", command.outputs)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -105,7 +117,7 @@ def trial(command: Command, where: Path, name: str, moment_s: float, existing: b
     pid = started(command.run(), folder)
     time.sleep(moment_s)
     with suppress(ProcessLookupError):
-        os.kill(pid, getattr(signal, name))
+        (os.killpg if to_all else os.kill)(pid, getattr(signal, name))
     code, _ = finished(pid)
     if code is None or not group_ended(pid):
         yield f"did not end after {name}"
@@ -154,11 +166,12 @@ def next_run(command: Command, folder: Path, new: dict[str, bytes]) -> Iterator[
         yield f"{left[0].name} was left by the next run"
 
 
-def tried(command: Command, where: Path, kills: int, rng: random.Random, show: Callable[[str], None]) -> dict[str, Row]:
-    """Rows by signal."""
-    for name, words in (("old", command.before), ("new", ())):
-        folder, start, begin_s = where / name, time.monotonic(), None
-        folder.mkdir()
+def tried(name: str, command: Command, where: Path, kills: int, seed: int) -> dict[str, Row]:
+    """Rows by signal, of a command with a name."""
+    begun, rng = time.monotonic(), random.Random(f"{name} {seed}")
+    for place, words in (("old", command.before), ("new", ())):
+        folder, start, begin_s = where / place, time.monotonic(), None
+        folder.mkdir(parents=True)
         pid = started(command.run(*words), folder)
         while not (done := os.waitpid(pid, os.WNOHANG))[0]:
             time.sleep(0.005)
@@ -170,40 +183,44 @@ def tried(command: Command, where: Path, kills: int, rng: random.Random, show: C
         (folder / "log").unlink()
     rows = {"SIGKILL": Row(), "others": Row()}
     for number in range(2 * kills):
-        kind, name = ("SIGKILL", "SIGKILL") if number < kills else ("others", OTHERS[number % len(OTHERS)])
-        existing = number % 2 == 1 and not command.resumes
+        kind, sent = ("SIGKILL", "SIGKILL") if number < kills else ("others", OTHERS[number % len(OTHERS)])
         moment_s = rng.uniform((begin_s or 0) if number // 2 % 2 else 0, took_s)
-        for problem in trial(command, where, name, moment_s, existing, rows[kind]):
+        for problem in trial(command, where, sent, moment_s, number, rows[kind]):
             rows[kind].violations += 1
-            show(problem)
+            print(f"{name}: {problem}", file=sys.stderr, flush=True)
+    spent_s = time.monotonic() - begun
+    print(f"{name}: {spent_s:.0f} s, of {took_s:.1f} s a run;", *rows.values(), file=sys.stderr, flush=True)
     return rows
 
 
-def main(kills: int = 50, only: str = "", seed: int = 0) -> dict[str, dict[str, Row]]:
+def main(kills: int = 50, only: str = "", workers: int = 1, seed: int = 0) -> dict[str, dict[str, Row]]:
     """Print a row per command: how often it was killed, and how often something was wrong.
 
     Args:
         kills: Number of moments for SIGKILL, and for SIGTERM, SIGINT and SIGHUP in turns.
         only: Begin of the names of the commands that are tried.
+        workers: Number of commands that are tried at the same time.
         seed: Random seed of the moments.
     """
     torch.set_num_threads(1)
-    for module in pkgutil.iter_modules(prpose.cli.__path__):
-        importlib.import_module(f"prpose.cli.{module.name}")
-    found, rng = {}, random.Random(seed)
+    names = [f"prpose.cli.{module.name}" for module in pkgutil.iter_modules(prpose.cli.__path__)]
+    for name in [*names, *IMPORTED]:
+        importlib.import_module(name)
+    found = {}
     with TemporaryDirectory() as root:
         inputs = Path(root) / "inputs"
         inputs.mkdir()
         write_inputs(inputs)
-        for name, command in commands(inputs).items():
-            if name.startswith(only):
-                where = Path(root) / name
-                where.mkdir()
-                show = functools.partial(print, f"{name}:", file=sys.stderr, flush=True)
-                found[name] = tried(command, where, kills, rng, show)
-                show(*found[name].values())
+        chosen = {name: command for name, command in commands(inputs).items() if name.startswith(only)}
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+            # Slow ones are the last in the table, and should not be the last to begin.
+            futures = {
+                pool.submit(tried, name, command, Path(root) / name, kills, seed): name
+                for name, command in reversed(chosen.items())
+            }
+            found = {futures[future]: future.result() for future in as_completed(futures)}
     rows = {}
-    for name, (killed, ended) in ((name, row.values()) for name, row in found.items()):
+    for name, (killed, ended) in ((name, found[name].values()) for name in chosen):
         of_kills = [killed.tried, killed.written, killed.left, killed.again]
         rows[name] = [*of_kills, ended.tried, ended.left, killed.violations + ended.violations]
     columns = "SIGKILL", "after an output", "temporary file left", "run again", "others", "left", "violations"

@@ -145,24 +145,28 @@ def dying_process(where: Path, fault: str, process: str) -> list[str]:
     return [] if fine else [f"ended with {run.returncode}: {run.stderr[-500:]}"]
 
 
-def workers_of(mark: str) -> list[int]:
-    """Ids of the processes in which Ray predicts files for a command, not those of Ray itself."""
+WORKERS, NODE = (b"ray::Map",), (b"gcs_server", b"raylet")
+"""Of names of processes: in which Ray predicts files, and of Ray itself."""
+
+
+def processes_of(mark: str, names: tuple[bytes, ...]) -> list[int]:
+    """Ids of the processes of a command whose programs' names begin with one of these."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (path / "cmdline").read_bytes().startswith(b"ray::Map") and mark.encode() in (
-                path / "environ"
-            ).read_bytes():
+            program = (path / "cmdline").read_bytes().partition(b"\0")[0].rpartition(b"/")[2]
+            if program.startswith(names) and mark.encode() in (path / "environ").read_bytes():
                 found.append(int(path.name))
     return found
 
 
-def dying_workers(inputs: Path, where: Path, times: int, rng: random.Random) -> list[str]:
-    """Ray's workers killed one after the other: each file must be as of one process, which did not die."""
+def dying_in_ray(inputs: Path, where: Path, times: int, rng: random.Random, names: tuple[bytes, ...]) -> list[str]:
+    """Workers are killed, and files must be those of one process; or Ray itself, and an error must say so."""
+    where.mkdir()
     options = ["--model", "mgcn-cmu17", "-n", "4", "--overwrite"]
     words = [sys.executable, "-m", "prpose", "predict", str(inputs / "clips"), *options, "--out"]
     subprocess.run([*words, "out"], cwd=where, check=True, capture_output=True)
-    wanted = contents(where, names := tuple(f"out/{number}.npz" for number in range(4)))
+    wanted = contents(where, outputs := tuple(f"out/{number}.npz" for number in range(4)))
     problems = []
     for number in range(times):
         mark = f"{os.getpid()}-{number}"
@@ -172,14 +176,17 @@ def dying_workers(inputs: Path, where: Path, times: int, rng: random.Random) -> 
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
-        while process.poll() is None and not workers_of(mark):
+        while process.poll() is None and not processes_of(mark, WORKERS):
             time.sleep(0.05)
-        time.sleep(rng.uniform(0, 3))
-        for pid in workers_of(mark)[:1]:
+        time.sleep(rng.uniform(0, 3 if names == WORKERS else 1))
+        for pid in processes_of(mark, names)[: 1 if names == WORKERS else None]:
             os.kill(pid, signal.SIGKILL)
-        _, error = process.communicate(timeout=300)
-        if process.returncode or contents(folder, names) != wanted:
-            problems.append(f"ended with {process.returncode}: {error.decode()[-300:]}")
+        error, found = process.communicate(timeout=300)[1].decode(), contents(folder, outputs)
+        whole = all(found[name] == wanted[name] for name in found)
+        said = process.returncode == 1 and "error: Ray ended" in error and "Traceback" not in error
+        ended = found == wanted if not process.returncode else names == NODE and said
+        if not whole or not ended:
+            problems.append(f"ended with {process.returncode}: {error[-300:]}")
     return problems
 
 
@@ -189,11 +196,11 @@ def main(only: str = "", times: int = 20, workers: int = 10, seed: int = 0) -> d
     Args:
         only: Begin of the names of the commands that are tried without space or permission.
         times: Number of times that two processes write one output.
-        workers: Number of Ray workers to kill.
+        workers: Number of Ray workers to kill, and of times that Ray itself is killed.
         seed: Random seed of the moments.
     """
     torch.set_num_threads(1)
-    found: dict[str, list[int]] = {}
+    found, begun = dict[str, list[int]](), time.monotonic()
 
     def count(name: str, problems: list[str], tried: int = 1) -> None:
         row = found.setdefault(name, [0, 0])
@@ -213,11 +220,13 @@ def main(only: str = "", times: int = 20, workers: int = 10, seed: int = 0) -> d
         for name in ("predict, npz", "predict, json") if times else ():
             (where := Path(root) / f"{name} at once").mkdir()
             count("two processes, one output", at_once(every[name], where, times // 2), times // 2)
-            print(f"{name}: {found}", file=sys.stderr, flush=True)
+            print(f"{name}: {time.monotonic() - begun:.0f} s, {found}", file=sys.stderr, flush=True)
         for fault, process in (("raise", "0"), ("raise", "1"), ("kill", "0"), ("kill", "1")):
             count("a process of torchrun dies", dying_process(Path(root), fault, process))
-        (where := Path(root) / "ray").mkdir()
-        count("a Ray worker is killed", dying_workers(inputs, where, workers, random.Random(seed)), workers)
+        for fault, names in (("a Ray worker is killed", WORKERS), ("Ray itself is killed", NODE)):
+            rng, where = random.Random(seed), Path(root) / fault
+            count(fault, dying_in_ray(inputs, where, workers, rng, names), workers)
+            print(f"{fault}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     print_markdown(["tried", "violations"], found)
     return found
 

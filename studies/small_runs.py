@@ -66,12 +66,12 @@ def commands(inputs: Path) -> dict[str, Command]:
         ),
         "data prepare mocap": Command(mocap, ("data_mine.npz",)),
         "pack": Command(pack, ("model/card.json", "model/lifter.safetensors", "model/noise.safetensors"), ("--half",)),
-        "export": Command(["export", "gaussian-cmu17", "out.onnx"], ("out.onnx",)),
+        "export": Command(["export", str(inputs / "small"), "out.onnx"], ("out.onnx",)),
     }
 
 
 def write_inputs(folder: Path) -> None:
-    """Keypoints, a photo, motion capture, a training and scores, all of them small."""
+    """Keypoints, a photo, motion capture, a training, its model and scores, all of them small."""
     from tests.mocap_files import write_folder
     from tests.videos import picture, write_png
 
@@ -85,6 +85,7 @@ def write_inputs(folder: Path) -> None:
     write_folder(folder)
     for words in (
         ["train", "sampler", "--out", "sampler", *TRAINING, "--epochs", "1"],
+        ["pack", "small", "--sampler-run", "sampler"],
         ["evaluate", "walkers", "--model", "mgcn-cmu17", "--stride", "60", "--json", "scores.json", "-n", "3"],
     ):
         if (code := finished(started(words, folder))[0]) != 0:

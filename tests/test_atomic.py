@@ -135,6 +135,19 @@ with replacing({str(tmp_path / "out.npz")!r}) as temporary:
     writers[0].communicate()
 
 
+def test_a_signal_as_soon_as_the_temporary_file_exists_removes_it(tmp_path, monkeypatch):
+    def interrupted(*args):
+        os.close(opened(*args))
+        raise KeyboardInterrupt
+
+    opened = os.open
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_json(tmp_path / "out.json", 1)
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_large_arrays_keep_their_content_without_memory(monkeypatch):
     monkeypatch.setattr(atomic, "LARGE", 2**12)
     for shape in ((3, 4), (100, 17, 3)):

@@ -4,21 +4,25 @@ import json
 import os
 import shutil
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from prpose.cli import run
+from prpose.cli import guarded, run
 from prpose.cli.console import print_table
 from prpose.data.mocap.mapping import SHIPPED as MAPPINGS
 from prpose.data.mocap.mapping import files_in, from_folder
 from prpose.hub import SHIPPED, find_model_folder
+from prpose.io.detector import check_model
 from prpose.io.keypoints import read_keypoints, read_people
 from prpose.io.video import input_kind, read_photo
+from prpose.keypoints import load_keypoints, save_keypoints
 from prpose.training import TrainConfig
 from prpose.weights import read_state_dict
+from tests.make_formats import HERE as FORMATS
 
 ESCAPE = "\x1b]0;title\x07\x1b[31m"
 
@@ -120,3 +124,67 @@ def test_a_file_whose_name_is_no_text_is_predicted(tmp_path):
     options = ["--out", str(out), "-n", "2", "--config.allow-implausible", "--model", "mgcn-cmu17"]
     run(["predict", os.fsdecode(path), *options])
     assert "?.npz" in json.loads(str(np.load(out)["info"]))["command"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.parametrize("name", ["a.json", "a.npz", "a.csv", "a.png", "a.mp4", "in/a.json", "in/side/a.json"])
+def test_a_pipe_as_an_input_or_in_its_folder_is_an_error_at_once(name, tmp_path):
+    (pipe := tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(pipe)
+    path = tmp_path / name.partition("/")[0]
+    with pytest.raises(ValueError, match="expected a file, got a device, pipe or socket"):
+        run(["predict", str(path), "--out", str(tmp_path / "o.npz")])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_pipes_as_other_files_are_errors_at_once(tmp_path):
+    names = "p", "p.onnx", "p.pth", "p.png", "p.task", "p.toml", "p.bvh", "m/card.json", "w/lifter.safetensors"
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        os.mkfifo(tmp_path / name)
+    shutil.copy(SHIPPED / "mgcn-cmu17/card.json", tmp_path / "w/card.json")
+    with pytest.raises(ValueError, match="got a device, pipe or socket"):
+        read_photo(tmp_path / "p.png")
+    with pytest.raises(ValueError, match="got a device, pipe or socket"):
+        read_state_dict(tmp_path / "p.pth")
+    with pytest.raises(ValueError, match=r"p\.task"):
+        check_model(tmp_path / "p.task")
+    clip = str(FORMATS / "walk_h36m17.npz")
+    for words in (
+        ["predict", clip, "--out", "o.npz", "--config", str(tmp_path / "p.toml")],
+        *(["predict", clip, "--out", "o.npz", "--model", str(tmp_path / model)] for model in ("p.onnx", "m", "w", "p")),
+        ["view", str(tmp_path / "p")],
+        ["report", str(tmp_path / "p"), "--out", "o.html"],
+        [
+            "data",
+            "prepare",
+            "mocap",
+            str(tmp_path),
+            "--format",
+            "bvh",
+            "--name",
+            "x",
+            "--joints",
+            str(tmp_path / "p.toml"),
+        ],
+    ):
+        with pytest.raises(ValueError, match=str(tmp_path)):
+            run(words)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="other limits of names")
+def test_names_longer_than_the_file_system_allows_are_errors(tmp_path, capsys):
+    keypoints = load_keypoints(FORMATS / "walk_h36m17.npz")
+    save_keypoints(tmp_path / "w.npz", replace(keypoints, person="a" * 400))
+    long, model = "b" * 300, ["--model", "mgcn-cmu17", "-n", "2"]
+    for words in (
+        ["predict", "w.npz", "--person", "all", "--out", "o.npz"],
+        ["predict", "w.npz", "--person", long, "--out", "o.npz"],
+        ["predict", "w.npz", "--out", f"{long}.npz"],
+        ["predict", f"{long}.npz", "--out", "o.npz"],
+        ["predict", "w.npz", "--out", f"{long}/o.npz"],
+    ):
+        words = [str(tmp_path / word) if word.endswith(".npz") else word for word in words]
+        assert guarded(lambda words=words: run([*words, *model])) == 1
+        assert "error: " in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["w.npz"]

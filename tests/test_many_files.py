@@ -5,12 +5,17 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import prpose
+from prpose.atomic import replacing
 from prpose.cli import guarded, run
 from prpose.cli.many_files import Request
 from prpose.config import InferenceConfig
@@ -35,6 +40,14 @@ class Killer(Finder):
             once.unlink(missing_ok=True)
             os.kill(os.getpid(), signal.SIGKILL)
         return people
+
+
+class Sleeper(Finder):
+    """A detector that writes a temporary file, and never ends."""
+
+    def __call__(self, image, time_s):
+        with replacing(Path(os.environ["PRPOSE_TEST_SLEEP"]) / str(os.getpid())):
+            time.sleep(600)
 
 
 def command(*args):
@@ -121,6 +134,78 @@ def test_killed_worker_loses_no_file(engine, photos, tmp_path, monkeypatch, caps
     if "c_always" in photos:
         assert f"error: {folder}/c_always.png: its worker process died" in error
         assert "prediction failed in 1 of 4 files: c_always.png" in error
+
+
+@contextmanager
+def sleeping(tmp_path, *engine):
+    """A command, in a group of its own, two workers of which write temporary files, in a folder."""
+    for folder in ("photos", "written"):
+        (tmp_path / folder).mkdir()
+    for name in ("a", "b", "c"):
+        write_png(tmp_path / "photos" / f"{name}.png", picture())
+    words = [sys.executable, "-m", "prpose", "predict", "photos", "--out", "out", "--config.folder", "files"]
+    words += ["-n", "2", "--config.detector", f"{__name__}:Sleeper", *engine]
+    environment = os.environ | {"PRPOSE_TEST_SLEEP": str(tmp_path / "written"), "PYTHONPATH": str(HERE.parents[2])}
+    with (tmp_path / "errors").open("w") as errors:
+        process = subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=errors, start_new_session=True)
+    try:
+        while len(names(tmp_path / "written")) < 2:
+            assert process.poll() is None, (tmp_path / "errors").read_text()
+            time.sleep(0.1)
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def has_group(number, seconds):
+    """Whether a group has processes after some time."""
+    for _ in range(10 * seconds):
+        try:
+            os.killpg(number, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no groups of processes")
+@pytest.mark.parametrize(
+    ("name", "send", "code"),
+    [
+        ("SIGKILL", os.kill, -9),
+        pytest.param("SIGTERM", os.kill, 143, marks=pytest.mark.slow),
+        pytest.param("SIGHUP", os.killpg, 129, marks=pytest.mark.slow),
+        pytest.param("SIGINT", os.killpg, 130, marks=pytest.mark.slow),
+    ],
+    ids=["kill", "terminate", "terminal_closed", "ctrl_c"],
+)
+def test_workers_end_with_their_parent_and_leave_no_temporary_file(name, send, code, tmp_path):
+    """Whether a signal reaches the parent alone, or all processes, as from a terminal."""
+    with sleeping(tmp_path, "--jobs", "2") as process:
+        send(process.pid, getattr(signal, name))
+        assert process.wait(30) == code
+        assert not has_group(process.pid, 20)
+    assert names(tmp_path / "written") == []
+    # The tracker of multiprocessing dies of SIGHUP, and the next one does not know what to track.
+    assert name == "SIGHUP" or "Traceback" not in (tmp_path / "errors").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").is_file(), reason="no /proc")
+@pytest.mark.parametrize("killed", [(b"gcs_server", b"raylet"), (b"raylet",)], ids=["all", "node"])
+def test_ray_that_is_killed_is_an_error(killed, tmp_path):
+    with sleeping(tmp_path, "--jobs", "2", "--ray") as process:
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                program = (path / "cmdline").read_bytes().partition(b"\0")[0]
+                if program.endswith(killed) and bytes(tmp_path) in (path / "environ").read_bytes():
+                    os.kill(int(path.name), signal.SIGKILL)
+        assert process.wait(60) == 1
+    errors = (tmp_path / "errors").read_text()
+    assert "error: Ray ended before all files were predicted" in errors
+    assert "Traceback" not in errors
 
 
 def test_ray_needs_its_extra(clips, monkeypatch, capsys):

@@ -78,10 +78,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args == ["--version"]:
         print(f"prpose {prpose.__version__}")
         return
-    for name in STOPPED.values():
-        if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+    exit_on_signals()
     sys.exit(guarded(lambda: _run_together(args)))
+
+
+def exit_on_signals() -> None:
+    """Lets the first of the signals of :data:`STOPPED` raise ``SystemExit``; another one would disturb the end."""
+    for name in STOPPED.values():
+        if signal.getsignal(number := getattr(signal, name)) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _exit)
+
+
+def _exit(number: int, _: object) -> None:
+    for name in STOPPED.values():
+        signal.signal(getattr(signal, name), lambda *_: None)
+    sys.exit(128 + number)
 
 
 def _run_together(args: list[str]) -> None:

@@ -2,11 +2,13 @@
 
 import os
 import shlex
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -15,6 +17,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from prpose.atomic import existing_file
 from prpose.tables import printable
 
 if TYPE_CHECKING:
@@ -81,6 +84,18 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {left:02d} s" if minutes else f"{left} s"
     return f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
+def exit_without(addresses: Sequence[str], patience_s: float, ended: Event, error: str) -> None:
+    """In a thread: exit code 1, and an error, once a host and port that answered have not for so long, until an end."""
+    last: dict[str, float] = {}
+    while not ended.wait(0.5):
+        for host, _, port in (address.rpartition(":") for address in addresses):
+            with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=patience_s):
+                last[port] = time.monotonic()
+        if last and time.monotonic() > min(last.values()) + patience_s and not ended.is_set():
+            print_line(f"error: {error}", error=True)
+            os._exit(1)
 
 
 def plain_console() -> Console:
@@ -154,3 +169,34 @@ def named_device(name: str, process: int | None = None) -> "torch.device":
     if name not in available and not (name == "cuda" and len(available) > 1):
         raise ValueError(f"expected an available device, got {name!r} (available: {', '.join(available)})")
     return torch.device(name)
+
+
+def device_of(model: str, name: str, process: int | None = None) -> "torch.device | str":
+    """As :func:`named_device`; that of ONNX Runtime, whose ``auto`` is the CPU, by its name."""
+    from prpose.onnx import is_onnx  # imports NumPy, which not all commands need
+
+    if is_onnx(model):
+        return "cpu" if name == "auto" else name
+    return named_device(name, process)
+
+
+def check_io(path: Path, *outputs: Path) -> None:
+    """``ValueError`` for inputs and outputs, before they are read and written.
+
+    It is raised for a pipe, socket or device, which may never end, as an input or in its folders; for an output that
+    would replace an input or another output, or be in a folder of which all is input.
+    """
+    from prpose.io.keypoints import FORMATS  # as above
+
+    for file in (path, *path.glob("[!.]*"), *path.glob("[!.]*/[!.]*")):
+        if not file.is_file() and not file.is_dir() and file.exists() and not str(file).startswith("/dev/video"):
+            existing_file(file)
+    inside = FORMATS["openpose"].files_in(path) if path.is_dir() else []
+    taken = {os.path.realpath(file) for file in (path, *inside)}
+    for out in outputs:
+        place = os.path.realpath(out)
+        if place in taken:
+            raise ValueError(f"{out}: expected an output of its own, got the input or another output")
+        if not inside and os.path.dirname(place) in taken:
+            raise ValueError(f"{out}: expected an output outside of the input folder")
+        taken.add(place)

@@ -7,8 +7,8 @@ import pickle
 import re
 import shlex
 import signal
-import sys
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -20,11 +20,12 @@ from typing import Any
 
 import prpose
 from prpose.atomic import check_output
-from prpose.cli.console import NO_BAR, Bar, named_device
+from prpose.cli import exit_on_signals
+from prpose.cli.console import NO_BAR, Bar, check_io, device_of, exit_without
 from prpose.config import InferenceConfig
 from prpose.io.detector import SEVERAL, create_detector, run_detector
 from prpose.io.export import save_prediction
-from prpose.io.keypoints import FORMATS, people_from, read_people, select_person
+from prpose.io.keypoints import people_from, read_people, select_person
 from prpose.io.video import Video, input_kind, open_video, stream_address
 from prpose.keypoints import Keypoints
 from prpose.onnx import is_onnx
@@ -34,6 +35,8 @@ from prpose.tables import import_extra, naming
 ALL = "all"  # as --person: every person in a file, each with an output of their own
 FOLDER_SETTINGS = ("folder", "output_format", "jobs", "ray")  # of the config; without effect on a single file
 DEFAULT = InferenceConfig()
+RAY_ENDED = "Ray ended before all files were predicted"  # it exits, too, but without an error
+PATIENCE_S = 5.0  # of a process that was asked to end
 Job = tuple[Path, Path]  # a file and its output
 
 
@@ -111,7 +114,7 @@ class Worker:
 
     def __init__(self, request: Request, process: int | None = None, bar: Bar = NO_BAR) -> None:
         self.request, self.bar = request, bar
-        self.model = prpose.load(request.model, device_of(request, process))
+        self.model = prpose.load(request.model, device_of(request.model, request.device, process))
 
     def __call__(self, job: Job) -> Outcome:
         """Predicts one file; an error is in the outcome, not raised."""
@@ -122,7 +125,7 @@ class Worker:
             if by_person:  # their outputs have their names in them
                 names = [re.sub(r"[^\w-]+", "_", keypoints.person) for keypoints in people]
                 outputs = [out.with_name(f"{out.stem}.{name}{out.suffix}") for name in names]
-                check_apart(path, *outputs)
+                check_io(path, *outputs)
         except Exception as error:
             return Outcome(path, errors=[_described(error, str(path))])
         for keypoints, its_out in zip(people, outputs, strict=True):
@@ -151,30 +154,10 @@ class Worker:
         return replace(prediction, warnings=(*prediction.warnings, *(str(warning.message) for warning in caught)))
 
 
-def check_apart(path: Path, *outputs: Path) -> None:
-    """``ValueError`` if an output would replace an input or another output, or be in a folder of which all is input."""
-    inside = FORMATS["openpose"].files_in(path) if path.is_dir() else []
-    taken = {os.path.realpath(file) for file in (path, *inside)}
-    for out in outputs:
-        place = os.path.realpath(out)
-        if place in taken:
-            raise ValueError(f"{out}: expected an output of its own, got the input or another output")
-        if not inside and os.path.dirname(place) in taken:
-            raise ValueError(f"{out}: expected an output outside of the input folder")
-        taken.add(place)
-
-
 def _described(error: Exception, where: str) -> str:
     """An error with its place; an unexpected one also with its type."""
     kind = "" if isinstance(error, ValueError | OSError | MemoryError) else f"{type(error).__name__}: "
     return f"{where}: {kind}{str(error).removeprefix(f'{where}: ')}"
-
-
-def device_of(request: Request, process: int | None = None) -> Any:
-    """The device by its name, to which ``auto`` is the CPU for ONNX Runtime; errors as of :func:`named_device`."""
-    if is_onnx(request.model):
-        return "cpu" if request.device == "auto" else request.device
-    return named_device(request.device, process)
 
 
 def run_jobs(jobs: Sequence[Job], request: Request, bar: Bar = NO_BAR) -> Iterator[Outcome]:
@@ -185,7 +168,7 @@ def run_jobs(jobs: Sequence[Job], request: Request, bar: Bar = NO_BAR) -> Iterat
     prpose.load(request.model)  # an error here is one error, not one per file
     if request.config.ray:
         return _on_ray(jobs, request)
-    device_of(request)
+    device_of(request.model, request.device)
     return _in_pool(jobs, request, workers)
 
 
@@ -223,8 +206,12 @@ def _in_pool(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Ou
                 else:
                     waiting.append((job, True))
     except BaseException:
-        for child in multiprocessing.active_children():
+        children = multiprocessing.active_children()
+        for child in children:
             child.terminate()
+        for child in children:
+            child.join(PATIENCE_S)
+            child.kill()
         raise
     finally:
         for each in pools:
@@ -235,16 +222,20 @@ def _start(request: Request, process: int) -> None:
     """In a new process, before its first job."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     threading.Thread(target=_end_with_parent, daemon=True).start()  # else a worker would outlive a killed parent
     os.environ["OMP_NUM_THREADS"] = "1"  # PyTorch and ONNX Runtime are not imported yet
     _worker = Worker(request, process)
+    exit_on_signals()  # from now on it may have temporary files
 
 
 def _end_with_parent() -> None:
+    if hasattr(signal, "pthread_sigmask"):  # a signal that this thread gets would not wake the one that works
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     if (parent := multiprocessing.parent_process()) is not None:
         parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(PATIENCE_S)  # a library may have caught the exit
+    os._exit(143)
 
 
 def _work(job: Job) -> Outcome:
@@ -271,10 +262,15 @@ def _on_ray(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
     """Ray restarts a worker that died, and gives its file to a worker again, up to two times."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray, data = import_extra("ray", "ray"), import_extra("ray.data", "ray")
-    own, wanted = not ray.is_initialized(), request.config.jobs
-    if own:
+    wanted, local = request.config.jobs, dict[str, Any]()
+    if own := not ray.is_initialized():
         local = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False, "num_cpus": wanted}
         ray.init(logging_level=logging.ERROR, log_to_driver=False, **local)
+    addresses, patience_s, ended = [ray.get_runtime_context().gcs_address], 50, threading.Event()
+    if local:  # a cluster may go on without one of its machines
+        patience_s = 2
+        addresses += [f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}" for node in ray.nodes()]
+    threading.Thread(None, exit_without, None, (addresses, patience_s, ended, RAY_ENDED), daemon=True).start()
     try:
         context, available = data.DataContext.get_current(), ray.cluster_resources()
         context.enable_progress_bars, context.max_errored_blocks = False, -1
@@ -295,6 +291,10 @@ def _on_ray(jobs: Sequence[Job], request: Request) -> Iterator[Outcome]:
             lost.remove(outcome.path)
             yield outcome
         yield from (Outcome(path, errors=[f"{path}: its worker process died three times"]) for path in lost)
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"{RAY_ENDED} ({reason})") from None
     finally:
+        ended.set()
         if own:
             ray.shutdown()

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from prpose.atomic import existing_file
 from prpose.camera import Array
 from prpose.io.keypoints.detections import Detection, Detections
 from prpose.io.rtmlib_ultralytics import RTMPose, UltralyticsPose
@@ -222,7 +223,7 @@ def find_model(path: Path | None = None, url: str = MODEL_URL) -> Path:
 def check_model(path: Path) -> Path:
     """The path, if it is a model of MediaPipe's pose landmarker; ``ValueError`` if missing, damaged or another file."""
     try:
-        with zipfile.ZipFile(path) as bundle:
+        with zipfile.ZipFile(existing_file(path)) as bundle:
             small = sum(part.file_size for part in bundle.infolist()) <= LARGEST_BYTES
             is_model = small and set(MODEL_PARTS) <= set(bundle.namelist()) and bundle.testzip() is None
     except Exception:  # zipfile and zlib raise many types

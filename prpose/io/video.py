@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from prpose.atomic import existing_file
 from prpose.camera import Array
 from prpose.io.focal import photo_focal_px, video_focal_px
 from prpose.io.keypoints import ENDINGS
@@ -125,7 +126,7 @@ def open_video(
         if fps and max_seconds is not None:
             names = [(number, name) for number, name in names if (number - names[0][0]) / fps < max_seconds]
         return Video(path, kind, fps, len(names), None, dict(names), warnings)
-    with _opened(path) as stream:
+    with _opened(existing_file(path)) as stream:
         rate, total = float(stream.average_rate or 0), stream.frames
         total = total or (round(stream.duration * stream.time_base * rate) if stream.duration else 0)
         if rate and max_seconds is not None:
@@ -163,7 +164,7 @@ def read_photo(path: Path) -> tuple[Array, float | None]:
     if is_heic := path.suffix.lower() in HEIC:
         import_extra("pillow_heif", "heic").register_heif_opener()
     try:
-        with Image.open(path, formats=("HEIF",) if is_heic else DECODERS) as image:
+        with Image.open(existing_file(path), formats=("HEIF",) if is_heic else DECODERS) as image:
             most = max(PIXELS, PIXELS_PER_BYTE * path.stat().st_size)
             if image.width * image.height > most:
                 raise ValueError(f"{image.width} x {image.height} pixels, of at most {most:,} in a file of its size")
