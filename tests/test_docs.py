@@ -50,11 +50,11 @@ def test_the_blocks_of_the_tutorial_run_in_order_and_make_its_pictures(clone):
     names = re.findall(r"!\[[^]]*\]\((\S+)\)", TUTORIAL.read_text())
     assert len(names) >= 4
     for name in names:
-        drawn, shown = (
-            np.asarray(Image.open(path).convert("L"), float) for path in (clone / name, TUTORIAL.parent / name)
-        )
-        assert drawn.shape == shown.shape, name
-        assert np.abs(drawn - shown).mean() < 8, name  # of 255: another version of matplotlib may draw otherwise
+        drawn, shown = (Image.open(path).convert("L") for path in (clone / name, TUTORIAL.parent / name))
+        assert drawn.size == shown.size, name
+        # Another version of Matplotlib may draw text and lines elsewhere by some pixels.
+        drawn, shown = (np.asarray(image.reduce(8), float) for image in (drawn, shown))
+        assert np.abs(drawn - shown).mean() < 4, name  # of 255
 
 
 def test_text_is_like_what_is_printed_but_for_rounding_and_times():

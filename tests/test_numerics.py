@@ -49,7 +49,7 @@ def test_keypoints_of_every_floating_point_type_are_predicted(dtype, atol, xy):
 @pytest.mark.parametrize("size", [1, 2, 16, 100, 16_384])
 def test_poses_do_not_depend_on_the_resolution(size, xy):
     scale = np.float32(size / 1000)
-    expected, found = (predicted("mgcn-cmu17", xy[:8] * s, (1000 * s, 1000 * s)) for s in (1, scale))
+    expected, found = (predicted("mgcn-cmu17", xy[:8] * s, (n, n)) for s, n in ((1, 1000), (scale, size)))
     assert found.camera.width == size
     assert np.allclose(found.pose, expected.pose, rtol=0, atol=1e-4)
     assert np.allclose(found.root, expected.root, rtol=1e-3)

@@ -127,8 +127,8 @@ def run(args: Sequence[str]) -> None:
     commands = {name: _listed(node) for name, node in tree.items()}
     if rest and not rest[0].startswith("-"):
         commands[rest[0]], rest[1:] = _configured(imported(look_up(rest[0], tree, "command")), rest[1:])
-    with recorded(args):
-        tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=rest, registry=OPTIONS)
+    with recorded(args), OPTIONS:
+        tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=rest)
 
 
 def imported(command: Any) -> Callable[..., None]:
