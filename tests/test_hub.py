@@ -134,14 +134,21 @@ def test_a_card_of_the_hub_does_not_choose_what_is_imported(tmp_path, monkeypatc
         assert own in find_model_folder(folder).card.lifter.names
 
 
-@pytest.mark.parametrize("below", [0, 1, 2])
-def test_a_card_does_not_run_code_of_its_own_folder(below, tmp_path, monkeypatch):
-    folder = copied(tmp_path / "a", lifter={"network": ".".join(["a", "model", "evil"][2 - below :]) + ":Net"})
-    (folder / "evil.py").write_text("open('ran', 'w')")
-    monkeypatch.chdir([folder, tmp_path / "a", tmp_path][below])  # the folder itself, or one above it
-    with pytest.raises(ValueError, match="got code in the model's own folder"):
+@pytest.mark.parametrize("below", [0, 1, 2, 3])
+def test_a_card_does_not_choose_what_is_run_unless_the_user_names_it_too(below, tmp_path, monkeypatch):
+    """Neither of its own folder nor of the working folder, which may be of the same archive."""
+    name = ".".join(["a", "model", f"evil{below}"][2 - min(below, 2) :]) if below < 3 else "evil3"
+    folder = copied(tmp_path / "a", lifter={"network": f"{name}:Net"})
+    for place in (folder, tmp_path):
+        (place / f"evil{below}.py").write_text("import pathlib; pathlib.Path('ran').touch()")
+    monkeypatch.chdir([folder, tmp_path / "a", tmp_path, tmp_path][below])  # the folder itself, or one above it
+    with pytest.raises(ValueError, match=r"expected networks of prpose, got .*evil.*PRPOSE_LIFTERS"):
         find_model_folder(folder).networks()
     assert not list(tmp_path.rglob("ran"))
+    monkeypatch.setenv("PRPOSE_LIFTERS", f"other:Net,{name}:Net")
+    with pytest.raises(ValueError, match=r"cannot import .*has no attribute 'Net'"):
+        find_model_folder(folder).networks()
+    assert list(tmp_path.rglob("ran"))
 
 
 @pytest.mark.parametrize(
