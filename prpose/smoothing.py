@@ -14,6 +14,7 @@ LEAST_SIGMA_M = 1e-4  # standard deviation of a coordinate's noise, at least
 RELATIVE = (0.2, 50.0)  # range of a frame's variance over the clip's median
 ACCELERATION = 2.0  # m²/s³; of 1, 5, 20 and 80, those up to 5 have the least error on cmu17 val
 FEWEST_FRAMES = 9  # of which the noise can be estimated
+MOST_EVEN = 50_000  # frames that uneven ones become
 KEPT = 100  # distance of the frames whose states are kept, so that memory does not grow with the clip
 
 
@@ -113,6 +114,8 @@ def smooth(
         return rts(values, times, variance, out=values)
     if not is_uneven(keypoints, fps):
         return SMOOTHERS[method](values, actual_rate(keypoints, fps))
-    positions = ((times - times[0]) * fps).round(6)
+    # Across a long absence, only so many straight frames that they all fit into little memory.
+    steps = np.minimum(np.diff(times) * fps, max(10, MOST_EVEN // len(times)))
+    positions = np.concatenate([[0.0], np.cumsum(steps)]).round(6)
     even = np.interp(np.arange(np.ceil(positions[-1]) + 1), positions, np.arange(len(positions)))
     return interpolate(SMOOTHERS[method](interpolate(values, even), fps), positions)

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+import prpose
 from prpose.io.keypoints import read_people
 
 HUGE = 10**12
@@ -167,7 +168,46 @@ PREDICTIONS = {
 }  # fmt: skip
 
 
+REPORT = {
+    "settings": {"dataset": "walkers", "split": "test", "num_samples": 2}, "command": "", "versions": {}, "sha256": {},
+    "units": {}, "rows": [], "average": {"name": "all", "frames": 1, "values": {"deterministic": {"P1": 1.0}}},
+}  # fmt: skip
+
+
+def nested(levels, words):
+    """A report whose settings are nested, with long names and with many values at the end."""
+    settings = {f"{n}": n for n in range(words)}
+    for _ in range(levels):
+        settings = {"k" * 500: settings}
+    return text(REPORT | {"settings": REPORT["settings"] | {"a": settings}})
+
+
+def keypoints(times):
+    body = np.random.default_rng(0).uniform(300, 700, (17, 2)).astype("<f4")
+    return packed(
+        keypoints_px=npy("<f4", (len(times), 17, 2), np.tile(body, (len(times), 1, 1)).tobytes()),
+        times_s=npy("<f8", (len(times),), np.array(times).tobytes()),
+        layout=npy("<U6", (), "h36m17".encode("utf-32-le")),
+        image_size=npy("<i8", (2,), np.array([1000, 1000]).tobytes()), fps=npy("<f8", (), np.array(30.0).tobytes()),
+    )  # fmt: skip
+
+
+MODEL, SMOOTHED = [], prpose.InferenceConfig(smooth="gaussian", allow_implausible=True)
+RESULTS = {
+    "settings nested deeply": ("report.json", lambda: nested(500, 60_000)),
+    "a person who comes back after months": ("smooth.npz", lambda: keypoints([*np.arange(19) / 30, 1e7])),
+    "a person who comes back once in an age": ("smooth.npz", lambda: keypoints(np.arange(2000) * 1e6)),
+}
+
+
 def read(path):
+    if path.name == "report.json":
+        from prpose.view.report import report_page
+        from prpose.view.report_file import read_report
+
+        return report_page({"a": read_report(path)}, ())
+    if path.name == "smooth.npz":
+        return MODEL[0](prpose.read_keypoints(path), 2, config=SMOOTHED)
     if path.suffix in (".bvh", ".amc") or path.name == "points.npz":
         from prpose.data.mocap.mapping import FORMATS
 
@@ -217,6 +257,8 @@ def measured(path):
 
 
 def main(tables):
+    if "RESULTS" in tables:  # before memory is measured
+        MODEL.append(prpose.load("mgcn-cmu17"))
     for name in tables:
         for what, (file, content, *skeleton) in globals()[name].items():
             with TemporaryDirectory() as folder:
