@@ -63,7 +63,7 @@ def current_command() -> str:
 def told_apart(paths: Sequence[Path]) -> list[str]:
     """Names of files: their stems or, if some of these are equal, their paths."""
     stems = [path.stem for path in paths]
-    return stems if len({*stems}) == len(stems) else [str(path) for path in paths]
+    return [printable(name) for name in (stems if len({*stems}) == len(stems) else paths)]
 
 
 def print_line(text: object, error: bool = False) -> None:

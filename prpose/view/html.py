@@ -1,15 +1,15 @@
 """Elements of an HTML page: tables, numbers, and pictures as SVG. Every text is escaped."""
 
+import html
 import io
 import re
 import warnings
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from prpose.io.overlay import BONE_CHAINS, SIDE_COLOURS
 from prpose.skeleton import H36M_17
-from prpose.tables import import_extra
+from prpose.tables import import_extra, printable
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1b1d21; --line: #c9cdd3; --soft: #f0f2f5 }
@@ -33,6 +33,11 @@ svg { width: 100%; height: auto } svg text { fill: currentColor } figcaption { f
 @media print { body { max-width: none; font-size: 9pt } .scroll { overflow: visible } table { font-size: 7pt }
   figure, tr { break-inside: avoid } h2, h3 { break-after: avoid } }
 """ + "".join(f".pose .{side} {{ stroke: {colour} }}\n" for side, colour in SIDE_COLOURS.items())
+
+
+def escape(text: object) -> str:
+    """Text of a page, on one line and without control characters, which also a viewer of its source would obey."""
+    return html.escape(printable(text))
 
 
 def number(value: float | None, digits: int = 1, is_best: bool = False) -> str:

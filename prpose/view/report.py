@@ -4,7 +4,6 @@ A number's text is rounded; the ``value`` of its ``<data>`` element is the file'
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from html import escape
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 from prpose.io.overlay import VIEWS
 from prpose.skeleton import H36M_17
 from prpose.view.curves import calibration_figure, joints_figure, samples_figure
-from prpose.view.html import STYLE, figure, in_a_row, inline_svg, number, pose_paths, table
+from prpose.view.html import STYLE, escape, figure, in_a_row, inline_svg, number, pose_paths, table
 from prpose.view.report_file import Frame, Report, Row
 
 CM = 100  # units of a picture per metre
@@ -93,7 +92,9 @@ def _settings(caption: str, columns: Mapping[str, Mapping[str, Any]]) -> str:
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for key, value in settings.items():
-        if isinstance(value, Mapping):
+        if (
+            isinstance(value, Mapping) and not prefix
+        ):  # deeper ones are written as they are: each would get the whole path
             pairs += _flat(value, f"{prefix}{key}.")
         else:
             pairs.append((prefix + key, "default" if value is None else str(value)))

@@ -12,12 +12,13 @@ Metres = Annotated[float, msgspec.Meta(ge=-1e3, le=1e3)]
 Point = Annotated[list[Metres], msgspec.Meta(min_length=3, max_length=3)]
 Pixel = Annotated[list[Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]], msgspec.Meta(min_length=2, max_length=2)]
 Pose = Annotated[list[Point], msgspec.Meta(min_length=17, max_length=17)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 PerJoint = Annotated[list[float], msgspec.Meta(min_length=16, max_length=16)]  # without the pelvis
 
 
 class Row(msgspec.Struct):
     name: str
-    frames: int
+    frames: Count
     values: dict[str, dict[str, float]]
 
 
@@ -38,7 +39,7 @@ class Calibration(msgspec.Struct):
 
 
 class Curve(msgspec.Struct):
-    num_samples: list[Annotated[int, msgspec.Meta(ge=1)]]
+    num_samples: list[Annotated[int, msgspec.Meta(ge=1, le=2**53)]]
     best: dict[str, list[float]]
     mean: dict[str, list[float]]
 
@@ -46,8 +47,8 @@ class Curve(msgspec.Struct):
 class Frame(msgspec.Struct):
     subject: str
     action: str
-    camera: int
-    frame: int
+    camera: Count
+    frame: Count
     P1: float
     truth: Pose
     pose: Pose
