@@ -23,7 +23,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 import prpose
 from prpose.atomic import read_toml
 from prpose.cli.console import print_line, process_count, rank, recorded
-from prpose.tables import look_up
+from prpose.tables import is_import_path, look_up
 
 COMMANDS: dict[str, Any] = {
     "predict": "predict:predict",
@@ -169,6 +169,8 @@ def _configured(command: Callable[..., None], args: list[str]) -> tuple[Callable
 
         content = read_toml(known.config)
         try:
+            if is_import_path(str(content.get("detector", ""))):  # a file does not choose what is run
+                raise ValueError("expected a detector of prpose; classes are named by --detector only")
             config = config_from(kind, content)
         except ValueError as error:
             raise ValueError(f"{known.config}: {error}") from None
@@ -215,6 +217,6 @@ def guarded(command: Callable[[], None]) -> int:
         return 1
     except (ValueError, OSError, MemoryError) as error:
         which = f" (process {rank()})" if rank() else ""
-        print_line(f"error{which}: {error}", error=True)
+        print_line(f"error{which}: {str(error) or 'out of memory'}", error=True)
         return 1
     return 0
