@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from prpose.regions import region_quantiles
-from prpose.rng import check_scale
+from prpose.rng import check_rate, check_scale
 
 ROLES = ("lifter", "noise")
 INPUT_LIMITS = ("largest_pose", "smallest_size", "largest_size", "largest_place")  # see prpose.out_of_distribution
@@ -59,8 +59,7 @@ class Card:
         region_quantiles({"limits_95": self.limits_95})
         check_scale("alpha", self.alpha)
         check_scale("floor", self.floor)
-        if self.fps is not None and not 0 < self.fps < 1e6:
-            raise ValueError(f"expected fps > 0, frames per second, got {self.fps!r:.80}")
+        check_rate(self.fps)
         if not all(name in INPUT_LIMITS and 0 < value < float("inf") for name, value in self.input_limits.items()):
             raise ValueError(f"expected input_limits > 0 of {', '.join(INPUT_LIMITS)}, got {self.input_limits!r:.80}")
 

@@ -13,7 +13,7 @@ from prpose.camera import ASSUMED_FOCAL, ASSUMED_FOCAL_SD, CENTER_SD, STATED_FOC
 from prpose.keypoints import Tracking
 from prpose.placement import standing_up
 from prpose.rng import NoiseCorrelation, noise_rho
-from prpose.tables import look_up
+from prpose.tables import is_number, look_up
 
 PointEstimate = Literal["deterministic", "mean", "medoid", "geometric_median", "reprojection_weighted"]
 Folder = Literal["auto", "clip", "files"]
@@ -29,8 +29,8 @@ def check_least(settings: object, **lowest: int) -> None:
     """``ValueError`` for a setting that is neither None nor between its lowest value and 2³¹."""
     for name, least in lowest.items():
         value = getattr(settings, name)
-        if value is not None and not least <= value < 2**31:
-            raise ValueError(f"expected {name} >= {least}, got {value}")
+        if value is not None and not (is_number(value) and least <= value < 2**31):
+            raise ValueError(f"expected {name} >= {least}, got {value!r:.80}")
 
 
 @dataclass(frozen=True)
@@ -132,15 +132,15 @@ class InferenceConfig(NoiseConfig):
         look_up(self.tracking, dict.fromkeys(get_args(Tracking)), "tracking")
         look_up(self.smooth, dict.fromkeys(get_args(Smoothing)), "smoothing")
         check_least(self, min_confidence=0, save_samples=0, max_gap=0, max_people=1, jobs=1)
-        if self.max_seconds is not None and not 0 < self.max_seconds < float("inf"):
-            raise ValueError(f"expected max_seconds > 0, got {self.max_seconds}")
-        if self.fov_deg is not None and not NARROWEST_DEG <= self.fov_deg <= WIDEST_DEG:
+        if self.max_seconds is not None and not (is_number(self.max_seconds) and self.max_seconds > 0):
+            raise ValueError(f"expected max_seconds > 0, got {self.max_seconds!r:.80}")
+        if self.fov_deg is not None and not (is_number(self.fov_deg) and NARROWEST_DEG <= self.fov_deg <= WIDEST_DEG):
             raise ValueError(f"expected fov_deg from 1 to 170 degrees, got {self.fov_deg}")
         if self.fov_deg is not None and self.intrinsics is not None:
             raise ValueError("expected fov_deg or intrinsics, got both")
-        if self.intrinsics is not None and not (np.isfinite(self.intrinsics).all() and min(self.intrinsics[:2]) > 0):
-            raise ValueError(f"expected finite intrinsics (fx, fy, cx, cy), fx and fy > 0, got {self.intrinsics}")
-
+        given = (1.0,) * 4 if self.intrinsics is None else self.intrinsics
+        if np.shape(given) != (4,) or not all(map(is_number, given)) or min(given[:2]) <= 0:
+            raise ValueError(f"expected finite intrinsics (fx, fy, cx, cy), fx and fy > 0, got {given!r:.80}")
         if isinstance(self.level, str):
             look_up(self.level, {"auto": None}, "level")
         elif self.level is not None:

@@ -9,7 +9,8 @@ import numpy as np
 from prpose.atomic import replacing
 from prpose.camera import Array
 from prpose.layouts import find_layout
-from prpose.tables import naming
+from prpose.rng import RATES, check_rate
+from prpose.tables import is_number, naming
 from prpose.unpickle import entry_names, read_npz
 
 T = TypeVar("T")
@@ -17,6 +18,7 @@ Tracking = Literal["auto", "ids", "position"]  # who is who over time: by the fi
 
 USUAL_FPS = 30.0  # where the frame rate is not known
 SAME_FPS = 0.002  # frame rates that differ by a smaller share are the same, as 30 and 29.97
+LEAST_STEP = 1 / RATES[1]  # seconds between frames
 LARGEST_PX = 1e7  # largest coordinate of a keypoint, pixels; sums and squares stay finite
 NAMES = {  # entries of the npz beside keypoints_px, with the names that older files have for them
     "confidence": ("confidence", "score"),
@@ -67,13 +69,14 @@ class Keypoints:
     def __post_init__(self) -> None:
         xy = _coordinates(self.xy, len(find_layout(self.layout)))
         T, J = xy.shape[:2]
-        if len(self.image_size) != 2 or not all(1 <= size < 2**31 and size == int(size) for size in self.image_size):
-            raise ValueError(f"expected image_size as width and height >= 1, got {self.image_size}")
-        for name, number in (("fps", self.fps), ("focal_px", self.focal_px)):
-            if number is not None and not 0 < number < float("inf"):
-                raise ValueError(f"expected {name} > 0, got {number}")
-        if self.frame_names and len(self.frame_names) != T:
-            raise ValueError(f"expected {T} frame names, got {len(self.frame_names)}")
+        sizes = self.image_size
+        if np.shape(sizes) != (2,) or not all(is_number(n) and 1 <= n < 2**31 and n == int(n) for n in sizes):
+            raise ValueError(f"expected image_size as width and height >= 1, got {sizes!r:.80}")
+        check_rate(self.fps)
+        if self.focal_px is not None and not (is_number(self.focal_px) and 0 < self.focal_px <= LARGEST_PX):
+            raise ValueError(f"expected focal_px > 0, got {self.focal_px!r:.80}")
+        if self.frame_names and np.shape(self.frame_names) != (T,):
+            raise ValueError(f"expected {T} frame names, got {np.size(self.frame_names)}")
         numbers = np.arange(T) if self.frame_numbers is None else self.frame_numbers
         checked = {
             "xy": xy,
@@ -127,7 +130,7 @@ def _finite(values: Any, shape: tuple[int, ...], dtype: str, name: str) -> Array
     if not (np.abs(array.astype(np.float64)) <= 2**53).all():
         raise ValueError(f"expected finite {name}, got NaN, infinity or more than 2^53")
     array = array.astype(dtype)
-    if len(shape) == 1 and (np.diff(array) <= 0).any():
+    if len(shape) == 1 and (np.diff(array) < (1 if dtype == "int64" else LEAST_STEP)).any():
         raise ValueError(f"expected {name} in increasing order")
     return array
 
@@ -170,8 +173,8 @@ def save_keypoints(path: str | Path, keypoints: Keypoints) -> None:
 
 def frame_rate(file: float | None, user: float | None) -> tuple[float | None, float, tuple[str, ...]]:
     """Frames per second, the user's before the file's; the factor of the file's times; a warning if they differ."""
-    if file is not None and not 0 < file < float("inf"):
-        raise ValueError(f"expected fps > 0, got {file:g}")
+    check_rate(file)
+    check_rate(user)
     if file is None or user is None:
         return user if file is None else file, 1.0, ()
     if abs(user / file - 1) <= SAME_FPS:

@@ -142,7 +142,7 @@ def sides_of(symmetry: Any) -> list[list[int]]:
 
 def find_layout(name: str) -> Skeleton:
     """The layout of a name; ``ValueError`` that lists the near names first."""
-    if name in LAYOUTS:
+    if isinstance(name, str) and name in LAYOUTS:
         return LAYOUTS[name]
     near = [known for known in LAYOUTS if known.rstrip("0123456789") == str(name).lower().rstrip("0123456789")]
     near = near or difflib.get_close_matches(str(name), LAYOUTS, n=2, cutoff=0.4)

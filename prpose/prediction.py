@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from prpose.atomic import release
 from prpose.camera import Array, Camera
 from prpose.regions import LEVEL, ellipsoids, region_quantiles
+from prpose.rng import check_rate
 from prpose.skeleton import H36M_17
 
 if TYPE_CHECKING:
@@ -98,8 +99,7 @@ class Prediction:
             raise ValueError(f"expected root in front of the camera, z > 0, got {self.root[:, 2].min():g} m")
         if self.up is not None and abs(float(np.linalg.norm(self.up)) - 1) > 1e-3:
             raise ValueError(f"expected up as a unit vector, got {self.up.tolist()}")
-        if self.fps is not None and not 0 < self.fps < float("inf"):
-            raise ValueError(f"expected fps > 0, got {self.fps}")
+        check_rate(self.fps)
 
     def __len__(self) -> int:
         return len(self.pose)
@@ -225,7 +225,7 @@ class Prediction:
 
 ARRAYS: dict[str, tuple[type, tuple[int | str, ...], float]] = {
     "frame_numbers": (np.int64, ("T",), 2.0**62),
-    "times_s": (np.float64, ("T",), np.inf),
+    "times_s": (np.float64, ("T",), 2.0**53),
     "pose": (np.float32, ("T", J, 3), LARGEST_M),
     "covariance": (np.float32, ("T", J, 3, 3), LARGEST_M**2),
     "deterministic": (np.float32, ("T", J, 3), LARGEST_M),

@@ -8,12 +8,13 @@ from typing import Literal, get_args
 import numpy as np
 
 from prpose.camera import Array
-from prpose.tables import look_up
+from prpose.tables import is_number, look_up
 
 NoiseCorrelation = Literal["iid", "shared", "ar1"]
 NOISE_CORRELATIONS = get_args(NoiseCorrelation)
 """Of the noise over time: independent, one draw for all frames, or first-order autoregressive."""
 
+RATES = 1e-6, 1e6  # frames per second that there are: from one in 12 days
 LEAST_CONFIDENCE = 0.02  # lower confidences count as this one, so that their noise stays finite
 
 
@@ -30,8 +31,16 @@ def generator(*words: str) -> np.random.Generator:
 
 def check_scale(name: str, value: float) -> None:
     """Raises ``ValueError`` unless the number is finite in float32 and not negative."""
-    if not 0 <= value <= float(np.finfo(np.float32).max):
+    if not is_number(value) or not 0 <= value <= float(np.finfo(np.float32).max):
         raise ValueError(f"expected {name} to be a finite number >= 0, got {value!r:.80}")
+
+
+def check_rate(fps: float | None, name: str = "fps") -> None:
+    """Raises ``ValueError`` for a known frame rate that none of a video or a camera can be."""
+    if fps is not None and not (is_number(fps) and RATES[0] <= fps <= RATES[1]):
+        raise ValueError(
+            f"expected {name} > 0, got {fps!r:.80}; frames per second range from {RATES[0]:g} to {RATES[1]:g}"
+        )
 
 
 def confidence_sigma(keypoints: Array, confidence: Array, scale: float) -> Array:
@@ -53,8 +62,8 @@ def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float 
     """Correlation of the noise of neighbouring frames, from 0 to 1; ``ar1`` falls to 1/e in ``time_constant_s``."""
     look_up(kind, dict.fromkeys(NOISE_CORRELATIONS), "noise correlation")
     for name, value in (("fps", fps), ("time_constant_s", time_constant_s)):
-        if not 0 < value < 1e9:
-            raise ValueError(f"expected {name} > 0, got {value}")
+        if not is_number(value) or not 0 < value < 1e9:
+            raise ValueError(f"expected {name} > 0, got {value!r:.80}")
     return {"iid": 0.0, "shared": 1.0}.get(kind, math.exp(-1 / (fps * time_constant_s)))
 
 

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import math
+import numbers
 import pkgutil
 import sys
 import warnings
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+LARGEST = sys.float_info.max
 
 
 def look_up(name: str, table: Mapping[str, T], kind: str) -> T:
     """``table[name]``, or a ``ValueError`` that lists the known names and the nearest one."""
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         raise ValueError(unknown(name, table, kind))
     return table[name]
 
@@ -24,9 +26,15 @@ def look_up(name: str, table: Mapping[str, T], kind: str) -> T:
 def unknown(name: str, known: Iterable[str], kind: str) -> str:
     """Message for an unknown name: "unknown lifter 'htent'; did you mean htnet? (known: htnet, mgcn_lw)"."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(name)[:80], known, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"unknown {kind} {name!r:.80}{hint} (known: {', '.join(known)})"
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, of Python or NumPy; not a Boolean, and not infinite or NaN."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return real and -LARGEST <= value <= LARGEST
 
 
 def is_import_path(name: str) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 
 from prpose.camera import Array
 from prpose.config import InferenceConfig
+from prpose.keypoints import LEAST_STEP
 from prpose.preprocess import Preprocessed
 
 UNEVEN = 0.25  # times are uneven if one is off the frame rate by a larger share of a frame
@@ -54,13 +55,13 @@ def schedule(
     if times is None or len(times) < 2:
         return Schedule(keypoints, [config.rho(fps)])
     uneven = is_uneven(keypoints, fps)
-    rate = float(1 / np.median(np.diff(times)))
+    steps = np.diff(times).clip(LEAST_STEP)  # frame numbers of 53 bits leave no room for the times between them
+    rate = float(1 / np.median(steps))
     if F > 1 and trained_fps and (uneven or abs(rate / trained_fps - 1) > SAME_RATE):
         # Across a long absence the lifter gets one window of straight lines, not hours of them.
-        steps = np.minimum(np.diff(times) * trained_fps, F)
-        positions = np.concatenate([[0.0], np.cumsum(steps)]).round(6)  # 2 is 2, not 1.9999999
+        wide = np.minimum(steps * trained_fps, F)
+        positions = np.concatenate([[0.0], np.cumsum(wide)]).round(6)  # 2 is 2, not 1.9999999
         return Schedule(_on_grid(keypoints, positions), [config.rho(trained_fps)], positions)
-    steps = np.diff(times)
     if uneven or steps.max() > 1.5 * steps.min():  # or the person was absent
         return Schedule(keypoints, [config.rho(1 / step) for step in steps])
     return Schedule(keypoints, [config.rho(fps and actual_rate(keypoints, fps))])

@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 import zipfile
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,17 +15,23 @@ from PIL import Image
 
 from prpose.cli import guarded, run
 from prpose.cli.console import print_table
+from prpose.config import InferenceConfig
 from prpose.data.mocap.mapping import SHIPPED as MAPPINGS
 from prpose.data.mocap.mapping import files_in, from_folder
 from prpose.hub import SHIPPED, find_model_folder
 from prpose.io.detector import check_model
+from prpose.io.export import read_prediction
 from prpose.io.keypoints import read_keypoints, read_people
 from prpose.io.video import input_kind, read_photo
-from prpose.keypoints import load_keypoints, save_keypoints
+from prpose.keypoints import Keypoints, load_keypoints, save_keypoints
 from prpose.training import TrainConfig
+from prpose.view.animation import write_animation
+from prpose.view.report_file import read_report
 from prpose.weights import read_state_dict
+from tests.hostile_files import REPORT
 from tests.make_formats import HERE as FORMATS
 
+POSES = Path(__file__).parent / "data/poses_v1.npz"
 ESCAPE = "\x1b]0;title\x07\x1b[31m"
 
 
@@ -113,6 +121,64 @@ def test_arguments_with_control_characters_are_refused_but_for_the_input(tmp_pat
 def test_numbers_of_a_training_are_bounded(setting):
     with pytest.raises(ValueError, match=f"expected {next(iter(setting))} >"):
         TrainConfig(**setting)
+
+
+def test_a_file_of_settings_names_no_code(tmp_path):
+    (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
+    (tmp_path / "c.toml").write_text('detector = "evil:Net"')
+    with pytest.raises(ValueError, match="expected a detector of prpose; classes are named by --detector only"):
+        run(["predict", "a.png", "--out", str(tmp_path / "o.npz"), "--config", str(tmp_path / "c.toml")])
+
+
+@pytest.mark.parametrize("value", [None, "a", True, [1], b"", {}, 10**400, np.nan, -1, np.array([1.0])])
+@pytest.mark.parametrize("field", list(InferenceConfig.__dataclass_fields__))
+def test_settings_of_a_wrong_type_or_size_are_refused_in_one_line(field, value):
+    with suppress(ValueError):
+        InferenceConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "value", ["a", True, [1], b"", {}, 10**400, np.nan, -1, 1e-300, 1e300, np.array([1.0])], ids=str
+)
+@pytest.mark.parametrize("field", ["fps", "focal_px", "image_size", "layout", "frame_names", "times_s"])
+def test_keypoints_of_a_wrong_type_or_size_are_refused_in_one_line(field, value):
+    values = {"xy": np.ones((2, 17, 2)), "image_size": (9, 9), "layout": "coco17", field: value}
+    with suppress(ValueError):
+        Keypoints(**values)
+
+
+@pytest.mark.parametrize("ending", ["gif", "mp4"])
+@pytest.mark.parametrize(("fps", "steps"), [(1e-6, 2**50), (1e-6, 1), (1e6, 1), (30.0, 2**50)])
+def test_animations_of_any_times_are_written_or_refused(ending, fps, steps, tmp_path):
+    prediction = replace(read_prediction(POSES), times_s=None, fps=fps, frame_numbers=np.arange(2) * steps)
+    with suppress(ValueError):
+        write_animation(prediction, tmp_path / f"a.{ending}")
+
+
+@pytest.mark.parametrize("place", ["frames", "num_samples"])
+@pytest.mark.parametrize("number", [2**64, 10**400, -1])
+def test_whole_numbers_of_an_evaluation_are_bounded(place, number, tmp_path):
+    curve = {"num_samples": [number if place == "num_samples" else 1], "best": {"P1": [1.0]}, "mean": {"P1": [1.0]}}
+    average = REPORT["average"] | {"frames": number if place == "frames" else 1}
+    (tmp_path / "a.json").write_text(json.dumps(REPORT | {"average": average, "curve": curve}))
+    with pytest.raises(ValueError, match=f"a JSON file of prpose evaluate: .*{place}"):
+        read_report(tmp_path / "a.json")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
+def test_pages_and_figures_have_no_control_characters(tmp_path):
+    evil = f"{ESCAPE}<img>\u202e"
+    settings = REPORT["settings"] | {"dataset": evil, evil: {evil: [evil]}}
+    names = {"command": evil, "versions": {evil: evil}, "rows": [REPORT["average"] | {"name": evil}]}
+    curve = {"num_samples": [1], "best": {"P1": [1.0], evil: [1.0]}, "mean": {"P1": [1.0]}}
+    (tmp_path / f"{evil}.json").write_text(json.dumps(REPORT | names | {"settings": settings, "curve": curve}))
+    run(["report", str(tmp_path / f"{evil}.json"), "--out", str(tmp_path / "o.html")])
+    os.rename(tmp_path / f"{evil}.json", os.fsencode(tmp_path) + b"/\xff.json")
+    run(["figure", "samples", str(tmp_path / "\udcff.json"), "--out", str(tmp_path / "o.svg")])
+    for name in ("o.html", "o.svg"):
+        page = (tmp_path / name).read_text()
+        assert "<img>" not in page
+        assert not {"\x1b", "\x07", "\u202e"} & {*page}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")

@@ -30,6 +30,7 @@ from prpose.io.video import Video, input_kind, open_video, stream_address
 from prpose.keypoints import Keypoints
 from prpose.onnx import is_onnx
 from prpose.prediction import Prediction
+from prpose.rng import check_rate
 from prpose.tables import import_extra, naming
 
 ALL = "all"  # as --person: every person in a file, each with an output of their own
@@ -56,8 +57,7 @@ class Request:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.fps is not None and not 0 < self.fps < 1e6:
-            raise ValueError(f"expected fps > 0, got {self.fps}")
+        check_rate(self.fps)
 
     def command(self, path: Path, out: Path) -> str:
         """The command that predicts one file of a folder by itself, with the options that are not the default."""

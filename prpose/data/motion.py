@@ -9,7 +9,9 @@ from scipy.ndimage import find_objects, label
 
 from prpose.camera import Array
 from prpose.data.clip import check_coordinates, unusual_legs
+from prpose.rng import check_rate
 from prpose.skeleton import H36M_17
+from prpose.tables import naming
 
 RATES = (5.0, 5000.0)  # admitted frame rates of motion capture; anything else is taken for a wrong unit
 FAULTS = (  # least value of each of _stance's measures, in metres, and what is wrong below it
@@ -32,8 +34,8 @@ class Motion:
 
     def __post_init__(self) -> None:
         check_coordinates(self.poses_world, len(H36M_17), 3, f"clip {self.name}", "3D")
-        if not 0 < self.fps < math.inf:
-            raise ValueError(f"clip {self.name}: expected a frame rate > 0, got {self.fps}")
+        with naming(f"clip {self.name}"):
+            check_rate(self.fps, "a frame rate")
 
     def __len__(self) -> int:
         return len(self.poses_world)

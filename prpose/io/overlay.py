@@ -15,6 +15,7 @@ from prpose.io.video import Kind, OnFrame, Video, import_av
 from prpose.prediction import Prediction
 from prpose.regions import LEVEL, region_quantiles
 from prpose.skeleton import H36M_17
+from prpose.tables import naming
 
 SIDE_COLOURS = {"left": "#1f77b4", "right": "#ff7f0e", "middle": "#6e6e6e"}  # of overlays and figures
 BONES, JOINT_COLOURS = H36M_17.bones, tuple(SIDE_COLOURS[side] for side in H36M_17.sides)
@@ -66,7 +67,7 @@ def write_overlay(
         if video.kind == "photo":
             next(images)[0].save(temporary, compress_level=1)  # a third of the default's time, a sixth larger
         else:
-            encode(images, temporary, Fraction(video.fps or DEFAULT_FPS).limit_denominator(1001))
+            encode(images, temporary, video.fps or DEFAULT_FPS)
 
 
 def _images(video: Video, prediction: Prediction, on_frame: OnFrame) -> Iterator[tuple[Image.Image, float | None]]:
@@ -77,11 +78,12 @@ def _images(video: Video, prediction: Prediction, on_frame: OnFrame) -> Iterator
         on_frame(1)
 
 
-def encode(images: Iterator[tuple[Image.Image, float | None]], path: Path, rate: Fraction) -> None:
+def encode(images: Iterator[tuple[Image.Image, float | None]], path: Path, fps: float) -> None:
     """Writes a video, H.264 where FFmpeg has an encoder for it, else MPEG-4. Images without a time come at the rate."""
     av, first_s, last = import_av(), 0.0, -1
+    rate = max(Fraction(1, 1001), Fraction(fps).limit_denominator(1001))
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"  # which ignores the options
-    with av.open(str(path), "w") as container:
+    with naming("this video cannot be written", av.FFmpegError), av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options={"crf": "23", "preset": "veryfast"})
         stream.pix_fmt, stream.codec_context.time_base = "yuv420p", TIME_BASE
         for count, (image, time_s) in enumerate(images):

@@ -1,7 +1,6 @@
 """Animations of predictions: GIF, or MP4 (extra ``video``)."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from prpose.prediction import Prediction
 from prpose.tables import import_extra
 from prpose.view.figures import EDGE, LEGEND, STRIP, TEXT, Size, arranged, check_figure, draw_frame
 
+MOST_SECONDS = 1e9  # of an animation; GIF shows an image for at most 11 minutes
 ENDINGS, DPI = (".gif", ".mp4"), 150  # an even number of pixels across and down
 
 
@@ -35,7 +35,7 @@ def write_animation(
     """
     path, is_gif = check_figure(path, ENDINGS, overwrite), Path(path).suffix.lower() == ".gif"
     seconds = prediction.frame_numbers / USUAL_FPS if prediction.seconds is None else prediction.seconds
-    seconds, rate = seconds - seconds[0], prediction.fps or USUAL_FPS
+    seconds, rate = (seconds - seconds[0]).clip(max=MOST_SECONDS), prediction.fps or USUAL_FPS
     hundredths, frames = np.round(100 * seconds).astype(int), [0]
     for t in range(1, len(prediction)):
         if not is_gif or hundredths[t] - hundredths[frames[-1]] >= 2:
@@ -45,7 +45,7 @@ def write_animation(
         if is_gif:
             _write_gif(images, np.diff([*hundredths[frames], hundredths[-1] + max(2, round(100 / rate))]), temporary)
         else:
-            encode(images, temporary, Fraction(rate).limit_denominator(1001))
+            encode(images, temporary, rate)
 
 
 def _images(

@@ -13,7 +13,8 @@ from scipy.spatial.transform import Rotation
 from prpose.apart import try_apart
 from prpose.atomic import existing_file
 from prpose.camera import Array
-from prpose.tables import import_extra
+from prpose.rng import check_rate
+from prpose.tables import import_extra, naming
 from prpose.unpickle import read_npz
 
 CHANNELS = {f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
@@ -40,8 +41,8 @@ def recording_of(path: Path, names: Sequence[str], positions: Array, fps: float)
     twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise ValueError(f"{path}: expected each name once, got {', '.join(twice)} more than once")
-    if not 0 < fps < math.inf:
-        raise ValueError(f"{path}: expected a frame rate > 0, got {fps}")
+    with naming(path):
+        check_rate(fps, "a frame rate")
     return Recording(tuple(names), positions, fps)
 
 
