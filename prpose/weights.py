@@ -130,7 +130,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             return dict(load_file(path))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what it then reads or refuses
-            _check_archive(path)
+            check_archive(path)
             with torch.serialization.safe_globals([Namespace]):  # a training's options, plain values
                 state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -146,7 +146,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _check_archive(path: Path) -> None:
+def check_archive(path: Path) -> None:
     """``ValueError`` for an archive that unpacks to more than its size; PyTorch compresses nothing."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:

@@ -24,7 +24,7 @@ from prpose.io.export import read_prediction
 from prpose.io.keypoints import read_keypoints, read_people
 from prpose.io.video import input_kind, read_photo
 from prpose.keypoints import Keypoints, load_keypoints, save_keypoints
-from prpose.training import TrainConfig
+from prpose.training import State, TrainConfig
 from prpose.view.animation import write_animation
 from prpose.view.report_file import read_report
 from prpose.weights import read_state_dict
@@ -153,6 +153,27 @@ def test_animations_of_any_times_are_written_or_refused(ending, fps, steps, tmp_
     prediction = replace(read_prediction(POSES), times_s=None, fps=fps, frame_numbers=np.arange(2) * steps)
     with suppress(ValueError):
         write_animation(prediction, tmp_path / f"a.{ending}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"betas": ("a", "a")}, {"eps": None}, {"weight_decay": np.nan}, {"amsgrad": True}, {"exp_avg": None},
+     {"exp_avg": torch.zeros(1, 1, 1)}, {"exp_avg_sq": "a"}],
+)  # fmt: skip
+def test_a_checkpoint_is_of_this_optimiser(change):
+    def trained():
+        state = State(torch.nn.Linear(2, 1), TrainConfig(ema=None))
+        state.net(torch.ones(3, 2)).sum().backward()
+        state.optimiser.step()
+        return state
+
+    saved = trained().state_dict()
+    trained().load_state_dict(saved)
+    optimiser = saved["optimiser"]
+    place = optimiser["state"][0] if {*change} & {*optimiser["state"][0]} else optimiser["param_groups"][0]
+    place |= change
+    with pytest.raises(ValueError, match="another optimiser"):
+        trained().load_state_dict(saved)
 
 
 @pytest.mark.parametrize("place", ["frames", "num_samples"])

@@ -141,6 +141,12 @@ class State:
         """The trained network: the averaged one where there is one."""
         return self.net if self.average is None else self.average.module
 
+    @property
+    def _settings(self) -> list[dict[str, Any]]:
+        """The optimiser's, but for the parameters and the rate, which every step sets."""
+        groups = self.optimiser.param_groups
+        return [{name: value for name, value in group.items() if name not in ("params", "lr")} for group in groups]
+
     def state_dict(self) -> dict[str, Any]:
         """All of it, for :func:`torch.save`."""
         average = None if self.average is None else self.average.state_dict()
@@ -150,7 +156,19 @@ class State:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores a state; raises any error if it is of another training, or damaged."""
         self.net.load_state_dict(state["net"])
+        before = self._settings
         self.optimiser.load_state_dict(state["optimiser"])
+        moments = {
+            "step",
+            "exp_avg",
+            "exp_avg_sq",
+            *(["max_exp_avg_sq"] if self.config.schedule == "published" else []),
+        }
+        fits = [found.keys() == moments for found in self.optimiser.state.values()]
+        for parameter, found in self.optimiser.state.items():
+            fits += [isinstance(x, Tensor) and x.shape in ((), parameter.shape) for x in found.values()]
+        if self._settings != before or not all(fits):
+            raise ValueError("the state of another optimiser")
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         epoch, batch = int(state["epoch"]), int(state["batch"])

@@ -27,7 +27,9 @@ from prpose.data import data_set, load_clips, load_motions
 from prpose.data.synthetic.random_views import Proportions, RandomCameras, RandomViews
 from prpose.data.windows import Windows
 from prpose.lifter import frame_step, is_causal, is_framed, receptive_field
+from prpose.tables import is_number
 from prpose.training import DEFAULTS, RENDERED, Loss, State, TrainConfig, TrainingData, fit, processes
+from prpose.weights import check_archive
 
 VALIDATION = "val"
 WEIGHTS = "best.safetensors"
@@ -145,6 +147,8 @@ def train(
         mean = sum(n * value for n, value in steps) / max(1, sum(n for n, _ in steps))
         scores = processes.once(lambda: _finite(validate(state.result.eval()), state.epoch))
         lines.append({"epoch": state.epoch, "loss": mean} | scores)
+        if lines[-1].keys() != lines[0].keys():
+            raise ValueError(f"{path}: expected a log of {', '.join(lines[-1])}, got {', '.join(map(str, lines[0]))}")
         if first:
             _save_epoch(folder, state, lines)
         for name, value in lines[-1].items():
@@ -189,13 +193,16 @@ def _save(path: Path, state: State, lines: list[dict[str, float]]) -> None:
 
 def _load(path: Path, state: State) -> list[dict[str, float]]:
     try:
+        check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         state.load_state_dict(content["state"])
         lines = [dict(line) for line in content["log"]]
         if [line["epoch"] for line in lines] != list(range(1, state.epoch + 1)):
             raise ValueError(f"a log of {len(lines)} epochs, where {state.epoch} are done")
+        if not all(line.keys() == lines[0].keys() and all(map(is_number, line.values())) for line in lines):
+            raise ValueError("a log of something else than numbers")
         if lines:
-            _finite(_best(lines), state.epoch)
+            _best(lines)
         return lines
     except Exception as error:  # a damaged file can fail in any way
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
