@@ -38,9 +38,7 @@ def check_scale(name: str, value: float) -> None:
 def check_rate(fps: float | None, name: str = "fps") -> None:
     """Raises ``ValueError`` for a known frame rate that none of a video or a camera can be."""
     if fps is not None and not (is_number(fps) and RATES[0] <= fps <= RATES[1]):
-        raise ValueError(
-            f"expected {name} > 0, got {fps!r:.80}; frames per second range from {RATES[0]:g} to {RATES[1]:g}"
-        )
+        raise ValueError(f"expected {name} > 0, got {fps!r:.80} (known: {RATES[0]:g} to {RATES[1]:g} a second)")
 
 
 def confidence_sigma(keypoints: Array, confidence: Array, scale: float) -> Array:

@@ -33,8 +33,7 @@ def unknown(name: str, known: Iterable[str], kind: str) -> str:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a real number, of Python or NumPy; not a Boolean, and not infinite or NaN."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return real and -LARGEST <= value <= LARGEST
+    return isinstance(value, numbers.Real) and type(value) is not bool and bool(-LARGEST <= value <= LARGEST)  # type: ignore
 
 
 def is_import_path(name: str) -> bool:

@@ -20,6 +20,7 @@ from prpose.training import processes
 Loss = Callable[[nn.Module, Tensor, Batch], Tensor]
 """(net in training mode, the items' indices, their batch on the device) → scalar."""
 TrainingData = Windows | RandomViews
+MOST_WORKERS = 256
 RENDERED = "balance", "wide_cameras", "wide_bodies", "exchanged_limbs", "repeated"
 """Settings of rendered windows, from 0 to 1."""
 
@@ -63,6 +64,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_least(self, epochs=1, batch_size=2, large_decay_every=1, every=1, patience=1)
+        if self.workers > MOST_WORKERS:
+            raise ValueError(f"expected workers <= {MOST_WORKERS}, got {self.workers}")
         check_least(self, seed=0, warmup=0, save_every=0, weight_decay=0, workers=0)
         for name, limit in (("lr", 1e38), ("clip", 1e38), ("lr_decay", 1e38), ("lr_decay_large", 1e38), ("ema", 1)):
             value = getattr(self, name)
@@ -143,9 +146,8 @@ class State:
 
     @property
     def _settings(self) -> list[dict[str, Any]]:
-        """The optimiser's, but for the parameters and the rate, which every step sets."""
-        groups = self.optimiser.param_groups
-        return [{name: value for name, value in group.items() if name not in ("params", "lr")} for group in groups]
+        """The optimiser's, but for the rate, which every step sets."""
+        return [group | {"params": len(group["params"]), "lr": 0.0} for group in self.optimiser.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
         """All of it, for :func:`torch.save`."""
@@ -158,12 +160,7 @@ class State:
         self.net.load_state_dict(state["net"])
         before = self._settings
         self.optimiser.load_state_dict(state["optimiser"])
-        moments = {
-            "step",
-            "exp_avg",
-            "exp_avg_sq",
-            *(["max_exp_avg_sq"] if self.config.schedule == "published" else []),
-        }
+        moments = {*("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")[: 4 if before[0]["amsgrad"] else 3]}
         fits = [found.keys() == moments for found in self.optimiser.state.values()]
         for parameter, found in self.optimiser.state.items():
             fits += [isinstance(x, Tensor) and x.shape in ((), parameter.shape) for x in found.values()]

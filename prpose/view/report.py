@@ -92,9 +92,7 @@ def _settings(caption: str, columns: Mapping[str, Mapping[str, Any]]) -> str:
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for key, value in settings.items():
-        if (
-            isinstance(value, Mapping) and not prefix
-        ):  # deeper ones are written as they are: each would get the whole path
+        if isinstance(value, Mapping) and not prefix:  # deeper ones are one cell: every name would repeat the path
             pairs += _flat(value, f"{prefix}{key}.")
         else:
             pairs.append((prefix + key, "default" if value is None else str(value)))
