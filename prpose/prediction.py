@@ -13,6 +13,7 @@ from prpose.camera import Array, Camera
 from prpose.regions import LEVEL, ellipsoids, region_quantiles
 from prpose.rng import check_rate
 from prpose.skeleton import H36M_17
+from prpose.tables import is_number
 
 if TYPE_CHECKING:
     from prpose.view.page import Page
@@ -75,7 +76,7 @@ class Prediction:
         if not (T := shape[0] if len(shape) == 3 else 0):
             raise ValueError(f"expected pose of shape (T, {J}, 3) with T >= 1, got {shape}")
         K = 0 if self.samples is None else (np.shape(self.samples) or (0,))[0]
-        if self.num_samples < max(1, K) or (self.samples is not None and not K):
+        if not is_number(self.num_samples) or self.num_samples < max(1, K) or (self.samples is not None and not K):
             raise ValueError(f"expected 1 to num_samples = {self.num_samples} samples, got {K}")
         defaults = {"flags": np.zeros((T, J), np.uint8), "frame_numbers": np.arange(T)}
         for name, (dtype, axes, largest) in ARRAYS.items():

@@ -15,6 +15,7 @@ from scipy.special import chdtri
 
 from prpose.camera import Array
 from prpose.skeleton import H36M_17
+from prpose.tables import is_number
 
 LEVEL = 0.95  # the level whose conformal quantiles a card stores
 
@@ -55,8 +56,8 @@ def region_quantiles(card: Mapping[str, Any], level: float = LEVEL) -> NDArray[n
     Raises:
         ValueError: for a level out of range, or quantiles that are not positive numbers, one per joint.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"expected a level between 0 and 1, got {level}")
+    if not (is_number(level) and 0 < level < 1):
+        raise ValueError(f"expected a level between 0 and 1, got {level!r:.80}")
     stored, gaussian, names = card.get("limits_95"), chdtri(3, 1 - level), H36M_17.names[1:]  # 7.8147 at 0.95
     if not stored:
         return np.full(len(H36M_17), gaussian)

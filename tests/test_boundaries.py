@@ -18,6 +18,8 @@ from prpose.cli.console import print_table
 from prpose.config import InferenceConfig
 from prpose.data.mocap.mapping import SHIPPED as MAPPINGS
 from prpose.data.mocap.mapping import files_in, from_folder
+from prpose.data.release_files import Selection
+from prpose.evaluation import seeded_draw
 from prpose.hub import SHIPPED, find_model_folder
 from prpose.io.detector import check_model
 from prpose.io.export import read_prediction
@@ -153,6 +155,18 @@ def test_keypoints_of_a_wrong_type_or_size_are_refused_in_one_line(field, value)
     values = {"xy": np.ones((2, 17, 2)), "image_size": (9, 9), "layout": "coco17", field: value}
     with suppress(ValueError):
         Keypoints(**values)
+
+
+@pytest.mark.parametrize("value", [None, "a", [1], 10**400, np.nan, -1, 0, 2**63])
+def test_counts_and_shares_of_a_wrong_type_or_size_are_refused_in_one_line(value):
+    for call in (
+        lambda: read_prediction(POSES).regions(value),
+        lambda: replace(read_prediction(POSES), num_samples=value, samples=None) and Selection(stride=value),
+        lambda: Selection(subset=value),
+        lambda: seeded_draw(-1 if value is None else 0, 2**40),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            call()
 
 
 @pytest.mark.parametrize("ending", ["gif", "mp4"])

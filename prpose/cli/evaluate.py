@@ -141,7 +141,7 @@ class _Evaluation:
 
     def report(self, clips: Sequence[Clip], val: Sequence[Clip] | None) -> dict[str, Any]:
         """Every number, and what is needed to repeat it; with baselines if there are clips to fit them on."""
-        if self.stride < 1:
+        if not 1 <= self.stride < 2**31:
             raise ValueError(f"expected --stride >= 1, got {self.stride}")
         self.sampler.to(self.device)
         windows, curve = self._windows(clips), sorted({S for S in CURVE if self.num_samples >= S} | {self.num_samples})

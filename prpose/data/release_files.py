@@ -17,6 +17,7 @@ from prpose.camera import Array, Camera
 from prpose.data.clip import Clip, check_coordinates
 from prpose.layouts import sides_of
 from prpose.skeleton import H36M_17
+from prpose.tables import is_number
 from prpose.unpickle import entry_names, read_npz
 
 ALL_ACTIONS = ("*",)
@@ -40,10 +41,10 @@ class Selection:
     subset: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.stride < 1:
-            raise ValueError(f"expected stride >= 1, got {self.stride}")
-        if not 0 < self.subset <= 1:
-            raise ValueError(f"expected subset in (0, 1], got {self.subset}")
+        if not (isinstance(self.stride, int) and 1 <= self.stride < 2**31):
+            raise ValueError(f"expected stride >= 1, got {self.stride!r:.80}")
+        if not (is_number(self.subset) and 0 < self.subset <= 1):
+            raise ValueError(f"expected subset in (0, 1], got {self.subset!r:.80}")
 
     def wants(self, action: str) -> bool:
         return any(word in (*ALL_ACTIONS, action.split(" ")[0]) for word in self.actions)
