@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 import prpose
-from prpose.data import load_clips
+from prpose.data import Clip, load_clips
 from prpose.keypoints import save_keypoints
-from prpose.view import draw_prediction
+from prpose.view import draw_columns
 
 MODEL = "gaussian-wide"
 FRAMES = [5, 20, 35, 50]
@@ -49,9 +49,7 @@ def main(folder: Path) -> None:
         "wave_3d.bvh": "the pose as a skeleton for Blender",
     }
     try:
-        draw_prediction(
-            clip, FRAMES, prediction.samples[:, FRAMES], prediction.deterministic[FRAMES], folder / "wave.png"
-        )
+        draw(clip, prediction, folder / "wave.png")
         written["wave.png"] = "input, samples and ground truth of four frames"
     except ValueError as error_of_extra:  # matplotlib is an extra
         print(f"No picture: {error_of_extra}")
@@ -59,6 +57,18 @@ def main(folder: Path) -> None:
         print(f"Wrote {folder / name}: {content}.")
     print(f"Wrote {folder / 'wave.html'}: all frames, to turn and to play. Open it in a browser, it needs no network:")
     print((folder / "wave.html").resolve().as_uri())
+
+
+def draw(clip: Clip, prediction: prpose.Prediction, path: Path) -> None:
+    """A column per frame: the 2D input; below, the samples and the truth."""
+    columns = []
+    for t in FRAMES:
+        poses = [(pose, {"linewidth": 0.6, "alpha": 0.12}) for pose in prediction.samples[:, t]]
+        poses += [(clip.poses_cam[t], {"color": "black", "linewidth": 1.6})]
+        poses += [(prediction.deterministic[t], {"color": "red", "linewidth": 1.0, "linestyle": "--"})]
+        columns.append((clip, t, poses))
+    title = f": {len(prediction.samples)} samples\nblack: ground truth, red: deterministic"
+    draw_columns(columns, path, title)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from prpose.io.keypoints import people_from
 from prpose.io.overlay import BONE_CHAINS, JOINT_COLOURS, SIDE_COLOURS, Canvas, Scene, check_overlay, write_overlay
 from prpose.io.video import open_video, read_photo
 from prpose.skeleton import H36M_17
-from prpose.view import draw_prediction, draw_samples
+from prpose.view import draw_columns, draw_samples
 from tests.golden_numbers import GOLDEN
 from tests.videos import BODY, Finder, picture, write_png, write_video
 
@@ -184,8 +184,8 @@ def test_a_prediction_and_its_clip_are_drawn(tmp_path):
     clip = load_clips("h36m", GOLDEN / "data", "test")[0]
     clip = replace(clip, hidden=np.arange(len(clip) * 17).reshape(-1, 17) % 2 == 0)
     poses = clip.poses_cam[[1]] - clip.poses_cam[[1], :1]
-    samples = poses + np.random.default_rng(0).normal(0, 0.02, (3, *poses.shape))
-    draw_prediction(clip, [1], samples, poses, tmp_path / "a.png")
+    samples = poses[0] + np.random.default_rng(0).normal(0, 0.02, (3, 17, 3))
+    draw_columns([(clip, 1, [(pose, {"alpha": 0.1}) for pose in [*samples, clip.poses_cam[1]]])], tmp_path / "a.png")
     check_drawn(tmp_path / "a.png")
 
 

@@ -25,26 +25,11 @@ def draw_samples(clips: Sequence[Clip], path: Path, samples: int = 6) -> None:
         raise ValueError("expected at least one clip to draw, got none")
     chosen = [clips[i] for i in np.linspace(0, len(clips) - 1, samples).round().astype(int)]
     middle = [(clip, len(clip) // 2) for clip in chosen]
-    _draw([(clip, frame, [(clip.poses_cam[frame], {"linewidth": 1.5})]) for clip, frame in middle], path)
+    draw_columns([(clip, frame, [(clip.poses_cam[frame], {"linewidth": 1.5})]) for clip, frame in middle], path)
 
 
-def draw_prediction(clip: Clip, frames: Sequence[int], samples: Array, deterministic: Array, path: Path) -> None:
-    """A PNG of a prediction, one column per frame: the 2D input; below, the samples and the ground truth.
-
-    Args:
-        samples: (S, len(frames), 17, 3) metres, camera axes, relative to the pelvis.
-        deterministic: (len(frames), 17, 3), the poses without noise.
-    """
-    columns = []
-    for n, frame in enumerate(frames):
-        poses: list[tuple[Array, dict[str, Any]]] = [(p, {"linewidth": 0.6, "alpha": 0.12}) for p in samples[:, n]]
-        poses += [(clip.poses_cam[frame], {"color": "black", "linewidth": 1.6})]
-        poses += [(deterministic[n], {"color": "red", "linewidth": 1.0, "linestyle": "--"})]
-        columns.append((clip, frame, poses))
-    _draw(columns, path, f": {len(samples)} samples\nblack: ground truth, red: deterministic")
-
-
-def _draw(columns: Sequence[Column], path: Path, title: str = "") -> None:
+def draw_columns(columns: Sequence[Column], path: Path, title: str = "") -> None:
+    """A PNG with a column for each frame: the 2D keypoints, and the poses from two sides; the views' title goes on."""
     figure = import_extra("matplotlib.figure", "plot").Figure(figsize=(2.7 * len(columns), 8.6), layout="constrained")
     axes = figure.subplots(3, len(columns), squeeze=False, height_ratios=(1.4, 1, 1))
     for (image, *views), (clip, frame, poses) in zip(axes.T, columns, strict=True):
