@@ -52,10 +52,10 @@ class Engine(Protocol):
         """Samples for normalised keypoints (B, T, J, 2), noise (S, B, T, J, C) and further sigma (B, T, J)."""
 
 
-def padded(values: Array, engine: Engine) -> Array:
-    """A clip (B, T, *) with its first and last frames repeated, as in VideoPose3D, → (B, T + F - 1, *)."""
-    frames = engine.own_frame, engine.F - 1 - engine.own_frame
-    return np.pad(values, [(0, 0), frames, *[(0, 0)] * (values.ndim - 2)], mode="edge")
+def input_frames(poses: slice, T: int, engine: Engine) -> Array:
+    """Indices of the frames that t poses depend on, (t + F - 1,); T's first and last repeat, as in VideoPose3D."""
+    frames = np.arange(poses.start, poses.stop + engine.F - 1) - engine.own_frame
+    return np.asarray(frames.clip(0, T - 1))
 
 
 def noisy_poses(extra_sigma: Array, F: int) -> Array:

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from prpose.atomic import replacing
+from prpose.atomic import large_array, pieces, replacing
 from prpose.camera import Array
 from prpose.layouts import find_layout
 from prpose.tables import naming
@@ -114,7 +114,7 @@ def _coordinates(xy: Any, J: int) -> Array:
     largest = max(float(np.nanmax(array, initial=0)), -float(np.nanmin(array, initial=0)))
     if not largest <= LARGEST_PX:
         raise ValueError(f"expected coordinates within {LARGEST_PX:g} pixels, got {largest:g}")
-    return array.astype(np.float32)
+    return np.asarray(large_array(array.shape, np.float32, array))
 
 
 def _finite(values: Any, shape: tuple[int, ...], dtype: str, name: str) -> Array | None:
@@ -124,9 +124,9 @@ def _finite(values: Any, shape: tuple[int, ...], dtype: str, name: str) -> Array
     array = np.asarray(values)
     if array.shape != shape or array.dtype.kind not in ("iu" if dtype == "int64" else "fiub"):
         raise ValueError(f"expected {name} of shape {shape}, got {array.dtype} {array.shape}")
-    if not (np.abs(array.astype(np.float64)) <= 2**53).all():
+    if not all((np.abs(part.astype(np.float64)) <= 2**53).all() for part in pieces(array)):
         raise ValueError(f"expected finite {name}, got NaN, infinity or more than 2^53")
-    array = array.astype(dtype)
+    array = large_array(shape, dtype, array)
     if len(shape) == 1 and (np.diff(array) <= 0).any():
         raise ValueError(f"expected {name} in increasing order")
     return array

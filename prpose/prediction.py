@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prpose.atomic import release
+from prpose.atomic import pieces, release
 from prpose.camera import Array, Camera
 from prpose.regions import LEVEL, ellipsoids, region_quantiles
 from prpose.skeleton import H36M_17
@@ -85,7 +85,8 @@ class Prediction:
                 object.__setattr__(self, name, _checked(name, value, sizes, dtype, largest))
         for name in ("pose", "deterministic", "samples"):
             poses = getattr(self, name)
-            if poses is not None and (offset := float(np.abs(poses[..., 0, :]).max())) > 1e-4:
+            offset = 0.0 if poses is None else max(float(np.abs(part[..., 0, :]).max()) for part in pieces(poses))
+            if offset > 1e-4:
                 raise ValueError(f"expected {name} with the pelvis, joint 0, at 0, got {offset:g} m")
         _check_covariance("covariance", self.covariance)
         if self.root_covariance is not None:
@@ -117,7 +118,8 @@ class Prediction:
     @property
     def mean_spread(self) -> float:
         """Standard deviation of the samples, metres: root mean square over frames, axes and joints but the pelvis."""
-        return float(self._variances[:, 1:].mean(dtype=np.float64) ** 0.5)
+        total = sum(_variances(part)[:, 1:].sum(dtype=np.float64) for part in pieces(self.covariance))
+        return float((total / (len(self) * (J - 1) * 3)) ** 0.5)
 
     def region_pieces(self, level: float = LEVEL) -> Iterator[tuple[slice, Array, Array]]:
         """Frames with their :meth:`regions`, some at a time: a clip of hours needs no memory for all of them."""
@@ -126,10 +128,6 @@ class Prediction:
             frames = slice(start, start + FRAMES_AT_ONCE)
             yield frames, *ellipsoids(self.covariance[frames], quantiles)
             release(self.covariance)
-
-    @property
-    def _variances(self) -> NDArray[np.float32]:
-        return np.diagonal(self.covariance, axis1=-2, axis2=-1).clip(0)
 
     @property
     def seconds(self) -> NDArray[np.float64] | None:
@@ -160,7 +158,7 @@ class Prediction:
         """
         seconds = np.full(len(self), np.nan) if self.seconds is None else self.seconds
         x, y, z = self.pose.reshape(-1, 3).T
-        sd_x, sd_y, sd_z = np.sqrt(self._variances).reshape(-1, 3).T
+        sd_x, sd_y, sd_z = np.sqrt(_variances(self.covariance)).reshape(-1, 3).T
         columns = {
             "frame": np.repeat(self.frame_numbers, J), "time_s": np.repeat(seconds, J),
             "joint": np.tile(np.array(self.joint_names), len(self)),
@@ -240,14 +238,18 @@ ARRAYS: dict[str, tuple[type, tuple[int | str, ...], float]] = {
 """Fields that are arrays: type, shape and largest magnitude; the largest array comes last."""
 
 
+def _variances(covariance: Array) -> Array:
+    return np.diagonal(covariance, axis1=-2, axis2=-1).clip(0)
+
+
 def _checked(name: str, value: Any, shape: tuple[Any, ...], dtype: type, largest: float) -> Array:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
         got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
         raise ValueError(f"expected {name} as an array of numbers, got {got}")
     if value.shape != shape:
         raise ValueError(f"expected {name} of shape {shape}, got {value.shape}")
-    low, high = float(value.min()), float(value.max())
-    release(value)
+    ends = [(part.min(), part.max()) for part in pieces(value)]
+    low, high = float(np.min(ends)), float(np.max(ends))
     if not np.isfinite([low, high]).all():
         raise ValueError(f"expected finite {name}, got NaN or infinity")
     if max(-low, high) > largest or (dtype is np.uint8 and low < 0):
@@ -262,6 +264,7 @@ def _check_covariance(name: str, value: Array) -> None:
     if len(value) > FRAMES_AT_ONCE:
         for start in range(0, len(value), FRAMES_AT_ONCE):
             _check_covariance(name, value[start : start + FRAMES_AT_ONCE])
+            release(value)
         return
     wide = value.astype(np.float64)
     transposed, tolerance = wide.swapaxes(-1, -2), 1e-9 + 1e-4 * np.abs(wide).max(axis=(-1, -2))
