@@ -144,7 +144,7 @@ class Prediction:
         """
         return ellipsoids(self.covariance, region_quantiles(self.model, level))
 
-    def to_columns(self) -> dict[str, Array]:
+    def to_columns(self, frames: slice = slice(None)) -> dict[str, Array]:
         """A table of plain arrays, one row per frame and joint: ``pandas.DataFrame(prediction.to_columns())``.
 
         Times are NaN where unknown; ``x_right_m`` to ``z_forward_m`` are of ``pose``, ``sd_x_m`` to ``sd_z_m`` standard
@@ -157,16 +157,16 @@ class Prediction:
             ('right_wrist', -0.75)
         """
         seconds = np.full(len(self), np.nan) if self.seconds is None else self.seconds
-        x, y, z = self.pose.reshape(-1, 3).T
-        sd_x, sd_y, sd_z = np.sqrt(_variances(self.covariance)).reshape(-1, 3).T
+        x, y, z = self.pose[frames].reshape(-1, 3).T
+        sd_x, sd_y, sd_z = np.sqrt(_variances(self.covariance[frames])).reshape(-1, 3).T
         columns = {
-            "frame": np.repeat(self.frame_numbers, J), "time_s": np.repeat(seconds, J),
-            "joint": np.tile(np.array(self.joint_names), len(self)),
+            "frame": np.repeat(self.frame_numbers[frames], J), "time_s": np.repeat(seconds[frames], J),
+            "joint": np.tile(np.array(self.joint_names), len(seconds[frames])),
             "x_right_m": x, "y_down_m": y, "z_forward_m": z, "sd_x_m": sd_x, "sd_y_m": sd_y, "sd_z_m": sd_z,
-            "flag": np.array(FLAGS)[self.flags.ravel()],
+            "flag": np.array(FLAGS)[self.flags[frames].ravel()],
         }  # fmt: skip
         if self.root is not None:
-            columns |= {f"root_{axis}_m": np.repeat(self.root[:, i], J) for i, axis in enumerate("xyz")}
+            columns |= {f"root_{axis}_m": np.repeat(self.root[frames, i], J) for i, axis in enumerate("xyz")}
         return columns
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
