@@ -149,11 +149,6 @@ class InferenceConfig(NoiseConfig):
                 expected = "pitch and roll, up to 90 and 180 degrees, or auto"
                 raise ValueError(f"expected level as {expected}, got {self.level!r:.80}")
 
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> "InferenceConfig":
-        """As :func:`config_from`."""
-        return config_from(cls, values)
-
     def assumptions(self, confidence: Array | None, trained: bool = False, focal_px: float | None = None) -> list[str]:
         """Assumptions about confidences (T, J) and camera that the user could replace, one sentence each."""
         found = []

@@ -2,11 +2,8 @@
 
 import difflib
 import importlib
-import json
 import math
-import os
 import pkgutil
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,48 +54,6 @@ def import_extra(module: str, extra: str | None = None) -> Any:
         name = module.partition(".")[0]
         problem = "is not installed" if error.name == name else f"cannot be imported ({error})"
         raise ValueError(f"{name} {problem}: pip install " + (f'"prpose[{extra}]"' if extra else name)) from None
-
-
-APART = """import json, os, sys, time
-sys.path[:] = json.loads(sys.argv[1])
-
-def limit():
-    try:
-        import resource
-        def most(kind, number):
-            resource.setrlimit(kind, (number, resource.getrlimit(kind)[1]))
-        most(resource.RLIMIT_CPU, int(time.process_time()) + 5 + size // 2**20)
-        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-        most(resource.RLIMIT_AS, used + 2**26 + 20 * size)
-    except (ImportError, ValueError, OSError):  # another system
-        pass
-
-for path in sys.argv[3:]:
-    print(path, flush=True)
-    try:
-        size = os.path.getsize(path)
-        exec(sys.argv[2])
-    except Exception as error:  # as the process that started this one will find
-        while error is not None:
-            if isinstance(error, MemoryError) or "alloc" in str(error):
-                os._exit(3)
-            error = error.__context__
-"""
-
-
-def try_apart(code: str, *paths: Path) -> None:
-    """Runs code for each ``path`` in another process; ``ValueError`` naming the file on which that crashes or hangs.
-
-    For libraries that may do so on damaged files. The code calls ``limit()``, of time and memory, before it reads one.
-    """
-    command = [sys.executable, "-I", "-c", APART, json.dumps(sys.path), code, *map(str, paths)]
-    alone = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=alone, **pipes) as process:  # type: ignore[call-overload]
-        tried = process.stdout.read().decode(errors="replace").splitlines()
-    if process.returncode:
-        path = tried[-1] if tried else paths[0]
-        raise ValueError(f"{path}: damaged: the library that reads it crashes, or never ends")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from prpose import metrics
 from prpose.cli import guarded
 from prpose.cli.console import named_device, print_table, progress
 from prpose.data import Clip, load_clips
-from prpose.rng import NOISE_CORRELATIONS
+from prpose.rng import NOISE_CORRELATIONS, NoiseCorrelation
 
 UNITS = {
     "P1, deterministic": "mm",
@@ -70,9 +70,9 @@ def main(
     return columns
 
 
-def scores(model: prpose.Model, clip: Clip, S: int, seed: int, kind: str) -> dict[str, torch.Tensor]:
+def scores(model: prpose.Model, clip: Clip, S: int, seed: int, kind: NoiseCorrelation) -> dict[str, torch.Tensor]:
     """Values of a clip's frames, metres or m/s²; accelerations lack the first and last frame."""
-    config = prpose.InferenceConfig.from_mapping({"noise_correlation": kind, "allow_implausible": True})
+    config = prpose.InferenceConfig(noise_correlation=kind, allow_implausible=True)
     size, fps = (clip.camera.width, clip.camera.height), float(clip.fps or 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of implausible poses, such as handstands

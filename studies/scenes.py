@@ -50,7 +50,7 @@ class Scene:
 
 
 def scene_of(data: str, root: Path, split: str, every: int) -> Scene:
-    """Windows of every n-th frame of a data set's clips, of 60 frames per second."""
+    """Windows of every n-th frame of a data set's clips, of 60 frames per second; ``ValueError`` if there are none."""
     parts = []
     for clip in load_clips(data, root, split, "gt"):
         own = np.arange(every // 2, len(clip), every)
@@ -59,6 +59,8 @@ def scene_of(data: str, root: Path, split: str, every: int) -> Scene:
         camera = clip.camera.calibrated()
         fixed = up[1] - up[0], camera.focal_px, camera.center_px, (camera.width, camera.height)
         parts.append((clip.poses_cam[frames].astype(np.float64), *(np.tile(each, (len(own), 1)) for each in fixed)))
+    if not sum(len(up) for _, up, *_ in parts):
+        raise ValueError(f"expected a clip of {data} {split} longer than {every // 2} frames, half of every, got none")
     return Scene(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 

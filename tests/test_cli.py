@@ -159,8 +159,23 @@ def test_help_lists_every_command_and_option_with_a_sentence(words, capsys):
     assert command(*words, "--help") == 0
     out = capsys.readouterr().out
     assert out.startswith(f"usage: {' '.join(['prpose', *words])}")
+    assert "None}" not in out
     for name, node in COMMANDS.items() if not words else ():
         assert f"• {name} " in out or isinstance(node, dict)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predct", "walk.json"], "unknown command 'predct'; did you mean predict? (known: data, evaluate, "),
+        (["data", "prepar"], "unknown command 'prepar'; did you mean prepare? (known: inspect, prepare)"),
+        (["data", "prepare", "cmu17"], "unknown command 'cmu17'; did you mean cmu? (known: 3dhp, cmu, h36m, mocap)"),
+    ],
+    ids=" ".join,
+)
+def test_unknown_commands_name_the_nearest(words, message, capsys):
+    assert command(*words) == 1
+    assert f"error: {message}" in capsys.readouterr().err
 
 
 SIGNALS = [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]

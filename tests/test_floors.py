@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FLOORS = (
     {"atomic", "camera", "metrics", "nets", "skeleton", "tables", "unpickle"},
-    {"layouts", "lifter", "placement", "regions", "rng"},
+    {"apart", "layouts", "lifter", "placement", "regions", "rng"},
     {"card", "engine"},
     {"data", "keypoints", "noise", "prediction", "remap"},
     {"config", "io", "missing", "plausibility", "sampler", "swaps", "weights"},

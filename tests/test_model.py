@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import prpose
-from prpose.config import InferenceConfig, PointEstimate
+from prpose.config import InferenceConfig, PointEstimate, config_from
 from prpose.data import load_clips
 from prpose.keypoints import Keypoints
 from prpose.model import Model
@@ -234,12 +234,12 @@ def test_stream_ignores_confidences_once_one_is_outside_0_to_1(clip):
 )
 def test_invalid_settings_are_named(values, message):
     with pytest.raises(ValueError, match=message):
-        InferenceConfig.from_mapping(values)
+        config_from(InferenceConfig, values)
 
 
 def test_settings_of_a_file_are_converted():
     values = {"max_gap": 3, "intrinsics": [900, 900, 500, 500], "detector_model": "pose.task", "smooth": "gaussian"}
-    config = InferenceConfig.from_mapping(values)
+    config = config_from(InferenceConfig, values)
     assert config.intrinsics == (900.0, 900.0, 500.0, 500.0)
     assert config.detector_model.name == "pose.task"
     assert replace(config, max_gap=5, intrinsics=None, detector_model=None, smooth="auto") == InferenceConfig()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from prpose.cli import guarded, run
-from prpose.cli.console import NO_BAR, duration, print_result, progress, recorded
+from prpose.cli.console import NO_BAR, duration, print_result, print_table, progress, recorded
 from tests.mocap_files import write_folder
 
 WALK = ["examples/walk_openpose", "--image-size", "1000", "1002", "--fps", "30", "-n", "4", "--model", "mgcn-cmu17"]
@@ -206,3 +206,11 @@ def test_results_are_one_line_with_quoted_words(capsys):
 )
 def test_durations_are_whole(seconds, text):
     assert duration(seconds) == text
+
+
+def test_tables_keep_all_numbers_where_lines_are_short(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "20")
+    print_table("a title", [f"P{n}" for n in range(9)], {"a recording's name": ["123.4"] * 9})
+    printed = capsys.readouterr().out
+    assert printed.count("123.4") == 9
+    assert "…" not in printed

@@ -5,21 +5,25 @@ import ast
 import functools
 import importlib
 import inspect
+import operator
 import os
 import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Union, cast, get_args, get_type_hints
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 import prpose
 from prpose.atomic import read_toml
 from prpose.cli.console import print_line, process_count, rank, recorded
+from prpose.tables import look_up
 
 COMMANDS: dict[str, Any] = {
     "predict": "predict:predict",
@@ -39,12 +43,33 @@ COMMANDS: dict[str, Any] = {
     "figure": "figure:figure",
     "models": "models:models",
     "pack": "pack:pack",
-    "export": "export:export",
+    "export": "pack:export",
 }
 """Commands and groups of them: functions, or where they are in this package, to be imported when they are run."""
 CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]")
 # Exit codes after signals that end a command; its temporary files are removed first.
 STOPPED = {128 + getattr(signal, name): name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
+
+OPTIONS = ConstructorRegistry()
+"""How tyro reads options of our types."""
+
+
+@OPTIONS.primitive_rule
+def _optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """``T | None`` is read as T, or as None if that is the word: help has ``--fps FLOAT``, not ``{None}|FLOAT``."""
+    kinds = [kind for kind in get_args(info.type) if kind is not NoneType]
+    if info.type_origin not in (Union, UnionType) or len(kinds) == len(get_args(info.type)):
+        return None
+    spec = ConstructorRegistry.get_primitive_spec(
+        PrimitiveTypeInfo.make(functools.reduce(operator.or_, kinds), info.markers)
+    )
+    assert isinstance(spec, PrimitiveConstructorSpec), "options are of types that tyro knows"
+    return replace(
+        spec,
+        instance_from_str=lambda words: None if words == ["None"] else spec.instance_from_str(words),
+        is_instance=lambda value: value is None or spec.is_instance(value),
+        str_from_instance=lambda value: ["None"] if value is None else spec.str_from_instance(value),
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -89,10 +114,10 @@ def run(args: Sequence[str]) -> None:
         if CONTROL.search(word) and not (place == 1 and Path(word).exists()):
             raise ValueError(f"expected arguments without control characters, got {word!r:.80}")
     commands = {name: _listed(node) for name, node in tree.items()}
-    if rest and rest[0] in commands:
-        commands[rest[0]], rest[1:] = _configured(imported(tree[rest[0]]), rest[1:])
+    if rest and not rest[0].startswith("-"):
+        commands[rest[0]], rest[1:] = _configured(imported(look_up(rest[0], tree, "command")), rest[1:])
     with recorded(args):
-        tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=rest)
+        tyro.extras.subcommand_cli_from_dict(commands, prog=" ".join(words), args=rest, registry=OPTIONS)
 
 
 def imported(command: Any) -> Callable[..., None]:

@@ -89,14 +89,16 @@ def plain_console() -> Console:
 
 
 def print_table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
-    """Prints a table; its columns are the rows' names and ``heads``."""
+    """Prints a table; its columns are the rows' names and ``heads``. No number is cut, even if lines get too long."""
     table = Table(title=printable(title), title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     for name, cells in rows.items():
         table.add_row(*map(printable, (name, *cells)))
-    plain_console().print(table)
+    console = plain_console()
+    console.width = max(console.width, console.measure(table, options=console.options.update(width=10_000)).maximum)
+    console.print(table)
 
 
 class _Pace(ProgressColumn):

@@ -1,4 +1,4 @@
-"""prpose pack: a trained lifter and its variance net become a model folder that others can load."""
+"""``prpose pack`` and ``export``: a trained model as a folder that others can load, or one file for ONNX Runtime."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +14,7 @@ from prpose.card import Card, Network
 from prpose.cli.console import Flag, print_result
 from prpose.cli.evaluate import constructor_arguments
 from prpose.config import InferenceConfig
+from prpose.export import export_onnx
 from prpose.hub import by_role, write_model_folder
 from prpose.noise import variance_net_of
 from prpose.regions import LEVEL
@@ -177,3 +178,21 @@ def _scores(report: Report) -> dict[str, float]:
     scores = {key: round(value, 2) for key, value in values["deterministic"].items()}
     scores |= {f"{key}_best_of_{S}": round(value, 2) for key, value in values.get("best", {}).items()}
     return scores | {key: round(value, 3) for key, value in values.get("cloud", {}).items()}
+
+
+def export(
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")],
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    overwrite: Flag = False,
+) -> None:
+    """Export a model to an ONNX file.
+
+    The file holds both networks and the card; ``prpose predict --model OUT`` computes it with ONNX Runtime.
+
+    Args:
+        model: A bundled model, or a model's folder.
+        out: File to write, *.onnx.
+        overwrite: Replace an existing file.
+    """
+    difference = export_onnx(model, out, overwrite)
+    print_result(f"{out}: poses within {1e6 * difference:.1f} micrometres of PyTorch's")

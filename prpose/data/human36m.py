@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from prpose.apart import try_apart
 from prpose.atomic import read_json
 from prpose.camera import Array, Camera, Tangential
 from prpose.data.clip import check_coordinates, finite_float32
 from prpose.data.release_files import OnFile, View, paths_of, write_release
-from prpose.tables import import_extra, look_up, try_apart
+from prpose.tables import import_extra, look_up
 
 SPLITS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
 SUBJECTS = (*SPLITS["train"], *SPLITS["test"])
@@ -106,7 +107,7 @@ def _pose_files(source: Path, subject: str) -> list[tuple[str, str, Path]]:
 def _try(paths: list[Path]) -> None:
     """``ValueError`` for a file that cdflib never reads to the end."""
     import_extra("cdflib", "mocap")
-    try_apart("import cdflib; limit(); cdf = cdflib.CDF(path); cdf.cdf_info(); cdf.varget('Pose')", *paths)
+    try_apart(_read_world, "cdflib", *paths)
 
 
 def _read_world(path: Path) -> Array:

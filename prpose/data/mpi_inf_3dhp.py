@@ -11,12 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import scipy.io
 
+from prpose.apart import try_apart
 from prpose.camera import Array, Camera
 from prpose.data.clip import check_coordinates, finite_float32
 from prpose.data.release_files import OnFile, View, by_camera, paths_of, write_release
 from prpose.layouts import MPI_28
 from prpose.skeleton import H36M_17
-from prpose.tables import import_extra, try_apart
+from prpose.tables import import_extra
 
 SPLITS = {"train": tuple(f"S{i}" for i in range(1, 9)), "test": tuple(f"TS{i}" for i in range(1, 7))}
 DEFAULT_KEYPOINTS = "hrnet_coco"
@@ -87,8 +88,7 @@ def from_original(
 
 def _try(paths: Sequence[Path], annotation: Annotation) -> None:
     """``ValueError`` for a file on which SciPy or HDF5 crash."""
-    names = ["annot2", annotation, "valid_frame"]
-    try_apart(f"from prpose.data.mpi_inf_3dhp import _read_mat; limit(); _read_mat(path, {names})", *paths)
+    try_apart(_read_mat, "h5py", *paths, names=["annot2", annotation, "valid_frame"])
 
 
 def _annotation_files(source: Path) -> list[tuple[str, str, Path]]:

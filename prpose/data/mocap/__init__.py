@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from prpose.apart import try_apart
 from prpose.atomic import existing_file
 from prpose.camera import Array
-from prpose.tables import import_extra, try_apart
+from prpose.tables import import_extra
 from prpose.unpickle import read_npz
 
 CHANNELS = {f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
@@ -190,7 +191,7 @@ def _motion(path: Path, lines: Lines, columns: int) -> tuple[Array, float]:
 def read_c3d(path: Path) -> Recording:
     """Markers of a C3D file, NaN where missing; ``ValueError`` without ezc3d (extra ``mocap``) or if it fails."""
     ezc3d = import_extra("ezc3d", "mocap")
-    try_apart("import ezc3d; limit(); ezc3d.c3d(path)", path)
+    try_apart(ezc3d.c3d, "ezc3d", path)
     try:
         data = Path(path).read_bytes()
         content = ezc3d.c3d(str(path))

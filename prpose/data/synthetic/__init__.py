@@ -63,7 +63,8 @@ class FixedCameras:
 def quaternion(rotation: Array) -> tuple[float, float, float, float]:
     """Unit quaternion (w, x, y, z), w >= 0, of a rotation matrix (3, 3).
 
-    SciPy's differs in the last bit, which would change prepared benchmarks.
+    SciPy's differs in the last bit, which would change prepared benchmarks, as would a sum of BLAS, whose last bit
+    depends on the processor.
     """
     r, d = rotation, np.diag(rotation)
     multiples = np.empty((4, 4))  # of the quaternion, row by row; take the one with the largest factor
@@ -71,7 +72,7 @@ def quaternion(rotation: Array) -> tuple[float, float, float, float]:
     multiples[1:, 1:] = r + r.T
     multiples[np.diag_indices(4)] = [1 + np.trace(r), *(1 + d[i] - d[i - 2] - d[i - 1] for i in range(3))]
     q = multiples[np.argmax([np.trace(r), *d])]
-    w, x, y, z = (np.copysign(1, q[0]) * q / np.linalg.norm(q)).tolist()
+    w, x, y, z = (np.copysign(1, q[0]) * q / np.sqrt((q**2).sum())).tolist()
     return w, x, y, z
 
 

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from prpose.apart import try_apart
 from prpose.camera import Array
 from prpose.io.keypoints import csv_table
 from prpose.io.keypoints.arrays import check_joints, within_range
 from prpose.io.keypoints.detections import Detection, Detections, Value, Whole, check, without_missing
 from prpose.layouts import LAYOUTS
 from prpose.remap import is_present
-from prpose.tables import import_extra, try_apart
+from prpose.tables import import_extra
 from prpose.unpickle import most_bytes, read_pickle
 
 MOST_TEXTS = 2**20  # names, or frames with one; as texts they take more than their file
@@ -55,10 +56,7 @@ def entry_names(path: Path) -> tuple[str, ...]:
 def _content(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
     """The wanted datasets, by their path, all attributes of what is wanted, ``path@name``, and all names at the top."""
     import_extra("h5py", "mocap")
-    try_apart(
-        f"from prpose.io.keypoints.hdf5 import read_here; import h5py; limit(); read_here(path, {tuple(wanted)!r})",
-        path,
-    )
+    try_apart(read_here, "h5py", path, wanted=wanted)
     return read_here(path, wanted)
 
 
