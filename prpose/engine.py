@@ -52,12 +52,6 @@ class Engine(Protocol):
         """Samples for normalised keypoints (B, T, J, 2), noise (S, B, T, J, C) and further sigma (B, T, J)."""
 
 
-def input_frames(poses: slice, T: int, engine: Engine) -> Array:
-    """Indices of the frames that t poses depend on, (t + F - 1,); T's first and last repeat, as in VideoPose3D."""
-    frames = np.arange(poses.start, poses.stop + engine.F - 1) - engine.own_frame
-    return np.asarray(frames.clip(0, T - 1))
-
-
 def noisy_poses(extra_sigma: Array, F: int) -> Array:
     """Whether any of the F frames that a pose depends on has further noise, (B, T, J) → (B, T - F + 1) bool."""
     return np.asarray(np.lib.stride_tricks.sliding_window_view(extra_sigma.any(-1), F, axis=1).any(-1))

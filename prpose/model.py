@@ -13,7 +13,7 @@ from prpose.atomic import large_array, release
 from prpose.camera import Array, Camera
 from prpose.card import Card
 from prpose.config import InferenceConfig
-from prpose.engine import Engine, input_frames, input_sigma
+from prpose.engine import Engine, input_sigma
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS, find_layout
 from prpose.onnx import OnnxSampler, is_onnx
@@ -175,14 +175,12 @@ class Model:
                 axis = int(name == "samples")
                 if name not in fields:  # filled piece by piece: a list of pieces would be in memory twice
                     fields[name] = large_array((*value.shape[:axis], T, *value.shape[axis + 1 :]), value.dtype)
-                for k in range(0, len(value), 4096) if axis else ():  # each sample of the frames is a page of the file
-                    fields[name][k : k + 4096, frames] = value[k : k + 4096]
+                for k in range(0, len(value), 4096):  # samples, whose frames are a page of the file each
+                    fields[name][(slice(k, k + 4096), frames) if axis else frames] = value[k : k + 4096]
                     release(fields[name])
-                if not axis:
-                    fields[name][frames] = value
             variance[frames, :-1] = np.diagonal(part["covariance"], axis1=-2, axis2=-1)
             variance[frames, -1] = np.diagonal(part["root_covariance"], axis1=-2, axis2=-1)
-            release(variance, *fields.values())
+            release(positions, variance)
         assumed = config.assumptions(ready.confidence, self.sampler.trained, keypoints.focal_px)
         if keypoints.fps is None and len(ready.xy) > 1:
             assumed += ["no frame rate: nothing is smoothed, and noise is independent between frames; --fps sets it"]
@@ -205,12 +203,24 @@ class Model:
         S samples and the deterministic pose; then, of a network of one pass, the covariances in three rows, and of
         others x and y of the noise's standard deviation.
         """
-        engine, T, J = self.sampler, *plan.keypoints.xy.shape[:2]
-        F, own = engine.F, engine.own_frame
+        engine, keypoints, confidence = self.sampler, plan.keypoints, plan.keypoints.confidence
+        F, own, (T, J) = engine.F, engine.own_frame, keypoints.xy.shape[:2]
+        scale = config.confidence_scale(confidence, engine.trained)
+
+        def inputs(frames: slice) -> tuple[Array, Array | None]:
+            """What poses depend on: keypoints, and any sigma of those that are missing or of low confidence."""
+            at = np.arange(frames.start, frames.stop + F - 1) - own
+            at = at.clip(0, T - 1)  # the first frame and the last repeat, as in VideoPose3D
+            x = camera.lifter_input(keypoints.xy[at], engine.framed).astype(np.float32)[None]
+            missing = keypoints.sigma_px[at] / camera.lifter_unit(engine.framed)
+            sigma = input_sigma(x, missing, None if confidence is None else confidence[at], scale)
+            release(keypoints.xy, keypoints.sigma_px, confidence)
+            return x, sigma if sigma.any() else None
+
         fewest = 1 + F // 4 if engine.one_pass else F  # frames, which share F - 1 more
         at_once = min(FRAMES_AT_ONCE, max(fewest, SAMPLES_AT_ONCE // S))
         pieces = [slice(start, min(start + at_once, T)) for start in range(0, T, at_once)]
-        noisy = [self._inputs(plan, frames, camera, config)[1] is not None for frames in pieces]
+        noisy = [inputs(frames)[1] is not None for frames in pieces]
         own_only = engine.one_pass and not any(noisy)  # no other noise counts than that of the poses' own frames
         shape, rho = (S, 1, J, engine.noise_channels), [*plan.rho[:1] * own, *plan.rho]
         noises = [NoiseProcess(shape, rho, seed, image) for image in range(1 if own_only else 2)]
@@ -221,7 +231,7 @@ class Model:
             eps = [[*before, *(noise.next(1) for _ in range(t))] for before, noise in zip(eps, noises, strict=True)]
             if own_only:
                 eps = [[*[unused] * own, *eps[0][-t:], *[unused] * (F - 1 - own)]]
-            rows = self._rows(*self._inputs(plan, frames, camera, config), eps)
+            rows = self._rows(*inputs(frames), eps)
             for start in range(0, t, step := max(1, SAMPLES_AT_ONCE // S)):
                 few = slice(frames.start + start, min(frames.start + start + step, frames.stop))
                 yield few, rows[start : start + step].swapaxes(0, 1).copy()
@@ -246,22 +256,6 @@ class Model:
             rows[:, part] = found.samples[:, 0].swapaxes(0, 1)
             release(rows)
         return rows
-
-    def _inputs(
-        self, plan: Schedule, frames: slice, camera: Camera, config: InferenceConfig
-    ) -> tuple[Array, Array | None]:
-        """What poses of frames are lifted from: keypoints (1, t + F - 1, 17, 2), and any further sigma of theirs.
-
-        Sigma, (1, t + F - 1, 17), is that of keypoints that are missing or of low confidence.
-        """
-        keypoints, framed = plan.keypoints, self.sampler.framed
-        at = input_frames(frames, len(keypoints.xy), self.sampler)
-        x = camera.lifter_input(keypoints.xy[at], framed).astype(np.float32)[None]
-        release(keypoints.xy, keypoints.sigma_px, keypoints.confidence)
-        missing = keypoints.sigma_px[at] / camera.lifter_unit(framed)
-        scale = config.confidence_scale(keypoints.confidence, self.sampler.trained)
-        sigma = input_sigma(x, missing, None if keypoints.confidence is None else keypoints.confidence[at], scale)
-        return x, sigma if sigma.any() else None
 
 
 def _keypoints_of(values: ArrayLike, layout: Any, image_size: Any, fps: Any, confidence: Any) -> Keypoints:

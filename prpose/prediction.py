@@ -88,9 +88,9 @@ class Prediction:
             offset = 0.0 if poses is None else max(float(np.abs(part[..., 0, :]).max()) for part in pieces(poses))
             if offset > 1e-4:
                 raise ValueError(f"expected {name} with the pelvis, joint 0, at 0, got {offset:g} m")
-        _check_covariance("covariance", self.covariance)
-        if self.root_covariance is not None:
-            _check_covariance("root_covariance", self.root_covariance)
+        for name in ("covariance", "root_covariance"):
+            for part in () if getattr(self, name) is None else pieces(getattr(self, name)):
+                _check_covariance(name, part)
         for name in ("frame_numbers", "times_s"):
             values = getattr(self, name)
             if values is not None and (steps := np.diff(values) <= 0).any():
@@ -261,11 +261,6 @@ def _checked(name: str, value: Any, shape: tuple[Any, ...], dtype: type, largest
 
 def _check_covariance(name: str, value: Array) -> None:
     """``ValueError`` unless symmetric and positive semi-definite, up to rounding in float32."""
-    if len(value) > FRAMES_AT_ONCE:
-        for start in range(0, len(value), FRAMES_AT_ONCE):
-            _check_covariance(name, value[start : start + FRAMES_AT_ONCE])
-            release(value)
-        return
     wide = value.astype(np.float64)
     transposed, tolerance = wide.swapaxes(-1, -2), 1e-9 + 1e-4 * np.abs(wide).max(axis=(-1, -2))
     if (np.abs(wide - transposed).max(axis=(-1, -2)) > tolerance).any():

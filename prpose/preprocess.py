@@ -159,11 +159,10 @@ def fill_gaps(keypoints: Keypoints, max_gap: int) -> tuple[Keypoints, Array]:
     Frames are counted by the usual step, the median difference of frame numbers: every fifth frame has no gaps.
     """
     numbers = np.asarray(keypoints.frame_numbers)
-    step = max(1, int(np.median(np.diff(numbers)))) if len(numbers) > 1 else 1
     steps = np.diff(numbers)
+    step = max(1, int(np.median(steps))) if len(steps) else 1
     gaps = np.flatnonzero((steps > step) & (steps % step == 0) & (steps // step - 1 <= max_gap))
-    filled = (np.arange(numbers[i] + step, numbers[i + 1], step) for i in gaps)
-    grid = np.sort(np.concatenate([numbers, *filled]))
+    grid = np.sort(np.concatenate([numbers, *(np.arange(numbers[i] + step, numbers[i + 1], step) for i in gaps)]))
     place = np.searchsorted(grid, numbers)
     times = None if keypoints.times_s is None else np.interp(grid, numbers, keypoints.times_s)
     clock = grid if times is None else times

@@ -80,9 +80,11 @@ def _off(points: Array, joints: Array, before: Array, times: Array, gap: int) ->
     parts = []
     for start in range(0, len(points) - gap, FRAMES_AT_ONCE):
         frames = slice(max(0, start - 1), start + FRAMES_AT_ONCE + gap)  # the one before tells the speed
-        part = points[frames]
-        ahead = _ahead(part[:, before], times[frames], gap)[start - frames.start :]
-        parts.append(_distance(part[start - frames.start + gap :, joints], ahead))
+        now = points[frames][:, before]
+        speed = np.zeros_like(now)
+        speed[1:] = np.where((np.diff(times[frames]) == 1)[:, None, None], np.diff(now, axis=0), 0)
+        ahead = now + min(gap, FURTHEST) * np.nan_to_num(speed)
+        parts.append(_distance(points[frames][gap:, joints], ahead[:-gap])[start - frames.start :])
         release(points)
     return np.concatenate(parts)
 
@@ -93,13 +95,6 @@ def _distance(one: Array, other: Array) -> Array:
     known = np.isfinite(distance)
     total = np.where(known, np.minimum(distance, FARTHEST), 0).sum(-1)
     return np.asarray(total / np.maximum(known.sum(-1), 1))
-
-
-def _ahead(points: Array, times: Array, gap: int) -> Array:
-    """Where joints (T, n, 2) would be ``gap`` frames later at their speed, (T - gap, n, 2)."""
-    speed = np.zeros_like(points)
-    speed[1:] = np.where((np.diff(times) == 1)[:, None, None], np.diff(points, axis=0), 0)
-    return np.asarray((points + min(gap, FURTHEST) * np.nan_to_num(speed))[:-gap])
 
 
 def _path(points: Array, own: Array, other: Array, times: Array, switch: float, longest: int) -> tuple[Array, Array]:

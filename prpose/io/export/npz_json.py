@@ -196,8 +196,7 @@ def write_json(prediction: Prediction, stream: BinaryIO, name: str, on_share: Ca
     for array_name, values in content.items():
         stream.write(f',\n "{array_name}": [\n'.encode())
         for i, row in enumerate(values):
-            if i % 256 == 0:
-                release(values)
+            release(values)
             row = shortest(row) if row.dtype == np.float32 else row
             stream.write((b"," if i else b"") + msgspec.json.encode(row.tolist()) + b"\n")
             on_share(row.size / sum(array.size for array in content.values()))
