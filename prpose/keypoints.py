@@ -150,7 +150,7 @@ def load_keypoints(
                 raise ValueError(f"expected {name} as {wanted}, got shape {found[name].shape}")
         rate, slower, warnings = frame_rate(float(found["fps"]) if "fps" in found else None, fps)
         confidence, numbers, times = (found.get(name) for name in ("confidence", "frame_numbers", "times_s"))
-        if confidence is not None and confidence.shape == xy.shape[:2]:
+        if confidence is not None and confidence.shape == xy.shape[:2] and not (confidence > 0).all():
             xy = np.where((confidence > 0)[..., None], xy, np.nan)
         size = agree("image size", tuple(found["image_size"].tolist()) if "image_size" in found else None, image_size)
         layout = agree("layout", str(found["layout"]) if "layout" in found else None, layout)

@@ -184,7 +184,7 @@ def _stretched(body: _Body) -> list[Implausibility]:
             start = upper if upper in ("pelvis", "thorax") else f"{side}_{upper}"
             names.append(f"{start} to {side}_{lower}".replace("_", " "))
             ratios.append(body.distance(body.joint(start), body.joint(f"{side}_{lower}")) / length)
-    lengths = np.nan_to_num(np.stack(ratios, axis=1))
+    lengths = np.nan_to_num(np.stack(ratios, axis=1), copy=False)
     limbs, fourth = lengths[:, : 1 + 2 * len(LENGTHS)], np.sort(lengths, axis=1)[:, -4]
     stretch = limbs / np.where(fourth > 0, fourth, np.inf)[:, None]
     long = stretch.max(axis=1, initial=0) > MAX_STRETCH

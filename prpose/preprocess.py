@@ -114,6 +114,7 @@ def _checked(keypoints: Keypoints, allow_implausible: bool) -> tuple[Keypoints, 
         warnings.append(f"implausible keypoints: {finding.message}{where}")
         if finding.certain and not allow_implausible:
             raise ValueError(f"{warnings[-1]} {ALLOW} predicts nevertheless")
+    release(keypoints.xy)
     return keypoints, warnings
 
 

@@ -107,10 +107,11 @@ def to_h36m17(xy: Array, layout: str, confidence: Array | None = None, interpola
             now = missing & present[:, sources].all(axis=1)
             chosen = np.flatnonzero(now)[:, None], sources
             found[now, j] = (weights[:, None] * xy[chosen].astype(np.float64)).sum(axis=1)
+            release(found, xy)
             derived[now, j] = len(sources) > 1
             lowest[now, j] = scores[chosen].min(axis=1)
             marked[now, j] = marks[chosen].any(axis=1)
-            release(found, lowest, xy, scores)
+            release(lowest, scores)
             missing &= ~now
     return Remapped(found, None if confidence is None else lowest, derived, marked)
 

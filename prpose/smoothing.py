@@ -96,7 +96,7 @@ def rts(values: Array, times_s: Array, variance: Array, out: Array | None = None
 
 
 def _columns(table: Array) -> Iterator[Array]:
-    return (np.concatenate([part[:, i] for part in pieces(table)]) for i in range(table.shape[1]))
+    return (np.concatenate([part[:, i].copy() for part in pieces(table)]) for i in range(table.shape[1]))
 
 
 SMOOTHERS: dict[str, Callable[[Array, float], Array]] = {"gaussian": gaussian, "one_euro": one_euro}
