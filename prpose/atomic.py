@@ -26,7 +26,7 @@ else:
 
 LARGEST_TOML, MOST_DOTS = 100_000, 500  # characters of a file of settings, and dots in one of its lines
 TEMPORARY = ".prpose-"  # begin of the names of temporary files
-LARGE = 2**23  # bytes of an array that need not stay in memory
+LARGE, PIECE = 2**22, 2**20  # bytes of an array that need not stay in memory, and of what is used of it at once
 Mapped: Any = type("Mapped", (mmap.mmap,), {})  # of large arrays only: others must not lose their memory
 
 
@@ -92,15 +92,20 @@ def remove_temporary(folder: Path) -> None:
             path.unlink()
 
 
-def large_array(shape: tuple[int, ...], dtype: Any) -> Any:
-    """A new array, of any content; a large one in a temporary file without a name, where the disk has space for it."""
+def large_array(shape: tuple[int, ...], dtype: Any, content: Any = None) -> Any:
+    """A new array, of any or some content; a large one in a file without a name, where the disk has space for it."""
     import numpy as np  # not all commands need it
 
+    array = None
     if (size := math.prod(shape) * np.dtype(dtype).itemsize) > LARGE and hasattr(os, "posix_fallocate"):
         with suppress(OSError), tempfile.TemporaryFile() as file:
             os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would end the process at a later write
-            return np.ndarray(shape, dtype, Mapped(file.fileno(), size))
-    return np.empty(shape, dtype)
+            array = np.ndarray(shape, dtype, Mapped(file.fileno(), size))
+    array = np.empty(shape, dtype) if array is None else array
+    if content is not None:
+        array[...] = content
+        release(array, content)
+    return array
 
 
 def release(*arrays: Any) -> None:
@@ -110,6 +115,15 @@ def release(*arrays: Any) -> None:
             array = getattr(array, "base", None)
         if array is not None:
             array.madvise(mmap.MADV_DONTNEED)
+
+
+def pieces(array: Any) -> Iterator[Any]:
+    """Parts of an array in order, along its first axis or axes; of a large one, few are in memory at a time."""
+    rows = max(1, PIECE * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        part = array[start : start + rows]
+        yield from pieces(part[0]) if part.nbytes > PIECE and part.ndim > 1 else (part,)
+        release(array)
 
 
 def json_text(content: Any) -> str:

@@ -52,12 +52,6 @@ class Engine(Protocol):
         """Samples for normalised keypoints (B, T, J, 2), noise (S, B, T, J, C) and further sigma (B, T, J)."""
 
 
-def padded(values: Array, engine: Engine) -> Array:
-    """A clip (B, T, *) with its first and last frames repeated, as in VideoPose3D, → (B, T + F - 1, *)."""
-    frames = engine.own_frame, engine.F - 1 - engine.own_frame
-    return np.pad(values, [(0, 0), frames, *[(0, 0)] * (values.ndim - 2)], mode="edge")
-
-
 def noisy_poses(extra_sigma: Array, F: int) -> Array:
     """Whether any of the F frames that a pose depends on has further noise, (B, T, J) → (B, T - F + 1) bool."""
     return np.asarray(np.lib.stride_tricks.sliding_window_view(extra_sigma.any(-1), F, axis=1).any(-1))

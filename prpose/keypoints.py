@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from prpose.atomic import replacing
+from prpose.atomic import large_array, pieces, replacing
 from prpose.camera import Array
 from prpose.layouts import find_layout
 from prpose.rng import RATES, check_rate
@@ -117,7 +117,7 @@ def _coordinates(xy: Any, J: int) -> Array:
     largest = max(float(np.nanmax(array, initial=0)), -float(np.nanmin(array, initial=0)))
     if not largest <= LARGEST_PX:
         raise ValueError(f"expected coordinates within {LARGEST_PX:g} pixels, got {largest:g}")
-    return array.astype(np.float32)
+    return np.asarray(large_array(array.shape, np.float32, array))
 
 
 def _finite(values: Any, shape: tuple[int, ...], dtype: str, name: str) -> Array | None:
@@ -127,9 +127,9 @@ def _finite(values: Any, shape: tuple[int, ...], dtype: str, name: str) -> Array
     array = np.asarray(values)
     if array.shape != shape or array.dtype.kind not in ("iu" if dtype == "int64" else "fiub"):
         raise ValueError(f"expected {name} of shape {shape}, got {array.dtype} {array.shape}")
-    if not (np.abs(array.astype(np.float64)) <= 2**53).all():
+    if not all((np.abs(part.astype(np.float64)) <= 2**53).all() for part in pieces(array)):
         raise ValueError(f"expected finite {name}, got NaN, infinity or more than 2^53")
-    array = array.astype(dtype)
+    array = large_array(shape, dtype, array)
     if len(shape) == 1 and (np.diff(array) < (1 if dtype == "int64" else LEAST_STEP)).any():
         raise ValueError(f"expected {name} in increasing order")
     return array
@@ -153,7 +153,7 @@ def load_keypoints(
                 raise ValueError(f"expected {name} as {wanted}, got shape {found[name].shape}")
         rate, slower, warnings = frame_rate(float(found["fps"]) if "fps" in found else None, fps)
         confidence, numbers, times = (found.get(name) for name in ("confidence", "frame_numbers", "times_s"))
-        if confidence is not None and confidence.shape == xy.shape[:2]:
+        if confidence is not None and confidence.shape == xy.shape[:2] and not (confidence > 0).all():
             xy = np.where((confidence > 0)[..., None], xy, np.nan)
         size = agree("image size", tuple(found["image_size"].tolist()) if "image_size" in found else None, image_size)
         layout = agree("layout", str(found["layout"]) if "layout" in found else None, layout)

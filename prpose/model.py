@@ -13,7 +13,7 @@ from prpose.atomic import large_array, release
 from prpose.camera import Array, Camera
 from prpose.card import Card
 from prpose.config import InferenceConfig
-from prpose.engine import Engine, input_sigma, padded
+from prpose.engine import Engine, input_sigma
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS, find_layout
 from prpose.onnx import OnnxSampler, is_onnx
@@ -27,6 +27,7 @@ from prpose.stream import Stream, check_draws
 from prpose.timing import Schedule, actual_rate, schedule, seconds
 
 FRAMES_AT_ONCE, SAMPLES_AT_ONCE = 256, 2**16  # of all of these frames; they bound the memory
+TURNS = 240  # samples lifted at once are so many times a number, so that components of a mixture get as many
 
 
 def load(name: str | Path, device: Any = "cpu") -> "Model":
@@ -160,12 +161,9 @@ class Model:
             warnings.warn(message, stacklevel=3)  # of the caller of the model
         plan = schedule(ready, keypoints.fps, config, self.sampler.F, card.get("fps"))
         camera_sd = config.camera_sd(keypoints.focal_px)
-        xy = camera.lifter_input(plan.keypoints.xy, self.sampler.framed).astype(np.float32)[None]
-        extra_sigma = self._extra_sigma(xy, plan, camera, config)
-        x = padded(xy, self.sampler)  # (1, T + F - 1, 17, 2)
         positions, variance = (large_array((T := len(ready.xy), 18, 3), np.float32) for _ in range(2))  # the root last
         fields |= {"pose": positions[:, :-1], "root": positions[:, -1]}
-        for frames, rows in plan.resample(self._pieces(x, plan, S, seed, config, extra_sigma)):
+        for frames, rows in plan.resample(self._pieces(plan, S, seed, camera, config)):
             on_share((frames.stop - frames.start) / T)
             others = rows[S + 1 :]
             own = others.transpose(1, 2, 0, 3) if self.sampler.one_pass else None
@@ -177,10 +175,12 @@ class Model:
                 axis = int(name == "samples")
                 if name not in fields:  # filled piece by piece: a list of pieces would be in memory twice
                     fields[name] = large_array((*value.shape[:axis], T, *value.shape[axis + 1 :]), value.dtype)
-                fields[name][(slice(None),) * axis + (frames,)] = value
+                for k in range(0, len(value), 4096):  # samples, whose frames are a page of the file each
+                    fields[name][(slice(k, k + 4096), frames) if axis else frames] = value[k : k + 4096]
+                    release(fields[name])
             variance[frames, :-1] = np.diagonal(part["covariance"], axis1=-2, axis2=-1)
             variance[frames, -1] = np.diagonal(part["root_covariance"], axis1=-2, axis2=-1)
-            release(variance, *fields.values())
+            release(positions, variance)
         assumed = config.assumptions(ready.confidence, self.sampler.trained, keypoints.focal_px)
         if keypoints.fps is None and len(ready.xy) > 1:
             assumed += ["no frame rate: nothing is smoothed, and noise is independent between frames; --fps sets it"]
@@ -196,40 +196,66 @@ class Model:
         )  # fmt: skip
 
     def _pieces(
-        self, x: Array, plan: Schedule, S: int, seed: int, config: InferenceConfig, extra_sigma: Array | None
+        self, plan: Schedule, S: int, seed: int, camera: Camera, config: InferenceConfig
     ) -> Iterator[tuple[slice, Array]]:
         """Lifted frames and, piece by piece, rows of numbers for each of their joints, (S + 1 + ..., t, 17, 3).
 
         S samples and the deterministic pose; then, of a network of one pass, the covariances in three rows, and of
         others x and y of the noise's standard deviation.
         """
-        F, T = self.sampler.F, len(plan.keypoints.xy)
-        rho = [*plan.rho[:1] * self.sampler.own_frame, *plan.rho]
-        shape = S, 1, x.shape[2], self.sampler.noise_channels
-        images = 1 if self.sampler.one_pass and extra_sigma is None else 2
-        noises = [NoiseProcess(shape, rho, seed, image) for image in range(images)]
-        eps = [noise.next(F - 1) for noise in noises]  # (S, 1, frames, 17, C) each
-        fewest = 1 + F // 4 if self.sampler.one_pass else F  # frames, which share F - 1 more
-        for start in range(0, T, at_once := min(FRAMES_AT_ONCE, max(fewest, SAMPLES_AT_ONCE // S))):
-            frames = slice(start, min(start + at_once, T))
-            inputs = slice(start, frames.stop + F - 1)
-            drawn = (noise.next(frames.stop - start) for noise in noises)
-            eps = [np.concatenate(pair, axis=2) for pair in zip(eps, drawn, strict=True)]
-            sigma = None if extra_sigma is None or not extra_sigma[:, inputs].any() else extra_sigma[:, inputs]
-            found = self.sampler.draw(x[:, inputs], eps[0], eps[-1], sigma)
-            rows = [found.samples, found.pose[None]]
-            rows += [] if found.noise_sd is None else [np.pad(found.noise_sd, [(0, 0)] * 3 + [(0, 1)])[None]]
-            rows += [] if found.covariance is None else [np.moveaxis(found.covariance, -2, 0)]
-            yield frames, np.concatenate(rows)[:, 0]
-            eps = [each[:, :, frames.stop - start :] for each in eps]
+        engine, keypoints, confidence = self.sampler, plan.keypoints, plan.keypoints.confidence
+        F, own, (T, J) = engine.F, engine.own_frame, keypoints.xy.shape[:2]
+        scale = config.confidence_scale(confidence, engine.trained)
 
-    def _extra_sigma(self, x: Array, plan: Schedule, camera: Camera, config: InferenceConfig) -> Array | None:
-        """Further standard deviation of keypoints that are missing or of low confidence, (1, T + F - 1, 17)."""
-        keypoints = plan.keypoints
-        scale = config.confidence_scale(keypoints.confidence, self.sampler.trained)
-        missing = keypoints.sigma_px / camera.lifter_unit(self.sampler.framed)
-        sigma = input_sigma(x, missing, keypoints.confidence, scale)
-        return padded(sigma, self.sampler) if sigma.any() else None
+        def inputs(frames: slice) -> tuple[Array, Array | None]:
+            """What poses depend on: keypoints, and any sigma of those that are missing or of low confidence."""
+            at = np.arange(frames.start, frames.stop + F - 1) - own
+            at = at.clip(0, T - 1)  # the first frame and the last repeat, as in VideoPose3D
+            x = camera.lifter_input(keypoints.xy[at], engine.framed).astype(np.float32)[None]
+            missing = keypoints.sigma_px[at] / camera.lifter_unit(engine.framed)
+            sigma = input_sigma(x, missing, None if confidence is None else confidence[at], scale)
+            release(keypoints.xy, keypoints.sigma_px, confidence)
+            return x, sigma if sigma.any() else None
+
+        fewest = 1 + F // 4 if engine.one_pass else F  # frames, which share F - 1 more
+        at_once = min(FRAMES_AT_ONCE, max(fewest, SAMPLES_AT_ONCE // S))
+        pieces = [slice(start, min(start + at_once, T)) for start in range(0, T, at_once)]
+        noisy = [inputs(frames)[1] is not None for frames in pieces]
+        own_only = engine.one_pass and not any(noisy)  # no other noise counts than that of the poses' own frames
+        shape, rho = (S, 1, J, engine.noise_channels), [*plan.rho[:1] * own, *plan.rho]
+        noises = [NoiseProcess(shape, rho, seed, image) for image in range(1 if own_only else 2)]
+        eps = [[noise.next(1) for _ in range(own if own_only else F - 1)] for noise in noises]  # of frames before
+        unused = np.broadcast_to(np.float32(0), (S, 1, 1, *shape[2:]))
+        for frames in pieces:
+            t = frames.stop - frames.start
+            eps = [[*before, *(noise.next(1) for _ in range(t))] for before, noise in zip(eps, noises, strict=True)]
+            if own_only:
+                eps = [[*[unused] * own, *eps[0][-t:], *[unused] * (F - 1 - own)]]
+            rows = self._rows(*inputs(frames), eps)
+            for start in range(0, t, step := max(1, SAMPLES_AT_ONCE // S)):
+                few = slice(frames.start + start, min(frames.start + start + step, frames.stop))
+                yield few, rows[start : start + step].swapaxes(0, 1).copy()
+                release(rows)
+            eps = [each[t:] for each in eps]
+
+    def _rows(self, x: Array, sigma: Array | None, eps: list[list[Array]]) -> Array:
+        """The rows of t frames, (t, S + 1 + ..., 17, 3), from their inputs and the images' noise, frame by frame."""
+        S, t = len(eps[0][0]), len(eps[0]) - self.sampler.F + 1
+        few, rows = max(1, SAMPLES_AT_ONCE // len(eps[0]) // TURNS) * TURNS, np.empty(0)
+        few = S if S * t <= SAMPLES_AT_ONCE else few
+        for part in (slice(first, min(first + few, S)) for first in range(0, S, few)):
+            noise = [np.concatenate([frame[part] for frame in each], axis=2) for each in eps]
+            release(*(frame for each in eps for frame in each))
+            found = self.sampler.draw(x, noise[0], noise[-1], sigma)
+            if not len(rows):
+                others = [found.pose]
+                others += [] if found.noise_sd is None else [np.pad(found.noise_sd, [(0, 0)] * 3 + [(0, 1)])]
+                others += [] if found.covariance is None else [*np.moveaxis(found.covariance, -2, 0)]
+                rows = large_array((t, S + len(others), *found.pose.shape[2:]), np.float32)
+                rows[:, S:] = np.concatenate(others).swapaxes(0, 1)
+            rows[:, part] = found.samples[:, 0].swapaxes(0, 1)
+            release(rows)
+        return rows
 
 
 def _keypoints_of(values: ArrayLike, layout: Any, image_size: Any, fps: Any, confidence: Any) -> Keypoints:

@@ -3,6 +3,8 @@
 The image plane is that at depth 1: (pixels - centre) / focal length.
 """
 
+import math
+
 import numpy as np
 
 from prpose.camera import Array, Camera
@@ -34,13 +36,14 @@ def place(poses: Array, plane: Array, weights: Array | None = None, iterations: 
         weights: (*, J) of the joints, >= 0. Default: equal ones.
     """
     *leading, J = np.broadcast_shapes(poses.shape[:-1], plane.shape[:-1])
-    x, y, z = _by_joint(poses, (*leading, J, 3))
-    u, v = _by_joint(plane, (*leading, J, 2))
-    (w,) = _by_joint(np.ones((J, 1)) if weights is None else weights[..., None], (*leading, J, 1))
-    root = np.empty((x.shape[1], 3))
+    given = poses, plane, np.ones((J, 1)) if weights is None else weights[..., None]
+    joints = [np.broadcast_to(each, (*leading, J, each.shape[-1])) for each in given]
+    root = np.empty((math.prod(leading), 3))
     for start in range(0, len(root), POSES_AT_ONCE):
-        part = np.s_[:, start : start + POSES_AT_ONCE]
-        root[part[1]] = _placed(x[part], y[part], z[part], u[part], v[part], w[part], iterations).T
+        few = np.arange(start, min(start + POSES_AT_ONCE, len(root)))
+        parts = (each[np.unravel_index(few, leading)] if leading else each[None] for each in joints)  # (n, J, C)
+        (x, y, z), (u, v), (w,) = (np.ascontiguousarray(part.transpose(2, 1, 0), np.float64) for part in parts)
+        root[few] = _placed(x, y, z, u, v, w, iterations).T
     return root.reshape(*leading, 3)
 
 
@@ -112,12 +115,6 @@ def standing_up(pose: Array) -> tuple[Array | None, int]:
 def _cosine(one: Array, other: Array) -> Array:
     lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
     return np.asarray((one * other).sum(axis=-1) / np.maximum(lengths, 1e-12))
-
-
-def _by_joint(points: Array, shape: tuple[int, ...]) -> Array:
-    """(*, J, C), broadcast to a shape, → (C, J, N) float64 for the N poses."""
-    flat = np.broadcast_to(points, shape).reshape(-1, *shape[-2:])
-    return np.ascontiguousarray(flat.transpose(2, 1, 0), dtype=np.float64)
 
 
 def _solved(a: Array, p: Array, q: Array, b: Array, right_x: Array, right_y: Array) -> Array:

@@ -78,13 +78,14 @@ class _Body:
     def __init__(self, xy: Array, layout: str) -> None:
         self.names = LAYOUTS[layout].names
         self.frames = is_present(xy).sum(axis=1) > 1
-        self.xy = xy[self.frames].astype(np.float64)
-        self.h36m = to_h36m17(xy[self.frames], layout).xy.astype(np.float64)
-        extent = np.nanmax(self.xy, axis=1) - np.nanmin(self.xy, axis=1) if len(self.xy) else np.zeros((0, 2))
+        self.xy = xy if self.frames.all() else xy[self.frames]
+        self.h36m = to_h36m17(self.xy, layout).xy
+        ends = [each(self.xy, axis=1).astype(np.float64) for each in (np.nanmax, np.nanmin)] if len(self.xy) else []
+        extent = ends[0] - ends[1] if ends else np.zeros((0, 2))
         self.size = np.maximum(np.linalg.norm(extent, axis=-1), 1e-6)
 
     def joint(self, name: str) -> Array:
-        return self.h36m[:, H36M_17.index(name)]
+        return self.h36m[:, H36M_17.index(name)].astype(np.float64)
 
     def middle(self, name: str) -> Array:
         return (self.joint(f"left_{name}") + self.joint(f"right_{name}")) / 2
@@ -92,7 +93,8 @@ class _Body:
     def named(self, names: Sequence[str]) -> Array:
         """(T, len, 2) of the layout's own joints; NaN for those that it lacks."""
         absent = np.full((len(self.xy), 2), np.nan)
-        return np.stack([self.xy[:, self.names.index(n)] if n in self.names else absent for n in names], axis=1)
+        known = [self.xy[:, self.names.index(n)] if n in self.names else absent for n in names]
+        return np.stack(known, axis=1, dtype=np.float64)
 
     def distance(self, one: Array, other: Array) -> Array:
         return np.asarray(np.linalg.norm(one - other, axis=-1) / self.size)
@@ -182,7 +184,7 @@ def _stretched(body: _Body) -> list[Implausibility]:
             start = upper if upper in ("pelvis", "thorax") else f"{side}_{upper}"
             names.append(f"{start} to {side}_{lower}".replace("_", " "))
             ratios.append(body.distance(body.joint(start), body.joint(f"{side}_{lower}")) / length)
-    lengths = np.nan_to_num(np.stack(ratios, axis=1))
+    lengths = np.nan_to_num(np.stack(ratios, axis=1), copy=False)
     limbs, fourth = lengths[:, : 1 + 2 * len(LENGTHS)], np.sort(lengths, axis=1)[:, -4]
     stretch = limbs / np.where(fourth > 0, fourth, np.inf)[:, None]
     long = stretch.max(axis=1, initial=0) > MAX_STRETCH

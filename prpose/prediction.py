@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prpose.atomic import release
+from prpose.atomic import pieces, release
 from prpose.camera import Array, Camera
 from prpose.regions import LEVEL, ellipsoids, region_quantiles
 from prpose.rng import check_rate
@@ -87,11 +87,12 @@ class Prediction:
                 object.__setattr__(self, name, _checked(name, value, sizes, dtype, largest))
         for name in ("pose", "deterministic", "samples"):
             poses = getattr(self, name)
-            if poses is not None and (offset := float(np.abs(poses[..., 0, :]).max())) > 1e-4:
+            offset = 0.0 if poses is None else max(float(np.abs(part[..., 0, :]).max()) for part in pieces(poses))
+            if offset > 1e-4:
                 raise ValueError(f"expected {name} with the pelvis, joint 0, at 0, got {offset:g} m")
-        _check_covariance("covariance", self.covariance)
-        if self.root_covariance is not None:
-            _check_covariance("root_covariance", self.root_covariance)
+        for name in ("covariance", "root_covariance"):
+            for part in () if getattr(self, name) is None else pieces(getattr(self, name)):
+                _check_covariance(name, part)
         for name in ("frame_numbers", "times_s"):
             values = getattr(self, name)
             if values is not None and (steps := np.diff(values) <= 0).any():
@@ -118,7 +119,8 @@ class Prediction:
     @property
     def mean_spread(self) -> float:
         """Standard deviation of the samples, metres: root mean square over frames, axes and joints but the pelvis."""
-        return float(self._variances[:, 1:].mean(dtype=np.float64) ** 0.5)
+        total = sum(_variances(part)[:, 1:].sum(dtype=np.float64) for part in pieces(self.covariance))
+        return float((total / (len(self) * (J - 1) * 3)) ** 0.5)
 
     def region_pieces(self, level: float = LEVEL) -> Iterator[tuple[slice, Array, Array]]:
         """Frames with their :meth:`regions`, some at a time: a clip of hours needs no memory for all of them."""
@@ -127,10 +129,6 @@ class Prediction:
             frames = slice(start, start + FRAMES_AT_ONCE)
             yield frames, *ellipsoids(self.covariance[frames], quantiles)
             release(self.covariance)
-
-    @property
-    def _variances(self) -> NDArray[np.float32]:
-        return np.diagonal(self.covariance, axis1=-2, axis2=-1).clip(0)
 
     @property
     def seconds(self) -> NDArray[np.float64] | None:
@@ -147,7 +145,7 @@ class Prediction:
         """
         return ellipsoids(self.covariance, region_quantiles(self.model, level))
 
-    def to_columns(self) -> dict[str, Array]:
+    def to_columns(self, frames: slice = slice(None)) -> dict[str, Array]:
         """A table of plain arrays, one row per frame and joint: ``pandas.DataFrame(prediction.to_columns())``.
 
         Times are NaN where unknown; ``x_right_m`` to ``z_forward_m`` are of ``pose``, ``sd_x_m`` to ``sd_z_m`` standard
@@ -160,16 +158,16 @@ class Prediction:
             ('right_wrist', -0.75)
         """
         seconds = np.full(len(self), np.nan) if self.seconds is None else self.seconds
-        x, y, z = self.pose.reshape(-1, 3).T
-        sd_x, sd_y, sd_z = np.sqrt(self._variances).reshape(-1, 3).T
+        x, y, z = self.pose[frames].reshape(-1, 3).T
+        sd_x, sd_y, sd_z = np.sqrt(_variances(self.covariance[frames])).reshape(-1, 3).T
         columns = {
-            "frame": np.repeat(self.frame_numbers, J), "time_s": np.repeat(seconds, J),
-            "joint": np.tile(np.array(self.joint_names), len(self)),
+            "frame": np.repeat(self.frame_numbers[frames], J), "time_s": np.repeat(seconds[frames], J),
+            "joint": np.tile(np.array(self.joint_names), len(seconds[frames])),
             "x_right_m": x, "y_down_m": y, "z_forward_m": z, "sd_x_m": sd_x, "sd_y_m": sd_y, "sd_z_m": sd_z,
-            "flag": np.array(FLAGS)[self.flags.ravel()],
+            "flag": np.array(FLAGS)[self.flags[frames].ravel()],
         }  # fmt: skip
         if self.root is not None:
-            columns |= {f"root_{axis}_m": np.repeat(self.root[:, i], J) for i, axis in enumerate("xyz")}
+            columns |= {f"root_{axis}_m": np.repeat(self.root[frames, i], J) for i, axis in enumerate("xyz")}
         return columns
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
@@ -241,14 +239,18 @@ ARRAYS: dict[str, tuple[type, tuple[int | str, ...], float]] = {
 """Fields that are arrays: type, shape and largest magnitude; the largest array comes last."""
 
 
+def _variances(covariance: Array) -> Array:
+    return np.diagonal(covariance, axis1=-2, axis2=-1).clip(0)
+
+
 def _checked(name: str, value: Any, shape: tuple[Any, ...], dtype: type, largest: float) -> Array:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
         got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
         raise ValueError(f"expected {name} as an array of numbers, got {got}")
     if value.shape != shape:
         raise ValueError(f"expected {name} of shape {shape}, got {value.shape}")
-    low, high = float(value.min()), float(value.max())
-    release(value)
+    ends = [(part.min(), part.max()) for part in pieces(value)]
+    low, high = float(np.min(ends)), float(np.max(ends))
     if not np.isfinite([low, high]).all():
         raise ValueError(f"expected finite {name}, got NaN or infinity")
     if max(-low, high) > largest or (dtype is np.uint8 and low < 0):
@@ -260,10 +262,6 @@ def _checked(name: str, value: Any, shape: tuple[Any, ...], dtype: type, largest
 
 def _check_covariance(name: str, value: Array) -> None:
     """``ValueError`` unless symmetric and positive semi-definite, up to rounding in float32."""
-    if len(value) > FRAMES_AT_ONCE:
-        for start in range(0, len(value), FRAMES_AT_ONCE):
-            _check_covariance(name, value[start : start + FRAMES_AT_ONCE])
-        return
     wide = value.astype(np.float64)
     transposed, tolerance = wide.swapaxes(-1, -2), 1e-9 + 1e-4 * np.abs(wide).max(axis=(-1, -2))
     if (np.abs(wide - transposed).max(axis=(-1, -2)) > tolerance).any():

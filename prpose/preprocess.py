@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 
+from prpose.atomic import large_array, pieces, release
 from prpose.camera import Array
 from prpose.keypoints import Keypoints
 from prpose.layouts import LAYOUTS
@@ -79,19 +79,20 @@ def preprocess(
         raise ValueError(f"expected a frame that can be lifted, got {few} in all of them: {where}")
     if not enough.all():
         warnings.append(f"{(~enough).sum()} frames were dropped for {few}: {where}")
-    missing, xy, numbers = missing[enough], body.xy[enough], numbers[enough]
-    sigma = np.zeros(missing.shape)
+    kept = slice(None) if enough.all() else enough
+    missing, xy, numbers = missing[kept], body.xy[kept], numbers[kept]
+    sigma = np.broadcast_to(0.0, missing.shape)
     if missing.any():
         if complete_photo and len(keypoints) == 1:
             expected = "expected every joint of a single frame, got missing joints"
             raise ValueError(f"{expected}: {where}; {ALLOW} estimates them from the others")
         warnings.append(f"missing joints were estimated from the others, with a wide spread: {where}")
         xy, sigma = fill_missing(xy, numbers, keypoints.fps)
-    confidence = None if body.confidence is None else body.confidence[enough]
-    times = None if filled.times_s is None else filled.times_s[enough]
-    interpolated, derived = body.interpolated[enough], body.derived[enough]
+    confidence = None if body.confidence is None else body.confidence[kept]
+    times = None if filled.times_s is None else filled.times_s[kept]
+    interpolated, derived = body.interpolated[kept], body.derived[kept]
     return Preprocessed(
-        xy, numbers, missing, interpolated, derived, exchanged[enough], sigma, confidence, tuple(warnings), times
+        xy, numbers, missing, interpolated, derived, exchanged[kept], sigma, confidence, tuple(warnings), times
     )
 
 
@@ -113,6 +114,7 @@ def _checked(keypoints: Keypoints, allow_implausible: bool) -> tuple[Keypoints, 
         warnings.append(f"implausible keypoints: {finding.message}{where}")
         if finding.certain and not allow_implausible:
             raise ValueError(f"{warnings[-1]} {ALLOW} predicts nevertheless")
+    release(keypoints.xy)
     return keypoints, warnings
 
 
@@ -130,17 +132,19 @@ def _with_sides(body: Remapped, exchanged: Array) -> Remapped:
 
 def _check_range(keypoints: Keypoints, allow_implausible: bool) -> list[str]:
     """Are they pixels of an image of that size?"""
-    points = keypoints.xy[keypoints.present].astype(np.float64)
     size = np.array(keypoints.image_size)
     image = f"the image of {size[0]} x {size[1]} pixels"
-    low, high = points.min(axis=0), points.max(axis=0)
-    if np.abs(points).max() <= 2 and size.min() >= 16:
+    low, high, count, off = np.full(2, np.inf), np.full(2, -np.inf), 0, np.zeros(2)  # off as they are, and exchanged
+    for part in pieces(keypoints.xy):
+        if len(points := part[is_present(part)].astype(np.float64)):
+            low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
+            beyond = [(xy < -MARGIN * size) | (xy > (1 + MARGIN) * size) for xy in (points, points[:, ::-1])]
+            count, off = count + len(points), off + [each.any(axis=-1).sum() for each in beyond]
+    if max(-low.min(), high.max()) <= 2 and size.min() >= 16:
         raise ValueError(f"expected pixels of {image}, got normalised ones, from {low.min():.2f} to {high.max():.2f}")
-    if len(points) > 1 and (low == high).all():
+    if count > 1 and (low == high).all():
         raise ValueError("expected a body, got all joints in one point")
-    outside, exchanged = (
-        np.mean(((xy < -MARGIN * size) | (xy > (1 + MARGIN) * size)).any(axis=-1)) for xy in (points, points[:, ::-1])
-    )
+    outside, exchanged = off / count
     if outside > 0.5 and not allow_implausible:
         hint = "are x and y exchanged?" if exchanged < 0.1 else "is --image-size right?"
         raise ValueError(
@@ -156,27 +160,30 @@ def fill_gaps(keypoints: Keypoints, max_gap: int) -> tuple[Keypoints, Array]:
     Frames are counted by the usual step, the median difference of frame numbers: every fifth frame has no gaps.
     """
     numbers = np.asarray(keypoints.frame_numbers)
-    step = max(1, int(np.median(np.diff(numbers)))) if len(numbers) > 1 else 1
-    short = [(a, b) for a, b in pairwise(numbers) if (b - a) % step == 0 and (b - a) // step - 1 <= max_gap]
-    grid = np.sort(np.concatenate([numbers, *(np.arange(a + step, b, step) for a, b in short)]))
+    steps = np.diff(numbers)
+    step = max(1, int(np.median(steps))) if len(steps) else 1
+    gaps = np.flatnonzero((steps > step) & (steps % step == 0) & (steps // step - 1 <= max_gap))
+    grid = np.sort(np.concatenate([numbers, *(np.arange(numbers[i] + step, numbers[i + 1], step) for i in gaps)]))
     place = np.searchsorted(grid, numbers)
     times = None if keypoints.times_s is None else np.interp(grid, numbers, keypoints.times_s)
     clock = grid if times is None else times
-    xy = np.full((len(grid), *keypoints.xy.shape[1:]), np.nan, dtype=np.float32)
+    xy = large_array((len(grid), *keypoints.xy.shape[1:]), np.float32, np.nan)
     xy[place] = keypoints.xy
-    present, last = is_present(xy), len(grid) - 1
-    index = np.arange(len(grid), dtype=np.int32)[:, None]
-    before = np.maximum.accumulate(np.where(present, index, 0))  # (T', J) the nearest frames with the joint
-    after = np.minimum.accumulate(np.where(present, index, last)[::-1])[::-1]
-    ends = np.take_along_axis(present, before, axis=0) & np.take_along_axis(present, after, axis=0)
-    marks = ~present & ends & ((grid[after] - grid[before]) / step - 1 <= max_gap)
-    t, j = np.nonzero(marks)
-    a, b = before[t, j], after[t, j]
-    share = ((clock[t] - clock[a]) / (clock[b] - clock[a])).astype(np.float32)
-    xy[t, j] = xy[a, j] + share[:, None] * (xy[b, j] - xy[a, j])
+    present = is_present(xy)
+    marks = np.zeros(present.shape, dtype=bool)
+    for j in np.flatnonzero(present.any(axis=0) & ~present.all(axis=0)):
+        known = np.flatnonzero(present[:, j])
+        t = np.setdiff1d(np.arange(known[0], known[-1]), known)
+        a, b = (known[np.searchsorted(known, t) - back] for back in (1, 0))  # the nearest frames with the joint
+        near = (grid[b] - grid[a]) / step - 1 <= max_gap
+        t, a, b = t[near], a[near], b[near]
+        share = ((clock[t] - clock[a]) / (clock[b] - clock[a])).astype(np.float32)
+        xy[t, j] = xy[a, j] + share[:, None] * (xy[b, j] - xy[a, j])
+        marks[t, j] = True
+    release(xy, keypoints.xy)
     confidence = None
     if keypoints.confidence is not None:
-        confidence = np.zeros(present.shape, dtype=np.float32)
+        confidence = large_array(present.shape, np.float32, 0)
         confidence[place] = keypoints.confidence
         confidence[marks] = 0
     return replace(keypoints, xy=xy, confidence=confidence, frame_numbers=grid, frame_names=(), times_s=times), marks

@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 
+from prpose.atomic import large_array, release
 from prpose.camera import Array
 from prpose.layouts import LAYOUTS
 from prpose.skeleton import H36M_17
@@ -96,7 +97,7 @@ def to_h36m17(xy: Array, layout: str, confidence: Array | None = None, interpola
     present = is_present(xy)
     scores = present if confidence is None else confidence
     marks = np.zeros_like(present) if interpolated is None else interpolated
-    found, lowest = np.full((*shape, 2), np.nan, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    found, lowest = large_array((*shape, 2), np.float32, np.nan), large_array(shape, np.float32, 0)
     derived, marked = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     for j, sums in enumerate(_indexed_sums(layout)):
         missing = np.ones(len(xy), dtype=bool)
@@ -104,11 +105,13 @@ def to_h36m17(xy: Array, layout: str, confidence: Array | None = None, interpola
             if not missing.any():
                 break
             now = missing & present[:, sources].all(axis=1)
-            points = xy[now][:, sources].astype(np.float64)
-            found[now, j] = (weights[:, None] * points).sum(axis=1)
+            chosen = np.flatnonzero(now)[:, None], sources
+            found[now, j] = (weights[:, None] * xy[chosen].astype(np.float64)).sum(axis=1)
+            release(found, xy)
             derived[now, j] = len(sources) > 1
-            lowest[now, j] = scores[now][:, sources].min(axis=1)
-            marked[now, j] = marks[now][:, sources].any(axis=1)
+            lowest[now, j] = scores[chosen].min(axis=1)
+            marked[now, j] = marks[chosen].any(axis=1)
+            release(lowest, scores)
             missing &= ~now
     return Remapped(found, None if confidence is None else lowest, derived, marked)
 

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from prpose.atomic import large_array, release
 from prpose.camera import Array
 from prpose.tables import is_number, look_up
 
@@ -97,9 +98,13 @@ class NoiseProcess:
 
     def next(self, frames: int) -> Array:
         """The noise of the next frames, (*, frames, J, C)."""
-        fresh = [self.generator.standard_normal(self.shape, dtype=np.float32) for _ in range(frames)]
-        steps = [self.rho[min(max(t - 1, 0), len(self.rho) - 1)] for t in range(self.frames, self.frames + frames)]
-        drawn = ar1(fresh, steps, self.last)
-        self.frames, self.last = self.frames + frames, drawn[-1] if drawn else self.last
-        empty = np.empty((*self.shape[:-2], 0, *self.shape[-2:]), dtype=np.float32)
-        return np.stack(drawn, axis=-3) if drawn else empty
+        noise = large_array((frames, *self.shape), np.float32)
+        for frame in noise:
+            self.generator.standard_normal(dtype=np.float32, out=frame)
+            if self.last is not None:  # as ar1, in place
+                rho = self.rho[min(self.frames - 1, len(self.rho) - 1)]
+                frame *= math.sqrt(1 - rho**2)
+                frame += rho * self.last
+            release(noise, self.last)
+            self.frames, self.last = self.frames + 1, frame
+        return np.moveaxis(noise, 0, -3)

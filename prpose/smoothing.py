@@ -1,11 +1,12 @@
 """Temporal smoothing of point estimates."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from prpose.atomic import pieces, release
 from prpose.camera import Array
 from prpose.preprocess import Preprocessed
 from prpose.timing import actual_rate, interpolate, is_uneven, seconds
@@ -55,9 +56,9 @@ def rts(values: Array, times_s: Array, variance: Array, out: Array | None = None
         return values
     x, spread = values.reshape(len(values), -1), variance.reshape(len(values), -1)
     # Little of the fourth differences is motion; of white noise, they are √70 as large. Column by column, as of hours.
-    changes = [np.median(np.abs(np.diff(column.astype(np.float64), 4))) for column in x.T]
+    changes = [np.median(np.abs(np.diff(column.astype(np.float64), 4))) for column in _columns(x)]
     sigma = np.maximum(np.array(changes) / 0.6745 / 70**0.5, LEAST_SIGMA_M)
-    typical = np.maximum([np.median(column) for column in spread.T], 1e-12)
+    typical = np.maximum([np.median(column) for column in _columns(spread)], 1e-12)
     steps = np.diff(times_s)
 
     def predicted(t: int, state: Array, cov: Array) -> tuple[Array, Array]:
@@ -77,6 +78,7 @@ def rts(values: Array, times_s: Array, variance: Array, out: Array | None = None
         now = filtered(t, *now) if t else now
         if t % KEPT == 0:
             kept[t] = now
+            release(x, spread)
     found, ahead = np.empty_like(x) if out is None else out.reshape(x.shape), now[0]
     for start in sorted(kept, reverse=True):
         block = [kept[start]]
@@ -90,7 +92,12 @@ def rts(values: Array, times_s: Array, variance: Array, out: Array | None = None
                 gain = np.einsum("ijn,jkn->ikn", cross, np.array([[d, -b], [-b, a]]) / (a * d - b * b))
                 state = state + np.einsum("ijn,jn->in", gain, ahead - next_state)
             found[t], ahead = state[0], state
+        release(x, spread, found)
     return found.reshape(values.shape)
+
+
+def _columns(table: Array) -> Iterator[Array]:
+    return (np.concatenate([part[:, i].copy() for part in pieces(table)]) for i in range(table.shape[1]))
 
 
 SMOOTHERS: dict[str, Callable[[Array, float], Array]] = {"gaussian": gaussian, "one_euro": one_euro}

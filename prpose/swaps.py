@@ -7,6 +7,7 @@ neither in between. All joints of the arms or of the legs then jump at once, and
 import numpy as np
 from scipy.ndimage import find_objects, label
 
+from prpose.atomic import large_array, release
 from prpose.camera import Array
 from prpose.keypoints import USUAL_FPS
 from prpose.remap import is_present
@@ -25,6 +26,7 @@ LONGEST_S = 0.25  # from the frame before them to the one after; nobody turns ar
 STEADY = 0.8  # least width of the trunk next to an exchange, over that some frames away; less is a turn of the body
 LESS_OFTEN = 2e-4  # cost of each exchanged frame: of two ways to call the sides, the rarer one is the exchange
 FURTHEST = 3  # frames that a speed holds for
+FRAMES_AT_ONCE = 4096  # in memory
 USUAL = 0.04  # largest median of what a step is off that speed; above, as in photos, limbs cannot be followed
 
 
@@ -45,7 +47,8 @@ def exchanged_sides(xy: Array, frame_numbers: Array, skeleton: Skeleton, fps: fl
     seen = is_present(xy).any(axis=1)
     if seen.sum() < 3:
         return found
-    points, numbers = xy[seen].astype(np.float32), np.asarray(frame_numbers)[seen]
+    points = large_array((seen.sum(), *xy.shape[1:]), np.float32, xy if seen.all() else xy[seen])
+    numbers = np.asarray(frame_numbers)[seen]
     extent = np.nanmax(points, axis=1) - np.nanmin(points, axis=1)
     points /= max(float(np.median(np.linalg.norm(extent, axis=-1))), 1e-6)
     mirror, step = np.array(skeleton.mirror), max(1.0, float(np.median(np.diff(numbers))))
@@ -53,23 +56,37 @@ def exchanged_sides(xy: Array, frame_numbers: Array, skeleton: Skeleton, fps: fl
     paired = mirror != np.arange(len(mirror))
     lines = [skeleton.subset((f"left_{name}", f"right_{name}")) for name in ("hip", "shoulder")]
     legs = np.array([any(part in name for part in LEGS) for name in skeleton.names])
-    for group in (paired, paired & legs, paired & ~legs):  # most often, it is the whole body
-        own, other = points[:, group], points[:, mirror[group]]
-        steps = _distance(own[1:], _ahead(own, times, 1)) if group.any() else np.full(1, np.inf)
+    release(points)
+    for group in map(np.flatnonzero, (paired, paired & legs, paired & ~legs)):  # most often, it is the whole body
+        steps = _off(points, group, group, times, 1) if len(group) else np.full(1, np.inf)
         switch = max(SWITCH, USUAL_STEPS * float(np.median(steps)))
         if np.median(steps) <= USUAL and steps.max() > switch:
-            across = (own - other)[:, np.isin(np.array(skeleton.names)[group], TRUNK)]
-            frames, states = _path(own, other, times, switch, longest)
-            across = np.nan_to_num(across).mean(axis=1)  # both of a pair may be missing
+            trunk = group[np.isin(np.array(skeleton.names)[group], TRUNK)]
+            across = np.nan_to_num(points[:, trunk] - points[:, mirror[trunk]]).mean(axis=1)  # both may be missing
+            frames, states = _path(points, group, mirror[group], times, switch, longest)
             states = _clear(frames, states, across, times, longest)
             states = _between(frames, states, across, times, longest)
-            if not group[paired].all():  # arms or legs alone are the other way round than the rest of the body
+            if len(group) < paired.sum():  # arms or legs alone are the other way round than the rest of the body
                 hips, shoulders = (points[:, ends[0]] - points[:, ends[1]] for ends in lines)
                 states &= (hips * shoulders).sum(axis=-1) < 0
-            states = states[:, None]
-            points[:, group] = np.where(states[..., None], other, own)
-            found[np.ix_(seen, group)] ^= states
+            changed = np.flatnonzero(states)[:, None]
+            points[changed, group] = points[changed, mirror[group]]
+            found[np.flatnonzero(seen)[changed], group] ^= True
     return found
+
+
+def _off(points: Array, joints: Array, before: Array, times: Array, gap: int) -> Array:
+    """What joints (n,) of points (T, J, 2) are off where ``before`` (n,) led ``gap`` frames earlier, (T - gap,)."""
+    parts = []
+    for start in range(0, len(points) - gap, FRAMES_AT_ONCE):
+        frames = slice(max(0, start - 1), start + FRAMES_AT_ONCE + gap)  # the one before tells the speed
+        now = points[frames][:, before]
+        speed = np.zeros_like(now)
+        speed[1:] = np.where((np.diff(times[frames]) == 1)[:, None, None], np.diff(now, axis=0), 0)
+        ahead = now + min(gap, FURTHEST) * np.nan_to_num(speed)
+        parts.append(_distance(points[frames][gap:, joints], ahead[:-gap])[start - frames.start :])
+        release(points)
+    return np.concatenate(parts)
 
 
 def _distance(one: Array, other: Array) -> Array:
@@ -80,28 +97,22 @@ def _distance(one: Array, other: Array) -> Array:
     return np.asarray(total / np.maximum(known.sum(-1), 1))
 
 
-def _ahead(points: Array, times: Array, gap: int) -> Array:
-    """Where joints (T, n, 2) would be ``gap`` frames later at their speed, (T - gap, n, 2)."""
-    speed = np.zeros_like(points)
-    speed[1:] = np.where((np.diff(times) == 1)[:, None, None], np.diff(points, axis=0), 0)
-    return np.asarray((points + min(gap, FURTHEST) * np.nan_to_num(speed))[:-gap])
-
-
-def _path(own: Array, other: Array, times: Array, switch: float, longest: int) -> tuple[Array, Array]:
+def _path(points: Array, own: Array, other: Array, times: Array, switch: float, longest: int) -> tuple[Array, Array]:
     """Frames on the shortest path, (n,), and whether they are exchanged, (n,) bool.
 
-    Joints (T, n, 2) and their partners; times (T,) count frames; up to ``longest`` are left out in a row.
+    Points (T, J, 2) have joints (n,) and partners; times (T,) count frames; up to ``longest`` are left out in a row.
     """
-    T, reach = len(own), min(longest + 1, len(own) - 1)
-    cost = np.full((T, reach, 2, 2), np.inf)  # of t after t - 1 - gap: [state there, state at t]
+    T, reach = len(points), min(longest + 1, len(points) - 1)
+    cost = large_array((T, reach, 2, 2), np.float64)  # of t after t - 1 - gap: [state there, state at t]
     for gap in range(reach):
         now, before = slice(gap + 1, None), slice(None, T - gap - 1)
-        same, swapped = (_distance(own[now], _ahead(points, times, gap + 1)) for points in (own, other))
+        same, swapped = (_off(points, own, joints, times, gap + 1) for joints in (own, other))
         near = times[now] - times[before] <= longest + 1
         for a in (0, 1):
             for b in (0, 1):
                 step = np.where(near, swapped + switch if a != b else same, 0.0)
-                cost[now, gap, a, b] = step + SKIP * gap + LESS_OFTEN * b
+                cost[: gap + 1, gap, a, b], cost[now, gap, a, b] = np.inf, step + SKIP * gap + LESS_OFTEN * b
+        release(cost)
     total, origin = np.empty((T, 2)), np.zeros((T, 2, 2), dtype=int)
     for t in range(T):
         total[t], origin[t] = SKIP * t + np.array([0, LESS_OFTEN]), (-1, 0)  # the first frame that counts
@@ -112,6 +123,8 @@ def _path(own: Array, other: Array, times: Array, switch: float, longest: int) -
             better = paths.min(axis=0) < total[t]
             total[t] = np.where(better, paths.min(axis=0), total[t])
             origin[t][better] = np.stack([t - 1 - best // 2, best % 2], axis=-1)[better]
+        if t % FRAMES_AT_ONCE == 0:
+            release(cost)
     t, state = map(int, divmod((total + SKIP * np.arange(T - 1, -1, -1)[:, None]).argmin(), 2))
     path: list[tuple[int, int]] = []
     while t >= 0:

@@ -1,12 +1,17 @@
 """Numbers: types of arrays, image sizes, one frame, long clips, many samples, numbers of threads."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
 import prpose
-from prpose import atomic, model
+from prpose import atomic, model, swaps
 from prpose.data import load_clips
+from prpose.io.export import save_prediction
+from prpose.preprocess import preprocess
+from tests.make_formats import walker
 
 SIZE = (1000, 1002)
 
@@ -95,3 +100,43 @@ def test_frames_times_samples_at_once_are_bounded_with_the_same_noise(name, xy, 
     found = predicted(name, xy)
     assert max(S * (T - sampler.F + 1) for S, _, T, *_ in shapes) <= max(40, 4 * sampler.F)
     assert np.allclose(numbers(found), numbers(expected), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mgcn-cmu17", "temporal-cmu17", "gaussian-wide"])
+def test_very_many_samples_are_lifted_some_at_a_time(name, xy, monkeypatch):
+    expected, loaded, sizes = predicted(name, xy[:9], num_samples=32), prpose.load(name), []
+    monkeypatch.setattr(model, "SAMPLES_AT_ONCE", 16)
+    monkeypatch.setattr(model, "TURNS", 8)
+    monkeypatch.setattr(atomic, "LARGE", 2**10)
+    draw = type(loaded.sampler).draw
+
+    def spied(self, keypoints, eps, *others):
+        sizes.append(len(eps))
+        return draw(self, keypoints, eps, *others)
+
+    monkeypatch.setattr(type(loaded.sampler), "draw", spied)
+    found = predicted(name, xy[:9], num_samples=32)
+    assert max(sizes) in (8, 16)
+    assert np.allclose(numbers(expected), numbers(found), atol=1e-5)
+
+
+def test_preparing_and_writing_a_long_clip_take_little_memory_a_frame(monkeypatch, tmp_path):
+    for name, value in (("LARGE", 2**14), ("PIECE", 2**14)):
+        monkeypatch.setattr(atomic, name, value)
+    for module in (swaps, prpose.prediction):
+        monkeypatch.setattr(module, "FRAMES_AT_ONCE", 64)
+    T, confidence, joints = 4000, np.full((4000, 17), 0.9, np.float32), walker("coco17")[0].astype(np.float32)
+    shown = np.concatenate([joints, joints[::-1]])[np.arange(T) % (2 * len(joints))]
+    keypoints = prpose.Keypoints(shown, SIZE, "coco17", confidence, 30)
+    pose, covariance = (atomic.large_array((T, 17, *shape), np.float32, 0) for shape in ((3,), (3, 3)))
+    tracemalloc.start()
+    try:
+        preprocess(keypoints)
+        prepared = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        save_prediction(prpose.Prediction(pose, covariance, pose, 2, fps=30), tmp_path / "a.npz")
+        written = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert prepared < 500 * T, f"{prepared / T:.0f} bytes a frame"
+    assert written < 300 * T, f"{written / T:.0f} bytes a frame"

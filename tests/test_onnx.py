@@ -16,7 +16,7 @@ import prpose
 from prpose import build_lifter
 from prpose.card import Card, Network
 from prpose.cli import guarded, run
-from prpose.engine import noisy_poses, padded
+from prpose.engine import noisy_poses
 from prpose.export import export_onnx
 from prpose.hub import bundled_models, write_model_folder
 from prpose.lifter import LIFTERS
@@ -254,10 +254,8 @@ def test_export_writes_nothing_it_should_not(tmp_path, capsys):
     assert OnnxSampler(out).F == 1
 
 
-def test_padding_and_noisy_poses(one_pass):
+def test_noisy_poses(one_pass):
     F = one_pass[0].sampler.F
-    x = np.random.default_rng(0).random((1, 4, 17, 2))
-    assert padded(x, one_pass[0].sampler).tolist() == x[:, [0, 0, 1, 2, 3, 3]].tolist()
     sigma = np.zeros((2, 6, 17))
     sigma[1, 2, 5] = 1
     assert noisy_poses(sigma, F).tolist() == [[False] * 4, [True, True, True, False]]

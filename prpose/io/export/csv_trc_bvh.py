@@ -2,13 +2,15 @@
 
 import re
 import warnings
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from prpose.atomic import release
 from prpose.camera import Array, level_rotation
-from prpose.prediction import Prediction
+from prpose.prediction import FRAMES_AT_ONCE, Prediction
 from prpose.skeleton import H36M_17
 
 TRC_KEYS = ["DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units"]
@@ -26,11 +28,12 @@ FPS = 30.0  # of predictions without a frame rate
 
 def write_csv(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -> None:
     """The columns of :meth:`Prediction.to_columns`: camera axes, metres, pelvis at 0."""
-    columns = prediction.to_columns()
-    stream.write((",".join(columns) + "\n").encode())
-    for row in zip(*(column.tolist() for column in columns.values()), strict=True):
-        cells = ["" if cell != cell else f"{cell:.6f}" if isinstance(cell, float) else str(cell) for cell in row]
-        stream.write((",".join(cells) + "\n").encode())
+    stream.write((",".join(prediction.to_columns(slice(0))) + "\n").encode())
+    for frames in _pieces(prediction):
+        columns = prediction.to_columns(frames).values()
+        for row in zip(*(column.tolist() for column in columns), strict=True):
+            cells = ["" if cell != cell else f"{cell:.6f}" if isinstance(cell, float) else str(cell) for cell in row]
+            stream.write((",".join(cells) + "\n").encode())
 
 
 def write_trc(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -> None:
@@ -48,18 +51,24 @@ def write_trc(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -
         [],
     ]
     stream.write("".join("\t".join(row) + "\n" for row in rows).encode(errors="replace"))
-    for t, pose in enumerate(placed_y_up(prediction)):
+    for t, pose in enumerate(pose for frames in _pieces(prediction) for pose in placed_y_up(prediction, frames)):
         cells = "\t".join(f"{value:.6f}" for value in pose.ravel() + 0.0)  # without "-0.000000"
         stream.write(f"{t + 1}\t{times[t]:.6f}\t{cells}\n".encode())
 
 
-def placed_y_up(prediction: Prediction) -> Array:
+def _pieces(prediction: Prediction) -> Iterator[slice]:
+    for start in range(0, len(prediction), FRAMES_AT_ONCE):
+        yield slice(start, start + FRAMES_AT_ONCE)
+        release(prediction.pose, prediction.covariance, prediction.root)
+
+
+def placed_y_up(prediction: Prediction, frames: slice = slice(None)) -> Array:
     """(T, 17, 3) metres, x right, y up, z towards the camera; the pelvis is at 0 if the root is unknown.
 
     Up is the prediction's, which the smallest rotation about the camera turns to y; where unknown, the image's.
     """
-    root = 0.0 if prediction.root is None else prediction.root[:, None]
-    points = (prediction.pose.astype(np.float64) + root) @ level_rotation(prediction.up).T
+    root = 0.0 if prediction.root is None else prediction.root[frames, None]
+    points = (prediction.pose[frames].astype(np.float64) + root) @ level_rotation(prediction.up).T
     return np.asarray(points * [1.0, -1.0, -1.0])
 
 
@@ -88,18 +97,26 @@ def write_bvh(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -
         off = np.abs((times - times[0]) * rate - np.arange(len(times))).max()
         if off > 0.5:
             raise ValueError(f"expected frames every {1 / rate:.6g} s for bvh, got one {off:.3g} frames off")
-    points = placed_y_up(prediction)
-    bones = points - points[:, [max(0, parent) for parent in H36M_17.parents]]
-    lengths = np.linalg.norm(bones, axis=-1)
-    known = lengths > 1e-6  # else the bone has no direction
-    directions = bones * (known / np.where(known, lengths, 1.0))[..., None]
+    lengths = np.concatenate([np.linalg.norm(_bones(prediction, frames)[1], axis=-1) for frames in _pieces(prediction)])
     offsets = rest_directions() * lengths.mean(axis=0)[:, None]
     nodes, lines = hierarchy(offsets)
-    channels = [points[:, 0]] + [zxy_degrees(turn) for turn in local_rotations(nodes, offsets, directions)]
-    values = np.round(np.concatenate(channels, axis=1), 6) + 0.0  # without "-0.000000"
-    lines = ["HIERARCHY", *lines, "MOTION", f"Frames: {len(points)}", f"Frame Time: {1 / rate:.10g}", ""]
+    lines = ["HIERARCHY", *lines, "MOTION", f"Frames: {len(prediction)}", f"Frame Time: {1 / rate:.10g}", ""]
     stream.write("\n".join(lines).encode())
-    np.savetxt(stream, values, fmt="%.6f")
+    angles = [np.zeros((1, 3)) for _ in nodes]
+    for frames in _pieces(prediction):
+        roots, bones = _bones(prediction, frames)
+        known = lengths[frames] > 1e-6  # else the bone has no direction
+        directions = bones * (known / np.where(known, lengths[frames], 1.0))[..., None]
+        turns = zip(local_rotations(nodes, offsets, directions), angles, strict=True)
+        angles = [zxy_degrees(turn, before[-1]) for turn, before in turns]
+        values = np.round(np.concatenate([roots, *angles], axis=1), 6) + 0.0  # without "-0.000000"
+        np.savetxt(stream, values, fmt="%.6f")
+
+
+def _bones(prediction: Prediction, frames: slice) -> tuple[Array, Array]:
+    """The roots (t, 3) and the bones to each joint (t, 17, 3), metres, y up."""
+    points = placed_y_up(prediction, frames)
+    return points[:, 0], points - points[:, [max(0, parent) for parent in H36M_17.parents]]
 
 
 def rest_directions() -> Array:
@@ -176,12 +193,12 @@ def kabsch(start: Array, end: Array) -> Rotation:
     return Rotation.from_matrix((u @ vt).swapaxes(-1, -2))
 
 
-def zxy_degrees(rotations: Rotation) -> Array:
+def zxy_degrees(rotations: Rotation, before: Array | float = 0.0) -> Array:
     """Angles (T, 3) about z, x and y with Rz·Rx·Ry = the T rotations; of all such, the nearest to the frame before."""
     with warnings.catch_warnings():  # in gimbal lock SciPy warns, and sets y to 0
         warnings.simplefilter("ignore")
         first = rotations.as_euler("ZXY", degrees=True)
-    angles, before = np.empty_like(first), np.zeros(3)
+    angles = np.empty_like(first)
     for t, triples in enumerate(np.stack([first, first * [1, -1, 1] + 180], axis=1)):
         near = triples - 360 * np.round((triples - before) / 360)
         before = angles[t] = near[np.abs(near - before).sum(-1).argmin()]

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from prpose.atomic import large_array, release
+from prpose.atomic import large_array, pieces, release
 from prpose.camera import Array, Camera
 from prpose.io.keypoints.detections import check
 from prpose.prediction import ARRAYS, FLAGS, Prediction
@@ -183,8 +183,10 @@ def write_npz(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -
     with ZipFile(stream, "w") as entries:  # as np.savez, with one array in memory at a time
         for entry, array in (content | {"info": np.array(_text(head).decode())}).items():
             with entries.open(f"{entry}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
-            release(array)
+                about = np.lib.format.header_data_from_array_1_0(array) | {"fortran_order": False}
+                np.lib.format.write_array_header_1_0(file, about)
+                for part in pieces(np.atleast_1d(array)):
+                    file.write(part.tobytes())
 
 
 def write_json(prediction: Prediction, stream: BinaryIO, name: str, on_share: Callable[[float], None]) -> None:
@@ -194,6 +196,7 @@ def write_json(prediction: Prediction, stream: BinaryIO, name: str, on_share: Ca
     for array_name, values in content.items():
         stream.write(f',\n "{array_name}": [\n'.encode())
         for i, row in enumerate(values):
+            release(values)
             row = shortest(row) if row.dtype == np.float32 else row
             stream.write((b"," if i else b"") + msgspec.json.encode(row.tolist()) + b"\n")
             on_share(row.size / sum(array.size for array in content.values()))
