@@ -20,29 +20,12 @@ class Drawn(NamedTuple):
 class Engine(Protocol):
     """A lifter with its noise: :class:`prpose.Sampler`, by PyTorch, or :class:`prpose.onnx.OnnxSampler`."""
 
-    @property
-    def F(self) -> int:
-        """The receptive field, frames."""
-
-    @property
-    def own_frame(self) -> int:
-        """Index, among its F frames, of the frame whose pose it is."""
-
-    @property
-    def framed(self) -> bool:
-        """Whether keypoints are in units of the focal length, not of half the image width."""
-
-    @property
-    def one_pass(self) -> bool:
-        """Whether the samples are of a distribution, so that ``eps_mirrored`` counts only with ``extra_sigma``."""
-
-    @property
-    def trained(self) -> bool:
-        """Whether the samples were trained to be distributed as the truth, so that nothing should widen them."""
-
-    @property
-    def noise_channels(self) -> int:
-        """C, the numbers of noise per joint and frame."""
+    F: int  # the receptive field, frames
+    own_frame: int  # index, among its F frames, of the frame whose pose it is
+    framed: bool  # whether keypoints are in units of the focal length, not of half the image width
+    one_pass: bool  # whether the samples are of a distribution, so that eps_mirrored counts only with extra_sigma
+    trained: bool  # whether the samples were trained to be distributed as the truth, so that nothing should widen them
+    noise_channels: int  # C, the numbers of noise per joint and frame
 
     @property
     def device(self) -> Any:

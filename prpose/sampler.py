@@ -64,6 +64,8 @@ class Sampler(nn.Module):
         super().__init__()
         look_up(flip, dict.fromkeys(("average", "mixture")), "flip")
         self.lifter, self.noise, self.mirror, self.chunk, self.flip = lifter, noise, tuple(mirror), chunk, flip
+        self.F, self.own_frame, self.framed = receptive_field(lifter), own_frame(lifter), is_framed(lifter)
+        self.trained = noise is None or isinstance(noise, LearntNoise)
 
     def forward(
         self,
@@ -158,24 +160,6 @@ class Sampler(nn.Module):
         """The lifter's poses without noise, flip averaged, (B, T, J, 2) → (B, T - F + 1, J, 3)."""
         self._check(keypoints)
         return self.lift(keypoints, mirror_pose(keypoints, self.mirror))
-
-    # Facts of prpose.engine.Engine, which explains them.
-
-    @property
-    def F(self) -> int:
-        return receptive_field(self.lifter)
-
-    @property
-    def own_frame(self) -> int:
-        return own_frame(self.lifter)
-
-    @property
-    def framed(self) -> bool:
-        return is_framed(self.lifter)
-
-    @property
-    def trained(self) -> bool:
-        return self.noise is None or isinstance(self.noise, LearntNoise)
 
     @property
     def device(self) -> torch.device:
