@@ -67,7 +67,7 @@ def draw(rows: dict[str, dict[str, float]], path: Path) -> None:
 
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    lines = (("peak", "peak", "-o", "#1f77b4", 8), ("own", "without what is in files", "--s", "#ff7f0e", -64))
+    lines = (("peak", "peak", "-o", "#1f77b4", 8), ("own", "without what is in files", "--s", "#ff7f0e", -36))
     for name, label, style, colour, below in lines:
         axes.plot([row["frames"] for row in rows.values()], [row[name] for row in rows.values()], style, color=colour)
         last = list(rows.values())[-1]
