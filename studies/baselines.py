@@ -21,7 +21,7 @@ import tyro
 from prpose.cli import guarded, run
 from prpose.cli.console import print_table
 from prpose.data.windows import Windows
-from prpose.evaluation import IsotropicCloud, baseline_samplers
+from prpose.evaluation import baseline_samplers
 from prpose.hub import read_model_folder
 from prpose.sampler import Sampler
 from prpose.training.run import WEIGHTS
@@ -116,7 +116,7 @@ def _pack(folder: Path, runs: list[str]) -> None:
     run(["pack", str(folder), *runs, "--overwrite"])
 
 
-def _milliseconds(net: Sampler | IsotropicCloud | flow.Flow, windows: Windows, S: int) -> float:
+def _milliseconds(net: Sampler | flow.Flow, windows: Windows, S: int) -> float:
     """Median time of a frame's samples, in a batch."""
     keypoints, times = windows[torch.arange(min(FRAMES, len(windows)))].keypoints, []
     eps, eps_mirrored = torch.randn(2, S, *keypoints.shape[:-1], net.noise_channels)

@@ -18,7 +18,7 @@ from prpose.cli.console import ConfigFile, Flag, current_command, named_device, 
 from prpose.config import NoiseConfig
 from prpose.data import Clip, data_set, load_clips
 from prpose.data.windows import Windows
-from prpose.evaluation import IsotropicCloud, baseline_samplers, score, seeded_draw, sigma_rank_correlation
+from prpose.evaluation import baseline_samplers, score, seeded_draw, sigma_rank_correlation
 from prpose.evaluation.details import MOST_SAMPLES, calibration, curve_over_samples, example_frames, joint_table
 from prpose.evaluation.protocols import CHOICES, METRICS, MOCAP, PROTOCOLS, Protocol, Row, conformal_quantiles, tabulate
 from prpose.hub import find_model_folder
@@ -177,7 +177,7 @@ class _Evaluation:
         lifter, every = self.sampler.lifter, self.stride * self.protocol.every
         return Windows(clips, receptive_field(lifter), False, every, is_causal(lifter), is_framed(lifter))
 
-    def _baselines(self, val: Sequence[Clip]) -> Mapping[str, Sampler | IsotropicCloud]:
+    def _baselines(self, val: Sequence[Clip]) -> Mapping[str, Sampler]:
         if self.num_samples < 2:
             raise ValueError(f"expected --num-samples >= 2 with --baselines, got {self.num_samples}")
         with progress("fit", len(fitted := self._windows(val))) as advance:

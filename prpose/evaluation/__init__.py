@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prpose import metrics
 from prpose.data.windows import Batch, Windows
@@ -23,31 +23,28 @@ Values = Callable[[Tensor], dict[str, Tensor]]
 POSES_AT_ONCE = 4096  # that are scored, whatever S is; Procrustes needs some kB for each
 
 
-class IsotropicCloud(nn.Module):
-    """One isotropic 3D Gaussian around a sampler's deterministic pose, with a standard deviation of ``sigma_m``."""
+class IsotropicCloud(Sampler):
+    """One isotropic 3D Gaussian around a sampler's deterministic pose, with a standard deviation of ``sigma_m``.
 
-    noise_channels = 2
+    Samples use three of the four noise coordinates of a joint.
+    """
 
     def __init__(self, net: Sampler, sigma_m: float) -> None:
-        super().__init__()
-        self.net, self.lifter, self.sigma_m, self.deterministic = net, net.lifter, sigma_m, net.deterministic
+        super().__init__(net.lifter, None, net.mirror)
+        self.net, self.sigma_m = net, sigma_m
 
-    def prepare(self, keypoints: Tensor, extra_sigma: Tensor | None = None) -> Tensor:
-        """The deterministic poses, about which the samples are."""
+    def deterministic(self, keypoints: Tensor) -> Tensor:
         return self.net.deterministic(keypoints)
 
-    def moments(self, keypoints: Tensor, prepared: Tensor | None = None) -> tuple[Tensor, None]:
-        """As :meth:`Sampler.moments`; the covariance is estimated from samples."""
-        return self.prepare(keypoints) if prepared is None else prepared, None
+    def moments(self, keypoints: Tensor, prepared: Any = None) -> tuple[Tensor, None]:
+        return self.deterministic(keypoints) if prepared is None else prepared, None
 
-    def forward(
-        self, keypoints: Tensor, eps: Tensor, eps_mirrored: Tensor, first: int = 0, prepared: Tensor | None = None
-    ) -> Tensor:
-        """As :meth:`Sampler.forward`, with three of the four noise coordinates of a joint."""
-        poses = self.prepare(keypoints) if prepared is None else prepared
+    def _prepare(self, keypoints: Tensor, extra_sigma: Tensor | None) -> Any:
+        return self.deterministic(keypoints)
+
+    def _samples(self, prepared: Any, eps: Tensor, eps_mirrored: Tensor, first: int) -> Tensor:
         eps3 = torch.cat([eps, eps_mirrored[..., :1]], dim=-1)  # (S, B, T, J, 3)
-        own = own_frame(self.lifter)
-        cloud = poses + self.sigma_m * eps3[..., own : own + poses.shape[1], :, :]
+        cloud = prepared + self.sigma_m * eps3[..., self.own_frame : self.own_frame + prepared.shape[1], :, :]
         cloud[..., 0, :] = 0
         return cloud
 
@@ -74,7 +71,7 @@ def seeded_draw(seed: int, S: int, rho: float = 0.0) -> Draw:
 
 @torch.no_grad()
 def score(
-    net: Sampler | IsotropicCloud,
+    net: Sampler,
     windows: Windows,
     names: Sequence[str],
     draw: Draw | None,
@@ -138,7 +135,7 @@ def extra_sigma(batch: Batch, confidence_noise: float) -> Tensor | None:
 
 
 def _samples(
-    net: Sampler | IsotropicCloud, keypoints: Tensor, noise: Iterable[tuple[Tensor, Tensor]], prepared: Any
+    net: Sampler, keypoints: Tensor, noise: Iterable[tuple[Tensor, Tensor]], prepared: Any
 ) -> Iterator[Tensor]:
     first = 0
     for eps, eps_mirrored in noise:
@@ -218,7 +215,7 @@ def _values(poses: Tensor, target: Tensor, names: Sequence[str], items: range) -
 
 def baseline_samplers(
     net: Sampler, windows: Windows, device: torch.device, on_batch: Callable[[int], None] = lambda frames: None
-) -> dict[str, Sampler | IsotropicCloud]:
+) -> dict[str, Sampler]:
     """A sampler on ``device``, constant noise of its mean variance, and a 3D Gaussian of maximum likelihood, by name.
 
     The baselines are fitted on ``windows``, which should be of the validation split. Constant noise is a baseline of
@@ -231,7 +228,7 @@ def baseline_samplers(
         return (net.deterministic(batch.keypoints) - batch.target)[..., 1:, :].square().flatten(1).mean(1)
 
     sigma_m = float(windows.values(squared_errors, device, on_batch=on_batch).double().mean().sqrt())
-    gaussian = {f"3D Gaussian, {sigma_m * 1000:.1f} mm": IsotropicCloud(net, sigma_m)}
+    gaussian: dict[str, Sampler] = {f"3D Gaussian, {sigma_m * 1000:.1f} mm": IsotropicCloud(net, sigma_m)}
     if not isinstance(noise, AdaptiveNoise):
         return {"samples of the model": net, **gaussian}
     variances = windows.values(lambda batch: noise(batch.keypoints).variance.flatten(1).mean(1), device)

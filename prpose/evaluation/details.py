@@ -8,7 +8,7 @@ from torch import Tensor
 
 from prpose import metrics
 from prpose.data.windows import Windows
-from prpose.evaluation import Draw, IsotropicCloud, extra_sigma
+from prpose.evaluation import Draw, extra_sigma
 from prpose.evaluation.protocols import LEAST_N, Protocol, Row, Scores, covered_shares, groups_of
 from prpose.sampler import Sampler
 from prpose.skeleton import H36M_17
@@ -77,7 +77,7 @@ def extremes(values: Tensor, clip_of: Tensor) -> dict[str, list[int]]:
 
 @torch.no_grad()
 def example_frames(
-    net: Sampler | IsotropicCloud,
+    net: Sampler,
     windows: Windows,
     scores: Scores,
     draw: Draw,
