@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prpose.tables import import_object
+from prpose.tables import import_extra, import_object
 
 START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from prpose.apart import main; main(*sys.argv[2:])"
 SPARE_S, SPARE_BYTES = 5, 2**26  # beside a second, and 20 bytes, per byte or megabyte of a file
@@ -22,9 +22,10 @@ def try_apart(read: Callable[..., object], library: str, *paths: Path, **argumen
 
     Args:
         read: a function, or a class, of a module.
-        library: the module that ``read`` imports, for which time and memory are not limited.
+        library: of the extra ``mocap``, which ``read`` imports; time and memory are not limited for that.
         arguments: values that JSON has.
     """
+    import_extra(library, "mocap")
     where = f"{read.__module__}:{read.__qualname__}"
     command = [sys.executable, "-I", "-c", START, json.dumps(sys.path), where, library, json.dumps(arguments)]
     alone = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")

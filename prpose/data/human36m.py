@@ -83,7 +83,7 @@ def from_cdf(
         return world, keypoints_px
 
     files = [file for subject in SUBJECTS for file in _pose_files(Path(source), subject)]  # before any is read
-    _try([path for *_, path in files])
+    try_apart(_read_world, "cdflib", *(path for *_, path in files))
     return write_release(paths_of(root, "h36m", "gt"), overwrite, files, read, on_file)
 
 
@@ -102,12 +102,6 @@ def _pose_files(source: Path, subject: str) -> list[tuple[str, str, Path]]:
         pattern = f"{source / '<subject>' / POSES_FOLDER / '*.cdf'} for {', '.join(SUBJECTS)}"
         raise ValueError(f"{folder}: expected the original Human3.6M poses as {pattern}, got none of {subject}")
     return [(subject, action, path) for action, path in sorted(files.items())]
-
-
-def _try(paths: list[Path]) -> None:
-    """``ValueError`` for a file that cdflib never reads to the end."""
-    import_extra("cdflib", "mocap")
-    try_apart(_read_world, "cdflib", *paths)
 
 
 def _read_world(path: Path) -> Array:

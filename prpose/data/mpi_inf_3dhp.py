@@ -82,13 +82,9 @@ def from_original(
         return _read_annotations(path, subject in SPLITS["train"], annotation)
 
     files = _annotation_files(Path(source))
-    _try([path for *_, path in files], annotation)
+    names = ["annot2", annotation, "valid_frame"]
+    try_apart(_read_mat, "h5py", *(path for *_, path in files), names=names)
     return write_release(paths_of(root, "3dhp", "gt"), overwrite, files, read, on_file)
-
-
-def _try(paths: Sequence[Path], annotation: Annotation) -> None:
-    """``ValueError`` for a file on which SciPy or HDF5 crash."""
-    try_apart(_read_mat, "h5py", *paths, names=["annot2", annotation, "valid_frame"])
 
 
 def _annotation_files(source: Path) -> list[tuple[str, str, Path]]:

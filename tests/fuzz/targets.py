@@ -194,17 +194,18 @@ def _weights(path):
 
 
 def _annotations(train, path):
-    from prpose.data.mpi_inf_3dhp import _read_annotations, _try
+    from prpose.data import mpi_inf_3dhp
 
-    _try([path], "univ_annot3")
-    return _read_annotations(path, train, "univ_annot3")
+    names = ["annot2", "univ_annot3", "valid_frame"]
+    mpi_inf_3dhp.try_apart(mpi_inf_3dhp._read_mat, "h5py", path, names=names)
+    return mpi_inf_3dhp._read_annotations(path, train, "univ_annot3")
 
 
 def _cdf(path):
-    from prpose.data.human36m import _read_world, _try
+    from prpose.data import human36m
 
-    _try([path])
-    return _read_world(path)
+    human36m.try_apart(human36m._read_world, "cdflib", path)
+    return human36m._read_world(path)
 
 
 def _mocap(format, path):

@@ -55,7 +55,6 @@ def entry_names(path: Path) -> tuple[str, ...]:
 
 def _content(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
     """The wanted datasets, by their path, all attributes of what is wanted, ``path@name``, and all names at the top."""
-    import_extra("h5py", "mocap")
     try_apart(read_here, "h5py", path, wanted=wanted)
     return read_here(path, wanted)
 
