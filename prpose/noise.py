@@ -128,7 +128,7 @@ def draw_eps(S: int, shape: torch.Size | tuple[int, ...], generator: torch.Gener
 
 
 def correlated(eps: Tensor, rho: float) -> Tensor:
-    """AR(1) noise (:func:`prpose.rng.ar1`) from independent noise, (*, T, J, C) → the same; rho in [0, 1]."""
+    """AR(1) noise (:class:`prpose.rng.NoiseProcess`) from independent noise, (*, T, J, C) → the same; rho in [0, 1]."""
     if not 0 <= rho <= 1:
         raise ValueError(f"expected rho from 0 to 1, got {rho}")
     if rho == 0:

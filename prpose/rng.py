@@ -66,28 +66,13 @@ def noise_rho(kind: NoiseCorrelation, fps: float = 60.0, time_constant_s: float 
     return {"iid": 0.0, "shared": 1.0}.get(kind, math.exp(-1 / (fps * time_constant_s)))
 
 
-def ar1(innovations: Sequence[Array], rho: float | Sequence[float], previous: Array | None = None) -> list[Array]:
-    r"""First-order autoregressive noise from independent standard-normal noise, one array per frame.
+class NoiseProcess:
+    r"""AR(1) noise of a stream of frames, float32; the result does not depend on the number of frames drawn at a time.
 
     .. math:: e_0 = ε_0, \quad e_t = ρ e_{t-1} + \sqrt{1 - ρ²} ε_t
 
-    Every frame is standard normal; the correlation of frames n apart is ρⁿ. ``rho`` may be one number a frame.
-    """
-    frames: list[Array] = []
-    for t, fresh in enumerate(innovations):
-        if previous is None:
-            previous = fresh
-        else:
-            step = rho if isinstance(rho, float | int) else rho[t]
-            previous = step * previous + math.sqrt(1 - step**2) * fresh
-        frames.append(previous)
-    return frames
-
-
-class NoiseProcess:
-    """AR(1) noise of a stream of frames, float32; the result does not depend on the number of frames drawn at a time.
-
-    ``shape`` is that of one frame's noise, (*, J, C); ``rho`` may be one for each step, of which the last repeats.
+    Every frame is standard normal; the correlation of frames n apart is ρⁿ. ``shape`` is that of one frame's noise,
+    (*, J, C); ``rho`` may be one for each step, of which the last repeats.
     """
 
     def __init__(self, shape: tuple[int, ...], rho: float | Sequence[float], *seed: int) -> None:
@@ -101,7 +86,7 @@ class NoiseProcess:
         noise = large_array((frames, *self.shape), np.float32)
         for frame in noise:
             self.generator.standard_normal(dtype=np.float32, out=frame)
-            if self.last is not None:  # as ar1, in place
+            if self.last is not None:
                 rho = self.rho[min(self.frames - 1, len(self.rho) - 1)]
                 frame *= math.sqrt(1 - rho**2)
                 frame += rho * self.last

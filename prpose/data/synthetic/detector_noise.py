@@ -5,6 +5,7 @@ Estimation, ICCV 2017): jitter around the joint, inversion (left and right excha
 occluded joint has more of all of them. Everything is correlated in time, as it is in a video.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,6 @@ from scipy.special import ndtr
 
 from prpose.camera import Array
 from prpose.layouts import COCO_SIGMA, person_size
-from prpose.rng import ar1
 from prpose.skeleton import H36M_17
 
 WHOLE_LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))  # exchanged as a whole by an inversion
@@ -149,6 +149,8 @@ def ar1_noise(
     rng: np.random.Generator, shape: tuple[int, ...], fps: float, time_constant_s: float, time_axis: int = -2
 ) -> Array:
     """Standard-normal noise with correlation exp(-Δt/τ) along the time axis: AR(1)."""
-    innovations = np.moveaxis(rng.standard_normal(shape), time_axis, 0)
+    noise = np.moveaxis(rng.standard_normal(shape), time_axis, 0)
     rho = float(np.exp(-1 / (fps * time_constant_s))) if time_constant_s > 0 else 0.0
-    return np.moveaxis(np.stack(ar1(list(innovations), rho)), 0, time_axis)
+    for t in range(1, len(noise)):
+        noise[t] = rho * noise[t - 1] + math.sqrt(1 - rho**2) * noise[t]
+    return np.moveaxis(noise, 0, time_axis)
