@@ -107,6 +107,8 @@ def run_command(words, where, wanted):
     program, *rest = words
     if program == "prpose":
         assert guarded(lambda: run(rest)) == 0, where
+    elif program == "export":
+        assert all("=" in word for word in rest), where
     elif program == "pip":
         check_pip(rest, where)
     elif program == "make":
