@@ -18,12 +18,12 @@ from prpose.nets.framed import Framed
 from prpose.nets.gaussian import GaussianLifter, GaussianMixture, channels
 from prpose.nets.graphmlp import GraphMLP
 from prpose.nets.htnet import HTNet
-from prpose.nets.layers import body_adjacency, body_partitions
+from prpose.nets.layers import body_adjacency, body_partitions, construct
 from prpose.nets.mlp import Refinement, ResidualMLP
 from prpose.nets.modulated_gcn import ModulatedGCN
 from prpose.nets.temporal import TemporalModel
 from prpose.skeleton import H36M_16, H36M_17, Skeleton, mirror_pose
-from prpose.tables import construct, import_object, is_import_path, look_up, unknown
+from prpose.tables import import_object, is_import_path, look_up, unknown
 
 _PAIRS = (
     "right_knee-right_ankle left_knee-left_ankle right_hip-left_hip pelvis-spine thorax-head right_elbow-right_wrist "
@@ -91,6 +91,7 @@ LIFTERS: dict[str, Callable[..., nn.Module]] = {
 }
 """Lifters by name, all but the last three published; keyword arguments go to the network's constructor."""
 
+MOST_FRAMES = 10_000  # largest receptive field
 ENTRY_POINTS = "prpose.lifters"  # group of entry points in which an installed package may name lifters of its own
 _OF_GRAPHMLP = partial(Refinement, hidden=1536)
 REFINEMENTS: dict[str, Callable[..., nn.Module]] = {"modulated_gcn": Refinement, "graphmlp": _OF_GRAPHMLP}
@@ -130,7 +131,10 @@ def build_lifter(name: str, **kw: Any) -> nn.Module:
             raise ValueError(f"expected framed to be true or false, got {framed!r:.80}")
         return Framed(build_lifter(name, **others)) if framed else build_lifter(name, **others)
     if name in LIFTERS:
-        return construct(name, LIFTERS[name], kw)
+        lifter = construct(name, LIFTERS[name], kw)
+        if not 1 <= receptive_field(lifter) <= MOST_FRAMES:
+            raise ValueError(f"expected a lifter of 1 to {MOST_FRAMES:,} frames, got {receptive_field(lifter)}")
+        return lifter
     path = name if is_import_path(name) else installed_lifters().get(name)
     if path is None:
         raise ValueError(unknown(name, [*LIFTERS, *installed_lifters()], "lifter"))

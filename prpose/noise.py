@@ -12,12 +12,12 @@ from torch.distributions import Normal
 from torch.nn.functional import softplus
 
 from prpose.nets.framed import frame_person
-from prpose.nets.layers import body_adjacency
+from prpose.nets.layers import body_adjacency, construct
 from prpose.nets.mlp import ResidualMLP
 from prpose.nets.modulated_gcn import ModulatedGCN
 from prpose.rng import check_scale
 from prpose.skeleton import H36M_17
-from prpose.tables import construct, look_up
+from prpose.tables import look_up
 
 _OF_HTNET = partial(ModulatedGCN, body_adjacency(H36M_17.parents))
 VARIANCE_NETS: dict[str, Callable[..., nn.Module]] = {

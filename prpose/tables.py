@@ -1,13 +1,11 @@
-"""Things by name: entries of a table, or objects and modules by import path; networks from arguments; errors."""
+"""Things by name: entries of a table, or objects and modules by import path; errors."""
 
 import difflib
 import importlib
-import math
 import numbers
 import pkgutil
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -77,21 +75,3 @@ def printable(text: object) -> str:
     """One line without control characters, which in a name could change the terminal."""
     line = " ".join(str(text).split("\n"))
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
-
-
-def construct(name: str, constructor: Callable[..., T], kw: Mapping[str, Any]) -> T:
-    """A network built with keyword arguments; ``ValueError`` for arguments that it does not accept, NaN or infinity."""
-    if not all(map(_is_finite, kw.values())):
-        raise ValueError(f"{name} cannot be built with {kw!s:.200}: expected finite numbers")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # as of layers without elements
-            return constructor(**kw)
-    except (TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, MemoryError, UserWarning) as error:
-        raise ValueError(f"{name} cannot be built with {kw!s:.200}: {error}") from None
-
-
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(map(_is_finite, value))
-    return not isinstance(value, float) or math.isfinite(value)

@@ -1,12 +1,10 @@
 """Weights from published .pth state dicts and safetensors files, read without running code."""
 
 import pickle
-import threading
 import warnings
 import zipfile
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,17 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from prpose.atomic import existing_file
-from prpose.lifter import (
-    LIFTERS,
-    REFINEMENTS,
-    RemappedLifter,
-    build_lifter,
-    build_refinement,
-    is_lifter,
-    receptive_field,
-)
+from prpose.lifter import LIFTERS, REFINEMENTS, RemappedLifter, build_lifter, build_refinement, is_lifter
 from prpose.nets import graphmlp, htnet, modulated_gcn
 from prpose.nets.framed import Framed
+from prpose.nets.layers import numbers_within
 from prpose.noise import CONSTANT, VARIANCE_NETS, build_learnt_noise, build_variance_net
 from prpose.tables import unknown
 
@@ -35,7 +26,6 @@ LEARNT_PREFIX = "learnt_"  # learnt_htnet is learnt noise with the variance net 
 REFINEMENT_PREFIX = "refine_"  # refine_graphmlp is the refinement of graphmlp's poses
 WRAPPERS = "model_pos", "state_dict", "model_state_dict", "model", "net", "network", "lifter"
 """Names under which trainings keep the weights: VideoPose3D's family, PyTorch Lightning, MMPose and others."""
-MOST_FRAMES = 10_000  # largest receptive field
 PER_TENSOR = 50  # bytes that a file at least needs beside a tensor's numbers
 DEEPEST = 8  # of wrappers within wrappers
 DTYPES = (
@@ -72,7 +62,8 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
     if isinstance(source, Mapping):
         net, where = _built(name, kw), "the state dict"
     else:
-        with _parameters_within(existing_file(source), name):
+        problem = f"{source}: it is not a checkpoint of {name}, which has more parameters than bytes"
+        with numbers_within(existing_file(source).stat().st_size, PER_TENSOR, problem):
             net, where = _built(name, kw), str(source)
     state = dict(source) if isinstance(source, Mapping) else read_state_dict(source)
     problem = _not_tensors(state)
@@ -85,28 +76,7 @@ def load_published(name: str, source: str | Path | Mapping[str, Tensor], **kw: A
     if problem := problem or mismatch(inner, state):
         raise ValueError(f"{where} is not a checkpoint of {name}: {problem}")
     inner.load_state_dict(state, strict=True)
-    if not 1 <= receptive_field(net) <= MOST_FRAMES:
-        raise ValueError(f"expected a lifter of 1 to {MOST_FRAMES:,} frames, got {receptive_field(net)}")
     return net.eval()
-
-
-@contextmanager
-def _parameters_within(path: Path, network: str) -> Iterator[None]:
-    """Raises ``ValueError``, before they take memory, for networks of more parameters than a file can have."""
-    thread, size, total = threading.get_ident(), path.stat().st_size, 0
-
-    def count(module: nn.Module, name: str, parameter: Tensor) -> None:
-        nonlocal total
-        if threading.get_ident() == thread and parameter is not None:
-            total += parameter.numel() + PER_TENSOR
-            if total > size:
-                raise ValueError(f"{path}: it is not a checkpoint of {network}, which has more parameters than bytes")
-
-    hook = nn.modules.module.register_module_parameter_registration_hook(count)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def _built(name: str, kw: Mapping[str, Any]) -> nn.Module:

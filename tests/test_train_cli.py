@@ -176,6 +176,8 @@ def test_the_published_schedule_trains_on_recorded_data(release, capsys):
         (["--data", "cmu17", "--root", "no"], "data_cmu17.npz: no such file"),
         (["--lifter-args", "[1]"], 'expected a JSON object such as {"dropout": 0}, got'),
         (["--lifter-args", '{"wide": 1}'], "mgcn_lw cannot be built with {'wide': 1}"),
+        (["--lifter-args", '{"blocks": 100000}'], "mgcn_lw cannot be built with {'blocks': 100000}: it is too large"),
+        (["--lifter-args", '{"hidden": 1, "blocks": 99999}'], "it is too large"),
         (["--lifter-args", '{"out_channels": 2}'], "to return poses of shape (2, 2, 17, 3)"),
         (["--resume"], "nothing to resume; expected config.json in it"),
         (["--device", "abacus"], "expected an available device"),

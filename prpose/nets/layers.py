@@ -1,12 +1,60 @@
-"""The body as a graph, layers that several networks share, and checks of clips."""
+"""The body as a graph, layers that several networks share, networks from arguments, and checks of clips."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+T = TypeVar("T")
+MOST_NUMBERS = 2**28  # of a network's parameters, each of which counts for PER_PARAMETER more
+PER_PARAMETER = 2**14
+
+
+def construct(name: str, constructor: Callable[..., T], kw: Mapping[str, Any]) -> T:
+    """A network built with keyword arguments.
+
+    ``ValueError`` for arguments that it does not accept, NaN or infinity, and for a network that is too large.
+    """
+    described = f"{name} cannot be built with {kw!s:.200}"
+    if not all(map(_is_finite, kw.values())):
+        raise ValueError(f"{described}: expected finite numbers")
+    try:
+        with warnings.catch_warnings(), numbers_within(MOST_NUMBERS, PER_PARAMETER, f"{described}: it is too large"):
+            warnings.simplefilter("error", UserWarning)  # as of layers without elements
+            return constructor(**kw)
+    except (TypeError, RuntimeError, ArithmeticError, AttributeError, LookupError, MemoryError, UserWarning) as error:
+        raise ValueError(f"{described}: {error}") from None
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+@contextmanager
+def numbers_within(most: int, per_parameter: int, problem: str) -> Iterator[None]:
+    """``ValueError`` as soon as networks that the block builds have more numbers, and ``per_parameter`` for each."""
+    thread, total = threading.get_ident(), 0
+
+    def count(module: nn.Module, name: str, parameter: Tensor) -> None:
+        nonlocal total
+        if threading.get_ident() == thread and parameter is not None:
+            total += parameter.numel() + per_parameter
+            if total > most:
+                raise ValueError(problem)
+
+    hook = nn.modules.module.register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def body_adjacency(parents: Sequence[int]) -> Tensor:
