@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -26,8 +27,10 @@ else:
 
 LARGEST_TOML, MOST_DOTS = 100_000, 500  # characters of a file of settings, and dots in one of its lines
 TEMPORARY = ".prpose-"  # begin of the names of temporary files
+MOST_MAPPED = 256  # large arrays at a time that are in files, each of which takes a file descriptor
 LARGE, PIECE = 2**22, 2**20  # bytes of an array that need not stay in memory, and of what is used of it at once
 Mapped: Any = type("Mapped", (mmap.mmap,), {})  # of large arrays only: others must not lose their memory
+_mapped = weakref.WeakSet[Any]()  # that are in use
 
 
 def sha256_of(source: Path | bytes) -> str:
@@ -93,14 +96,15 @@ def remove_temporary(folder: Path) -> None:
 
 
 def large_array(shape: tuple[int, ...], dtype: Any, content: Any = None) -> Any:
-    """A new array, of any or some content; a large one in a file without a name, where the disk has space for it."""
+    """A new array, uninitialised or filled with ``content``; a large one is in a file without a name, if one can be."""
     import numpy as np  # not all commands need it
 
-    array = None
-    if (size := math.prod(shape) * np.dtype(dtype).itemsize) > LARGE and hasattr(os, "posix_fallocate"):
+    array, size = None, math.prod(shape) * np.dtype(dtype).itemsize
+    if size > LARGE and hasattr(os, "posix_fallocate") and len(_mapped) < MOST_MAPPED:
         with suppress(OSError), tempfile.TemporaryFile() as file:
             os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would end the process at a later write
-            array = np.ndarray(shape, dtype, Mapped(file.fileno(), size))
+            array = np.ndarray(shape, dtype, mapped := Mapped(file.fileno(), size))
+            _mapped.add(mapped)
     array = np.empty(shape, dtype) if array is None else array
     if content is not None:
         array[...] = content

@@ -31,8 +31,13 @@ class Engine(Protocol):
     def device(self) -> Any:
         """The device of the networks."""
 
-    def draw(self, keypoints: Array, eps: Array, eps_mirrored: Array, extra_sigma: Array | None = None) -> Drawn:
-        """Samples for normalised keypoints (B, T, J, 2), noise (S, B, T, J, C) and further sigma (B, T, J)."""
+    def draw(
+        self, keypoints: Array, eps: Array, eps_mirrored: Array, extra_sigma: Array | None = None, first: int = 0
+    ) -> Drawn:
+        """Samples for normalised keypoints (B, T, J, 2), noise (S, B, T, J, C) and further sigma (B, T, J).
+
+        ``first`` is the number of the first sample, if these are some of many: components of a mixture take turns.
+        """
 
 
 def noisy_poses(extra_sigma: Array, F: int) -> Array:

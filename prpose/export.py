@@ -151,9 +151,9 @@ def _random_inputs(sampler: Sampler, S: int, B: int, T: int) -> dict[str, Array]
 def _largest_difference(sampler: Sampler, exported: OnnxSampler) -> float:
     worst = 0.0
     for S, B, T in ((1, 1, sampler.F), (5, 2, sampler.F + 2), (40, 1, sampler.F + 12)):
-        inputs = _random_inputs(sampler, S, B, T)
-        for sigma in (None, inputs.pop("extra_sigma")):
-            wanted, found = (each.draw(**inputs, extra_sigma=sigma) for each in (sampler, exported))
+        x, eps, eps_mirrored, extra_sigma = _random_inputs(sampler, S, B, T).values()
+        for sigma in (None, extra_sigma):
+            wanted, found = (each.draw(x, eps, eps_mirrored, sigma) for each in (sampler, exported))
             for a, b in zip(wanted, found, strict=True):
                 if a is None or b is None:
                     continue

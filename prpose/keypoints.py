@@ -74,7 +74,7 @@ class Keypoints:
             raise ValueError(f"expected image_size as width and height >= 1, got {sizes!r:.80}")
         check_rate(self.fps)
         if self.focal_px is not None and not (is_number(self.focal_px) and 0 < self.focal_px <= LARGEST_PX):
-            raise ValueError(f"expected focal_px > 0, got {self.focal_px!r:.80}")
+            raise ValueError(f"expected focal_px > 0, up to {LARGEST_PX:g}, got {self.focal_px!r:.80}")
         if self.frame_names and np.shape(self.frame_names) != (T,):
             raise ValueError(f"expected {T} frame names, got {np.size(self.frame_names)}")
         numbers = np.arange(T) if self.frame_numbers is None else self.frame_numbers
@@ -130,8 +130,9 @@ def _finite(values: Any, shape: tuple[int, ...], dtype: str, name: str) -> Array
     if not all((np.abs(part.astype(np.float64)) <= 2**53).all() for part in pieces(array)):
         raise ValueError(f"expected finite {name}, got NaN, infinity or more than 2^53")
     array = large_array(shape, dtype, array)
-    if len(shape) == 1 and (np.diff(array) < (1 if dtype == "int64" else LEAST_STEP)).any():
-        raise ValueError(f"expected {name} in increasing order")
+    least = 1 if dtype == "int64" else LEAST_STEP
+    if len(shape) == 1 and (np.diff(array) < least).any():
+        raise ValueError(f"expected {name} in increasing order, in steps of at least {least:g}")
     return array
 
 

@@ -27,7 +27,6 @@ from prpose.stream import Stream, check_draws
 from prpose.timing import Schedule, actual_rate, schedule, seconds
 
 FRAMES_AT_ONCE, SAMPLES_AT_ONCE = 256, 2**16  # of all of these frames; they bound the memory
-TURNS = 240  # samples lifted at once are so many times a number, so that components of a mixture get as many
 
 
 def load(name: str | Path, device: Any = "cpu") -> "Model":
@@ -175,8 +174,8 @@ class Model:
                 axis = int(name == "samples")
                 if name not in fields:  # filled piece by piece: a list of pieces would be in memory twice
                     fields[name] = large_array((*value.shape[:axis], T, *value.shape[axis + 1 :]), value.dtype)
-                for k in range(0, len(value), 4096):  # samples, whose frames are a page of the file each
-                    fields[name][(slice(k, k + 4096), frames) if axis else frames] = value[k : k + 4096]
+                for k in range(0, len(value), few := 4096 if axis else len(value)):  # of samples, a page of a file each
+                    fields[name][(slice(k, k + few), frames) if axis else frames] = value[k : k + few]
                     release(fields[name])
             variance[frames, :-1] = np.diagonal(part["covariance"], axis1=-2, axis2=-1)
             variance[frames, -1] = np.diagonal(part["root_covariance"], axis1=-2, axis2=-1)
@@ -224,11 +223,11 @@ class Model:
         own_only = engine.one_pass and not any(noisy)  # no other noise counts than that of the poses' own frames
         shape, rho = (S, 1, J, engine.noise_channels), [*plan.rho[:1] * own, *plan.rho]
         noises = [NoiseProcess(shape, rho, seed, image) for image in range(1 if own_only else 2)]
-        eps = [[noise.next(1) for _ in range(own if own_only else F - 1)] for noise in noises]  # of frames before
+        eps = [noise.frames(own if own_only else F - 1) for noise in noises]  # of the frames before
         unused = np.broadcast_to(np.float32(0), (S, 1, 1, *shape[2:]))
         for frames in pieces:
             t = frames.stop - frames.start
-            eps = [[*before, *(noise.next(1) for _ in range(t))] for before, noise in zip(eps, noises, strict=True)]
+            eps = [[*before, *noise.frames(t)] for before, noise in zip(eps, noises, strict=True)]
             if own_only:
                 eps = [[*[unused] * own, *eps[0][-t:], *[unused] * (F - 1 - own)]]
             rows = self._rows(*inputs(frames), eps)
@@ -241,12 +240,12 @@ class Model:
     def _rows(self, x: Array, sigma: Array | None, eps: list[list[Array]]) -> Array:
         """The rows of t frames, (t, S + 1 + ..., 17, 3), from their inputs and the images' noise, frame by frame."""
         S, t = len(eps[0][0]), len(eps[0]) - self.sampler.F + 1
-        few, rows = max(1, SAMPLES_AT_ONCE // len(eps[0]) // TURNS) * TURNS, np.empty(0)
+        few, rows = max(1, SAMPLES_AT_ONCE // len(eps[0]) // 2) * 2, np.empty(0)  # even, for both images
         few = S if S * t <= SAMPLES_AT_ONCE else few
         for part in (slice(first, min(first + few, S)) for first in range(0, S, few)):
             noise = [np.concatenate([frame[part] for frame in each], axis=2) for each in eps]
             release(*(frame for each in eps for frame in each))
-            found = self.sampler.draw(x, noise[0], noise[-1], sigma)
+            found = self.sampler.draw(x, noise[0], noise[-1], sigma, part.start)
             if not len(rows):
                 others = [found.pose]
                 others += [] if found.noise_sd is None else [np.pad(found.noise_sd, [(0, 0)] * 3 + [(0, 1)])]

@@ -42,11 +42,13 @@ class OnePassSampler(Sampler):
         check_scale("alpha", alpha)
         self.alpha = alpha
 
-    def draw(self, keypoints: Array, eps: Array, eps_mirrored: Array, extra_sigma: Array | None = None) -> Drawn:
+    def draw(
+        self, keypoints: Array, eps: Array, eps_mirrored: Array, extra_sigma: Array | None = None, first: int = 0
+    ) -> Drawn:
         """As :meth:`Sampler.draw`; a frame or two are computed by one thread, which is twice as fast as by two."""
         few = keypoints.shape[0] * (keypoints.shape[1] - self.F + 1) <= FEW_POSES
         with single_threaded() if few else nullcontext():
-            return super().draw(keypoints, eps, eps_mirrored, extra_sigma)
+            return super().draw(keypoints, eps, eps_mirrored, extra_sigma, first)
 
     def moments(self, keypoints: Tensor, prepared: Any = None) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the mixture, in closed form; shapes and errors as of :meth:`Sampler.moments`."""

@@ -96,8 +96,14 @@ class OnnxSampler:
         if got != shapes or any(each.dtype != np.float32 for each in outputs):
             raise ValueError(f"expected float32 outputs of shapes {shapes}, got {got!r:.200}")
 
-    def draw(self, keypoints: Array, eps: Array, eps_mirrored: Array, extra_sigma: Array | None = None) -> Drawn:
+    def draw(
+        self, keypoints: Array, eps: Array, eps_mirrored: Array, extra_sigma: Array | None = None, first: int = 0
+    ) -> Drawn:
         """Samples of poses; shapes as of :meth:`prpose.engine.Engine.draw`."""
+        if skipped := first % (self.components if self.one_pass else 2):  # the graph begins with the first component
+            eps, eps_mirrored = (np.concatenate([each[:1].repeat(skipped, 0), each]) for each in (eps, eps_mirrored))
+            drawn = self.draw(keypoints, eps, eps_mirrored, extra_sigma)
+            return drawn._replace(samples=drawn.samples[skipped:])
         T, S = keypoints.shape[1] - self.F + 1, len(eps)
         frames, few = (FRAMES_AT_ONCE, S) if self.one_pass else FEW[self.F == 1]
         parts = []

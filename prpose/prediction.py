@@ -76,8 +76,9 @@ class Prediction:
         if not (T := shape[0] if len(shape) == 3 else 0):
             raise ValueError(f"expected pose of shape (T, {J}, 3) with T >= 1, got {shape}")
         K = 0 if self.samples is None else (np.shape(self.samples) or (0,))[0]
-        if not is_number(self.num_samples) or self.num_samples < max(1, K) or (self.samples is not None and not K):
-            raise ValueError(f"expected 1 to num_samples = {self.num_samples} samples, got {K}")
+        S = self.num_samples
+        if not is_number(S) or not max(1, K) <= S < 2**31 or (self.samples is not None and not K):
+            raise ValueError(f"expected 1 to num_samples = {S!r:.80} samples, got {K}")
         defaults = {"flags": np.zeros((T, J), np.uint8), "frame_numbers": np.arange(T)}
         for name, (dtype, axes, largest) in ARRAYS.items():
             value = getattr(self, name)

@@ -39,7 +39,7 @@ def check_scale(name: str, value: float) -> None:
 def check_rate(fps: float | None, name: str = "fps") -> None:
     """Raises ``ValueError`` for a known frame rate that none of a video or a camera can be."""
     if fps is not None and not (is_number(fps) and RATES[0] <= fps <= RATES[1]):
-        raise ValueError(f"expected {name} > 0, got {fps!r:.80} (known: {RATES[0]:g} to {RATES[1]:g} a second)")
+        raise ValueError(f"expected {name} > 0, got {fps!r:.80} (from {RATES[0]:g} to {RATES[1]:g} a second)")
 
 
 def confidence_sigma(keypoints: Array, confidence: Array, scale: float) -> Array:
@@ -78,8 +78,13 @@ class NoiseProcess:
     def __init__(self, shape: tuple[int, ...], rho: float | Sequence[float], *seed: int) -> None:
         self.shape, self.generator = shape, np.random.default_rng(seed)
         self.rho = [rho] if isinstance(rho, float | int) else list(rho)
-        self.frames = 0
+        self.drawn = 0
         self.last: Array | None = None
+
+    def frames(self, count: int) -> list[Array]:
+        """The noise of the next frames, one by one, (*, 1, J, C) each."""
+        noise = self.next(count)
+        return [noise[..., t : t + 1, :, :] for t in range(count)]
 
     def next(self, frames: int) -> Array:
         """The noise of the next frames, (*, frames, J, C)."""
@@ -87,9 +92,9 @@ class NoiseProcess:
         for frame in noise:
             self.generator.standard_normal(dtype=np.float32, out=frame)
             if self.last is not None:
-                rho = self.rho[min(self.frames - 1, len(self.rho) - 1)]
+                rho = self.rho[min(self.drawn - 1, len(self.rho) - 1)]
                 frame *= math.sqrt(1 - rho**2)
                 frame += rho * self.last
             release(noise, self.last)
-            self.frames, self.last = self.frames + 1, frame
+            self.drawn, self.last = self.drawn + 1, frame
         return np.moveaxis(noise, 0, -3)

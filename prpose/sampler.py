@@ -97,14 +97,16 @@ class Sampler(nn.Module):
         return self._samples(prepared, eps, eps_mirrored, first)
 
     @torch.no_grad()
-    def draw(self, keypoints: Array, eps: Array, eps_mirrored: Array, extra_sigma: Array | None = None) -> Drawn:
+    def draw(
+        self, keypoints: Array, eps: Array, eps_mirrored: Array, extra_sigma: Array | None = None, first: int = 0
+    ) -> Drawn:
         """Samples, pose and covariance from one pass of what they share, in NumPy; errors as of :meth:`forward`."""
         x, *noise = (torch.from_numpy(each).to(self.device) for each in (keypoints, eps, eps_mirrored))
         sigma = None if extra_sigma is None else torch.from_numpy(extra_sigma).to(x)
         with nullcontext() if self.one_pass else single_threaded():  # the same bytes for any number of threads
             prepared = self.prepare(x, sigma)
             pose, covariance = self.moments(x, prepared)
-        samples = self(x, *noise, prepared=prepared).cpu().numpy()
+        samples = self(x, *noise, first=first, prepared=prepared).cpu().numpy()
         known = None if covariance is None else covariance.cpu().numpy()
         if known is not None and extra_sigma is not None:  # that of the samples instead, which have more noise
             known[noisy_poses(extra_sigma, self.F)] = float("nan")

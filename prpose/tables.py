@@ -30,7 +30,8 @@ def unknown(name: str, known: Iterable[str], kind: str) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a real number, of Python or NumPy; not a Boolean, and not infinite or NaN."""
+    """Whether a value, or an array without axes, is a finite real number of Python or NumPy, and not a Boolean."""
+    value = value.item() if getattr(value, "ndim", None) == 0 else value
     return isinstance(value, numbers.Real) and type(value) is not bool and bool(-LARGEST <= value <= LARGEST)  # type: ignore
 
 

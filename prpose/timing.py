@@ -34,8 +34,9 @@ class Schedule:
             if before is not None:
                 poses, start = np.concatenate([before, poses], axis=-3), start - 1
             ready = int(np.searchsorted(self.positions, frames.stop - 1, side="right"))
-            if ready > done:
-                yield slice(done, ready), interpolate(poses, self.positions[done:ready] - start)
+            for at in range(done, ready, few := frames.stop - frames.start):  # there may be many between two frames
+                own = slice(at, min(at + few, ready))
+                yield own, interpolate(poses, self.positions[own] - start)
             done, before = ready, poses[..., -1:, :, :]
 
 

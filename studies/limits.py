@@ -6,7 +6,7 @@ Makes the second table of docs/reliability.md. Without space or permission, a co
 error that names the reason, without a traceback; earlier outputs must be as they were, and no temporary file is left.
 """
 
-import concurrent.futures.process  # noqa: F401  # which another user may not be able to read later
+import concurrent.futures.process  # noqa: F401  # which another user may not be able to read later, nor
 import os
 import random
 import resource
@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import webbrowser  # noqa: F401  # this one
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path

@@ -125,7 +125,7 @@ def test_files_functions_and_the_package_stay_small():
     lines = {path: path.read_text().count("\n") for path in files()}
     package = {path: count for path, count in lines.items() if path.name != "main.py"}
     assert len(package) <= 115
-    assert sum(package.values()) <= 18_260
+    assert sum(package.values()) <= 18_280
     for path, count in lines.items():
         assert count <= 300, path
         for node in ast.walk(ast.parse(path.read_text())):

@@ -9,7 +9,9 @@ import torch
 import prpose
 from prpose import atomic, model, swaps
 from prpose.data import load_clips
-from prpose.io.export import save_prediction
+from prpose.io.export import csv_trc_bvh, save_prediction
+from prpose.lifter import build_lifter
+from prpose.one_pass import build_sampler
 from prpose.preprocess import preprocess
 from tests.make_formats import walker
 
@@ -106,7 +108,6 @@ def test_frames_times_samples_at_once_are_bounded_with_the_same_noise(name, xy, 
 def test_very_many_samples_are_lifted_some_at_a_time(name, xy, monkeypatch):
     expected, loaded, sizes = predicted(name, xy[:9], num_samples=32), prpose.load(name), []
     monkeypatch.setattr(model, "SAMPLES_AT_ONCE", 16)
-    monkeypatch.setattr(model, "TURNS", 8)
     monkeypatch.setattr(atomic, "LARGE", 2**10)
     draw = type(loaded.sampler).draw
 
@@ -116,7 +117,7 @@ def test_very_many_samples_are_lifted_some_at_a_time(name, xy, monkeypatch):
 
     monkeypatch.setattr(type(loaded.sampler), "draw", spied)
     found = predicted(name, xy[:9], num_samples=32)
-    assert max(sizes) in (8, 16)
+    assert max(sizes) <= 16
     assert np.allclose(numbers(expected), numbers(found), atol=1e-5)
 
 
@@ -140,3 +141,42 @@ def test_preparing_and_writing_a_long_clip_take_little_memory_a_frame(monkeypatc
         tracemalloc.stop()
     assert prepared < 500 * T, f"{prepared / T:.0f} bytes a frame"
     assert written < 300 * T, f"{written / T:.0f} bytes a frame"
+
+
+def test_frames_of_a_high_rate_are_predicted_with_a_lifter_of_a_lower_one(xy, monkeypatch):
+    monkeypatch.setattr(model, "FRAMES_AT_ONCE", 4)
+    many = np.repeat(xy[:4], 1500, axis=0)
+    found = predicted("gaussian-cmu17", many, num_samples=2, fps=50_000.0)
+    assert found.samples.shape == (2, 6000, 17, 3)
+    assert np.isfinite(found.samples).all()
+
+
+@pytest.mark.parametrize("members", [1, 7])
+def test_samples_of_a_mixture_do_not_depend_on_how_they_are_cut(members, xy, monkeypatch):
+    lifter = build_lifter("gaussian_mixture", members=[{"name": "gaussian_gcn", "hidden": 8, "blocks": 1}] * members)
+    net, found = prpose.Model(build_sampler(lifter.eval(), None)), []
+    for most in (2**16, 40):
+        monkeypatch.setattr(model, "SAMPLES_AT_ONCE", most)
+        found.append(net(xy[:4], 200, layout="h36m17", image_size=SIZE, fps=60.0).samples)
+    assert np.allclose(*found, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("format", ["csv", "trc", "bvh"])
+def test_files_do_not_depend_on_how_they_are_cut(format, xy, tmp_path, monkeypatch):
+    prediction = predicted("gaussian-cmu17", xy)
+    for frames in (1024, 7):
+        monkeypatch.setattr(csv_trc_bvh, "FRAMES_AT_ONCE", frames)
+        prediction.save(tmp_path / f"{frames}.{format}")
+    whole, cut = ((tmp_path / f"{frames}.{format}").read_bytes() for frames in (1024, 7))
+    assert whole.replace(b"1024.trc", b"7.trc") == cut
+
+
+def test_few_arrays_are_in_files_at_a_time(monkeypatch):
+    monkeypatch.setattr(atomic, "LARGE", 0)
+    others = len(atomic._mapped)
+    monkeypatch.setattr(atomic, "MOST_MAPPED", others + 2)
+    arrays = [atomic.large_array((3,), np.float32, n) for n in range(4)]
+    assert len(atomic._mapped) == others + 2
+    assert [array.tolist() for array in arrays] == [[n] * 3 for n in range(4)]
+    del arrays
+    assert len(atomic._mapped) == others

@@ -182,6 +182,7 @@ def _in_pool(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Ou
     def pool(process: int) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(1, context, _start, (request, process))
 
+    others = {*multiprocessing.active_children()}  # of the program that calls this
     pools, idle = [pool(process) for process in range(workers)], deque(range(workers))
     waiting, running = deque((job, False) for job in jobs), dict[Future[Outcome], tuple[int, Job, bool]]()
     try:
@@ -206,8 +207,7 @@ def _in_pool(jobs: Sequence[Job], request: Request, workers: int) -> Iterator[Ou
                 else:
                     waiting.append((job, True))
     except BaseException:
-        children = multiprocessing.active_children()
-        for child in children:
+        for child in (children := {*multiprocessing.active_children()} - others):
             child.terminate()
         for child in children:
             child.join(PATIENCE_S)

@@ -41,7 +41,7 @@ class Selection:
     subset: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.stride, int) and 1 <= self.stride < 2**31):
+        if not (is_number(self.stride) and 1 <= self.stride < 2**31 and self.stride == int(self.stride)):
             raise ValueError(f"expected stride >= 1, got {self.stride!r:.80}")
         if not (is_number(self.subset) and 0 < self.subset <= 1):
             raise ValueError(f"expected subset in (0, 1], got {self.subset!r:.80}")

@@ -16,7 +16,7 @@ from prpose.noise import AdaptiveNoise, ConstantNoise, correlated, draw_eps
 from prpose.rng import confidence_sigma, mixed_seed
 from prpose.sampler import Sampler
 
-MOST_SAMPLES = 1_000_000  # of a frame; more would not end
+LARGEST_S = 1_000_000  # samples of a frame; more would take days
 Draw = Callable[[range, torch.Size], Iterable[tuple[Tensor, Tensor]]]
 """(positions in the data set, shape of a sample's noise) → eps and mirrored eps, in parts of (s, *shape)."""
 Values = Callable[[Tensor], dict[str, Tensor]]
@@ -54,10 +54,8 @@ def seeded_draw(seed: int, S: int, rho: float = 0.0) -> Draw:
 
     Neighbouring frames of a window have noise with the correlation ``rho`` (:func:`prpose.rng.noise_rho`).
     """
-    if not (1 <= S <= MOST_SAMPLES and 0 <= seed < 2**63):
-        raise ValueError(
-            f"expected num_samples >= 1, at most {MOST_SAMPLES:,}, and 64-bit seed >= 0, got {S} and {seed}"
-        )
+    if not (1 <= S <= LARGEST_S and 0 <= seed < 2**63):
+        raise ValueError(f"expected num_samples >= 1, at most {LARGEST_S:,}, and 64-bit seed >= 0, got {S} and {seed}")
 
     def draw(items: range, shape: torch.Size) -> Iterator[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(mixed_seed(seed, items.start))

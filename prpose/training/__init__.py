@@ -64,9 +64,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_least(self, epochs=1, batch_size=2, large_decay_every=1, every=1, patience=1)
-        if self.workers > MOST_WORKERS:
-            raise ValueError(f"expected workers <= {MOST_WORKERS}, got {self.workers}")
         check_least(self, seed=0, warmup=0, save_every=0, weight_decay=0, workers=0)
+        if self.workers is None or self.workers > MOST_WORKERS:
+            raise ValueError(f"expected workers <= {MOST_WORKERS}, got {self.workers}")
         for name, limit in (("lr", 1e38), ("clip", 1e38), ("lr_decay", 1e38), ("lr_decay_large", 1e38), ("ema", 1)):
             value = getattr(self, name)
             if value is not None and not 0 < value < limit:

@@ -29,7 +29,7 @@ def draw_samples(clips: Sequence[Clip], path: Path, samples: int = 6) -> None:
 
 
 def draw_columns(columns: Sequence[Column], path: Path, title: str = "") -> None:
-    """A PNG with a column for each frame: the 2D keypoints, and the poses from two sides; the views' title goes on."""
+    """A PNG with a column for each frame: the 2D keypoints; the poses from two sides, the view's name and ``title``."""
     figure = import_extra("matplotlib.figure", "plot").Figure(figsize=(2.7 * len(columns), 8.6), layout="constrained")
     axes = figure.subplots(3, len(columns), squeeze=False, height_ratios=(1.4, 1, 1))
     for (image, *views), (clip, frame, poses) in zip(axes.T, columns, strict=True):
