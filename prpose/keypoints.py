@@ -74,7 +74,7 @@ class Keypoints:
             raise ValueError(f"expected image_size as width and height >= 1, got {sizes!r:.80}")
         check_rate(self.fps)
         if self.focal_px is not None and not (is_number(self.focal_px) and 0 < self.focal_px <= LARGEST_PX):
-            raise ValueError(f"expected focal_px > 0, up to {LARGEST_PX:g}, got {self.focal_px!r:.80}")
+            raise ValueError(f"expected focal_px > 0, got {self.focal_px!r:.80} (up to {LARGEST_PX:g})")
         if self.frame_names and np.shape(self.frame_names) != (T,):
             raise ValueError(f"expected {T} frame names, got {np.size(self.frame_names)}")
         numbers = np.arange(T) if self.frame_numbers is None else self.frame_numbers
