@@ -14,7 +14,6 @@ from prpose.tables import import_extra, import_object
 
 START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from prpose.apart import main; main(*sys.argv[2:])"
 SPARE_S, SPARE_BYTES = 5, 2**26  # beside a second, and 20 bytes, per byte or megabyte of a file
-OUT_OF_MEMORY = 3  # exit code
 
 
 def try_apart(read: Callable[..., object], library: str, *paths: Path, **arguments: Any) -> None:
@@ -49,7 +48,7 @@ def main(where: str, library: str, arguments: str, *paths: str) -> None:
             found: BaseException | None = error
             while found is not None:
                 if isinstance(found, MemoryError) or "alloc" in str(found).replace(path, ""):
-                    os._exit(OUT_OF_MEMORY)
+                    os._exit(3)
                 found = found.__context__
 
 

@@ -214,3 +214,10 @@ def test_tables_keep_all_numbers_where_lines_are_short(monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert printed.count("123.4") == 9
     assert "…" not in printed
+
+
+def test_a_reader_that_ends_early_is_no_error():
+    command = f"{sys.executable} -m prpose predict --help | head -1"
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert run.stdout.startswith("usage: prpose predict")
+    assert run.stderr == ""

@@ -50,8 +50,7 @@ CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]")
 # Exit codes after signals that end a command; its temporary files are removed first.
 STOPPED = {128 + getattr(signal, name): name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
 
-OPTIONS = ConstructorRegistry()
-"""How tyro reads options of our types."""
+OPTIONS = ConstructorRegistry()  # how tyro reads options of our types
 
 
 @OPTIONS.primitive_rule
@@ -214,6 +213,9 @@ def guarded(command: Callable[[], None]) -> int:
         if error.name not in ("torch", "safetensors"):
             raise
         print_line("error: this command needs PyTorch, which is not installed; .onnx models do not", error=True)
+        return 1
+    except BrokenPipeError:  # the program that reads the output has ended, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python prints an error at its end
         return 1
     except (ValueError, OSError, MemoryError) as error:
         which = f" (process {rank()})" if rank() else ""
