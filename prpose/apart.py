@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import time
@@ -10,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prpose.tables import import_extra, import_object
+from prpose.tables import import_extra
 
 START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from prpose.apart import main; main(*sys.argv[2:])"
-SPARE_S, SPARE_BYTES = 5, 2**26  # beside a second, and 20 bytes, per byte or megabyte of a file
+SPARE_S, SPARE_BYTES = 5, 2**26  # beside a second for each megabyte of a file, and 20 bytes for each byte
 
 
 def try_apart(read: Callable[..., object], library: str, *paths: Path, **arguments: Any) -> None:
@@ -37,7 +38,7 @@ def try_apart(read: Callable[..., object], library: str, *paths: Path, **argumen
 
 def main(where: str, library: str, arguments: str, *paths: str) -> None:
     """What the other process does; it writes a zero byte before it reads a file."""
-    read = import_object(where)
+    read = pkgutil.resolve_name(where)  # of this package or a library, never of the working directory
     importlib.import_module(library)
     for path in paths:
         os.write(1, b"\0")

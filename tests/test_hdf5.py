@@ -187,3 +187,11 @@ def test_truncated_files_are_an_error(name, tmp_path):
         (tmp_path / name).write_bytes(content[:length])
         with pytest.raises(ValueError, match=f"{name}: expected an HDF5 file"):
             read_people(tmp_path / name, image_size=SIZE)
+
+
+def test_no_module_of_the_working_directory_is_imported(tmp_path, monkeypatch):
+    for module in ("h5py", "msgspec", "numpy", "csv"):
+        (tmp_path / f"{module}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    assert len(read_people((HERE / "sleap_labels.slp").absolute())) == 1
+    assert not (tmp_path / "ran").exists()
