@@ -219,8 +219,8 @@ class Model:
         fewest = 1 + F // 4 if engine.one_pass else F  # frames, which share F - 1 more
         at_once = min(FRAMES_AT_ONCE, max(fewest, SAMPLES_AT_ONCE // S))
         pieces = [slice(start, min(start + at_once, T)) for start in range(0, T, at_once)]
-        noisy = [inputs(frames)[1] is not None for frames in pieces]
-        own_only = engine.one_pass and not any(noisy)  # no other noise counts than that of the poses' own frames
+        # No other noise counts than that of the poses' own frames.
+        own_only = engine.one_pass and all(inputs(frames)[1] is None for frames in pieces)
         shape, rho = (S, 1, J, engine.noise_channels), [*plan.rho[:1] * own, *plan.rho]
         noises = [NoiseProcess(shape, rho, seed, image) for image in range(1 if own_only else 2)]
         eps = [noise.frames(own if own_only else F - 1) for noise in noises]  # of the frames before
