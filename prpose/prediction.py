@@ -126,10 +126,14 @@ class Prediction:
     def region_pieces(self, level: float = LEVEL) -> Iterator[tuple[slice, Array, Array]]:
         """Frames with their :meth:`regions`, some at a time: a clip of hours needs no memory for all of them."""
         quantiles = region_quantiles(self.model, level)
-        for start in range(0, len(self), FRAMES_AT_ONCE):
-            frames = slice(start, start + FRAMES_AT_ONCE)
+        for frames in self.frame_pieces():
             yield frames, *ellipsoids(self.covariance[frames], quantiles)
-            release(self.covariance)
+
+    def frame_pieces(self) -> Iterator[slice]:
+        """All frames, some at a time; the memory of the arrays of a long clip is let go after each piece."""
+        for start in range(0, len(self), FRAMES_AT_ONCE):
+            yield slice(start, start + FRAMES_AT_ONCE)
+            release(self.pose, self.covariance, self.root)
 
     @property
     def seconds(self) -> NDArray[np.float64] | None:

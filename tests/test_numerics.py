@@ -9,7 +9,7 @@ import torch
 import prpose
 from prpose import atomic, model, swaps
 from prpose.data import load_clips
-from prpose.io.export import csv_trc_bvh, save_prediction
+from prpose.io.export import save_prediction
 from prpose.nets.gaussian import GaussianMixture
 from prpose.one_pass import build_sampler
 from prpose.preprocess import preprocess
@@ -164,7 +164,7 @@ def test_samples_of_a_mixture_do_not_depend_on_how_they_are_cut(xy, monkeypatch)
 def test_files_do_not_depend_on_how_they_are_cut(format, xy, tmp_path, monkeypatch):
     prediction = predicted("gaussian-cmu17", xy)
     for frames in (1024, 7):
-        monkeypatch.setattr(csv_trc_bvh, "FRAMES_AT_ONCE", frames)
+        monkeypatch.setattr(prpose.prediction, "FRAMES_AT_ONCE", frames)
         prediction.save(tmp_path / f"{frames}.{format}")
     whole, cut = ((tmp_path / f"{frames}.{format}").read_bytes() for frames in (1024, 7))
     assert whole.replace(b"1024.trc", b"7.trc") == cut

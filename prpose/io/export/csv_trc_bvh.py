@@ -2,15 +2,13 @@
 
 import re
 import warnings
-from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from prpose.atomic import release
 from prpose.camera import Array, level_rotation
-from prpose.prediction import FRAMES_AT_ONCE, Prediction
+from prpose.prediction import Prediction
 from prpose.skeleton import H36M_17
 
 TRC_KEYS = ["DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units"]
@@ -29,7 +27,7 @@ FPS = 30.0  # of predictions without a frame rate
 def write_csv(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -> None:
     """The columns of :meth:`Prediction.to_columns`: camera axes, metres, pelvis at 0."""
     stream.write((",".join(prediction.to_columns(slice(0))) + "\n").encode())
-    for frames in _pieces(prediction):
+    for frames in prediction.frame_pieces():
         columns = prediction.to_columns(frames).values()
         for row in zip(*(column.tolist() for column in columns), strict=True):
             cells = ["" if cell != cell else f"{cell:.6f}" if isinstance(cell, float) else str(cell) for cell in row]
@@ -51,15 +49,9 @@ def write_trc(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -
         [],
     ]
     stream.write("".join("\t".join(row) + "\n" for row in rows).encode(errors="replace"))
-    for t, pose in enumerate(pose for frames in _pieces(prediction) for pose in placed_y_up(prediction, frames)):
+    for t, pose in enumerate(pose for frames in prediction.frame_pieces() for pose in placed_y_up(prediction, frames)):
         cells = "\t".join(f"{value:.6f}" for value in pose.ravel() + 0.0)  # without "-0.000000"
         stream.write(f"{t + 1}\t{times[t]:.6f}\t{cells}\n".encode())
-
-
-def _pieces(prediction: Prediction) -> Iterator[slice]:
-    for start in range(0, len(prediction), FRAMES_AT_ONCE):
-        yield slice(start, start + FRAMES_AT_ONCE)
-        release(prediction.pose, prediction.covariance, prediction.root)
 
 
 def placed_y_up(prediction: Prediction, frames: slice = slice(None)) -> Array:
@@ -97,13 +89,15 @@ def write_bvh(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -
         off = np.abs((times - times[0]) * rate - np.arange(len(times))).max()
         if off > 0.5:
             raise ValueError(f"expected frames every {1 / rate:.6g} s for bvh, got one {off:.3g} frames off")
-    lengths = np.concatenate([np.linalg.norm(_bones(prediction, frames)[1], axis=-1) for frames in _pieces(prediction)])
+    lengths = np.concatenate(
+        [np.linalg.norm(_bones(prediction, frames)[1], axis=-1) for frames in prediction.frame_pieces()]
+    )
     offsets = rest_directions() * lengths.mean(axis=0)[:, None]
     nodes, lines = hierarchy(offsets)
     lines = ["HIERARCHY", *lines, "MOTION", f"Frames: {len(prediction)}", f"Frame Time: {1 / rate:.10g}", ""]
     stream.write("\n".join(lines).encode())
     angles = [np.zeros((1, 3)) for _ in nodes]
-    for frames in _pieces(prediction):
+    for frames in prediction.frame_pieces():
         roots, bones = _bones(prediction, frames)
         known = lengths[frames] > 1e-6  # else the bone has no direction
         directions = bones * (known / np.where(known, lengths[frames], 1.0))[..., None]
