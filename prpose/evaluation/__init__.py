@@ -11,7 +11,6 @@ from torch import Tensor
 from prpose import metrics
 from prpose.data.windows import Batch, Windows
 from prpose.evaluation.protocols import LEAST_N, METRICS, Scores
-from prpose.lifter import own_frame
 from prpose.noise import AdaptiveNoise, ConstantNoise, correlated, draw_eps
 from prpose.rng import confidence_sigma, mixed_seed
 from prpose.sampler import Sampler
@@ -245,7 +244,7 @@ def sigma_rank_correlation(
     Of ``all`` frames, and ``visible`` and ``occluded`` where clips know it; None for a joint of fewer than 50 frames.
     ``on_batch`` is called with the number of frames after each batch, of sigma and then of the error.
     """
-    own, noise = own_frame(net.lifter), net.noise
+    own, noise = net.own_frame, net.noise
 
     def sigma_of(batch: Batch) -> Tensor:
         if noise is not None:
