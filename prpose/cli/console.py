@@ -17,7 +17,6 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from prpose.atomic import existing_file
 from prpose.tables import printable
 
 if TYPE_CHECKING:
@@ -178,25 +177,3 @@ def device_of(model: str, name: str, process: int | None = None) -> "torch.devic
     if is_onnx(model):
         return "cpu" if name == "auto" else name
     return named_device(name, process)
-
-
-def check_io(path: Path, *outputs: Path) -> None:
-    """``ValueError`` for inputs and outputs, before they are read and written.
-
-    It is raised for a pipe, socket or device, which may never end, as an input or in its folders; for an output that
-    would replace an input or another output, or be in a folder of which all is input.
-    """
-    from prpose.io.keypoints import FORMATS  # as above
-
-    for file in (path, *path.glob("[!.]*"), *path.glob("[!.]*/[!.]*")):
-        if not file.is_file() and not file.is_dir() and file.exists() and not str(file).startswith("/dev/video"):
-            existing_file(file)
-    inside = FORMATS["openpose"].files_in(path) if path.is_dir() else []
-    taken = {os.path.realpath(file) for file in (path, *inside)}
-    for out in outputs:
-        place = os.path.realpath(out)
-        if place in taken:
-            raise ValueError(f"{out}: expected an output of its own, got the input or another output")
-        if not inside and os.path.dirname(place) in taken:
-            raise ValueError(f"{out}: expected an output outside of the input folder")
-        taken.add(place)

@@ -21,10 +21,10 @@ from typing import Any
 import prpose
 from prpose.atomic import check_output
 from prpose.cli import exit_on_signals
-from prpose.cli.console import NO_BAR, Bar, check_io, device_of, exit_without
+from prpose.cli.console import NO_BAR, Bar, device_of, exit_without
 from prpose.config import InferenceConfig
 from prpose.io.detector import SEVERAL, create_detector, run_detector
-from prpose.io.export import save_prediction
+from prpose.io.export import check_apart, save_prediction
 from prpose.io.keypoints import people_from, read_people, select_person
 from prpose.io.video import Video, input_kind, open_video, stream_address
 from prpose.keypoints import Keypoints
@@ -125,7 +125,7 @@ class Worker:
             if by_person:  # their outputs have their names in them
                 names = [re.sub(r"[^\w-]+", "_", keypoints.person) for keypoints in people]
                 outputs = [out.with_name(f"{out.stem}.{name}{out.suffix}") for name in names]
-                check_io(path, *outputs)
+                check_apart(path, *outputs)
         except Exception as error:
             return Outcome(path, errors=[_described(error, str(path))])
         for keypoints, its_out in zip(people, outputs, strict=True):

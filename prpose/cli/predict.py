@@ -10,14 +10,14 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from prpose.atomic import check_output
-from prpose.cli.console import NO_BAR, ConfigFile, Flag, check_io, current_command, print_line, print_result, progress
+from prpose.cli.console import NO_BAR, ConfigFile, Flag, current_command, print_line, print_result, progress
 from prpose.cli.many_files import ALL, DEFAULT, Job, Outcome, Request, Worker, run_jobs
 from prpose.config import InferenceConfig
 from prpose.io.detector import DETECTORS, create_detector, find_model
-from prpose.io.export import FORMATS, export_format
+from prpose.io.export import FORMATS, check_apart, export_format
 from prpose.io.keypoints import inputs_in, is_one_clip
 from prpose.io.overlay import check_overlay, write_overlay
-from prpose.io.video import input_kind
+from prpose.io.video import check_input, input_kind
 from prpose.prediction import Prediction
 from prpose.regions import is_calibrated, is_trained
 from prpose.stream import check_draws
@@ -64,7 +64,7 @@ def predict(
     check_draws(num_samples, seed)
     if not path.exists() and input_kind(path) != "camera":
         raise ValueError(f"{path}: no such file or folder")
-    check_io(path)
+    check_input(path)
     request = Request(model, num_samples, seed, device, layout, image_size, fps, person, config, overwrite)
     is_clip = path.is_dir() and _is_clip(path, config)
     if path.is_dir():
@@ -79,7 +79,7 @@ def predict(
 
 def _predict_one(path: Path, out: Path, overlay: Path | None, request: Request) -> None:
     export_format(check_output(out, request.overwrite))
-    check_io(path, out, *([] if overlay is None else [overlay]))
+    check_apart(path, out, *([] if overlay is None else [overlay]))
     worker = Worker(request, bar=progress)  # an unknown model is an error before a long video is read
     video = request.video(path)
     if overlay is not None:
@@ -187,7 +187,7 @@ def _plan(path: Path, out: Path, request: Request) -> tuple[list[Job], list[str]
         if len(existing) > 1 and not request.overwrite:
             raise ValueError(f"{existing[0]} and {len(existing) - 1} other outputs exist already; pass --overwrite")
         for one, its_out in outputs.items():
-            check_io(one, check_output(its_out, request.overwrite))
+            check_apart(one, check_output(its_out, request.overwrite))
     return list(outputs.items()), skipped
 
 

@@ -155,6 +155,13 @@ def input_kind(path: Path) -> Kind | None:
     return "photo" if ending in PHOTOS else "video" if ending in VIDEOS else None
 
 
+def check_input(path: Path) -> None:
+    """``ValueError`` for a pipe, socket or device, which may never end, as an input or in its folders."""
+    for file in (path, *path.glob("[!.]*"), *path.glob("[!.]*/[!.]*")):
+        if not file.is_file() and not file.is_dir() and file.exists() and not str(file).startswith("/dev/video"):
+            existing_file(file)
+
+
 def read_photo(path: Path) -> tuple[Array, float | None]:
     """(H, W, 3) uint8 RGB of a photo, upright by its Exif orientation, and the focal length, pixels, that Exif states.
 

@@ -1,5 +1,6 @@
 """Predictions as files for other programs: npz, JSON, CSV, TRC (OpenSim), BVH (Blender)."""
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,21 @@ def export_format(path: str | Path, name: str | None = None) -> str:
         raise ValueError(f"{path}: expected a file name that ends in .{', .'.join(FORMATS)}")
     look_up(name, FORMATS, "export format")
     return name
+
+
+def check_apart(path: Path, *outputs: Path) -> None:
+    """``ValueError`` if an output would replace an input or another output, or be in a folder of which all is input."""
+    from prpose.io.keypoints import FORMATS as INPUTS  # which not all commands need
+
+    inside = INPUTS["openpose"].files_in(path) if path.is_dir() else []
+    taken = {os.path.realpath(file) for file in (path, *inside)}
+    for out in outputs:
+        place = os.path.realpath(out)
+        if place in taken:
+            raise ValueError(f"{out}: expected an output of its own, got the input or another output")
+        if not inside and os.path.dirname(place) in taken:
+            raise ValueError(f"{out}: expected an output outside of the input folder")
+        taken.add(place)
 
 
 def save_prediction(

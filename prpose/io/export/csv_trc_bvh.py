@@ -89,9 +89,8 @@ def write_bvh(prediction: Prediction, stream: BinaryIO, name: str, *_: object) -
         off = np.abs((times - times[0]) * rate - np.arange(len(times))).max()
         if off > 0.5:
             raise ValueError(f"expected frames every {1 / rate:.6g} s for bvh, got one {off:.3g} frames off")
-    lengths = np.concatenate(
-        [np.linalg.norm(_bones(prediction, frames)[1], axis=-1) for frames in prediction.frame_pieces()]
-    )
+    parts = (_bones(prediction, frames)[1] for frames in prediction.frame_pieces())
+    lengths = np.concatenate([np.linalg.norm(bones, axis=-1) for bones in parts])
     offsets = rest_directions() * lengths.mean(axis=0)[:, None]
     nodes, lines = hierarchy(offsets)
     lines = ["HIERARCHY", *lines, "MOTION", f"Frames: {len(prediction)}", f"Frame Time: {1 / rate:.10g}", ""]
